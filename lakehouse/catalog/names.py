@@ -1,0 +1,55 @@
+"""Dataset names, ids and fingerprints.
+
+Belongs here: pure rules of CONTRACTS.md section 3. Not here: manifests (see lakehouse/catalog/manifest.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterable
+
+from lakehouse.errors import BadInput
+
+DATASET_NAMESPACE = uuid.UUID("a8f3c1d2-4e5b-5a6c-9d8e-7f0a1b2c3d4e")
+RESERVED_NAMES = frozenset(
+    {
+        "evidence", "scored", "receipts", "builds", "replay_runs", "drift_reports", "playbooks", "pathways",
+        "observer_events", "quarantine",
+    }
+)  # fmt: skip
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def check_dataset_name(name: str) -> str:
+    """Return `name` when a dataset may bear it.
+
+    Raises:
+        BadInput: Naming the rule that is broken.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise BadInput(
+            f"dataset name {name[:80]!r} is refused: a name matches [a-z][a-z0-9_]{{0,62}}"
+            " (lower-case letters, digits and underscores, a letter first)",
+            rule="dataset-name",
+        )
+    if name in RESERVED_NAMES:
+        raise BadInput(f"dataset name {name!r} is refused: it is a reserved view name; choose another", rule="reserved-name")
+    return name
+
+
+def dataset_id(name: str) -> str:
+    """The UUIDv5 of a dataset's name: the same on every machine."""
+    return str(uuid.uuid5(DATASET_NAMESPACE, name))
+
+
+def schema_fingerprint(columns: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 hex over `(name, type)` in header order: `name` 0x1f `type` 0x1e each, UTF-8.
+
+    Source: CONTRACTS.md section 3. Nullability and PII marks are not part of it.
+    """
+    digest = hashlib.sha256()
+    for name, type_ in columns:
+        digest.update(f"{name}\x1f{type_}\x1e".encode())
+    return digest.hexdigest()

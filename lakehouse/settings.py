@@ -1,0 +1,267 @@
+"""Settings: everything a deployment can set, read once at the edge.
+
+Every field is the environment variable `LAKEHOUSE_<FIELD>` or a line of `.env`; `.env.example` is generated from
+this module (`lakehouse doctor --write-env-example`). A bad value or an unknown key stops the start and is named.
+
+Belongs here: fields, defaults, their checks. Not here: code that uses them; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from lakehouse.errors import BadInput
+
+PREFIX = "LAKEHOUSE_"
+MIB = 1 << 20
+GIB = 1 << 30
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Bytes = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+Percent = Annotated[float, Field(gt=0, le=100)]
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class SettingsError(BadInput):
+    """A setting is wrong; the message names it, its value's problem and the remedy."""
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; see `.env.example` for the annotated list."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)
+
+    # Where things lie
+    data_dir: Path = Field(Path(".lakehouse"), description="Folder of the embedded store, spool, logs, pids, Dagster home; made if missing.")
+
+    # Object store
+    s3_endpoint: str | None = Field(None, description="URL of the S3 endpoint; unset: the embedded SeaweedFS.")
+    s3_bucket: str = Field("lakehouse", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Bucket; made if missing.")
+    s3_region: str = Field("us-east-1", min_length=1, description="Region.")
+    s3_access_key_id: str | None = Field(None, description="Access key; unset: the embedded store's own, or the AWS chain.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Secret key.")
+    s3_read_access_key_id: str | None = Field(None, description="Access key with read rights only, for the SQL workers.")
+    s3_read_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+    s3_connect_timeout_s: Seconds = Field(3, description="Deadline of a connection to the store.")
+    s3_read_timeout_s: Seconds = Field(20, description="Deadline of each read or write on a connection to the store.")
+    s3_max_attempts: Count = Field(3, description="Tries of one store call, with back-off.")
+    embedded_s3_port: Port = Field(8333, description="Port of the embedded store; its internal ports are the ten above it.")
+
+    # API
+    api_host: str = Field("127.0.0.1", description="Address the API binds; other than loopback only with a token.")
+    api_port: Port = Field(8000, description="Port of the API.")
+    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Sub-path behind a proxy, such as /lakehouse.")
+    trusted_proxies: CommaList = Field((), description="Addresses or CIDRs whose X-Forwarded-* headers count.")
+    allowed_hosts: CommaList = Field(("127.0.0.1", "localhost", "[::1]"), description="Host names the API and the Dagster guard answer to.")
+    allowed_origins: CommaList = Field((), description="Further web origins that may call the API.")
+    shutdown_grace_s: Seconds = Field(30, description="Time that accepted requests have to finish at shutdown.")
+    log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="Level of the JSON logs.")
+
+    # Auth
+    auth_token: SecretStr | None = Field(None, description="Primary token; wins over the environment variable named below.")
+    auth_secondary_tokens: SecretStr | None = Field(None, description="Further tokens, comma-separated.")
+    auth_token_env: str = Field("AUTH_TOKEN", description="Environment variable of the primary token.")
+    auth_secondary_tokens_env: str = Field("AUTH_SECONDARY_TOKENS", description="Environment variable of the further tokens.")
+    tokens_file: Path | None = Field(None, description="JSON file (mode 0600) of scoped tokens: [{name, token_sha256, scopes}].")
+    allowed_cidrs: CommaList = Field((), description="Client addresses allowed; empty: all.")
+
+    # Storage routes
+    storage_put_max_bytes: Bytes = Field(256 * MIB, description="Largest PUT to /v1/storage.")
+    storage_prefix_max_bytes: dict[str, Bytes] = Field(default_factory=dict, description='Other caps by prefix, as JSON: {"files/models/": 1073741824}.')
+    storage_puts_in_flight: Count = Field(4, description="PUTs at the same time; one more gets 503.")
+
+    # Ingest
+    max_ingest_bytes: Bytes = Field(2 * GIB, description="Largest upload to /v1/ingest and to landing/.")
+    ingest_in_flight: Count = Field(2, description="Ingests at the same time; one more gets 503.")
+    ingest_timeout_s: Seconds = Field(1800, description="Deadline of one conversion.")
+    ingest_threads: Count = Field(2, description="Threads of one conversion.")
+
+    # SQL
+    sql_workers: Count = Field(2, description="SQL worker processes; each runs one query at a time.")
+    sql_max_rows: Count = Field(10_000, description="Default row limit of an answer.")
+    sql_timeout_s: Seconds = Field(30, description="Time limit of a query.")
+    sql_queue_timeout_s: Seconds = Field(10, description="Longest wait for a free worker, then 503.")
+    sql_memory_bytes: Bytes = Field(2 * GIB, description="Memory limit of a query.")
+    sql_temp_bytes: Bytes = Field(4 * GIB, description="Temporary disk limit of a query.")
+    sql_threads: Count = Field(2, description="Threads of a query.")
+
+    # Catalog
+    catalog_poll_s: Annotated[float, Field(gt=0, le=1.5)] = Field(0.5, description="How often other processes' changes are looked for.")
+    history_days: Annotated[float, Field(ge=0)] = Field(7, description="How long old versions stay readable.")
+    gc_min_age_hours: Annotated[float, Field(ge=0)] = Field(24, description="Age from which unreferenced objects are collected.")
+
+    # Event log
+    spool_dir: Path | None = Field(None, description="Folder of the run-log spool; unset: <data_dir>/spool.")
+    spool_max_bytes: Bytes = Field(4 * GIB, description="Largest spool; when full, durable writes answer 503.")
+    spool_part_bytes: Bytes = Field(8 * MIB, description="Size at which a part is shipped.")
+    spool_part_age_s: Seconds = Field(300, description="Age at which a part is shipped.")
+    disk_degraded_percent: Percent = Field(85, description="Disk use at which /health is degraded.")
+    disk_refuse_percent: Percent = Field(95, description="Disk use at which writes are refused with 507.")
+
+    # Retention
+    log_retention_days: Annotated[float, Field(ge=0)] = Field(30, description="Age at which raw logs' folded objects may go.")
+    receipt_retention_days: Annotated[float, Field(ge=0)] = Field(400, description="Age at which receipts may go.")
+    child_log_max_bytes: Bytes = Field(20 * MIB, description="Size at which a child's log file is rotated.")
+    child_log_keep: Count = Field(3, description="Rotated log files kept per child.")
+
+    # Dagster
+    dagster_host: str = Field("127.0.0.1", description="Address of the Dagster UI.")
+    dagster_port: Port = Field(3000, description="Port of the Dagster UI.")
+    dagster_home: Path | None = Field(None, description="DAGSTER_HOME; unset: <data_dir>/dagster.")
+    dagster_postgres_url: SecretStr | None = Field(None, description="Postgres for Dagster's storage; unset: SQLite.")
+    landing_interval_s: Annotated[int, Field(ge=1)] = Field(5, description="Seconds between looks into landing/.")
+    failure_webhook_url: str | None = Field(None, description="URL that gets a JSON POST for each failed run.")
+
+    # Sample
+    sample_rows: Annotated[int, Field(ge=0)] = Field(10_000, description="Rows of the staffing sample that `up` loads; 0: none.")
+
+    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", "allowed_cidrs", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies", "allowed_cidrs")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    @field_validator("s3_endpoint", "failure_webhook_url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port is not None and parts.port == 0):
+            raise ValueError("must be an http:// or https:// URL with a host")
+        if parts.username or parts.password:
+            raise ValueError("must not carry credentials; use the key settings")
+        return value.rstrip("/")
+
+    @field_validator("data_dir", "spool_dir", "dagster_home")
+    @classmethod
+    def _check_folder(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        absolute = value.expanduser().absolute()
+        nearest = next(p for p in (absolute, *absolute.parents) if p.exists())
+        if not nearest.is_dir():
+            raise ValueError(f"{nearest} is not a folder")
+        if not os.access(nearest, os.W_OK):
+            raise ValueError(f"{nearest} is not writable")
+        return absolute
+
+    @field_validator("tokens_file")
+    @classmethod
+    def _check_secret_file(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        if not value.is_file():
+            raise ValueError(f"{value} is not a file")
+        if value.stat().st_mode & 0o077:
+            raise ValueError(f"{value} can be read by others; chmod 600 it")
+        return value.absolute()
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Settings:
+        for key, secret in (("s3_access_key_id", "s3_secret_access_key"), ("s3_read_access_key_id", "s3_read_secret_access_key")):
+            if (getattr(self, key) is None) != (getattr(self, secret) is None):
+                raise ValueError(f"{PREFIX}{key.upper()} and {PREFIX}{secret.upper()} go together")
+        if self.disk_degraded_percent > self.disk_refuse_percent:
+            raise ValueError(f"{PREFIX}DISK_DEGRADED_PERCENT must not be above {PREFIX}DISK_REFUSE_PERCENT")
+        return self
+
+    @property
+    def is_store_embedded(self) -> bool:
+        """True when the platform runs its own S3 server."""
+        return self.s3_endpoint is None
+
+    @property
+    def spool_path(self) -> Path:
+        """Folder of the run-log spool."""
+        return self.spool_dir or self.data_dir / "spool"
+
+    @property
+    def dagster_home_path(self) -> Path:
+        """DAGSTER_HOME, absolute."""
+        return self.dagster_home or self.data_dir / "dagster"
+
+    def put_cap_bytes(self, key: str) -> int:
+        """The largest body that a PUT to `key` may have: the longest matching prefix decides."""
+        caps = {"": self.storage_put_max_bytes, **self.storage_prefix_max_bytes, "landing/": self.max_ingest_bytes}
+        return caps[max((p for p in caps if key.startswith(p)), key=len)]
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = Path(".env")) -> Settings:
+    """Read the settings from the environment and `.env`, or stop.
+
+    Args:
+        environ: The environment; the process's own by default.
+        env_file: A file of `KEY=value` lines that the environment overrides; skipped when it is missing.
+
+    Raises:
+        SettingsError: Naming every setting that is unknown or wrong.
+    """
+    env = os.environ if environ is None else environ
+    values = _dotenv(env_file) | {k: v for k, v in env.items() if k.upper().startswith(PREFIX)}
+    known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    unknown = sorted(k for k in values if k.upper() not in known and k.upper().startswith(PREFIX))
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known settings are listed in .env.example", settings=unknown)
+    given = {known[k.upper()]: v for k, v in values.items() if k.upper() in known and v != ""}
+    try:
+        return _FromMapping.build(given)
+    except ValidationError as error:
+        problems = [_explain(e) for e in error.errors()]
+        raise SettingsError("; ".join(problems), settings=problems) from None
+
+
+class _FromMapping(Settings):
+    """Settings from a mapping of strings alone, JSON decoded as pydantic-settings would."""
+
+    @classmethod
+    def build(cls, given: Mapping[str, str]) -> Settings:
+        decoded: dict[str, Any] = dict(given)
+        if "storage_prefix_max_bytes" in decoded:
+            decoded["storage_prefix_max_bytes"] = _json_object(decoded["storage_prefix_max_bytes"])
+        return cls(**decoded)
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:
+        return (init_settings,)
+
+
+def _json_object(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # pydantic then says that it is no mapping
+
+
+def _dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {k: v or "" for k, v in dotenv_values(path).items() if k.upper().startswith(PREFIX)}
+
+
+def _explain(error: Any) -> str:
+    name = f"{PREFIX}{str(error['loc'][0]).upper()}: " if error["loc"] else ""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}{message}"

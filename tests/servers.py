@@ -1,0 +1,99 @@
+"""Real servers for tests: SeaweedFS on free ports, and a store that accepts and never answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lakehouse.adapters.objects import S3Location, S3ObjectStore
+from lakehouse.adapters.seaweedfs import EmbeddedStore, is_ready, load_or_make_credentials, server_command
+
+
+def free_port_block(size: int) -> int:
+    """The first port of `size` free ports in a row, below the ephemeral range."""
+    for _ in range(200):
+        first = random.SystemRandom().randrange(18_000, 30_000)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + size):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no free block of ports")
+
+
+@dataclass
+class StoreServer:
+    """A SeaweedFS of its own that a test can stop, kill and start again on the same folder and ports."""
+
+    embedded: EmbeddedStore
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        with (self.embedded.folder / "weed.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                server_command(self.embedded), stdout=log, stderr=log, cwd=self.embedded.folder, start_new_session=True
+            )
+        deadline = time.monotonic() + 60
+        while not is_ready(self.embedded):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.embedded.folder / "weed.log").read_text()[-2000:])
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.1)  # a pause that ends at once should the server die
+
+    def stop(self, *, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.kill(self.process.pid, how)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+        self.process = None
+
+    def location(self, *, bucket: str | None = None, **changes: float | int) -> S3Location:
+        keys = load_or_make_credentials(self.embedded)
+        return S3Location(
+            self.embedded.endpoint,
+            bucket or self.embedded.bucket,
+            "us-east-1",
+            keys["access_key_id"],
+            keys["secret_access_key"],
+            **changes,  # type: ignore[arg-type]
+        )
+
+    def objects(self, *, bucket: str | None = None, **changes: float | int) -> S3ObjectStore:
+        store = S3ObjectStore(self.location(bucket=bucket, **changes))
+        store.ensure_bucket()
+        return store
+
+
+@contextlib.contextmanager
+def store_server(folder: Path) -> Iterator[StoreServer]:
+    """A running SeaweedFS under `folder`, stopped at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = StoreServer(EmbeddedStore(folder, free_port_block(10), "lakehouse"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[int]:
+    """The port of a server that accepts connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield listener.getsockname()[1]
