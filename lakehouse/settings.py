@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lakehouse.errors import BadInput
 
@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)
+
+    # One setting, one line.
+    # fmt: off
 
     # Where things lie
     data_dir: Path = Field(Path(".lakehouse"), description="Folder of the embedded store, spool, logs, pids, Dagster home; made if missing.")
@@ -125,6 +128,8 @@ class Settings(BaseSettings):
     # Sample
     sample_rows: Annotated[int, Field(ge=0)] = Field(10_000, description="Rows of the staffing sample that `up` loads; 0: none.")
 
+    # fmt: on
+
     @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", "allowed_cidrs", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
@@ -177,7 +182,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Settings:
-        for key, secret in (("s3_access_key_id", "s3_secret_access_key"), ("s3_read_access_key_id", "s3_read_secret_access_key")):
+        for key, secret in (
+            ("s3_access_key_id", "s3_secret_access_key"),
+            ("s3_read_access_key_id", "s3_read_secret_access_key"),
+        ):
             if (getattr(self, key) is None) != (getattr(self, secret) is None):
                 raise ValueError(f"{PREFIX}{key.upper()} and {PREFIX}{secret.upper()} go together")
         if self.disk_degraded_percent > self.disk_refuse_percent:
@@ -220,7 +228,9 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     unknown = sorted(k for k in values if k.upper() not in known and k.upper().startswith(PREFIX))
     if unknown:
-        raise SettingsError(f"unknown setting {', '.join(unknown)}; known settings are listed in .env.example", settings=unknown)
+        raise SettingsError(
+            f"unknown setting {', '.join(unknown)}; known settings are listed in .env.example", settings=unknown
+        )
     given = {known[k.upper()]: v for k, v in values.items() if k.upper() in known and v != ""}
     try:
         return _FromMapping.build(given)
@@ -240,8 +250,15 @@ class _FromMapping(Settings):
         return cls(**decoded)
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:
-        return (init_settings,)
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)  # the environment has been read by `load_settings`, once
 
 
 def _json_object(text: str) -> Any:

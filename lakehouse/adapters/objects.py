@@ -121,7 +121,8 @@ class S3ObjectStore:
                     MaxKeys=min(1000, limit + 1 - len(found)),
                 )
             found += [
-                ObjectInfo(o["Key"], o["Size"], o["ETag"].strip('"'), o["LastModified"]) for o in page.get("Contents", [])
+                ObjectInfo(o["Key"], o["Size"], o["ETag"].strip('"'), o["LastModified"])
+                for o in page.get("Contents", [])
             ]
             if not page.get("IsTruncated"):
                 break
@@ -207,7 +208,9 @@ def _translated(key: str) -> Iterator[None]:
             raise NotFound(f"no object {key!r}", key=key) from None
         if status in (409, 412):
             raise PreconditionFailed(f"{key!r} was changed by somebody else", key=key) from None
-        raise StoreUnavailable(f"the object store refused {key!r}: {code or status}", key=key, retry_after_s=5) from None
+        raise StoreUnavailable(
+            f"the object store refused {key!r}: {code or status}", key=key, retry_after_s=5
+        ) from None
     except (BotoCoreError, HTTPClientError, OSError) as error:
         raise StoreUnavailable(
             f"the object store did not answer for {key!r} ({type(error).__name__})", key=key, retry_after_s=5

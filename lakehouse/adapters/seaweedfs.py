@@ -18,7 +18,8 @@ from pathlib import Path
 from lakehouse.errors import Unavailable
 
 _PORT_FLAGS = (
-    "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc",
+    "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
+    "s3.port.grpc",
 )  # fmt: skip
 
 
@@ -79,7 +80,9 @@ def server_command(store: EmbeddedStore) -> list[str]:
         "identities": [
             {
                 "name": "lakehouse",
-                "credentials": [{"accessKey": credentials["access_key_id"], "secretKey": credentials["secret_access_key"]}],
+                "credentials": [
+                    {"accessKey": credentials["access_key_id"], "secretKey": credentials["secret_access_key"]}
+                ],
                 "actions": ["Admin", "Read", "Write", "List", "Tagging"],
             },
             {

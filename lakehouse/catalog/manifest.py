@@ -116,7 +116,9 @@ class Manifest:
             return cls._from_document(orjson.loads(body))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
-            raise BrokenManifest(f"{key!r} is not a manifest ({reason}); restore it from catalog/versions/", key=key) from None
+            raise BrokenManifest(
+                f"{key!r} is not a manifest ({reason}); restore it from catalog/versions/", key=key
+            ) from None
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> Manifest:

@@ -35,7 +35,9 @@ def check_dataset_name(name: str) -> str:
             rule="dataset-name",
         )
     if name in RESERVED_NAMES:
-        raise BadInput(f"dataset name {name!r} is refused: it is a reserved view name; choose another", rule="reserved-name")
+        raise BadInput(
+            f"dataset name {name!r} is refused: it is a reserved view name; choose another", rule="reserved-name"
+        )
     return name
 
 

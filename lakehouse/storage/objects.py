@@ -74,7 +74,7 @@ class ObjectStore(Protocol):
         if_absent: bool = False,
         content_type: str = "application/octet-stream",
     ) -> ObjectInfo:
-        """Write an object whole: bytes, or a file streamed from disk. Conditions are `If-Match` / `If-None-Match: *`."""
+        """Write an object whole: bytes, or a file streamed from disk; conditions as `If-Match`, `If-None-Match: *`."""
         ...
 
     def delete(self, key: str) -> None:
