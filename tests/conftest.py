@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.storage.objects import list_all
 from tests.servers import StoreServer, store_server
 
 _numbers = itertools.count(1)
@@ -23,9 +24,13 @@ def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSer
 
 
 @pytest.fixture
-def objects(store_process: StoreServer) -> S3ObjectStore:
-    """An `ObjectStore` on a new, empty bucket of the real server."""
-    return store_process.objects(bucket=f"test-{next(_numbers)}")
+def objects(store_process: StoreServer) -> Iterator[S3ObjectStore]:
+    """An `ObjectStore` on a new, empty bucket of the real server, which goes with the test."""
+    store = store_process.objects(bucket=f"test-{next(_numbers)}")
+    yield store
+    for info in list_all(store, ""):
+        store.delete(info.key)
+    store_process.drop_bucket(store.bucket)
 
 
 @pytest.fixture(scope="session")

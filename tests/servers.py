@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
-from lakehouse.adapters.seaweedfs import EmbeddedStore, is_ready, load_or_make_credentials, server_command
+from lakehouse.adapters.seaweedfs import STOP_GRACE_S, EmbeddedStore, is_ready, load_or_make_credentials, server_command
 
 
 def free_port_block(size: int) -> int:
@@ -55,7 +55,7 @@ class StoreServer:
         if self.process is not None and self.process.poll() is None:
             os.kill(self.process.pid, how)
             try:
-                self.process.wait(20)
+                self.process.wait(STOP_GRACE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
@@ -76,6 +76,10 @@ class StoreServer:
         store = S3ObjectStore(self.location(bucket=bucket, **changes))
         store.ensure_bucket()
         return store
+
+    def drop_bucket(self, bucket: str) -> None:
+        """Delete an empty bucket: each holds volumes, and the server has only so many."""
+        self.objects(bucket=bucket)._client.delete_bucket(Bucket=bucket)
 
 
 @contextlib.contextmanager

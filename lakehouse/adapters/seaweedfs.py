@@ -23,6 +23,15 @@ _PORT_FLAGS = (
 )  # fmt: skip
 
 
+# A bucket takes seven volumes at once and the disk's free space allows free/size of them: small volumes leave room
+# for buckets on small disks. Objects are cut into chunks, so no object needs a large volume.
+_VOLUME_MIB = 128
+
+# After SIGTERM the server waits 15 s for gRPC streams between its own parts, with nothing left to write. What it has
+# answered is on disk (see `require_fsync`), so it is killed after this grace.
+STOP_GRACE_S = 3.0
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedStore:
     """One embedded store: a folder, a port (its internal ports are those above it) and a bucket."""
@@ -103,18 +112,26 @@ def server_command(store: EmbeddedStore) -> list[str]:
     return [
         str(weed_binary()), "-v", "0", "server", f"-dir={data}", f"-ip={store.host}", f"-ip.bind={store.host}",
         "-s3", f"-s3.port={store.port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=0", *ports,
+        "-master.telemetry=false", "-master.peers=none", f"-master.volumeSizeLimitMB={_VOLUME_MIB}",
+        "-volume.max=0", "-volume.preStopSeconds=0", *ports,
     ]  # fmt: skip
 
 
 def is_ready(store: EmbeddedStore) -> bool:
-    """True when the S3 endpoint answers its health check."""
+    """True when the S3 endpoint answers its health check and the volume server has reported to the master.
+
+    Until it has, right after a restart, objects that are there answer 500.
+    """
     import httpx
 
     try:
-        return httpx.get(f"{store.endpoint}/healthz", timeout=1.0).status_code == 200
-    except httpx.HTTPError:
+        if httpx.get(f"{store.endpoint}/healthz", timeout=1.0).status_code != 200:
+            return False
+        topology = httpx.get(f"http://{store.host}:{store.port + 1}/dir/status", timeout=1.0).json()["Topology"]
+    except (httpx.HTTPError, ValueError, KeyError):
         return False
+    racks = [rack for center in topology.get("DataCenters") or () for rack in center.get("Racks") or ()]
+    return any(rack.get("DataNodes") for rack in racks)
 
 
 def require_fsync(store: EmbeddedStore, *, timeout_s: float = 30.0) -> None:
