@@ -282,3 +282,8 @@ def _explain(error: Any) -> str:
     name = f"{PREFIX}{str(error['loc'][0]).upper()}: " if error["loc"] else ""
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}{message}"
+
+
+def process_environ(**changes: str) -> dict[str, str]:
+    """A copy of the process's environment with changes, for children; no other module reads the environment."""
+    return {**os.environ, **changes}

@@ -1,0 +1,109 @@
+"""Children: what `lakehouse up` runs, in which order, and when each counts as ready.
+
+Belongs here: commands, needs, ports, readiness. Not here: starting and restarting them (see supervisor.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lakehouse.settings import Settings, process_environ
+from lakehouse_cli.ports import PortNeed
+from lakehouse_cli.tokens import require_token
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process. `needs` are names of children that must be ready before it starts.
+
+    `is_ready` asks the running process; `after_ready` runs once each time it has become ready, before those that need
+    it start. `url` is what a user opens, empty when there is nothing to open.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    is_ready: Callable[[], bool]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    needs: tuple[str, ...] = ()
+    after_ready: Callable[[], None] | None = None
+    ports: tuple[PortNeed, ...] = ()
+    url: str = ""
+
+
+def make_children(settings: Settings) -> tuple[Child, ...]:
+    """All children of an installation, those that others need first."""
+    env = child_environ(settings)
+    store = (_store(settings, env),) if settings.is_store_embedded else ()
+    needs = tuple(child.name for child in store)
+    return (*store, _api(settings, env, needs), *_dagster(settings, env, needs))
+
+
+def child_environ(settings: Settings) -> dict[str, str]:
+    """The environment of every child: ours, the data folder as an absolute path, the token."""
+    token = require_token(settings, process_environ())
+    return process_environ(
+        LAKEHOUSE_DATA_DIR=str(settings.data_dir), PYTHONUNBUFFERED="1", **{settings.auth_token_env: token}
+    )
+
+
+def api_url(settings: Settings) -> str:
+    """Base URL of the API as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api_host, settings.api_host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.api_port}"
+
+
+def _store(settings: Settings, env: Mapping[str, str]) -> Child:
+    from lakehouse.adapters.connect import connect_store, embedded_store
+    from lakehouse.adapters.seaweedfs import is_ready, require_fsync, server_command
+
+    store = embedded_store(settings)
+
+    def prepare() -> None:
+        connect_store(settings).ensure_bucket()
+        require_fsync(store)
+
+    ports = tuple(
+        PortNeed(store.port + i, "the embedded store", "LAKEHOUSE_EMBEDDED_S3_PORT", store.host) for i in range(8)
+    )
+    return Child(
+        "store",
+        tuple(server_command(store)),
+        lambda: is_ready(store),
+        env=env,
+        after_ready=prepare,
+        ports=ports,
+        url=store.endpoint,
+    )
+
+
+def _api(settings: Settings, env: Mapping[str, str], needs: tuple[str, ...]) -> Child:
+    return Child(
+        "api",
+        (sys.executable, "-m", "lakehouse_api"),
+        lambda: _answers(f"{api_url(settings)}/health"),
+        env=env,
+        needs=needs,
+        ports=(PortNeed(settings.api_port, "the API", "LAKEHOUSE_API_PORT", settings.api_host),),
+        url=api_url(settings),
+    )
+
+
+def _dagster(settings: Settings, env: Mapping[str, str], needs: tuple[str, ...]) -> tuple[Child, ...]:
+    from lakehouse_assets.processes import dagster_commands
+
+    del needs  # Dagster's processes ask the store only when a sensor or a run does
+    return tuple(
+        Child(command.name, tuple(command.argv), command.is_ready, env={**env, **command.env})
+        for command in dagster_commands(settings)
+    )
+
+
+def _answers(url: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(url, timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        return False

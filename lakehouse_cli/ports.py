@@ -1,0 +1,71 @@
+"""Ports: which of those we need is taken, by whom, and which setting moves ours.
+
+Belongs here: probing local ports. Not here: which child needs which (see children.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from lakehouse.errors import Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class PortNeed:
+    """A port that a child will bind, and the setting that chooses it."""
+
+    port: int
+    purpose: str
+    setting: str
+    host: str = "127.0.0.1"
+
+
+def taken(needs: Iterable[PortNeed]) -> list[PortNeed]:
+    """Those that somebody else holds."""
+    return [need for need in needs if not _can_bind(need)]
+
+
+def explain(need: PortNeed) -> str:
+    """One sentence on who holds a port and what to do."""
+    owner = _owner(need.port)
+    holder = f"by {owner}" if owner else "by a process of another user"
+    return (
+        f"port {need.port} ({need.purpose}) is taken {holder}; stop that process, or choose another port with"
+        f" {need.setting}"
+    )
+
+
+def require_free(needs: Iterable[PortNeed]) -> None:
+    """Raise when a port is taken.
+
+    Raises:
+        Conflict: Naming each port, its holder and the setting.
+    """
+    held = taken(needs)
+    if held:
+        raise Conflict("; ".join(explain(need) for need in held), ports=[need.port for need in held])
+
+
+def _can_bind(need: PortNeed) -> bool:
+    family = socket.AF_INET6 if ":" in need.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection in TIME_WAIT holds nobody up
+        try:
+            probe.bind((need.host, need.port))
+        except OSError:
+            return False
+    return True
+
+
+def _owner(port: int) -> str | None:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                process = psutil.Process(connection.pid)
+                return f"pid {process.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
+    return None
