@@ -191,7 +191,7 @@ def test_broken_manifest_hides_only_itself(objects: S3ObjectStore) -> None:
     snapshot = catalog.list()
     assert list(snapshot.manifests) == ["good"]
     assert list(snapshot.broken) == ["bad"]
-    with pytest.raises(BrokenManifest, match="catalog/manifests/bad.json"):
+    with pytest.raises(BrokenManifest, match=r"catalog/manifests/bad\.json"):
         catalog.get("bad")
 
 

@@ -99,7 +99,7 @@ def test_object_renewed_meanwhile_stays(objects: S3ObjectStore) -> None:
 def test_broken_manifest_stops_the_collection(objects: S3ObjectStore) -> None:
     objects.put("datasets/d/fp/perhaps-referenced.parquet", b"x")
     objects.put(pointer_key("d"), b"not json")
-    with pytest.raises(BrokenManifest, match="catalog/manifests/d.json"):
+    with pytest.raises(BrokenManifest, match=r"catalog/manifests/d\.json"):
         collect(objects, now=utc_now() + timedelta(days=30))
     assert keys(objects, "datasets/") == ["datasets/d/fp/perhaps-referenced.parquet"]
 

@@ -1,0 +1,60 @@
+"""The rules of the house that no linter knows: module length and names, what an import loads, words that stay out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCT = ("lakehouse", "lakehouse_api", "lakehouse_assets", "lakehouse_cli", "jobs", "sensors")
+MODULES = sorted(p for package in PRODUCT for p in (ROOT / package).rglob("*.py"))
+MAX_LINES = 300
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(MODULES) > 20
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_module_fits_in_a_readers_head(path: Path) -> None:
+    lines = path.read_text().count("\n")
+    assert lines <= MAX_LINES, f"{relative(path)} has {lines} lines; split it along its concepts"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_module_name_says_what_is_in_it(path: Path) -> None:
+    assert not BANNED_NAMES & set(path.with_suffix("").parts), f"{relative(path)} bears a name that says nothing"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stat().st_size > 0], ids=relative)
+def test_module_docstring_says_what_belongs_here(path: Path) -> None:
+    head = path.read_text()[:1500]
+    assert head.startswith('"""'), f"{relative(path)} has no docstring"
+    assert "Belongs here" in head, f'{relative(path)}: say "Belongs here: … Not here: …"'
+
+
+@pytest.mark.parametrize("section", ["[tool.dagster]", "[tool.dg]"])
+def test_pyproject_has_no_section_that_hides_workspace_yaml(section: str) -> None:
+    assert section not in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("lakehouse_api.app", ("dagster", "lancedb", "pandas")),
+        ("lakehouse.adapters.connect", ("dagster", "fastapi", "duckdb", "boto3")),
+        ("lakehouse_cli.main", ("dagster", "fastapi", "duckdb", "boto3", "pyarrow")),
+    ],
+)
+def test_importing_loads_nothing_heavy(module: str, forbidden: tuple[str, ...]) -> None:
+    program = f"import sys, {module}; print([m for m in {forbidden!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
