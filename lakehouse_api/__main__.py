@@ -1,0 +1,48 @@
+"""`python -m lakehouse_api`: the API in one process, with uvicorn.
+
+Belongs here: how it is served and how it ends. Not here: what is served (see app.py).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from lakehouse.settings import SettingsError, load_settings
+from lakehouse_api.logs import configure_logs
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted."""
+    try:
+        settings = load_settings()
+        configure_logs(settings.log_level)
+
+        from lakehouse_api.app import create_app
+        from lakehouse_api.auth import check_bind, make_authenticator
+
+        check_bind(settings, make_authenticator(settings))
+        app = create_app(settings)
+    except SettingsError as error:
+        sys.stderr.write(f"the API does not start: {error.detail}\n")
+        return 2
+
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # ours believes the trusted proxies alone
+        timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The application: `create_app` puts the routes behind the door and opens the services for its lifetime.
+
+Belongs here: composition of the HTTP side. Not here: the services' (see compose.py), running it (see __main__.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from lakehouse.settings import Settings, load_settings
+from lakehouse_api.auth import parse_networks
+from lakehouse_api.compose import compose_services
+from lakehouse_api.errors import add_error_handlers
+from lakehouse_api.middleware_body import BodyLimitMiddleware
+from lakehouse_api.middleware_context import ContextMiddleware
+from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
+from lakehouse_api.openapi import describe
+from lakehouse_api.routes import catalog, health, ingest, metrics, sql, storage
+from lakehouse_api.services import Services
+
+_log = structlog.get_logger("lakehouse.app")
+
+
+def create_app(
+    settings: Settings | None = None, *, compose: Callable[[Settings], Services] = compose_services
+) -> FastAPI:
+    """Build the API; nothing is opened before the lifespan starts.
+
+    Args:
+        settings: Read from the environment when not given.
+        compose: Makes the services; other than the default where a test swaps one of them.
+
+    Raises:
+        SettingsError: A setting is wrong, and is named.
+    """
+    settings = settings or load_settings()
+    services = compose(settings)
+    app = FastAPI(
+        title="Lakehouse",
+        version=version("lakehouse"),
+        root_path=settings.root_path,
+        redirect_slashes=False,  # a redirected upload would be sent twice, and `files/a/` is not `files/a`
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    for module in (health, metrics, storage, catalog, ingest, sql):
+        app.include_router(module.router)
+    describe(app)
+    add_error_handlers(app)
+    _add_middlewares(app, settings, services)
+    return app
+
+
+def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> None:
+    """The last one added is the outermost."""
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(
+        DoorMiddleware,
+        authenticator=services.auth,
+        hosts=settings.allowed_hosts,
+        origins=settings.allowed_origins,
+    )
+    app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies))
+    app.add_middleware(ContextMiddleware, metrics=services.metrics)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    if services.auth.is_open:
+        _log.warning("no token is set: whoever is on this machine may do everything; set AUTH_TOKEN to change that")
+    async with services.running():
+        yield

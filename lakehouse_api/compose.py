@@ -1,0 +1,50 @@
+"""The composition of the API: which adapter serves which capability.
+
+Belongs here: constructors and the settings they take. Not here: opening and closing (see services.py).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from lakehouse.adapters.conversion import ConversionProcess
+from lakehouse.adapters.event_log import EventLog
+from lakehouse.adapters.sql_pool import SqlPool
+from lakehouse.events import DiskWatch
+from lakehouse.ingest import Ingester
+
+from lakehouse.adapters.connect import connect_store, read_location
+from lakehouse.catalog.service import Catalog
+from lakehouse.catalog.snapshot import CatalogWatcher
+from lakehouse_api.auth import make_authenticator
+from lakehouse_api.limits import Gate
+from lakehouse_api.metrics import Metrics
+from lakehouse_api.services import Services, process_work_dir
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+
+
+def compose_services(settings: Settings) -> Services:
+    """Make every service from the settings; nothing is started and nothing asked of the store yet."""
+    objects = connect_store(settings)
+    catalog = Catalog(objects, history=timedelta(days=settings.history_days))
+    work_dir = process_work_dir(settings.data_dir)
+    return Services(
+        settings=settings,
+        objects=objects,
+        catalog=catalog,
+        watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
+        ingester=Ingester(objects, catalog, ConversionProcess(settings), work_dir=work_dir),
+        sql=SqlPool(settings, read_location(settings)),
+        events=EventLog(settings, objects),
+        disk=DiskWatch(
+            [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
+        ),
+        auth=make_authenticator(settings),
+        metrics=Metrics(),
+        work_dir=work_dir,
+        put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
+        ingest_gate=Gate(settings.ingest_in_flight, "ingests"),
+    )

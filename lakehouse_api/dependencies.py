@@ -1,0 +1,107 @@
+"""What routes are given: the services, the principal, threads for blocking work, the audit line.
+
+Belongs here: FastAPI dependencies. Not here: the rules behind them (see auth.py, services.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+
+import anyio.to_thread
+import structlog
+from fastapi import Depends, Request
+
+from lakehouse.errors import LakehouseError
+from lakehouse_api.auth import Principal
+from lakehouse_api.services import Services
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Scope = Literal["read", "write", "admin", "pii"]
+
+_log = structlog.get_logger("lakehouse.audit")
+
+
+def get_services(request: Request) -> Services:
+    """The services that the lifespan opened."""
+    services: Services = request.app.state.services
+    return services
+
+
+def require(scope: Scope) -> Callable[[Request], Principal]:
+    """A dependency that gives the principal when it has the scope, and else refuses with 403."""
+
+    def principal_with_scope(request: Request) -> Principal:
+        principal: Principal = request.state.principal
+        principal.require(scope)
+        return principal
+
+    # A coroutine: FastAPI would send a plain function through the thread pool for every request.
+    async def dependency(request: Request) -> Principal:
+        return principal_with_scope(request)
+
+    return dependency  # type: ignore[return-value]
+
+
+async def _services(request: Request) -> Services:
+    return get_services(request)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+ReadDep = Annotated[Principal, Depends(require("read"))]
+WriteDep = Annotated[Principal, Depends(require("write"))]
+AdminDep = Annotated[Principal, Depends(require("admin"))]
+
+
+async def run_blocking(
+    services: Services,
+    function: Callable[Parameters, Result],
+    /,
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> Result:
+    """Run blocking work in the bounded pool of threads for store calls.
+
+    A client that goes away does not stop the thread: what has been begun in the store is finished.
+    """
+    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=services.threads)
+
+
+async def audit(
+    services: Services, principal: Principal, request: Request, *, action: str, subject: str, status: str, **fields: Any
+) -> None:
+    """Write one line to the stream `audits` and count the action.
+
+    Args:
+        services: The open services.
+        principal: Who did it.
+        request: The request, for its ids and its start.
+        action: What was done, such as `storage.put`, `catalog.delete`, `ingest`, `sql`.
+        subject: The key or dataset it was done to.
+        status: `ok`, `refused` or `failed`.
+        fields: `rows`, `bytes` and whatever else says more; never a token or a row's content.
+
+    A full spool does not fail an action that has already happened: the line is counted as lost and logged.
+    """
+    state = request.scope["state"]
+    line = {
+        "action": action,
+        "subject": subject,
+        "status": status,
+        "elapsed_ms": round((time.perf_counter() - state["started_s"]) * 1000, 3),
+        "client": principal.address,
+        "scopes": sorted(principal.scopes),
+        "actor": principal.name,
+        "trace_id": state["request_id"],
+        "task_id": state["task_id"],
+        **fields,
+    }
+    services.metrics.count_action(action, status, rows=fields.get("rows") or 0, size_bytes=fields.get("bytes") or 0)
+    try:
+        await services.events.append("audits", line)
+    except LakehouseError as error:
+        services.metrics.lost_audits.inc()
+        _log.warning("audit line lost", reason=error.detail, **line)

@@ -1,0 +1,123 @@
+"""The edge where errors become answers: RFC 9457 problem documents.
+
+Belongs here: the mapping, and `problems` that documents it. Not here: the errors (see lakehouse/errors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from lakehouse.errors import LakehouseError, TooLarge, Unauthorized
+from lakehouse_api.schemas.problem import Problem
+
+MEDIA_TYPE = "application/problem+json"
+_RESERVED = frozenset(Problem.model_fields)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for error statuses: a route lists those that are its own.
+
+    400, 401, 403, 413, 500 and 503 of the door in front of every route are added by `lakehouse_api/openapi.py`.
+    """
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    title = HTTPStatus(status).phrase
+    example = Problem.model_config["json_schema_extra"]["example"] | {  # type: ignore[index, operator]
+        "title": title,
+        "status": status,
+        "detail": f"{title}: what is wrong, where, and what to do next",
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": title, "content": {MEDIA_TYPE: {"schema": schema, "example": example}}}
+
+
+def problem_response(error: LakehouseError, scope: Scope) -> Response:
+    """The answer for one of our errors."""
+    headers: dict[str, str] = {}
+    if "retry_after_s" in error.fields:
+        headers["Retry-After"] = str(max(1, round(error.fields["retry_after_s"])))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="lakehouse"'
+    return render(scope, error.status, error.title, error.detail, fields=error.fields, headers=headers)
+
+
+def internal_error(scope: Scope) -> Response:
+    """The answer to a fault of ours: no details, but the id under which the log has them."""
+    detail = "the server failed at this request; its log has the details under the request id"
+    return render(scope, 500, LakehouseError.title, detail)
+
+
+def render(
+    scope: Scope,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """One problem document."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance_of(scope),
+        "request_id": scope.get("state", {}).get("request_id", ""),
+    }
+    document |= {name: value for name, value in (fields or {}).items() if name not in _RESERVED}
+    return Response(orjson.dumps(document, default=str), status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def instance_of(scope: Scope) -> str:
+    """Path of the request as the client sees it: under the sub-path, whether or not the proxy strips it."""
+    raw: bytes = scope.get("raw_path") or b""
+    path = raw.decode("ascii", "replace")
+    root = scope.get("root_path", "")
+    return path if not root or path == root or path.startswith(f"{root}/") else f"{root}{path}"
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Map our errors, the framework's, and refused parameters; what is left is a fault and answered with 500."""
+    app.add_exception_handler(LakehouseError, _on_lakehouse_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+
+
+async def _on_lakehouse_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LakehouseError)
+    return problem_response(error, request.scope)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    details = {
+        404: f"there is no route {request.method} {instance_of(request.scope)}; /openapi.json lists those there are",
+        405: f"{request.method} is not allowed here; {(error.headers or {}).get('Allow', 'other methods')} is",
+    }
+    title = TooLarge.title if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase.capitalize()
+    detail = details.get(error.status_code, str(error.detail))
+    return render(request.scope, error.status_code, title, detail, headers=error.headers)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [{"field": _where(e["loc"]), "reason": e["msg"]} for e in error.errors()]
+    detail = "; ".join(f"{e['field']}: {e['reason']}" for e in found[:5])
+    return render(request.scope, 400, "Bad request", detail, fields={"errors": found[:50]})
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "request"

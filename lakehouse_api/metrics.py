@@ -1,0 +1,54 @@
+"""Metrics of this process for Prometheus.
+
+Belongs here: the registry and what is counted. Not here: the route (see routes/metrics.py).
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """Counters, gauges and histograms with a registry of their own, so that two apps in a process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.latency = Histogram(
+            "lakehouse_http_request_seconds",
+            "Time to the last byte of an answer, by route template.",
+            ["method", "route", "status"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("lakehouse_http_in_flight", "Requests being answered.", registry=self.registry)
+        self.actions = self._counter("lakehouse_actions", "Audited actions (ingest, sql, storage, catalog).", "status")
+        self.rows = self._counter("lakehouse_action_rows", "Rows that actions wrote or answered.")
+        self.bytes = self._counter("lakehouse_action_bytes", "Bytes that actions took or answered.")
+        self.lost_audits = Counter(
+            "lakehouse_lost_audits", "Audit lines that the event log did not take.", registry=self.registry
+        )
+        self._gauges: dict[str, Gauge] = {}
+
+    def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
+        """Count one audited action."""
+        self.actions.labels(action, status).inc()
+        self.rows.labels(action).inc(max(0, rows))
+        self.bytes.labels(action).inc(max(0, size_bytes))
+
+    def set_gauge(self, name: str, value: float, help_text: str) -> None:
+        """Set a gauge that is read at the time of the scrape."""
+        if name not in self._gauges:
+            self._gauges[name] = Gauge(f"lakehouse_{name}", help_text, registry=self.registry)
+        self._gauges[name].set(value)
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, ["action", *labels], registry=self.registry)

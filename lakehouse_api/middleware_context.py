@@ -1,0 +1,117 @@
+"""The outermost middleware: ids, the access log, the latency metrics, and the net under every request.
+
+Belongs here: what holds for each request, whatever becomes of it. Not here: refusals (see middleware_door.py).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehouse.clock import new_id
+from lakehouse_api.errors import internal_error
+from lakehouse_api.metrics import Metrics
+
+CLIENT_CLOSED = 499
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_log = structlog.get_logger("lakehouse.access")
+
+
+class ContextMiddleware:
+    """Gives each request its ids, then logs and measures how it ended.
+
+    `X-Request-Id` is taken when it is sane and made otherwise, and returned; `X-Task-Id` ties a run to a task.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        with self._metrics.in_flight.track_inprogress():
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except ClientDisconnect:
+                exchange.status = CLIENT_CLOSED
+            except Exception:
+                _log.exception("request failed", request_id=exchange.request_id, path=scope["path"])
+                if exchange.status is not None:
+                    raise  # half an answer is out: the server must break the connection, not end it cleanly
+                await internal_error(scope)(scope, exchange.receive, exchange.send)
+            finally:
+                self._record(scope, exchange)
+
+    def _record(self, scope: Scope, exchange: _Exchange) -> None:
+        elapsed_s = time.perf_counter() - exchange.started_s
+        status = exchange.status or CLIENT_CLOSED
+        route = getattr(scope.get("route"), "path_format", "unmatched")
+        self._metrics.latency.labels(scope["method"], route, status).observe(elapsed_s)
+        state = scope["state"]
+        _log.info(
+            "request",
+            request_id=exchange.request_id,
+            task_id=state["task_id"],
+            method=scope["method"],
+            path=scope["path"],  # without the query: statements and names of people may be in it
+            route=route,
+            status=status,
+            elapsed_ms=round(elapsed_s * 1000, 2),
+            bytes_in=exchange.bytes_in,
+            bytes_out=exchange.bytes_out,
+            client=(scope.get("client") or ("",))[0],
+            actor=getattr(state.get("principal"), "name", None),
+        )
+
+
+class _Exchange:
+    """One request and its answer, watched as they pass."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self._send = send
+        self.started_s = time.perf_counter()
+        self.request_id = _sane(headers.get("x-request-id")) or new_id()
+        self.status: int | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._has_more_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        state = scope.setdefault("state", {})
+        state |= {
+            "request_id": self.request_id,
+            "task_id": _sane(headers.get("x-task-id")),
+            "started_s": self.started_s,
+        }
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.bytes_in += len(message.get("body", b""))
+            self._has_more_body = message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.request_id
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            if self._has_more_body:
+                # Refused before its end: reading on would let a client send for ever what nobody wants.
+                headers["Connection"] = "close"
+        elif message["type"] == "http.response.body":
+            self.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _sane(text: str | None) -> str | None:
+    return text if text is not None and _SANE_ID.fullmatch(text) else None

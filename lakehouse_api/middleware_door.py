@@ -1,0 +1,104 @@
+"""The door: which proxies are believed, which hosts and origins are answered, and who is asking.
+
+Belongs here: reading the headers that decide. Not here: the rules on tokens and addresses (see auth.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lakehouse.errors import Forbidden, LakehouseError
+from lakehouse_api.auth import Authenticator, Network, is_within
+from lakehouse_api.errors import problem_response
+
+OPEN_PATHS = frozenset({"/health"})
+
+
+class ProxyMiddleware:
+    """Puts the client's own address and scheme into the scope, when a trusted proxy says what they are."""
+
+    def __init__(self, app: ASGIApp, *, trusted: Iterable[Network]) -> None:
+        self._app = app
+        self._trusted = tuple(trusted)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer = scope.get("client")
+        if scope["type"] == "http" and peer is not None and is_within(peer[0], self._trusted):
+            headers = Headers(scope=scope)
+            address = self._client(headers.getlist("x-forwarded-for"))
+            if address is not None:
+                scope["client"] = (address, 0)
+            proto = headers.get("x-forwarded-proto", "").split(",")[-1].strip().lower()
+            if proto in ("http", "https"):
+                scope["scheme"] = proto
+        await self._app(scope, receive, send)
+
+    def _client(self, forwarded: Iterable[str]) -> str | None:
+        """The last address that no trusted proxy owns: what lies left of it, anybody may have written."""
+        hops = [hop.strip() for line in forwarded for hop in line.split(",") if hop.strip()]
+        for hop in reversed(hops):
+            if not is_within(hop, self._trusted):
+                return hop
+        return hops[0] if hops else None
+
+
+class DoorMiddleware:
+    """Refuses foreign hosts and origins, then finds out who is asking; only `/health` is open to all."""
+
+    def __init__(
+        self, app: ASGIApp, *, authenticator: Authenticator, hosts: Iterable[str], origins: Iterable[str]
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            host = self._check_host(headers.get("host", ""))
+            self._check_origin(headers.get("origin"), host)
+            if not _is_open(scope):
+                address = (scope.get("client") or ("",))[0]
+                principal = self._authenticator.authenticate(headers.get("authorization"), address)
+                scope["state"]["principal"] = principal
+        except LakehouseError as error:
+            await problem_response(error, scope)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check_host(self, host: str) -> str:
+        name = _host_name(host)
+        if name not in self._hosts and "*" not in self._hosts:
+            raise Forbidden(f"host {host[:100]!r} is not answered to; LAKEHOUSE_ALLOWED_HOSTS lists those that are")
+        return host.lower()
+
+    def _check_origin(self, origin: str | None, host: str) -> None:
+        # A browser names the page's origin: a page from elsewhere must not drive an API that the browser can reach.
+        if origin is None or origin.lower() in self._origins:
+            return
+        if urlsplit(origin.lower()).netloc != host:
+            raise Forbidden(
+                f"web pages of {origin[:100]!r} may not call this API; LAKEHOUSE_ALLOWED_ORIGINS lists those that may"
+            )
+
+
+def _is_open(scope: Scope) -> bool:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path in OPEN_PATHS or (root != "" and path.removeprefix(root) in OPEN_PATHS)
+
+
+def _host_name(host: str) -> str:
+    """The name without the port; an IPv6 address keeps its brackets."""
+    lowered = host.strip().lower()
+    if lowered.startswith("["):
+        return lowered.partition("]")[0] + "]"
+    return lowered.partition(":")[0]

@@ -1,0 +1,76 @@
+"""The OpenAPI document: complete enough to generate a client from.
+
+Belongs here: what holds for all routes (security, common errors, operation ids). Not here: a route's own answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from lakehouse_api.errors import problems
+from lakehouse_api.middleware_door import OPEN_PATHS
+from lakehouse_api.schemas.problem import Problem
+
+DESCRIPTION = """\
+Files in a bucket are the truth; this API answers from them, and what it does becomes the next files.
+
+Every error is an RFC 9457 problem document (`application/problem+json`) whose `detail` says what to do next.
+Requests carry `Authorization: Bearer <token>`; `X-Request-Id` is taken when it is sane and always returned.
+"""
+_BEHIND_THE_DOOR = (400, 401, 403, 413, 500, 503)
+_OPEN = (400, 403, 500)
+
+
+def describe(app: FastAPI) -> None:
+    """Give the routes stable operation ids, and the app a document that says what the door adds to each."""
+    for route in _routes(app):
+        route.operation_id = route.name
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = build  # type: ignore[method-assign]
+
+
+def _routes(app: FastAPI) -> list[APIRoute]:
+    return [route for route in app.routes if isinstance(route, APIRoute)]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        servers=[{"url": app.root_path or "/"}],
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "Scopes: read, write, admin, pii."}
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _complete(operation, is_open=path in OPEN_PATHS)
+    return document
+
+
+def _complete(operation: dict[str, Any], *, is_open: bool) -> None:
+    """Add what the door may answer; the framework's own 422 never comes, refused parameters are 400 here."""
+    responses = operation["responses"]
+    refused = responses.get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    if refused.get("$ref", "").endswith("HTTPValidationError"):
+        del responses["422"]
+    for status, documented in problems(*(_OPEN if is_open else _BEHIND_THE_DOOR)).items():
+        responses.setdefault(str(status), documented)
+    operation["responses"] = dict(sorted(responses.items()))
+    operation["security"] = [] if is_open else [{"bearer": []}]

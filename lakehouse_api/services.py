@@ -1,0 +1,106 @@
+"""Everything the API holds open, and the order in which it opens and closes.
+
+Belongs here: the lifetimes. Not here: which adapter serves which capability (see compose.py), HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from lakehouse.errors import LakehouseError
+from lakehouse_api.auth import Authenticator
+from lakehouse_api.limits import Gate
+from lakehouse_api.metrics import Metrics
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.event_log import EventLog
+    from lakehouse.adapters.sql_pool import SqlPool
+    from lakehouse.events import DiskWatch
+    from lakehouse.ingest import Ingester
+
+    from lakehouse.adapters.objects import S3ObjectStore
+    from lakehouse.catalog.service import Catalog
+    from lakehouse.catalog.snapshot import CatalogWatcher
+    from lakehouse.settings import Settings
+
+STORE_THREADS = 32
+_log = structlog.get_logger("lakehouse.services")
+
+
+@dataclass(slots=True)
+class Services:
+    """What routes work with. `threads` bounds blocking calls; `work_dir` is this process's own folder for spools."""
+
+    settings: Settings
+    objects: S3ObjectStore
+    catalog: Catalog
+    watcher: CatalogWatcher
+    ingester: Ingester
+    sql: SqlPool
+    events: EventLog
+    disk: DiskWatch
+    auth: Authenticator
+    metrics: Metrics
+    work_dir: Path
+    put_gate: Gate
+    ingest_gate: Gate
+    threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(STORE_THREADS))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open everything, and close it in reverse order; neither waits for a store that is away."""
+        async with contextlib.AsyncExitStack() as stack:
+            self.work_dir.mkdir(parents=True, exist_ok=True)
+            stack.callback(shutil.rmtree, self.work_dir, ignore_errors=True)
+            self.events.start()
+            stack.push_async_callback(anyio.to_thread.run_sync, self.events.stop)
+            self.watcher.start()
+            stack.push_async_callback(anyio.to_thread.run_sync, self.watcher.stop)
+            await anyio.to_thread.run_sync(self.sql.start)
+            stack.push_async_callback(anyio.to_thread.run_sync, self.sql.stop)
+            making_bucket = asyncio.create_task(self._make_bucket())
+            stack.callback(making_bucket.cancel)
+            yield
+
+    async def _make_bucket(self) -> None:
+        """Make the bucket if it is missing; tried again until the store answers."""
+        while True:
+            try:
+                await anyio.to_thread.run_sync(self.objects.ensure_bucket, limiter=self.threads, abandon_on_cancel=True)
+            except LakehouseError as error:
+                _log.warning("store not ready", reason=error.detail)
+                await asyncio.sleep(1)
+            else:
+                return
+
+
+def process_work_dir(data_dir: Path) -> Path:
+    """This process's folder for spools; those that killed processes have left are removed."""
+    root = data_dir / "tmp"
+    for left in root.glob("api-*"):
+        pid = left.name.removeprefix("api-")
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return root / f"api-{os.getpid()}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
