@@ -65,7 +65,8 @@ def _can_bind(need: PortNeed) -> bool:
 def _owner(port: int) -> str | None:
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
+            if listens and connection.laddr[1] == port and connection.pid:
                 process = psutil.Process(connection.pid)
                 return f"pid {process.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
     return None

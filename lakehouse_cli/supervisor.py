@@ -89,7 +89,7 @@ class Supervisor:
         self.stop()
 
     def look(self) -> None:
-        """Take each child one step on: notice a death, start what may start, ask the starting whether they are ready."""
+        """Move each child on: notice a death, start what may start, ask those starting whether they are ready."""
         for child in self._children:
             self._notice_death(child)
             if self._may_start(child):

@@ -1,0 +1,92 @@
+"""Tables on the terminal: datasets, versions, a dataset's columns, a query's answer.
+
+Belongs here: how documents of the API are shown. Not here: getting them (see data_commands.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+
+def print_list(document: Any) -> None:
+    """Show all datasets; broken ones with the reason."""
+    table = _table("name", "rows", "size", "version", "updated", "columns")
+    for manifest in document["datasets"]:
+        table.add_row(
+            manifest["name"],
+            f"{manifest['row_count']:,}",
+            decimal(_size(manifest)),
+            str(manifest["version"]),
+            manifest["updated_at"][:19].replace("T", " "),
+            str(len(manifest["columns"])),
+        )
+    console = _console()
+    console.print(table if table.row_count else "no datasets yet; load one with: lakehouse ingest FILE --name NAME")
+    for name, reason in _broken(document):
+        console.print(f"[red]broken[/] {escape(name)}: {escape(reason)}")
+
+
+def print_versions(document: Any) -> None:
+    """Show a dataset's versions, newest first."""
+    table = _table("version", "rows", "size", "updated", "by", "note")
+    for version in sorted(document["versions"], key=lambda v: v["version"], reverse=True):
+        table.add_row(
+            str(version["version"]),
+            f"{version['row_count']:,}",
+            decimal(_size(version)),
+            version["updated_at"][:19].replace("T", " "),
+            escape(version.get("committed_by", "")),
+            escape(version.get("note", "")),
+        )
+    _console().print(table)
+
+
+def print_dataset(manifest: Any) -> None:
+    """Show one dataset with its columns."""
+    console = _console()
+    console.print(
+        f"[bold]{manifest['name']}[/] version {manifest['version']}: {manifest['row_count']:,} rows,"
+        f" {decimal(_size(manifest))} in {len(manifest['objects'])} objects, updated {manifest['updated_at']}"
+    )
+    table = _table("column", "type", "personal data")
+    for column in manifest["columns"]:
+        table.add_row(escape(column["name"]), column["type"], "yes" if column["pii"] else "")
+    console.print(table)
+
+
+def print_answer(answer: Any) -> None:
+    """Show a query's rows."""
+    table = _table(*(escape(column["name"]) for column in answer["columns"]))
+    for row in answer["rows"]:
+        table.add_row(*(_cell(value) for value in row))
+    console = _console()
+    console.print(table)
+    if answer["truncated"]:
+        console.print(f"[yellow]truncated[/] at {answer['row_count']:,} rows; see --max-rows")
+
+
+def _cell(value: Any) -> str:
+    return "[dim]NULL[/]" if value is None else escape(str(value))
+
+
+def _size(manifest: Mapping[str, Any]) -> int:
+    return sum(o["size"] for o in manifest.get("objects", ()))
+
+
+def _broken(document: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    broken = document.get("broken") or {}
+    return list(broken.items()) if isinstance(broken, Mapping) else [(b["name"], b["reason"]) for b in broken]
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)

@@ -1,0 +1,122 @@
+"""Doctor's checks that ask a server: the object store, the API, Dagster.
+
+Belongs here: probes with a deadline each. Not here: checks of this machine (see doctor.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError, PreconditionFailed
+from lakehouse.settings import Settings
+from lakehouse_cli.client import connect_api
+
+if TYPE_CHECKING:
+    from lakehouse.storage.objects import ObjectStore
+    from lakehouse_cli.doctor import Finding
+
+PROBE_KEY = "files/.doctor/{}"
+_START = "lakehouse up"
+_DAGSTER_QUERY = """{
+  instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
+  workspaceOrError { __typename ... on Workspace { locationEntries {
+    name loadStatus locationOrLoadError { __typename ... on PythonError { message } } } } }
+}"""
+
+
+def check_store(settings: Settings) -> Iterator[Finding]:
+    """Is it there, do conditional writes hold, can every manifest be read."""
+    from lakehouse.adapters.connect import connect_store
+    from lakehouse.catalog.snapshot import read_snapshot
+    from lakehouse_cli.doctor import Finding
+
+    try:
+        store = connect_store(settings)
+        store.ping()
+    except LakehouseError as error:
+        remedy = _START if settings.is_store_embedded else "check LAKEHOUSE_S3_ENDPOINT, the bucket and the keys"
+        yield Finding("store", "problem", error.detail, remedy)
+        return
+    try:
+        yield check_conditional_writes(store)
+        broken = read_snapshot(store).broken
+    except LakehouseError as error:
+        yield Finding("store", "problem", error.detail, "check the keys' rights on the bucket")
+        return
+    for name, reason in broken.items():
+        remedy = f"copy its newest good version from catalog/versions/{name}/ to catalog/manifests/{name}.json"
+        yield Finding("catalog", "problem", f"{name}: {reason}", remedy)
+    if not broken:
+        yield Finding("catalog", "ok", "every manifest can be read")
+
+
+def check_conditional_writes(store: ObjectStore) -> Finding:
+    """Try what the catalog's safety rests on: a store that ignores conditions loses updates without a word."""
+    from lakehouse.clock import new_id
+    from lakehouse_cli.doctor import Finding
+
+    key = PROBE_KEY.format(new_id())
+    ignored = []
+    try:
+        first = store.put(key, b"1", if_absent=True)
+        with contextlib.suppress(PreconditionFailed):
+            store.put(key, b"2", if_absent=True)
+            ignored.append("If-None-Match: *")
+        store.put(key, b"3", if_match=first.etag)
+        with contextlib.suppress(PreconditionFailed):
+            store.put(key, b"4", if_match=first.etag)
+            ignored.append("If-Match")
+    finally:
+        store.delete(key)
+    if ignored:
+        message = f"the store ignores {' and '.join(ignored)}: two writers would lose updates"
+        return Finding("store", "problem", message, "use a store with conditional writes (AWS, MinIO, Ceph, SeaweedFS)")
+    return Finding("store", "ok", "it answers, and conditional writes hold")
+
+
+def check_api(settings: Settings) -> Iterator[Finding]:
+    """Does it answer, accept our token, and call itself healthy."""
+    from lakehouse_cli.doctor import Finding
+
+    try:
+        with connect_api(settings) as api:
+            health = api.json("GET", "/health", timeout=5.0)
+            api.json("GET", "/v1/catalog", timeout=5.0)
+    except LakehouseError as error:
+        yield Finding("api", "problem", error.detail, _START)
+        return
+    status = str(health.get("status"))
+    if status in ("ok", "healthy"):
+        yield Finding("api", "ok", "healthy, and it accepts our token")
+    else:
+        yield Finding("api", "warning", f"its health is {status}", "curl its /health: each part says its state")
+
+
+def check_dagster(settings: Settings) -> Iterator[Finding]:
+    """Does the webserver answer, is the code loaded, do the daemons beat."""
+    import httpx
+
+    from lakehouse_cli.doctor import Finding
+
+    url = f"http://{settings.dagster_host}:{settings.dagster_port}/graphql"
+    log = settings.data_dir / "logs" / "dagster-daemon.log"
+    try:
+        answer = httpx.post(url, json={"query": _DAGSTER_QUERY}, timeout=10.0, trust_env=False)
+        answer.raise_for_status()
+        data: dict[str, Any] = answer.json()["data"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        yield Finding("dagster", "problem", f"no answer from {url} ({type(error).__name__})", _START)
+        return
+    failures = [
+        f"code location {entry['name']}: {(entry['locationOrLoadError'] or {}).get('message') or entry['loadStatus']}"
+        for entry in data["workspaceOrError"].get("locationEntries", ())
+        if (entry["locationOrLoadError"] or {}).get("__typename") != "RepositoryLocation"
+    ]
+    daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    failures += [f"daemon {d['daemonType']} has no heartbeat" for d in daemons if d["required"] and not d["healthy"]]
+    for failure in failures:
+        yield Finding("dagster", "problem", failure.strip()[:500], f"see {log}; then: lakehouse down && lakehouse up")
+    if not failures:
+        yield Finding("dagster", "ok", "code loaded, daemons alive")

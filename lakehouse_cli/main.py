@@ -1,0 +1,52 @@
+"""The `lakehouse` command and its edge: every error of ours becomes one line on stderr and exit code 1.
+
+Belongs here: the application, its commands' registration, the error edge. Not here: the commands themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lakehouse.errors import LakehouseError
+from lakehouse_cli import data_commands, maintenance_commands, process_commands
+
+
+class _Edge(TyperGroup):
+    """Maps our errors; a usage error is 2 (Typer's own), a bug is a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LakehouseError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {error.detail}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Edge,
+    help="Run the Lakehouse and work with its data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    del debug  # the edge reads it from the context
+
+
+process_commands.register(app)
+data_commands.register(app)
+maintenance_commands.register(app)
+
+
+def run() -> None:
+    """Entry point of the script `lakehouse`."""
+    app(prog_name="lakehouse")

@@ -1,0 +1,81 @@
+"""Commands for operators: gc, backup, restore, upgrade, doctor.
+
+Belongs here: options and output. Not here: the work (see lakehouse/catalog/gc.py, lakehouse/operations/, doctor.py).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse_cli.process_commands import JsonOption
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(gc)
+    app.command()(doctor)
+
+
+def gc(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
+    """Remove versions past their history and objects that nothing refers to."""
+    from rich.filesize import decimal
+
+    from lakehouse.adapters.connect import connect_store
+    from lakehouse.catalog.gc import collect_garbage
+    from lakehouse.clock import utc_now
+    from lakehouse.settings import load_settings
+
+    settings = load_settings()
+    report = collect_garbage(
+        connect_store(settings),
+        now=utc_now(),
+        history=timedelta(days=settings.history_days),
+        min_age=timedelta(hours=settings.gc_min_age_hours),
+        dry_run=dry_run,
+    )
+    if as_json:
+        typer.echo(json.dumps({**asdict(report), "bytes_collected": report.bytes_collected}, indent=2))
+        return
+    for garbage in report.collected:
+        typer.echo(f"{garbage.key}  {decimal(garbage.size)}  {garbage.reason}")
+    verb = "would remove" if dry_run else "removed"
+    kept = f"kept {report.kept_objects:,} objects and {report.kept_versions:,} versions"
+    typer.echo(f"{verb} {len(report.collected):,} keys, {decimal(report.bytes_collected)}; {kept}")
+
+
+def doctor(
+    as_json: JsonOption = False,
+    write_env_example: Annotated[
+        Path | None, typer.Option(help="Write the annotated list of settings to this file, and do nothing else.")
+    ] = None,
+) -> None:
+    """Say what is wrong with this set-up and how to mend it; exit code 1 when something is."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from lakehouse_cli.doctor import examine
+    from lakehouse_cli.env_example import render_env_example
+
+    if write_env_example is not None:
+        write_env_example.write_text(render_env_example())
+        return
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for finding in findings:
+            color = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.verdict]
+            console.print(f"[{color}]{finding.verdict:<8}[/] {finding.check}: {escape(finding.message)}")
+            if finding.remedy:
+                console.print(f"         mend: {escape(finding.remedy)}")
+    if any(finding.verdict == "problem" for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,178 @@
+"""`up`, `down` and `status`: starting everything in parallel, watching it become ready, stopping it by pid.
+
+Belongs here: these three commands' work and what they show. Not here: the sample (see sample_load.py).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lakehouse.errors import LakehouseError, TimedOut
+from lakehouse.settings import Settings
+from lakehouse_cli.child_logs import last_lines
+from lakehouse_cli.children import Child, child_environ, make_children
+from lakehouse_cli.ports import require_free
+from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions
+from lakehouse_cli.supervisor import ChildStatus, read_state, stop_order
+
+SUPERVISOR = "supervisor"
+READY_TIMEOUT_S = 120.0
+_POLL_S = 0.1
+
+
+class ChildFailed(LakehouseError):
+    """A child ended before it was ready; the message holds the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The folders of one installation."""
+
+    settings: Settings
+
+    @property
+    def table(self) -> ProcessTable:
+        """Its pid files."""
+        return ProcessTable(self.settings.data_dir / "run")
+
+    @property
+    def logs(self) -> Path:
+        """Its children's log files."""
+        return self.settings.data_dir / "logs"
+
+
+def start_all(installation: Installation, console: Console) -> tuple[Child, ...]:
+    """Start what does not run yet and wait until everything is ready; returns the children.
+
+    Raises:
+        Conflict: A port is taken by somebody else.
+        ChildFailed: A child does not start; what this call started is stopped again.
+        TimedOut: Not ready within two minutes.
+    """
+    settings, table = installation.settings, installation.table
+    for folder in (settings.data_dir, table.folder, installation.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    children = make_children(settings)
+    if table.alive(SUPERVISOR) is not None:
+        _wait_ready(installation, children, console)
+        return children
+    require_free(need for child in children if table.alive(child.name) is None for need in child.ports)
+    (table.folder / "state.json").unlink(missing_ok=True)
+    command = (sys.executable, "-m", "lakehouse_cli", "supervise")
+    process = start_detached(command, log=installation.logs / "supervisor.log", env=child_environ(settings))
+    try:
+        _wait_ready(installation, children, console, supervisor=process)
+    except LakehouseError:
+        if process.poll() is None:
+            stop_all(installation, children)
+        raise
+    return children
+
+
+def stop_all(installation: Installation, children: tuple[Child, ...] | None = None) -> list[str]:
+    """Stop the supervisor (which stops its children) and whatever is left; returns names that had to be killed."""
+    table, settings = installation.table, installation.settings
+    children = make_children(settings) if children is None else children
+    killed: list[str] = []
+    supervisor = table.read(SUPERVISOR)
+    ranks = stop_order(children)
+    if supervisor is not None:
+        # It gives each rank of children their grace in turn; ours must be longer than all of them together.
+        killed += stop_sessions([supervisor], grace_s=(settings.shutdown_grace_s + 6) * len(ranks))
+        table.forget(SUPERVISOR)
+    known = {child.name for rank in ranks for child in rank}
+    for names in [[n for n in table.names() if n not in known], *([c.name for c in rank] for rank in ranks)]:
+        records = [r for name in names if (r := table.read(name)) is not None]
+        killed += stop_sessions(records, grace_s=settings.shutdown_grace_s)
+        for name in names:
+            table.forget(name)
+    (table.folder / "state.json").unlink(missing_ok=True)
+    return killed
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """One line of `status`. `state` is the supervisor's word, or `stopped` when there is no such process."""
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int
+    url: str
+    log: str
+    message: str
+
+
+def status_lines(installation: Installation, children: tuple[Child, ...]) -> list[StatusLine]:
+    """What runs now: pid files checked against processes, with the supervisor's words on each."""
+    states = read_state(installation.table)
+    supervisor = installation.table.alive(SUPERVISOR)
+    log = installation.logs / "supervisor.log"
+    lines = [
+        StatusLine(
+            SUPERVISOR,
+            "ready" if supervisor else "stopped",
+            supervisor.pid if supervisor else None,
+            0,
+            "",
+            str(log),
+            "",
+        )
+    ]
+    for child in children:
+        record = installation.table.alive(child.name)
+        known = states.get(child.name, ChildStatus())
+        state = known.state if supervisor else ("unsupervised" if record else "stopped")
+        if record is None and state in ("ready", "starting"):
+            state = "crashed"
+        pid = record.pid if record else None
+        path = str(installation.logs / f"{child.name}.log")
+        lines.append(StatusLine(child.name, state, pid, known.restarts, child.url, path, known.message))
+    return lines
+
+
+def _wait_ready(
+    installation: Installation,
+    children: tuple[Child, ...],
+    console: Console,
+    *,
+    supervisor: subprocess.Popen[bytes] | None = None,
+) -> None:
+    begun = time.monotonic()
+    shown: set[str] = set()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=None)
+        while True:
+            states = read_state(installation.table)
+            for child in children:
+                status = states.get(child.name, ChildStatus())
+                if status.state == "ready" and child.name not in shown:
+                    shown.add(child.name)
+                    console.print(f"  [green]ready[/] {child.name} [dim]{time.monotonic() - begun:.1f} s[/]")
+                if status.exits >= 2 and status.state != "ready":
+                    raise ChildFailed(_failure(installation, child.name, status.message))
+            if len(shown) == len(children):
+                return
+            progress.update(task, description="starting " + ", ".join(c.name for c in children if c.name not in shown))
+            if supervisor is not None and supervisor.poll() is not None and not installation.table.alive(SUPERVISOR):
+                # Had another `up` been first, its supervisor would be alive and ours rightly gone.
+                raise ChildFailed(_failure(installation, SUPERVISOR, f"exit code {supervisor.returncode}"))
+            if time.monotonic() - begun > READY_TIMEOUT_S:
+                late = next(c.name for c in children if c.name not in shown)
+                message = states.get(late, ChildStatus()).message or f"not ready after {READY_TIMEOUT_S:.0f} s"
+                raise TimedOut(_failure(installation, late, message))
+            time.sleep(_POLL_S)
+
+
+def _failure(installation: Installation, name: str, message: str) -> str:
+    log = installation.logs / f"{name}.log"
+    lines = "\n".join(f"    {line}" for line in last_lines(log))
+    return f"{name} did not start: {message}\n  the end of {log}:\n{lines}"
