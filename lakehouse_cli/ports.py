@@ -65,8 +65,8 @@ def _can_bind(need: PortNeed) -> bool:
 def _owner(port: int) -> str | None:
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
-            if listens and connection.laddr[1] == port and connection.pid:
+            is_it = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
+            if is_it and connection.pid:
                 process = psutil.Process(connection.pid)
                 return f"pid {process.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
     return None

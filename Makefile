@@ -1,0 +1,65 @@
+# Everything a checkout needs, with Python 3.11 and nothing else: no sudo, no global installs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+
+.PHONY: help setup setup-dev up down status test lint smoke bench docs clean
+
+help: ## Show these targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.synced ## Install what running needs.
+
+up: $(VENV)/.synced ## Start everything, load the sample, say what to try.
+	@$(BIN)/lakehouse up
+
+down: ## Stop what `make up` started; data stays.
+	@if [ -x $(BIN)/lakehouse ]; then $(BIN)/lakehouse down; else echo "nothing was running"; fi
+
+status: $(VENV)/.synced ## Show each process.
+	@$(BIN)/lakehouse status
+
+test: $(VENV)/.synced-dev ## Run all tests.
+	@$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.synced-dev ## Style, types, layers, conventions.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/test_conventions.py
+
+smoke: $(VENV)/.synced-dev ## Prove every promise of the README.
+	@$(BIN)/python -m pytest -q tests/proof
+
+bench: $(VENV)/.synced-dev ## Measure the hot paths against their limits.
+	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+docs: $(VENV)/.synced-dev ## Write what is generated from code.
+	@$(BIN)/lakehouse doctor --write-env-example .env.example
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py; fi
+
+clean: down ## Remove the environment and caches; data in .lakehouse stays.
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# `--inexact` leaves the development tools alone when they are there.
+$(VENV)/.synced: uv.lock pyproject.toml | $(BIN)/uv
+	@echo "installing packages as locked"
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --no-dev --inexact
+	@touch $@
+
+$(VENV)/.synced-dev: uv.lock pyproject.toml | $(BIN)/uv
+	@echo "installing packages as locked, with the development tools"
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --inexact
+	@touch $@ $(VENV)/.synced
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, but {sys.executable} is {v[0]}.{v[1]}; install python3.11, or: make up PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
