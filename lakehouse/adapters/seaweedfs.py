@@ -110,8 +110,9 @@ def server_command(store: EmbeddedStore) -> list[str]:
     data.mkdir(exist_ok=True)
     ports = [f"-{flag}={store.port + offset}" for offset, flag in enumerate(_PORT_FLAGS, start=1)]
     return [
-        str(weed_binary()), "-v=0", "-logtostderr=true", "server", f"-dir={data}", f"-ip={store.host}",
-        f"-ip.bind={store.host}", "-s3", f"-s3.port={store.port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        str(weed_binary()), "-v=0", "-logtostderr=true", "server",
+        f"-dir={data}", f"-ip={store.host}", f"-ip.bind={store.host}",
+        "-s3", f"-s3.port={store.port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-master.telemetry=false", "-master.peers=none", f"-master.volumeSizeLimitMB={_VOLUME_MIB}",
         "-volume.max=0", "-volume.preStopSeconds=0", *ports,
     ]  # fmt: skip
