@@ -1,0 +1,116 @@
+"""Write docs/reference/{settings,command,errors}.md and openapi.json from the code; `--check` only compares.
+
+Belongs here: rendering. Not here: the facts (see lakehouse/settings.py, lakehouse_cli/main.py, lakehouse_api/app.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REFERENCE = HERE / "reference"
+
+
+def settings_page() -> str:
+    """Every setting with its default and meaning."""
+    from lakehouse.settings import PREFIX, Settings
+
+    lines = [
+        "# Settings",
+        "",
+        "Each is an environment variable or a line of `.env`; the environment wins. A wrong value or an unknown name stops",
+        "the start and is named. Generated from `lakehouse/settings.py`.",
+        "",
+        "| setting | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "unset" if field.default is None else field.get_default(call_default_factory=True)
+        if isinstance(default, tuple | dict):
+            default = ",".join(default) or "empty"
+        lines.append(f"| `{PREFIX}{name.upper()}` | `{default if default != '' else 'empty'}` | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """The tree of errors with their statuses."""
+    from lakehouse import errors
+
+    lines = [
+        "# Errors",
+        "",
+        "Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, `instance`,",
+        "`request_id`, and fields of its own such as `line` or `retry_after_s`. Generated from `lakehouse/errors.py`.",
+        "",
+        "| status | title | meaning |",
+        "| --- | --- | --- |",
+    ]
+    kinds = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.LakehouseError)]
+    for kind in sorted(kinds, key=lambda e: e.status):
+        lines.append(f"| {kind.status} | {kind.title} | {(kind.__doc__ or '').splitlines()[0]} |")
+    return "\n".join(lines) + "\n"
+
+
+def command_page() -> str:
+    """Every subcommand with its arguments and options."""
+    import typer
+
+    from lakehouse_cli.main import app
+
+    root = typer.main.get_command(app)
+    lines = ["# The command `lakehouse`", "", "Generated from `lakehouse_cli/`.", ""]
+    with root.make_context("lakehouse", [], resilient_parsing=True) as context:
+        names = [n for n in root.list_commands(context) if not root.get_command(context, n).hidden]  # type: ignore[attr-defined, union-attr]
+        for name in names:
+            command = root.get_command(context, name)  # type: ignore[attr-defined]
+            lines += [f"## `lakehouse {name}`", "", (command.help or "").strip(), ""]
+            rows = [_parameter(p) for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
+            if rows:
+                lines += ["| | |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _parameter(parameter: object) -> str:
+    options = getattr(parameter, "opts", [])
+    name = " ".join(options) if getattr(parameter, "param_type_name", "") == "option" else options[0].upper()
+    text = " ".join(str(getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
+    return f"| `{name}` | {text} |"
+
+
+def openapi_document() -> str:
+    """The OpenAPI description of the API with default settings."""
+    from lakehouse.settings import load_settings
+    from lakehouse_api.app import create_app
+
+    document = create_app(load_settings({}, env_file=None)).openapi()
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "command.md": command_page,
+    "openapi.json": openapi_document,
+}
+
+
+def main() -> int:
+    """Write the pages, or with `--check` name those that differ."""
+    stale = []
+    for name, render in PAGES.items():
+        path, text = REFERENCE / name, render()
+        if "--check" in sys.argv:
+            if not path.exists() or path.read_text() != text:
+                stale.append(str(path.relative_to(HERE.parent)))
+        else:
+            path.write_text(text)
+    if stale:
+        sys.stderr.write(f"out of date: {', '.join(stale)}; run `make docs`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
