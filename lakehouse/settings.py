@@ -232,6 +232,10 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
             f"unknown setting {', '.join(unknown)}; known settings are listed in .env.example", settings=unknown
         )
     given = {known[k.upper()]: v for k, v in values.items() if k.upper() in known and v != ""}
+    for name in ("auth_token", "auth_secondary_tokens"):
+        variable = given.get(f"{name}_env", Settings.model_fields[f"{name}_env"].default)
+        if name not in given and env.get(variable):
+            given[name] = env[variable]
     try:
         return _FromMapping.build(given)
     except ValidationError as error:

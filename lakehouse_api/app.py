@@ -14,21 +14,18 @@ from fastapi import FastAPI
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
-from lakehouse_api.compose import compose_services
 from lakehouse_api.errors import add_error_handlers
 from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe
-from lakehouse_api.routes import catalog, health, ingest, metrics, sql, storage
+from lakehouse_api.routes import catalog, health, metrics, storage
 from lakehouse_api.services import Services
 
 _log = structlog.get_logger("lakehouse.app")
 
 
-def create_app(
-    settings: Settings | None = None, *, compose: Callable[[Settings], Services] = compose_services
-) -> FastAPI:
+def create_app(settings: Settings | None = None, *, compose: Callable[[Settings], Services] | None = None) -> FastAPI:
     """Build the API; nothing is opened before the lifespan starts.
 
     Args:
@@ -39,6 +36,8 @@ def create_app(
         SettingsError: A setting is wrong, and is named.
     """
     settings = settings or load_settings()
+    if compose is None:
+        from lakehouse_api.compose import compose_services as compose
     services = compose(settings)
     app = FastAPI(
         title="Lakehouse",
@@ -48,7 +47,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (health, metrics, storage, catalog, ingest, sql):
+    for module in (health, metrics, storage, catalog):
         app.include_router(module.router)
     describe(app)
     add_error_handlers(app)
@@ -62,7 +61,7 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
     app.add_middleware(
         DoorMiddleware,
         authenticator=services.auth,
-        hosts=settings.allowed_hosts,
+        hosts=(*settings.allowed_hosts, settings.api_host),
         origins=settings.allowed_origins,
     )
     app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies))

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.event_log import EventLog
+from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.adapters.sql_pool import SqlPool
+from lakehouse.catalog.register import Registrar
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 
@@ -35,6 +37,7 @@ def compose_services(settings: Settings) -> Services:
         settings=settings,
         objects=objects,
         catalog=catalog,
+        registrar=Registrar(objects, catalog, read_footer, work_dir=work_dir),
         watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
         ingester=Ingester(objects, catalog, ConversionProcess(settings), work_dir=work_dir),
         sql=SqlPool(settings, read_location(settings)),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.ingest import Ingester
 
     from lakehouse.adapters.objects import S3ObjectStore
+    from lakehouse.catalog.register import Registrar
     from lakehouse.catalog.service import Catalog
     from lakehouse.catalog.snapshot import CatalogWatcher
     from lakehouse.settings import Settings
@@ -46,6 +47,7 @@ class Services:
     settings: Settings
     objects: S3ObjectStore
     catalog: Catalog
+    registrar: Registrar
     watcher: CatalogWatcher
     ingester: Ingester
     sql: SqlPool

@@ -65,9 +65,14 @@ class S3ObjectStore:
         return StoredObject(_info(key, answer, size=len(body)), body)
 
     @contextmanager
-    def open(self, key: str) -> Iterator[_S3Reader]:
+    def open(
+        self, key: str, *, span: tuple[int, int] | None = None, if_match: str | None = None
+    ) -> Iterator[_S3Reader]:
+        part: dict[str, Any] = {} if span is None else {"Range": f"bytes={span[0]}-{span[1]}"}
+        if if_match is not None:
+            part["IfMatch"] = f'"{if_match}"'
         with _translated(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
         stream = answer["Body"]
         try:
             yield _S3Reader(_info(key, answer, size=answer["ContentLength"]), stream)

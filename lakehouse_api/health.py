@@ -1,0 +1,71 @@
+"""How the process is, part by part, from what is in memory: asking must not hang when the store does.
+
+Belongs here: what makes a part degraded or unavailable. Not here: the route (see routes/health.py).
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from lakehouse_api.schemas.health import Health, Part, State, part
+from lakehouse_api.services import Services
+
+# Looks at the catalog are half a second apart; past this one has been hanging.
+STALE_AFTER_S = 5.0
+_ORDER: tuple[State, ...] = ("ok", "degraded", "unavailable")
+
+
+def read_health(services: Services) -> Health:
+    """Judge every part; the worst is the whole's. No I/O but a look at the disk's free space."""
+    parts = {
+        "store": _store(services),
+        "catalog": _catalog(services),
+        "sql": _sql(services),
+        "event_log": _event_log(services),
+        "disk": _disk(services),
+    }
+    status = max((p.state for p in parts.values()), key=_ORDER.index)
+    return Health(status=status, version=version("lakehouse"), parts=parts)
+
+
+def _store(services: Services) -> Part:
+    age_s = services.watcher.age_s
+    if services.watcher.is_stale or age_s is None or age_s > STALE_AFTER_S:
+        return part("unavailable", "the object store does not answer; see the store's log, or LAKEHOUSE_S3_ENDPOINT")
+    return part("ok")
+
+
+def _catalog(services: Services) -> Part:
+    snapshot = services.watcher.current()
+    age_s = services.watcher.age_s
+    numbers: dict[str, Any] = {
+        "datasets": len(snapshot.manifests),
+        "broken": len(snapshot.broken),
+        "age_s": None if age_s is None else round(age_s, 3),
+    }
+    if snapshot.broken:
+        return part("degraded", "GET /v1/catalog names the broken manifests", **numbers)
+    return part("ok", **numbers)
+
+
+def _sql(services: Services) -> Part:
+    return part("ok")
+
+
+def _event_log(services: Services) -> Part:
+    stats = dict(services.events.stats())
+    error = stats.pop("last_error", None)
+    if error is not None:
+        return part("degraded", "the event log is not being shipped; its lines wait on disk", **stats)
+    return part("ok", **stats)
+
+
+def _disk(services: Services) -> Part:
+    state, percent = services.disk.state()
+    numbers = {"percent": round(percent, 1)}
+    if state == "full":
+        return part("degraded", "the disk is full: writes are refused with 507 until there is space", **numbers)
+    if state == "degraded":
+        return part("degraded", "the disk is filling up", **numbers)
+    return part("ok", **numbers)

@@ -1,0 +1,108 @@
+"""Bodies on their way to the store, and objects on their way to the client: streams of flat memory.
+
+Belongs here: spooling to disk with a cap, streaming from the store. Not here: which route does so (see routes/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from lakehouse.clock import new_id
+from lakehouse.errors import BadInput, TooLarge
+from lakehouse.storage.objects import ObjectReader
+from lakehouse_api.dependencies import run_blocking
+from lakehouse_api.services import Services
+
+_BUFFER_BYTES = 1 << 20
+
+
+def check_length(request: Request, cap_bytes: int, what: str) -> None:
+    """Refuse by the declared length, before a byte is read.
+
+    Raises:
+        TooLarge: `Content-Length` is over the cap.
+        BadInput: It is no number.
+    """
+    length = request.headers.get("content-length")
+    if length is None:
+        return
+    if not length.isdecimal():
+        raise BadInput(f"Content-Length {length[:40]!r} is no number")
+    if int(length) > cap_bytes:
+        raise TooLarge(f"{what} has at most {cap_bytes} bytes here, this one has {length}", max_bytes=cap_bytes)
+
+
+@asynccontextmanager
+async def spooled_body(request: Request, services: Services, *, cap_bytes: int, what: str) -> AsyncIterator[Path]:
+    """The request's body as a file of this process's work folder, removed at the end.
+
+    Raises:
+        TooLarge: The body passed the cap; it is cut off there.
+    """
+    path = services.work_dir / f"put-{new_id()}"
+    try:
+        await _write(path, request, services, cap_bytes=cap_bytes, what=what)
+        yield path
+    finally:
+        with anyio.CancelScope(shield=True), suppress(FileNotFoundError):
+            await run_blocking(services, path.unlink)
+
+
+async def _write(path: Path, request: Request, services: Services, *, cap_bytes: int, what: str) -> None:
+    stream = await run_blocking(services, path.open, "wb", buffering=0)
+    size = 0
+    buffer = bytearray()
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > cap_bytes:
+                raise TooLarge(f"{what} has at most {cap_bytes} bytes here", max_bytes=cap_bytes)
+            buffer += chunk
+            if len(buffer) >= _BUFFER_BYTES:
+                await run_blocking(services, stream.write, bytes(buffer))
+                buffer.clear()
+        if buffer:
+            await run_blocking(services, stream.write, bytes(buffer))
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_blocking(services, stream.close)
+
+
+class ObjectResponse(StreamingResponse):
+    """An open object streamed to the client; closed however the request ends.
+
+    A store that fails half-way breaks the connection: the answer never looks whole.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        context: AbstractContextManager[ObjectReader],
+        reader: ObjectReader,
+        *,
+        status_code: int,
+        headers: dict[str, str],
+    ) -> None:
+        super().__init__(self._chunks(), status_code, headers=headers, media_type="application/octet-stream")
+        self._services = services
+        self._context = context
+        self._reader = reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_blocking(self._services, self._context.__exit__, None, None, None)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        chunks = self._reader.chunks(_BUFFER_BYTES)
+        while (chunk := await run_blocking(self._services, next, chunks, None)) is not None:
+            yield chunk
