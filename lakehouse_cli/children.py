@@ -15,17 +15,25 @@ from lakehouse_cli.tokens import require_token
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """A command line and its environment."""
+
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """One process. `needs` are names of children that must be ready before it starts.
 
-    `is_ready` asks the running process; `after_ready` runs once each time it has become ready, before those that need
-    it start. `url` is what a user opens, empty when there is nothing to open.
+    `launch` makes what the process needs on disk and says how to start it; it is called only then, so that `status`
+    changes nothing. `is_ready` asks the running process; `after_ready` runs once each time it has become ready, before
+    those that need it start. `url` is what a user opens, empty when there is nothing to open.
     """
 
     name: str
-    command: tuple[str, ...]
+    launch: Callable[[], Launch]
     is_ready: Callable[[], bool]
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     needs: tuple[str, ...] = ()
     after_ready: Callable[[], None] | None = None
     ports: tuple[PortNeed, ...] = ()
@@ -34,10 +42,8 @@ class Child:
 
 def make_children(settings: Settings) -> tuple[Child, ...]:
     """All children of an installation, those that others need first."""
-    env = child_environ(settings)
-    store = (_store(settings, env),) if settings.is_store_embedded else ()
-    needs = tuple(child.name for child in store)
-    return (*store, _api(settings, env, needs), *_dagster(settings, env, needs))
+    store = (_store(settings),) if settings.is_store_embedded else ()
+    return (*store, _api(settings, needs=tuple(child.name for child in store)), *_dagster(settings))
 
 
 def child_environ(settings: Settings) -> dict[str, str]:
@@ -54,7 +60,7 @@ def api_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.api_port}"
 
 
-def _store(settings: Settings, env: Mapping[str, str]) -> Child:
+def _store(settings: Settings) -> Child:
     from lakehouse.adapters.connect import connect_store, embedded_store
     from lakehouse.adapters.seaweedfs import is_ready, require_fsync, server_command
 
@@ -69,33 +75,31 @@ def _store(settings: Settings, env: Mapping[str, str]) -> Child:
     )
     return Child(
         "store",
-        tuple(server_command(store)),
+        lambda: Launch(tuple(server_command(store)), process_environ()),
         lambda: is_ready(store),
-        env=env,
         after_ready=prepare,
         ports=ports,
         url=store.endpoint,
     )
 
 
-def _api(settings: Settings, env: Mapping[str, str], needs: tuple[str, ...]) -> Child:
+def _api(settings: Settings, *, needs: tuple[str, ...]) -> Child:
     return Child(
         "api",
-        (sys.executable, "-m", "lakehouse_api"),
+        lambda: Launch((sys.executable, "-m", "lakehouse_api"), child_environ(settings)),
         lambda: _answers(f"{api_url(settings)}/health"),
-        env=env,
         needs=needs,
         ports=(PortNeed(settings.api_port, "the API", "LAKEHOUSE_API_PORT", settings.api_host),),
         url=api_url(settings),
     )
 
 
-def _dagster(settings: Settings, env: Mapping[str, str], needs: tuple[str, ...]) -> tuple[Child, ...]:
+def _dagster(settings: Settings) -> tuple[Child, ...]:
     from lakehouse_assets.processes import dagster_commands
 
-    del needs  # Dagster's processes ask the store only when a sensor or a run does
+    # They ask the store only when a sensor or a run does, so they need not wait for it.
     return tuple(
-        Child(command.name, tuple(command.argv), command.is_ready, env={**env, **command.env})
+        Child(command.name, partial(_launch_dagster, settings, command), command.is_ready)
         for command in dagster_commands(settings)
     )
 

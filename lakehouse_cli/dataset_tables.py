@@ -5,7 +5,6 @@ Belongs here: how documents of the API are shown. Not here: getting them (see da
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -21,14 +20,14 @@ def print_list(document: Any) -> None:
         table.add_row(
             manifest["name"],
             f"{manifest['row_count']:,}",
-            decimal(_size(manifest)),
+            decimal(manifest["size_bytes"]),
             str(manifest["version"]),
             manifest["updated_at"][:19].replace("T", " "),
             str(len(manifest["columns"])),
         )
     console = _console()
     console.print(table if table.row_count else "no datasets yet; load one with: lakehouse ingest FILE --name NAME")
-    for name, reason in _broken(document):
+    for name, reason in document["broken"].items():
         console.print(f"[red]broken[/] {escape(name)}: {escape(reason)}")
 
 
@@ -39,7 +38,7 @@ def print_versions(document: Any) -> None:
         table.add_row(
             str(version["version"]),
             f"{version['row_count']:,}",
-            decimal(_size(version)),
+            decimal(version["size_bytes"]),
             version["updated_at"][:19].replace("T", " "),
             escape(version.get("committed_by", "")),
             escape(version.get("note", "")),
@@ -52,7 +51,7 @@ def print_dataset(manifest: Any) -> None:
     console = _console()
     console.print(
         f"[bold]{manifest['name']}[/] version {manifest['version']}: {manifest['row_count']:,} rows,"
-        f" {decimal(_size(manifest))} in {len(manifest['objects'])} objects, updated {manifest['updated_at']}"
+        f" {decimal(manifest['size_bytes'])} in {len(manifest['objects'])} objects, updated {manifest['updated_at']}"
     )
     table = _table("column", "type", "personal data")
     for column in manifest["columns"]:
@@ -73,15 +72,6 @@ def print_answer(answer: Any) -> None:
 
 def _cell(value: Any) -> str:
     return "[dim]NULL[/]" if value is None else escape(str(value))
-
-
-def _size(manifest: Mapping[str, Any]) -> int:
-    return sum(o["size"] for o in manifest.get("objects", ()))
-
-
-def _broken(document: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    broken = document.get("broken") or {}
-    return list(broken.items()) if isinstance(broken, Mapping) else [(b["name"], b["reason"]) for b in broken]
 
 
 def _table(*columns: str) -> Table:

@@ -89,4 +89,4 @@ def _await_dataset(api: ApiClient, name: str, progress: Progress) -> Any:
 
 
 def _loaded(name: str, manifest: Any, seconds: float | None) -> Loaded:
-    return Loaded(name, manifest["row_count"], sum(o["size"] for o in manifest["objects"]), seconds)
+    return Loaded(name, manifest["row_count"], manifest["size_bytes"], seconds)

@@ -68,6 +68,7 @@ class Supervisor:
         grace_s: float,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        table.folder.mkdir(parents=True, exist_ok=True)
         self._children = children
         self._table = table
         self._logs = logs
@@ -154,9 +155,10 @@ class Supervisor:
             status.exits += 1
             self._retry_at[child.name] = self._now() + BACK_OFF_S[min(status.exits, len(BACK_OFF_S)) - 1]
             return
-        process = start_detached(child.command, log=self._logs / f"{child.name}.log", env=child.env)
+        launch = child.launch()
+        process = start_detached(launch.command, log=self._logs / f"{child.name}.log", env=launch.env)
         self._handles[child.name] = process
-        self._table.remember(child.name, process.pid, child.command)
+        self._table.remember(child.name, process.pid, launch.command)
         self._ready_at.pop(child.name, None)
         status.state, status.pid, status.message = "starting", process.pid, ""
 

@@ -1,0 +1,187 @@
+"""The supervisor on real child processes: order, restarts, adoption, logs, and nothing left behind."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from lakehouse.settings import process_environ
+from lakehouse_cli.children import Child, Launch
+from lakehouse_cli.ports import PortNeed
+from lakehouse_cli.processes import ProcessTable, is_alive
+from lakehouse_cli.supervisor import Supervisor, read_state, stop_order
+from tests.servers import free_port_block
+
+SERVER = """
+import http.server, sys
+print("serving", flush=True)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+# A child that starts a grandchild and does not listen to SIGTERM.
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def python(*arguments: str) -> Callable[[], Launch]:
+    return lambda: Launch((sys.executable, "-c", *arguments), process_environ())
+
+
+def server(name: str, port: int, *, needs: tuple[str, ...] = ()) -> Child:
+    ports = (PortNeed(port, name, "LAKEHOUSE_API_PORT"),)
+    return Child(name, python(SERVER, str(port)), lambda: answers(port), needs=needs, ports=ports)
+
+
+def await_(condition: Callable[[], bool], *, step: Callable[[], None] = lambda: None, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        step()
+        time.sleep(0.02)
+
+
+class Bench:
+    """A supervisor over some children that a test steps by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.table = ProcessTable(folder / "run")
+        self.logs = folder / "logs"
+        self.children: tuple[Child, ...] = ()
+        self.made: list[Supervisor] = []
+
+    def supervise(self, *children: Child, now: Callable[[], float] = time.monotonic) -> Supervisor:
+        self.children = children or self.children
+        limits = {"log_max_bytes": 2000, "log_keep": 2}
+        supervisor = Supervisor(self.children, table=self.table, logs=self.logs, grace_s=1.0, now=now, **limits)
+        self.made.append(supervisor)
+        return supervisor
+
+    def make_ready(self, supervisor: Supervisor) -> None:
+        await_(lambda: all(s.state == "ready" for s in supervisor.statuses.values()), step=supervisor.look)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    for supervisor in made.made:
+        supervisor.stop()
+
+
+def test_children_start_after_those_they_need_and_stop_before_them(bench: Bench) -> None:
+    first = free_port_block(2)
+    prepared: list[bool] = []
+    base = server("base", first)
+    base = Child(base.name, base.launch, base.is_ready, after_ready=lambda: prepared.append(answers(first)))
+    supervisor = bench.supervise(base, server("top", first + 1, needs=("base",)))
+    supervisor.look()
+    assert supervisor.statuses["top"].state == "waiting"
+    bench.make_ready(supervisor)
+    assert prepared == [True]
+    assert {name: s.state for name, s in read_state(bench.table).items()} == {"base": "ready", "top": "ready"}
+    assert [[c.name for c in rank] for rank in stop_order(bench.children)] == [["top"], ["base"]]
+
+
+def test_killed_child_is_started_again(bench: Bench) -> None:
+    port = free_port_block(1)
+    supervisor = bench.supervise(server("api", port))
+    bench.make_ready(supervisor)
+    before = bench.table.alive("api")
+    assert before is not None
+    psutil.Process(before.pid).kill()
+    await_(lambda: supervisor.statuses["api"].restarts == 1, step=supervisor.look)
+    assert supervisor.statuses["api"].message == "signal 9 ended it"
+    bench.make_ready(supervisor)
+    after = bench.table.alive("api")
+    assert after is not None
+    assert after.pid != before.pid
+    assert answers(port)
+
+
+def test_second_supervisor_adopts_children_that_still_run(bench: Bench) -> None:
+    port = free_port_block(1)
+    bench.make_ready(bench.supervise(server("api", port)))
+    before = bench.table.alive("api")
+    second = bench.supervise()
+    bench.make_ready(second)
+    assert bench.table.alive("api") == before
+    assert second.statuses["api"].restarts == 0
+
+
+def test_child_that_cannot_start_is_retried_ever_more_slowly(bench: Bench) -> None:
+    supervisor = bench.supervise(Child("api", python("print('no'); raise SystemExit(3)"), lambda: False))
+    await_(lambda: supervisor.statuses["api"].exits == 2, step=supervisor.look)
+    assert supervisor.statuses["api"].message == "it ended with exit code 3"
+    assert supervisor.statuses["api"].state == "crashed"
+    assert (bench.logs / "api.log").read_text() == "no\nno\n"
+
+
+def test_port_held_by_another_names_its_holder_and_the_setting(bench: Bench) -> None:
+    port = free_port_block(1)
+    other = psutil.Popen([sys.executable, "-c", SERVER, str(port)], stdout=-3, stderr=-3)
+    try:
+        await_(lambda: answers(port))
+        supervisor = bench.supervise(server("api", port))
+        supervisor.look()
+        status = supervisor.statuses["api"]
+        assert status.state == "crashed"
+        assert f"port {port} (api) is taken by pid {other.pid}" in status.message
+        assert "LAKEHOUSE_API_PORT" in status.message
+    finally:
+        other.kill()
+        other.wait(10)
+
+
+def test_stop_ends_a_child_that_ignores_sigterm_and_all_it_started(bench: Bench) -> None:
+    log = bench.logs / "stubborn.log"
+    child = Child("stubborn", python(STUBBORN), lambda: log.read_text() == "up\n")
+    supervisor = bench.supervise(child)
+    bench.make_ready(supervisor)
+    record = bench.table.alive("stubborn")
+    assert record is not None
+    (grandchild,) = psutil.Process(record.pid).children()
+    supervisor.stop()
+    assert not is_alive(record)
+    assert not grandchild.is_running()
+    assert bench.table.names() == []
+
+
+def test_leftovers_of_a_killed_child_go_before_it_starts_again(bench: Bench) -> None:
+    log = bench.logs / "stubborn.log"
+    supervisor = bench.supervise(Child("stubborn", python(STUBBORN), lambda: "up\n" in log.read_text()))
+    bench.make_ready(supervisor)
+    record = bench.table.alive("stubborn")
+    assert record is not None
+    (grandchild,) = psutil.Process(record.pid).children()
+    psutil.Process(record.pid).send_signal(signal.SIGKILL)
+    await_(lambda: not grandchild.is_running(), step=supervisor.look)
+
+
+def test_log_of_a_running_child_is_cut_and_goes_on(bench: Bench) -> None:
+    chatter = "import time\nfor i in range(10**9):\n    print('line', i, flush=True)\n    time.sleep(0.001)"
+    clock = itertools.count(0.0, 10.0)  # every look is ten seconds after the one before: each may rotate
+    child = Child("chatter", python(chatter), lambda: True)
+    supervisor = bench.supervise(child, now=clock.__next__)
+    await_((bench.logs / "chatter.log.2").exists, step=supervisor.look)
+    size = (bench.logs / "chatter.log").stat().st_size
+    await_(lambda: (bench.logs / "chatter.log").stat().st_size != size)
+    assert supervisor.statuses["chatter"].restarts == 0
