@@ -1,0 +1,119 @@
+"""Housekeeping: what keeps the lake small, as assets so that their reports and their age show in the UI.
+
+Belongs here: the jobs `gc` and `purge_runs`, their schedules. Not here: what is garbage (see lakehouse/catalog/gc.py).
+"""
+
+# No postponed annotations here: Dagster reads the config class from the signature.
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSelection,
+    Config,
+    DefaultScheduleStatus,
+    FreshnessPolicy,
+    MaterializeResult,
+    MetadataValue,
+    RunConfig,
+    ScheduleDefinition,
+    asset,
+    define_asset_job,
+)
+from pydantic import Field
+
+from lakehouse.catalog.gc import GcReport, collect_garbage
+from lakehouse.clock import utc_now
+from lakehouse_assets.failures import mapped_errors
+from lakehouse_assets.resources import LakeStore
+from lakehouse_assets.run_history import purge_runs
+
+LISTED = 50
+
+
+class GarbageConfig(Config):
+    """What the collection may do."""
+
+    dry_run: bool = Field(True, description="Only report what would go.")
+
+
+class RunHistoryConfig(Config):
+    """What may go from Dagster's own storage."""
+
+    keep_days: float = Field(30.0, gt=0, description="Age from which finished runs may go.")
+    dry_run: bool = Field(True, description="Only report what would go.")
+
+
+@asset(
+    group_name="housekeeping",
+    code_version="1",
+    kinds={"s3"},
+    owners=["team:lakehouse"],
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=3)),
+)
+def garbage(context: AssetExecutionContext, config: GarbageConfig, store: LakeStore) -> MaterializeResult[None]:
+    """What no manifest refers to any more, and versions past their history: reported, or removed."""
+    settings = store.lake.settings
+    with mapped_errors(context.instance, context.run_id):
+        report = collect_garbage(
+            store.lake.objects,
+            now=utc_now(),
+            history=timedelta(days=settings.history_days),
+            min_age=timedelta(hours=settings.gc_min_age_hours),
+            dry_run=config.dry_run,
+        )
+    return MaterializeResult(metadata=_shown(report))
+
+
+@asset(
+    group_name="housekeeping",
+    code_version="1",
+    owners=["team:lakehouse"],
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=15)),
+)
+def run_history(context: AssetExecutionContext, config: RunHistoryConfig) -> MaterializeResult[None]:
+    """Dagster's own records: old runs go unless they are the latest materialization of something."""
+    before = utc_now() - timedelta(days=config.keep_days)
+    purged = purge_runs(context.instance, before=before, dry_run=config.dry_run)
+    return MaterializeResult(metadata={"purged": len(purged), "dry_run": config.dry_run})
+
+
+housekeeping_assets: Sequence[AssetsDefinition] = (garbage, run_history)
+
+gc_job = define_asset_job("gc", AssetSelection.assets(garbage), description="Collect garbage; a dry run by default.")
+purge_job = define_asset_job("purge_runs", AssetSelection.assets(run_history), description="Drop old run records.")
+housekeeping_jobs = (gc_job, purge_job)
+
+housekeeping_schedules = (
+    ScheduleDefinition(
+        name="gc_daily",
+        job=gc_job,
+        cron_schedule="17 3 * * *",
+        execution_timezone="UTC",
+        run_config=RunConfig({"garbage": GarbageConfig(dry_run=False)}),
+        default_status=DefaultScheduleStatus.RUNNING,
+    ),
+    ScheduleDefinition(
+        name="purge_runs_weekly",
+        job=purge_job,
+        cron_schedule="47 3 * * 0",
+        execution_timezone="UTC",
+        run_config=RunConfig({"run_history": RunHistoryConfig(keep_days=30.0, dry_run=False)}),
+        default_status=DefaultScheduleStatus.RUNNING,
+    ),
+)
+
+
+def _shown(report: GcReport) -> dict[str, object]:
+    lines = ["| key | bytes | why |", "| --- | --- | --- |"]
+    lines += [f"| {g.key} | {g.size} | {g.reason} |" for g in report.collected[:LISTED]]
+    return {
+        "dry_run": report.dry_run,
+        "collected": len(report.collected),
+        "bytes_collected": report.bytes_collected,
+        "kept_objects": report.kept_objects,
+        "kept_versions": report.kept_versions,
+        "first": MetadataValue.md("\n".join(lines)),
+    }

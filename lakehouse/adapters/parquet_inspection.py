@@ -1,0 +1,113 @@
+"""Parquet inspection: what the data files of a dataset really hold, asked of DuckDB over S3.
+
+Belongs here: counts, types and first rows of objects. Not here: users' SQL (see lakehouse/adapters/sql_pool.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lakehouse.adapters.objects import S3Location
+from lakehouse.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY_LIMIT = "512MB"
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetContent:
+    """What Parquet files hold: their rows, and each column with its DuckDB type, in order."""
+
+    row_count: int
+    columns: tuple[tuple[str, str], ...]
+
+
+def inspect_parquet(location: S3Location, keys: Sequence[str]) -> ParquetContent:
+    """Count the rows of some objects and read their types, from the footers alone.
+
+    Args:
+        location: Bucket, and keys that may read.
+        keys: Object keys, at least one, all of one schema.
+
+    Raises:
+        StoreUnavailable: An object is missing, is no Parquet file, or the store does not answer.
+    """
+    with _engine(location) as engine:
+        files = _files(location, keys)
+        count = engine.execute("SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)", [files]).fetchall()
+        types = engine.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
+    return ParquetContent(int(count[0][0]), tuple((str(row[0]), str(row[1])) for row in types))
+
+
+def first_rows(location: S3Location, keys: Sequence[str], *, limit: int) -> list[tuple[Any, ...]]:
+    """The first rows of some objects, in the order they are stored.
+
+    Raises:
+        StoreUnavailable: As `inspect_parquet`.
+    """
+    with _engine(location) as engine:
+        return engine.execute(
+            "SELECT * FROM read_parquet(?) LIMIT ?", [_files(location, keys[:1]), limit]
+        ).fetchall()
+
+
+def _files(location: S3Location, keys: Sequence[str]) -> list[str]:
+    return [f"s3://{location.bucket}/{key}" for key in keys]
+
+
+@contextmanager
+def _engine(location: S3Location) -> Iterator[DuckDBPyConnection]:
+    import duckdb
+
+    try:
+        with closing(duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})) as engine:
+            engine.execute(f"LOAD '{_httpfs_file()}'")
+            engine.execute(f"SET http_timeout = {max(1, int(location.read_timeout_s))}")
+            engine.execute(_secret(location))
+            yield engine
+    except duckdb.Error as error:
+        # DuckDB's own message may hold the endpoint; the kind of error is enough here.
+        raise StoreUnavailable(f"the data files could not be read ({type(error).__name__})", retry_after_s=5) from None
+
+
+def _httpfs_file() -> Path:
+    spec = find_spec("duckdb_extension_httpfs")
+    if spec is None or spec.origin is None:
+        raise StoreUnavailable("the package duckdb-extension-httpfs is not installed; run `uv sync`")
+    return next(Path(spec.origin).parent.glob("extensions/*/httpfs.duckdb_extension"))
+
+
+def _secret(location: S3Location) -> str:
+    parts = [f"TYPE s3, REGION {_quoted(location.region)}"]
+    if location.access_key_id is None:
+        parts += _keys_of_chain()
+    else:
+        parts += [f"KEY_ID {_quoted(location.access_key_id)}", f"SECRET {_quoted(location.secret_access_key or '')}"]
+    if location.endpoint is not None:
+        url = urlsplit(location.endpoint)
+        is_tls = "true" if url.scheme == "https" else "false"
+        parts += [f"ENDPOINT {_quoted(url.netloc)}", "URL_STYLE 'path'", f"USE_SSL {is_tls}"]
+    return f"CREATE SECRET ({', '.join(parts)})"
+
+
+def _keys_of_chain() -> list[str]:
+    import boto3
+
+    credentials = boto3.session.Session().get_credentials()
+    if credentials is None:
+        return []
+    frozen = credentials.get_frozen_credentials()
+    token = [f"SESSION_TOKEN {_quoted(frozen.token)}"] if frozen.token else []
+    return [f"KEY_ID {_quoted(frozen.access_key)}", f"SECRET {_quoted(frozen.secret_key)}", *token]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,132 @@
+"""The asset `dataset`: one partition per dataset, brought up to date from its landing folder.
+
+Belongs here: the asset and what lies upstream of it. Not here: its checks (see dataset_checks.py), the conversion (see
+lakehouse/ingest).
+"""
+
+# No postponed annotations here: Dagster reads the config class from the signature.
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+from dagster import AssetExecutionContext, AssetSpec, BackfillPolicy, Config, MaterializeResult, asset
+from pydantic import Field
+
+from lakehouse.adapters.parquet_inspection import first_rows
+from lakehouse.catalog.manifest import Manifest
+from lakehouse.clock import utc_now
+from lakehouse.errors import NotFound
+from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
+from lakehouse_assets.dataset_metadata import SAMPLE_ROWS, data_version, dataset_metadata
+from lakehouse_assets.failures import mapped_errors
+from lakehouse_assets.landing_plan import LANDING
+from lakehouse_assets.partitions import datasets_partitions
+from lakehouse_assets.resources import LakeConnection, LakeStore
+
+CODE_VERSION = "1"
+ACTOR = "dagster"
+OWNERS = ["team:lakehouse"]
+
+landing = AssetSpec(
+    "landing",
+    description="Files that users drop under `landing/<dataset>/`: CSV, TSV, JSON lines or Parquet.",
+    partitions_def=datasets_partitions,
+    group_name="lake",
+    kinds={"s3", "csv"},
+    owners=OWNERS,
+    tags={"layer": "landing"},
+)
+
+
+class DatasetConfig(Config):
+    """What an operator may decide for one run."""
+
+    evolve: bool = Field(False, description="Accept columns that differ from the registered ones as a new schema.")
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtUpToDate:
+    """One dataset after a run: its manifest, whether the run changed it, rows that were refused."""
+
+    manifest: Manifest
+    is_changed: bool
+    quarantined: int = 0
+
+
+@asset(
+    name="dataset",
+    partitions_def=datasets_partitions,
+    deps=[landing],
+    code_version=CODE_VERSION,
+    backfill_policy=BackfillPolicy.multi_run(31),
+    group_name="lake",
+    kinds={"parquet", "s3", "duckdb"},
+    owners=OWNERS,
+    tags={"layer": "dataset"},
+    pool="ingest",
+)
+def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeStore) -> MaterializeResult[None]:
+    """A catalogued dataset: Parquet files in the bucket and the manifest that names them."""
+    lake = store.lake
+    done: list[BroughtUpToDate] = []
+    for name in context.partition_keys:
+        started_at = utc_now()
+        with mapped_errors(context.instance, context.run_id):
+            result = bring_up_to_date(lake, name, evolve=config.evolve)
+            write_receipt(lake.objects, receipt_of(result, run_id=context.run_id, started_at=started_at))
+            sample = _sample(lake, result.manifest)
+        metadata = dataset_metadata(result.manifest, bucket=lake.objects.bucket, sample=sample)
+        context.add_asset_metadata({**metadata, "quarantined": result.quarantined}, partition_key=name)
+        done.append(result)
+    # Of a run over several partitions Dagster keeps one version for all, so ours is set where there is one.
+    return MaterializeResult(data_version=data_version(done[0].manifest) if len(done) == 1 else None)
+
+
+def bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool) -> BroughtUpToDate:
+    """Take in what lies in the landing folder; a dataset that never came from there stays as it is.
+
+    Raises:
+        NotFound: Neither a dataset nor a file of that name.
+        LakehouseError: As the ingester says.
+    """
+    manifest = lake.catalog.find(name)
+    has_files = bool(lake.objects.list(f"{LANDING}{name}/", limit=1).objects)
+    came_from_landing = manifest is not None and any(o.source_key for o in manifest.objects)
+    if has_files or came_from_landing:
+        result = lake.ingester.sync_landing(name, actor=ACTOR, evolve=evolve)
+        return BroughtUpToDate(result.manifest, not result.existing, result.quarantined)
+    if manifest is None:
+        raise NotFound(f"no dataset {name!r} and no file under {LANDING}{name}/; drop one there", name=name)
+    return BroughtUpToDate(manifest, is_changed=False)
+
+
+def receipt_of(result: BroughtUpToDate, *, run_id: str, started_at: datetime) -> Receipt:
+    """The receipt of one partition: its sources in, its data files out."""
+    manifest = result.manifest
+    sources = (o for o in manifest.objects if o.source_key)
+    new, same = (manifest.row_count, 0) if result.is_changed else (0, manifest.row_count)
+    return Receipt(
+        asset="dataset",
+        partition=manifest.name,
+        run_id=run_id,
+        code_version=CODE_VERSION,
+        git_commit=f"lakehouse {version('lakehouse')}",
+        started_at=started_at,
+        ended_at=utc_now(),
+        inputs=tuple(ReceiptItem(str(o.source_key), o.source_sha256, o.row_count) for o in sources),
+        outputs=tuple(ReceiptItem(o.key, o.sha256, o.row_count) for o in manifest.objects),
+        counts=ReceiptCounts(
+            taken=manifest.row_count + result.quarantined,
+            new=new,
+            duplicate=same,
+            quarantined=result.quarantined,
+            out=manifest.row_count,
+        ),
+    )
+
+
+def _sample(lake: LakeConnection, manifest: Manifest) -> list[tuple[object, ...]]:
+    if not manifest.objects:
+        return []
+    return first_rows(lake.read_location, [manifest.objects[0].key], limit=SAMPLE_ROWS)

@@ -1,0 +1,39 @@
+"""The Dagster home: a folder with the instance's configuration, made from the template beside this module.
+
+Belongs here: writing `dagster.yaml`. Not here: starting Dagster (see processes.py).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lakehouse.settings import PREFIX, Settings
+
+TEMPLATE = Path(__file__).with_name("dagster.yaml")
+POSTGRES_URL_VARIABLE = f"{PREFIX}DAGSTER_POSTGRES_URL"
+_POSTGRES = f"""
+storage:
+  postgres:
+    postgres_url:
+      env: {POSTGRES_URL_VARIABLE}
+"""
+
+
+def dagster_yaml(settings: Settings) -> str:
+    """The instance's configuration: SQLite in the folder itself, or Postgres; its URL stays in the environment."""
+    template = TEMPLATE.read_text(encoding="utf-8")
+    return template + (_POSTGRES if settings.dagster_postgres_url is not None else "")
+
+
+def make_dagster_home(settings: Settings) -> Path:
+    """Make the folder when it is missing and bring its `dagster.yaml` up to date; returns its absolute path."""
+    home = settings.dagster_home_path.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    target, text = home / "dagster.yaml", dagster_yaml(settings)
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        # Replaced whole: a process that starts meanwhile reads the old or the new text, never half.
+        draft = home / f".dagster.yaml.{os.getpid()}"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(target)
+    return home

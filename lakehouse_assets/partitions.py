@@ -1,0 +1,11 @@
+"""Partitions: the one definition of each kind that assets share.
+
+Belongs here: partition definitions. Not here: who adds partitions (see sensors/).
+"""
+
+from __future__ import annotations
+
+from dagster import DynamicPartitionsDefinition
+
+datasets_partitions = DynamicPartitionsDefinition(name="datasets")
+"""One partition per dataset in the catalog; rows are never partitions."""

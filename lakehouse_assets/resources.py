@@ -1,0 +1,83 @@
+"""Resources: what assets, checks, jobs and sensors are given to work with.
+
+Belongs here: `LakeStore`, which connects to the bucket on first use. Not here: what is done with it (see dataset.py).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from dagster import ConfigurableResource
+from pydantic import PrivateAttr
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.objects import S3Location, S3ObjectStore
+    from lakehouse.catalog.service import Catalog
+    from lakehouse.ingest.ingester import Ingester
+    from lakehouse.settings import Settings
+
+
+class LakeConnection:
+    """The open parts of the lake for one process; each is made when it is first asked for."""
+
+    def __init__(self, environ: dict[str, str] | None) -> None:
+        self._environ = environ
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings: of the process, or those a test gave."""
+        from lakehouse.settings import load_settings
+
+        return load_settings() if self._environ is None else load_settings(self._environ, env_file=None)
+
+    @cached_property
+    def objects(self) -> S3ObjectStore:
+        """The bucket."""
+        from lakehouse.adapters.connect import connect_store
+
+        return connect_store(self.settings)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalog in the bucket."""
+        from lakehouse.catalog.service import Catalog
+
+        return Catalog(self.objects, history=timedelta(days=self.settings.history_days))
+
+    @cached_property
+    def ingester(self) -> Ingester:
+        """The ingester that HTTP and the command line use, too."""
+        from lakehouse.adapters.conversion import ConversionProcess
+        from lakehouse.ingest.ingester import Ingester
+
+        work_dir = self.settings.data_dir / "tmp" / "dagster"
+        work_dir.mkdir(parents=True, exist_ok=True)
+        return Ingester(self.objects, self.catalog, ConversionProcess(self.settings), work_dir=Path(work_dir))
+
+    @cached_property
+    def read_location(self) -> S3Location:
+        """Endpoint and keys that can only read, for engines."""
+        from lakehouse.adapters.connect import read_location
+
+        return read_location(self.settings)
+
+
+class LakeStore(ConfigurableResource["LakeStore"]):
+    """The lake as a resource; nothing is read or connected before the first use.
+
+    Args:
+        environ: Settings as environment variables, for tests; by default the process's own environment and `.env`.
+    """
+
+    environ: dict[str, str] | None = None
+    _lake: LakeConnection | None = PrivateAttr(default=None)
+
+    @property
+    def lake(self) -> LakeConnection:
+        """The connection of this process."""
+        if self._lake is None:
+            self._lake = LakeConnection(None if self.environ is None else dict(self.environ))
+        return cast(LakeConnection, self._lake)

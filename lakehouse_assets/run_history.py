@@ -1,0 +1,62 @@
+"""Run history: which of Dagster's run records may go.
+
+Belongs here: purging old runs from the instance. Not here: when (see jobs/housekeeping.py).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
+
+FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+BATCH = 500
+
+
+def purge_runs(instance: DagsterInstance, *, before: datetime, dry_run: bool) -> list[str]:
+    """Delete finished runs created before a time, except those that made the latest version of something.
+
+    Args:
+        instance: Dagster's storage.
+        before: Runs created from then on stay; aware.
+        dry_run: Only tell which would go.
+
+    Returns:
+        The ids of the runs, oldest last.
+    """
+    kept = latest_runs(instance)
+    old = instance.get_runs(RunsFilter(statuses=FINISHED, created_before=before))
+    purged = [run.run_id for run in old if run.run_id not in kept]
+    if not dry_run:
+        for run_id in purged:
+            instance.delete_run(run_id)
+    return purged
+
+
+def latest_runs(instance: DagsterInstance) -> set[str]:
+    """Runs that made the latest materialization of an asset or of one of its partitions."""
+    kept: set[str] = set()
+    keys = instance.all_asset_keys()
+    for record in instance.get_asset_records(keys):
+        event = record.asset_entry.last_materialization
+        if event is not None:
+            kept.add(event.run_id)
+    for key in keys:
+        kept |= _latest_of_partitions(instance, key)
+    return kept
+
+
+def _latest_of_partitions(instance: DagsterInstance, key: AssetKey) -> set[str]:
+    from dagster import DagsterEventType
+
+    latest = instance.event_log_storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION)
+    ids = sorted(latest.values())
+    kept: set[str] = set()
+    for start in range(0, len(ids), BATCH):
+        from dagster import AssetRecordsFilter
+
+        found = instance.fetch_materializations(
+            AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + BATCH]), limit=BATCH
+        )
+        kept.update(record.run_id for record in found.records)
+    return kept

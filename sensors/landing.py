@@ -1,0 +1,140 @@
+"""The landing sensor: looks into landing/, adds partitions, asks for one run per dataset and tick.
+
+Belongs here: listing, asking what became of runs, requesting. Not here: the choice (see lakehouse_assets/landing_plan.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dagster import (
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from lakehouse.errors import LakehouseError
+from lakehouse.storage.objects import ObjectStore
+from lakehouse_assets.dataset import dataset
+from lakehouse_assets.failures import REFUSED_TAG
+from lakehouse_assets.landing_plan import (
+    LANDING,
+    LandingCursor,
+    LandingPlan,
+    LandingRun,
+    Outcome,
+    pending_run_keys,
+    request,
+    scan,
+)
+from lakehouse_assets.partitions import datasets_partitions
+from lakehouse_assets.resources import LakeStore
+
+PAGE = 1000
+PAGES_PER_TICK = 100
+TICK_BUDGET_S = 30.0
+"""A tick has 60 s; what a listing does not manage in half of them goes on in the next."""
+RUN_KEY_TAG = "dagster/run_key"
+UNFINISHED = frozenset(
+    {
+        DagsterRunStatus.QUEUED,
+        DagsterRunStatus.NOT_STARTED,
+        DagsterRunStatus.MANAGED,
+        DagsterRunStatus.STARTING,
+        DagsterRunStatus.STARTED,
+        DagsterRunStatus.CANCELING,
+    }
+)
+
+
+@sensor(name="landing", target=[dataset], minimum_interval_seconds=1, default_status=DefaultSensorStatus.RUNNING)
+def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> SensorResult | SkipReason:
+    """Notice new, changed and vanished files under landing/ and have their datasets brought up to date."""
+    now = time.time()
+    cursor = LandingCursor.from_json(context.cursor, now=now)
+    interval_s = store.lake.settings.landing_interval_s
+    if not cursor.after and 0 <= now - cursor.looked_at < interval_s:
+        return SkipReason(f"looked less than {interval_s} s ago")
+    try:
+        plan = look(store.lake.objects, replace(cursor, looked_at=now))
+    except LakehouseError as error:
+        return SkipReason(f"the store cannot be read now: {error.detail}")
+    for what, reason in plan.refused.items():
+        context.log.warning(f"landing: {what} is left alone: {reason}")
+    if plan.cursor.after:
+        return SensorResult(cursor=plan.cursor.to_json(), skip_reason=SkipReason(f"listed up to {plan.cursor.after!r}"))
+    outcomes = outcomes_of(context.instance, pending_run_keys(plan.cursor))
+    chosen = request(plan.cursor, outcomes)
+    return _answer(chosen, context.instance)
+
+
+def look(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:
+    """List a stretch of landing/ and take it into account.
+
+    Raises:
+        StoreUnavailable: The store does not answer; the cursor stays where it was.
+    """
+    give_up = time.monotonic() + TICK_BUDGET_S
+    refused: dict[str, str] = {}
+    for _ in range(PAGES_PER_TICK):
+        page = objects.list(LANDING, limit=PAGE, start_after=cursor.after)
+        plan = scan(cursor, page.objects, next_after=page.next)
+        cursor = plan.cursor
+        refused.update(plan.refused)
+        if page.next is None or time.monotonic() > give_up:
+            break
+    return LandingPlan(cursor, refused=refused)
+
+
+def outcomes_of(instance: DagsterInstance, run_keys: Sequence[str]) -> dict[str, Outcome]:
+    """What became of the runs with some run keys; absent when there is no such run."""
+    outcomes: dict[str, Outcome] = {}
+    for start in range(0, len(run_keys), 500):
+        some = list(run_keys[start : start + 500])
+        for run in instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: some})):
+            key = run.tags[RUN_KEY_TAG]
+            if key not in outcomes:  # newest first: of a run and its retry the retry counts
+                outcomes[key] = _outcome(run.status, is_refused=REFUSED_TAG in run.tags)
+    return outcomes
+
+
+def _outcome(status: DagsterRunStatus, *, is_refused: bool) -> Outcome:
+    if status in UNFINISHED:
+        return "active"
+    if status == DagsterRunStatus.FAILURE and not is_refused:
+        return "failed"
+    return "done"  # a run that an operator cancelled is not started again either
+
+
+def _answer(plan: LandingPlan, instance: DagsterInstance) -> SensorResult:
+    known = set(instance.get_dynamic_partitions(str(datasets_partitions.name)))
+    missing = [run.dataset for run in plan.runs if run.dataset not in known]
+    return SensorResult(
+        run_requests=[_run_request(run) for run in plan.runs],
+        dynamic_partitions_requests=[datasets_partitions.build_add_request(missing)] if missing else [],
+        asset_events=[_seen(run) for run in plan.runs],
+        cursor=plan.cursor.to_json(),
+        skip_reason=None if plan.runs else SkipReason("nothing new under landing/"),
+    )
+
+
+def _run_request(run: LandingRun) -> RunRequest:
+    return RunRequest(run_key=run.run_key, partition_key=run.dataset, tags={"lakehouse/dataset": run.dataset})
+
+
+def _seen(run: LandingRun) -> AssetMaterialization:
+    return AssetMaterialization(
+        "landing",
+        partition=run.dataset,
+        description="seen twice with the same ETags",
+        tags={"dagster/data_version": run.fingerprint},
+    )
