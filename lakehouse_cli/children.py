@@ -24,26 +24,31 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process. `needs` are names of children that must be ready before it starts.
+    """One process. `needs` are names of children that must be ready before it starts and must outlive it; `uses`
+    must outlive it too, but it can start without them.
 
     `launch` makes what the process needs on disk and says how to start it; it is called only then, so that `status`
     changes nothing. `is_ready` asks the running process; `after_ready` runs once each time it has become ready, before
-    those that need it start. `url` is what a user opens, empty when there is nothing to open.
+    those that need it start. `url` is what a user opens, empty when there is nothing to open. `grace_s` is the time to
+    end after SIGTERM.
     """
 
     name: str
     launch: Callable[[], Launch]
     is_ready: Callable[[], bool]
     needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     after_ready: Callable[[], None] | None = None
     ports: tuple[PortNeed, ...] = ()
     url: str = ""
+    grace_s: float = 10.0
 
 
 def make_children(settings: Settings) -> tuple[Child, ...]:
     """All children of an installation, those that others need first."""
     store = (_store(settings),) if settings.is_store_embedded else ()
-    return (*store, _api(settings, needs=tuple(child.name for child in store)), *_dagster(settings))
+    names = tuple(child.name for child in store)
+    return (*store, _api(settings, needs=names), *_dagster(settings, uses=names))
 
 
 def child_environ(settings: Settings) -> dict[str, str]:
@@ -62,7 +67,7 @@ def api_url(settings: Settings) -> str:
 
 def _store(settings: Settings) -> Child:
     from lakehouse.adapters.connect import connect_store, embedded_store
-    from lakehouse.adapters.seaweedfs import is_ready, require_fsync, server_command
+    from lakehouse.adapters.seaweedfs import STOP_GRACE_S, is_ready, require_fsync, server_command
 
     store = embedded_store(settings)
 
@@ -80,6 +85,7 @@ def _store(settings: Settings) -> Child:
         after_ready=prepare,
         ports=ports,
         url=store.endpoint,
+        grace_s=STOP_GRACE_S,
     )
 
 
@@ -91,17 +97,26 @@ def _api(settings: Settings, *, needs: tuple[str, ...]) -> Child:
         needs=needs,
         ports=(PortNeed(settings.api_port, "the API", "LAKEHOUSE_API_PORT", settings.api_host),),
         url=api_url(settings),
+        grace_s=settings.shutdown_grace_s + 5,  # it gives its requests their grace, then ends itself
     )
 
 
-def _dagster(settings: Settings) -> tuple[Child, ...]:
-    from lakehouse_assets.processes import dagster_commands
+def _dagster(settings: Settings, *, uses: tuple[str, ...]) -> tuple[Child, ...]:
+    from lakehouse_assets.processes import DagsterCommand, dagster_commands
 
-    # They ask the store only when a sensor or a run does, so they need not wait for it.
-    return tuple(
-        Child(command.name, partial(_launch_dagster, settings, command), command.is_ready)
-        for command in dagster_commands(settings)
-    )
+    def child(command: DagsterCommand) -> Child:
+        need = None if command.port is None else PortNeed(command.port, command.name, "LAKEHOUSE_DAGSTER_PORT")
+        return Child(
+            command.name,
+            lambda: Launch(command.argv, {**child_environ(settings), **command.env}),
+            command.is_ready,
+            needs=command.needs,
+            uses=uses,  # a sensor or a run asks the store; coming up does not
+            ports=() if need is None else (need,),
+            url=command.url,
+        )
+
+    return tuple(child(command) for command in dagster_commands(settings))
 
 
 def _answers(url: str) -> bool:

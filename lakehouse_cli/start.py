@@ -20,7 +20,7 @@ from lakehouse_cli.child_logs import last_lines
 from lakehouse_cli.children import Child, child_environ, make_children
 from lakehouse_cli.ports import require_free
 from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions
-from lakehouse_cli.supervisor import ChildStatus, read_state, stop_order
+from lakehouse_cli.supervisor import ChildStatus, rank_grace_s, read_state, stop_order
 
 SUPERVISOR = "supervisor"
 READY_TIMEOUT_S = 120.0
@@ -78,22 +78,24 @@ def start_all(installation: Installation, console: Console) -> tuple[Child, ...]
 
 def stop_all(installation: Installation, children: tuple[Child, ...] | None = None) -> list[str]:
     """Stop the supervisor (which stops its children) and whatever is left; returns names that had to be killed."""
-    table, settings = installation.table, installation.settings
-    children = make_children(settings) if children is None else children
-    killed: list[str] = []
-    supervisor = table.read(SUPERVISOR)
-    ranks = stop_order(children)
-    if supervisor is not None:
-        # It gives each rank of children their grace in turn; ours must be longer than all of them together.
-        killed += stop_sessions([supervisor], grace_s=(settings.shutdown_grace_s + 6) * len(ranks))
-        table.forget(SUPERVISOR)
+    table = installation.table
+    ranks = stop_order(make_children(installation.settings) if children is None else children)
+    # The supervisor gives each rank its grace in turn; ours must be longer than all of them together.
+    patience_s = sum(rank_grace_s(rank) + 10 for rank in ranks)
     known = {child.name for rank in ranks for child in rank}
-    for names in [[n for n in table.names() if n not in known], *([c.name for c in rank] for rank in ranks)]:
-        records = [r for name in names if (r := table.read(name)) is not None]
-        killed += stop_sessions(records, grace_s=settings.shutdown_grace_s)
-        for name in names:
-            table.forget(name)
+    unknown = [name for name in table.names() if name not in known]  # the supervisor, and children of other settings
+    killed = _stop(table, unknown, grace_s=patience_s)
+    for rank in ranks:
+        killed += _stop(table, [child.name for child in rank], grace_s=rank_grace_s(rank))
     (table.folder / "state.json").unlink(missing_ok=True)
+    return killed
+
+
+def _stop(table: ProcessTable, names: list[str], *, grace_s: float) -> list[str]:
+    records = [record for name in names if (record := table.read(name)) is not None]
+    killed = stop_sessions(records, grace_s=grace_s)
+    for name in names:
+        table.forget(name)
     return killed
 
 

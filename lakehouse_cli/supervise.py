@@ -40,5 +40,4 @@ def supervise(installation: Installation) -> None:
             logs=installation.logs,
             log_max_bytes=settings.child_log_max_bytes,
             log_keep=settings.child_log_keep,
-            grace_s=settings.shutdown_grace_s,
         ).run(stopping)

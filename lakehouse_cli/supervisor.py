@@ -53,7 +53,6 @@ class Supervisor:
         logs: Folder of the log files.
         log_max_bytes: Size from which a log is cut.
         log_keep: Cut logs kept.
-        grace_s: Time a child has to end after SIGTERM.
         now: Seconds that only rise.
     """
 
@@ -65,7 +64,6 @@ class Supervisor:
         logs: Path,
         log_max_bytes: int,
         log_keep: int,
-        grace_s: float,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         table.folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +71,6 @@ class Supervisor:
         self._table = table
         self._logs = logs
         self._log_limits = (log_max_bytes, log_keep)
-        self._grace_s = grace_s
         self._now = now
         self._handles: dict[str, subprocess.Popen[bytes]] = {}
         self._retry_at: dict[str, float] = {}
@@ -109,7 +106,7 @@ class Supervisor:
         """Stop all children, those that need others first."""
         for rank in stop_order(self._children):
             records = [r for child in rank if (r := self._table.read(child.name)) is not None]
-            stop_sessions(records, grace_s=self._grace_s)
+            stop_sessions(records, grace_s=rank_grace_s(rank))
             for child in rank:
                 self._reap(child.name)
                 self._table.forget(child.name)
@@ -190,15 +187,19 @@ class Supervisor:
 
 
 def stop_order(children: Sequence[Child]) -> list[list[Child]]:
-    """Ranks to stop one after the other: nobody stops before those that need it."""
+    """Ranks to stop one after the other: nobody stops before those that need or use it."""
     left = list(children)
     ranks: list[list[Child]] = []
     while left:
-        needed = {name for child in left for name in child.needs}
-        rank = [child for child in left if child.name not in needed]
-        ranks.append(rank)
+        needed = {name for child in left for name in (*child.needs, *child.uses)}
+        ranks.append([child for child in left if child.name not in needed])
         left = [child for child in left if child.name in needed]
     return ranks
+
+
+def rank_grace_s(rank: Sequence[Child]) -> float:
+    """How long children that stop together may take."""
+    return max(child.grace_s for child in rank)
 
 
 def state_file(table: ProcessTable) -> Path:

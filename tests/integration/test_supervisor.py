@@ -71,7 +71,7 @@ class Bench:
     def supervise(self, *children: Child, now: Callable[[], float] = time.monotonic) -> Supervisor:
         self.children = children or self.children
         limits = {"log_max_bytes": 2000, "log_keep": 2}
-        supervisor = Supervisor(self.children, table=self.table, logs=self.logs, grace_s=1.0, now=now, **limits)
+        supervisor = Supervisor(self.children, table=self.table, logs=self.logs, now=now, **limits)
         self.made.append(supervisor)
         return supervisor
 
@@ -153,7 +153,7 @@ def test_port_held_by_another_names_its_holder_and_the_setting(bench: Bench) -> 
 
 def test_stop_ends_a_child_that_ignores_sigterm_and_all_it_started(bench: Bench) -> None:
     log = bench.logs / "stubborn.log"
-    child = Child("stubborn", python(STUBBORN), lambda: log.read_text() == "up\n")
+    child = Child("stubborn", python(STUBBORN), lambda: log.read_text() == "up\n", grace_s=1.0)
     supervisor = bench.supervise(child)
     bench.make_ready(supervisor)
     record = bench.table.alive("stubborn")
@@ -167,7 +167,7 @@ def test_stop_ends_a_child_that_ignores_sigterm_and_all_it_started(bench: Bench)
 
 def test_leftovers_of_a_killed_child_go_before_it_starts_again(bench: Bench) -> None:
     log = bench.logs / "stubborn.log"
-    supervisor = bench.supervise(Child("stubborn", python(STUBBORN), lambda: "up\n" in log.read_text()))
+    supervisor = bench.supervise(Child("stubborn", python(STUBBORN), lambda: "up\n" in log.read_text(), grace_s=1.0))
     bench.make_ready(supervisor)
     record = bench.table.alive("stubborn")
     assert record is not None
