@@ -7,6 +7,7 @@ Belongs here: the jobs `gc` and `purge_runs`, their schedules. Not here: what is
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -106,7 +107,7 @@ housekeeping_schedules = (
 )
 
 
-def _shown(report: GcReport) -> dict[str, object]:
+def _shown(report: GcReport) -> dict[str, bool | int | MetadataValue[Any]]:
     lines = ["| key | bytes | why |", "| --- | --- | --- |"]
     lines += [f"| {g.key} | {g.size} | {g.reason} |" for g in report.collected[:LISTED]]
     return {

@@ -22,7 +22,7 @@ from lakehouse_assets.processes import (
     code_server_port,
 )
 
-HEARTBEAT_TOLERANCE_S = 300.0
+HEARTBEAT_TOLERANCE_S = 300
 logger = logging.getLogger("lakehouse.dagster")
 
 
@@ -42,9 +42,7 @@ def run_daemon(settings: Settings) -> None:
         from lakehouse_assets.reconcile import fail_dead_runs
 
         setup_interrupt_handlers()
-        target = GrpcServerTarget(
-            host=LOOPBACK, port=code_server_port(settings), socket=None, location_name=LOCATION
-        )
+        target = GrpcServerTarget(host=LOOPBACK, port=code_server_port(settings), socket=None, location_name=LOCATION)
         with capture_interrupts(), DagsterInstance.get() as instance:
             for run_id in fail_dead_runs(instance):
                 logger.warning("run %s was in work when everything was killed; reported as failed", run_id)

@@ -3,12 +3,12 @@
 Belongs here: the checks and the rule on shrinking. Not here: validation before publishing (see lakehouse/ingest).
 """
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads the context class from the signature.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, AssetChecksDefinition, asset_check
+from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from lakehouse.adapters.parquet_inspection import inspect_parquet
 from lakehouse.catalog.manifest import Manifest
@@ -33,21 +33,21 @@ class Finding:
 @asset_check(asset=dataset, partitions_def=datasets_partitions)
 def row_count_matches_manifest(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
     """The Parquet footers add up to the manifest's row count."""
-    with mapped_errors(context.instance, context.run_id):
+    with mapped_errors(context.instance, context.run.run_id):
         return result_of([check_row_count(store.lake, name) for name in context.partition_keys])
 
 
 @asset_check(asset=dataset, partitions_def=datasets_partitions)
 def types_as_declared(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
     """Every file has the manifest's columns with the manifest's types, in order."""
-    with mapped_errors(context.instance, context.run_id):
+    with mapped_errors(context.instance, context.run.run_id):
         return result_of([check_types(store.lake, name) for name in context.partition_keys])
 
 
 @asset_check(asset=dataset, partitions_def=datasets_partitions)
 def no_silent_shrink(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
     """Rows do not go while their sources stay; losing half of them with a new source is a warning."""
-    with mapped_errors(context.instance, context.run_id):
+    with mapped_errors(context.instance, context.run.run_id):
         return result_of([check_shrink(store.lake, name) for name in context.partition_keys])
 
 

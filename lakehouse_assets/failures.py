@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dagster import DagsterInstance, Failure, MetadataValue, RetryRequested
 
@@ -51,7 +52,7 @@ def failure_of(error: LakehouseError) -> Failure:
     )
 
 
-def _shown(value: object) -> MetadataValue:  # type: ignore[type-arg]
+def _shown(value: object) -> MetadataValue[Any]:
     if isinstance(value, dict | list):
         return MetadataValue.json(value)
     return MetadataValue.text(str(value))

@@ -8,15 +8,16 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource
 from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
+    from lakehouse.ingest.ingester import Ingester
+
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.catalog.service import Catalog
-    from lakehouse.ingest.ingester import Ingester
     from lakehouse.settings import Settings
 
 
@@ -80,4 +81,4 @@ class LakeStore(ConfigurableResource["LakeStore"]):
         """The connection of this process."""
         if self._lake is None:
             self._lake = LakeConnection(None if self.environ is None else dict(self.environ))
-        return cast(LakeConnection, self._lake)
+        return self._lake

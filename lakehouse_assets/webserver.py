@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_assets.guard import Guard
 from lakehouse_assets.processes import LOCATION, LOOPBACK, code_server_port
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.load_target import GrpcServerTarget
 
 
 def serve(settings: Settings, *, is_read_only: bool) -> None:
@@ -48,12 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     serve(load_settings(), is_read_only=parser.parse_args(arguments).read_only)
 
 
-def _code_server(settings: Settings) -> object:
+def _code_server(settings: Settings) -> GrpcServerTarget:
     from dagster._core.workspace.load_target import GrpcServerTarget
 
-    return GrpcServerTarget(
-        host=LOOPBACK, port=code_server_port(settings), socket=None, location_name=LOCATION
-    )
+    return GrpcServerTarget(host=LOOPBACK, port=code_server_port(settings), socket=None, location_name=LOCATION)
 
 
 if __name__ == "__main__":

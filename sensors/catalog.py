@@ -1,6 +1,7 @@
 """The catalog sensor: shows in Dagster what HTTP and the command line ingested, without a run.
 
-Belongs here: noticing changed pointers, reporting them. Not here: ingesting (see lakehouse/ingest), landing (see landing.py).
+Belongs here: noticing changed pointers, reporting them.
+Not here: ingesting (see lakehouse/ingest), landing (see landing.py).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def failure_sensor(context: RunFailureSensorContext, store: LakeStore) -> None:
 
 
 def failure_report(run: DagsterRun, event: DagsterEvent) -> dict[str, Any]:
-    """What the webhook gets: the run, its partition, the first lines of the reason; neither configuration nor secrets."""
+    """What the webhook gets: the run, its partition, the start of the reason; no configuration, no secret."""
     return {
         "kind": "run_failure",
         "run_id": run.run_id,

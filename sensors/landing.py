@@ -1,6 +1,7 @@
 """The landing sensor: looks into landing/, adds partitions, asks for one run per dataset and tick.
 
-Belongs here: listing, asking what became of runs, requesting. Not here: the choice (see lakehouse_assets/landing_plan.py).
+Belongs here: listing, asking what became of runs, requesting.
+Not here: the choice (see lakehouse_assets/landing_plan.py).
 """
 
 from __future__ import annotations

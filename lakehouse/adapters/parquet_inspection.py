@@ -54,9 +54,7 @@ def first_rows(location: S3Location, keys: Sequence[str], *, limit: int) -> list
         StoreUnavailable: As `inspect_parquet`.
     """
     with _engine(location) as engine:
-        return engine.execute(
-            "SELECT * FROM read_parquet(?) LIMIT ?", [_files(location, keys[:1]), limit]
-        ).fetchall()
+        return engine.execute("SELECT * FROM read_parquet(?) LIMIT ?", [_files(location, keys[:1]), limit]).fetchall()
 
 
 def _files(location: S3Location, keys: Sequence[str]) -> list[str]:
@@ -106,7 +104,7 @@ def _keys_of_chain() -> list[str]:
         return []
     frozen = credentials.get_frozen_credentials()
     token = [f"SESSION_TOKEN {_quoted(frozen.token)}"] if frozen.token else []
-    return [f"KEY_ID {_quoted(frozen.access_key)}", f"SECRET {_quoted(frozen.secret_key)}", *token]
+    return [f"KEY_ID {_quoted(frozen.access_key or '')}", f"SECRET {_quoted(frozen.secret_key or '')}", *token]
 
 
 def _quoted(text: str) -> str:

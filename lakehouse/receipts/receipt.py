@@ -1,6 +1,7 @@
 """The receipt of one materialization (`receipt.v1`) and the key it is stored under.
 
-Belongs here: the frozen dataclasses, their JSON form, their balance. Not here: views over receipts (see lakehouse/query).
+Belongs here: the frozen dataclasses, their JSON form, their balance.
+Not here: views over receipts (see lakehouse/query).
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class ReceiptCounts:
 
     def __post_init__(self) -> None:
         if self.taken != self.new + self.corrected + self.duplicate + self.quarantined:
-            raise BadInput("a receipt must balance: in = new + corrected + duplicate + quarantined", counts=asdict(self))
+            raise BadInput(
+                "a receipt must balance: in = new + corrected + duplicate + quarantined", counts=asdict(self)
+            )
 
     def to_document(self) -> dict[str, int]:
         """The wire form."""
