@@ -42,14 +42,14 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     app = FastAPI(
         title="Lakehouse",
         version=version("lakehouse"),
-        root_path=settings.root_path,
+        root_path_in_servers=False,  # `describe` names the server
         redirect_slashes=False,  # a redirected upload would be sent twice, and `files/a/` is not `files/a`
         lifespan=_lifespan,
     )
     app.state.services = services
     for module in (health, metrics, storage, catalog):
         app.include_router(module.router)
-    describe(app)
+    describe(app, root_path=settings.root_path)
     add_error_handlers(app)
     _add_middlewares(app, settings, services)
     return app
@@ -64,7 +64,9 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
         hosts=(*settings.allowed_hosts, settings.api_host),
         origins=settings.allowed_origins,
     )
-    app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies))
+    app.add_middleware(
+        ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path
+    )
     app.add_middleware(ContextMiddleware, metrics=services.metrics)
 
 

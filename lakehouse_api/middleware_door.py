@@ -19,13 +19,19 @@ OPEN_PATHS = frozenset({"/health"})
 
 
 class ProxyMiddleware:
-    """Puts the client's own address and scheme into the scope, when a trusted proxy says what they are."""
+    """Puts the sub-path into the scope, and the client's address and scheme when a trusted proxy says what they are.
 
-    def __init__(self, app: ASGIApp, *, trusted: Iterable[Network]) -> None:
+    The sub-path may be stripped by the proxy or not: the router takes both.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: Iterable[Network], root_path: str = "") -> None:
         self._app = app
         self._trusted = tuple(trusted)
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["root_path"] = self._root_path
         peer = scope.get("client")
         if scope["type"] == "http" and peer is not None and is_within(peer[0], self._trusted):
             headers = Headers(scope=scope)

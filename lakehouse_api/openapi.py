@@ -25,14 +25,14 @@ _BEHIND_THE_DOOR = (400, 401, 403, 413, 500, 503)
 _OPEN = (400, 403, 500)
 
 
-def describe(app: FastAPI) -> None:
+def describe(app: FastAPI, *, root_path: str) -> None:
     """Give the routes stable operation ids, and the app a document that says what the door adds to each."""
     for route in _routes(app):
         route.operation_id = route.name
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, root_path)
         return app.openapi_schema
 
     app.openapi = build  # type: ignore[method-assign]
@@ -42,13 +42,13 @@ def _routes(app: FastAPI) -> list[APIRoute]:
     return [route for route in app.routes if isinstance(route, APIRoute)]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
         description=DESCRIPTION,
         routes=app.routes,
-        servers=[{"url": app.root_path or "/"}],
+        servers=[{"url": root_path or "/"}],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
