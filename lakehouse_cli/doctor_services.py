@@ -83,24 +83,25 @@ def check_api(settings: Settings) -> Iterator[Finding]:
     try:
         with connect_api(settings) as api:
             health = api.json("GET", "/health", timeout=5.0)
-            api.json("GET", "/v1/catalog", timeout=5.0)
+            api.json("GET", "/v1/catalog", timeout=5.0)  # /health asks for no token
     except LakehouseError as error:
         yield Finding("api", "problem", error.detail, _START)
         return
-    status = str(health.get("status"))
-    if status in ("ok", "healthy"):
+    if health["status"] == "ok":
         yield Finding("api", "ok", "healthy, and it accepts our token")
-    else:
-        yield Finding("api", "warning", f"its health is {status}", "curl its /health: each part says its state")
+    for name, part in health["parts"].items():
+        if part["state"] != "ok":
+            yield Finding("api", "warning", f"{name} is {part['state']}", str(part.get("detail") or "see its log"))
 
 
 def check_dagster(settings: Settings) -> Iterator[Finding]:
     """Does the webserver answer, is the code loaded, do the daemons beat."""
     import httpx
 
+    from lakehouse_assets.processes import dagster_url
     from lakehouse_cli.doctor import Finding
 
-    url = f"http://{settings.dagster_host}:{settings.dagster_port}/graphql"
+    url = f"{dagster_url(settings)}/graphql"
     log = settings.data_dir / "logs" / "dagster-daemon.log"
     try:
         answer = httpx.post(url, json={"query": _DAGSTER_QUERY}, timeout=10.0, trust_env=False)

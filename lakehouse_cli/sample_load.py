@@ -1,4 +1,6 @@
-"""The sample that `up` loads, through the pipeline that users' files take: landing/, sensor, Dagster run, catalog.
+"""The sample that `up` loads, through the pipeline that users' files take: landing/, Dagster run, catalog.
+
+Only the sensor is not waited for: it takes a file when it has seen it twice, and the sample is known to be whole.
 
 Belongs here: dropping the files, waiting for the catalog, what the summary says. Not here: generators (see
 lakehouse/sample/).
@@ -21,9 +23,11 @@ from lakehouse.sample.client_blocks import write_client_blocks
 from lakehouse.sample.workers import write_workers
 from lakehouse.settings import Settings
 from lakehouse_cli.client import ApiClient, connect_api
+from lakehouse_cli.dagster_client import DagsterClient
 
 WORKERS_PER_BLOCK = 50
 LOAD_TIMEOUT_S = 120.0
+SHOW_TIMEOUT_S = 10.0
 _POLL_S = 0.25
 
 
@@ -58,8 +62,10 @@ def load_sample(settings: Settings, rows: int, console: Console) -> list[Loaded]
         for name, make in missing.items():
             _drop(api, name, make, progress)
         loaded = {name: _loaded(name, manifest, None) for name, manifest in before.items() if manifest is not None}
+        if missing:
+            _materialize(settings, list(missing), progress)
         for name in missing:
-            manifest = _await_dataset(api, name, progress)
+            manifest = _await_dataset(api, name)
             loaded[name] = _loaded(name, manifest, time.monotonic() - begun)
     return [loaded[name] for name in makers]
 
@@ -74,17 +80,27 @@ def _drop(api: ApiClient, name: str, make: Callable[[Path], int], progress: Prog
         progress.remove_task(task)
 
 
-def _await_dataset(api: ApiClient, name: str, progress: Progress) -> Any:
-    task = progress.add_task(f"Dagster materializes {name}", total=None)
+def _materialize(settings: Settings, names: list[str], progress: Progress) -> None:
+    dagster = DagsterClient(settings)
+    task = progress.add_task(f"Dagster materializes {' and '.join(names)}", total=len(names))
+    running = dagster.materialize(names)
     deadline = time.monotonic() + LOAD_TIMEOUT_S
-    while (manifest := api.find(f"/v1/catalog/{name}")) is None:
-        if time.monotonic() > deadline:
-            raise TimedOut(
-                f"the sample {name!r} lies in landing/{name}/ but is not in the catalog after {LOAD_TIMEOUT_S:.0f} s;"
-                " see the run in the Dagster UI, or: lakehouse doctor"
-            )
+    while running:
+        left = [run_id for run_id in running if not dagster.is_finished(run_id)]
+        progress.advance(task, len(running) - len(left))
+        running = left
+        if running and time.monotonic() > deadline:
+            raise TimedOut(f"the sample's run takes longer than {LOAD_TIMEOUT_S:.0f} s; see {dagster.url}/runs")
         time.sleep(_POLL_S)
     progress.remove_task(task)
+
+
+def _await_dataset(api: ApiClient, name: str) -> Any:
+    deadline = time.monotonic() + SHOW_TIMEOUT_S
+    while (manifest := api.find(f"/v1/catalog/{name}")) is None:
+        if time.monotonic() > deadline:
+            raise TimedOut(f"the sample {name!r} was materialized, but the API does not list it; see: lakehouse doctor")
+        time.sleep(_POLL_S)
     return manifest
 
 
