@@ -5,21 +5,24 @@ Belongs here: these three commands' work and what they show. Not here: the sampl
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lakehouse.errors import LakehouseError, TimedOut
+from lakehouse.errors import Conflict, LakehouseError, TimedOut
 from lakehouse.settings import Settings
 from lakehouse_cli.child_logs import last_lines
 from lakehouse_cli.children import Child, child_environ, make_children
 from lakehouse_cli.ports import require_free
-from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions
+from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions, write_atomically
 from lakehouse_cli.supervisor import ChildStatus, rank_grace_s, read_state, stop_order
 
 SUPERVISOR = "supervisor"
@@ -52,7 +55,7 @@ def start_all(installation: Installation, console: Console) -> tuple[Child, ...]
     """Start what does not run yet and wait until everything is ready; returns the children.
 
     Raises:
-        Conflict: A port is taken by somebody else.
+        Conflict: A port is taken by somebody else, or it runs already under other settings.
         ChildFailed: A child does not start; what this call started is stopped again.
         TimedOut: Not ready within two minutes.
     """
@@ -61,6 +64,7 @@ def start_all(installation: Installation, console: Console) -> tuple[Child, ...]
         folder.mkdir(parents=True, exist_ok=True)
     children = make_children(settings)
     if table.alive(SUPERVISOR) is not None:
+        _require_same_settings(installation)
         _wait_ready(installation, children, console)
         return children
     require_free(need for child in children if table.alive(child.name) is None for need in child.ports)
@@ -89,6 +93,30 @@ def stop_all(installation: Installation, children: tuple[Child, ...] | None = No
         killed += _stop(table, [child.name for child in rank], grace_s=rank_grace_s(rank))
     (table.folder / "state.json").unlink(missing_ok=True)
     return killed
+
+
+def remember_settings(installation: Installation) -> None:
+    """Note under which settings the supervisor runs."""
+    write_atomically(_settings_file(installation), _settings_mark(installation.settings))
+
+
+def _require_same_settings(installation: Installation) -> None:
+    path = _settings_file(installation)
+    if path.is_file() and path.read_text() != _settings_mark(installation.settings):
+        raise Conflict("settings have changed since this installation was started; run: lakehouse down && lakehouse up")
+
+
+def _settings_file(installation: Installation) -> Path:
+    return installation.table.folder / "settings.sha256"
+
+
+def _settings_mark(settings: Settings) -> str:
+    values = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings
+        if name != "sample_rows"  # `up` reads it itself
+    }
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _stop(table: ProcessTable, names: list[str], *, grace_s: float) -> list[str]:

@@ -13,7 +13,7 @@ import threading
 
 from lakehouse.errors import Conflict
 from lakehouse_cli.children import make_children
-from lakehouse_cli.start import SUPERVISOR, Installation
+from lakehouse_cli.start import SUPERVISOR, Installation, remember_settings
 from lakehouse_cli.supervisor import Supervisor
 
 
@@ -30,6 +30,7 @@ def supervise(installation: Installation) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(f"another supervisor runs for {settings.data_dir}") from None
+        remember_settings(installation)
         table.remember(SUPERVISOR, os.getpid(), sys.orig_argv)
         stopping = threading.Event()
         for which in (signal.SIGTERM, signal.SIGINT):

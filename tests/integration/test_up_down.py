@@ -116,6 +116,13 @@ def test_second_up_leaves_what_runs_and_loads_nothing(platform: Platform) -> Non
     assert [v["version"] for v in versions] == [1]
 
 
+def test_up_under_other_settings_is_refused_with_the_remedy(platform: Platform) -> None:
+    other = Platform(platform.folder, platform.environ | {"LAKEHOUSE_SQL_TIMEOUT_S": "7"})
+    done = other.run("up")
+    assert done.returncode == 1
+    assert "run: lakehouse down && lakehouse up" in done.stderr
+
+
 def test_file_is_ingested_and_queried_in_every_format(platform: Platform) -> None:
     csv = platform.folder / "codes.csv"
     csv.write_text('code,label\n0527A,"a, b"\n0042,"say ""hi"""\n')
