@@ -14,12 +14,14 @@ from pathlib import Path
 
 from lakehouse.errors import Conflict
 from lakehouse.settings import Settings, load_settings
+from lakehouse_assets.home import open_instance
 from lakehouse_assets.processes import (
     DAEMON_LOCK_FILE,
     DAEMON_READY_FILE,
     LOCATION,
     LOOPBACK,
     code_server_port,
+    wait_for_code_server,
 )
 
 HEARTBEAT_TOLERANCE_S = 300
@@ -34,7 +36,6 @@ def run_daemon(settings: Settings) -> None:
     """
     home = settings.dagster_home_path
     with only_one(home):
-        from dagster import DagsterInstance
         from dagster._core.workspace.load_target import GrpcServerTarget
         from dagster._daemon.controller import daemon_controller_from_instance
         from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
@@ -43,9 +44,10 @@ def run_daemon(settings: Settings) -> None:
 
         setup_interrupt_handlers()
         target = GrpcServerTarget(host=LOOPBACK, port=code_server_port(settings), socket=None, location_name=LOCATION)
-        with capture_interrupts(), DagsterInstance.get() as instance:
+        with capture_interrupts(), open_instance(settings) as instance:
             for run_id in fail_dead_runs(instance):
                 logger.warning("run %s was in work when everything was killed; reported as failed", run_id)
+            wait_for_code_server(settings)
             with daemon_controller_from_instance(
                 instance,
                 workspace_load_target=target,

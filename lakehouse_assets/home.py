@@ -1,16 +1,22 @@
 """The Dagster home: a folder with the instance's configuration, made from the template beside this module.
 
-Belongs here: writing `dagster.yaml`. Not here: starting Dagster (see processes.py).
+Belongs here: writing `dagster.yaml`, opening the instance. Not here: starting Dagster (see processes.py).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakehouse.settings import PREFIX, Settings
 
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
 TEMPLATE = Path(__file__).with_name("dagster.yaml")
+OPEN_LOCK_FILE = "open.lock"
 POSTGRES_URL_VARIABLE = f"{PREFIX}DAGSTER_POSTGRES_URL"
 _POSTGRES = f"""
 storage:
@@ -37,3 +43,20 @@ def make_dagster_home(settings: Settings) -> Path:
         draft.write_text(text, encoding="utf-8")
         draft.replace(target)
     return home
+
+
+def open_instance(settings: Settings) -> DagsterInstance:
+    """The instance in DAGSTER_HOME; processes that start together open it one after the other.
+
+    Two that make SQLite's tables at the same time both fail, and leave tables that no later start can read.
+    """
+    from dagster import DagsterInstance
+
+    home = make_dagster_home(settings)
+    with (home / OPEN_LOCK_FILE).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = DagsterInstance.from_config(str(home))
+        instance.all_asset_keys()  # the event log's tables are made at their first use
+        instance.get_daemon_heartbeats()
+        instance.all_instigator_state()
+        return instance

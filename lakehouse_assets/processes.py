@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lakehouse.errors import Unavailable
 from lakehouse.settings import PREFIX, Settings
 from lakehouse_assets.home import POSTGRES_URL_VARIABLE, make_dagster_home
 
@@ -55,11 +57,7 @@ def dagster_commands(settings: Settings) -> list[DagsterCommand]:
     home = make_dagster_home(settings)
     env = _environ(settings, home)
     port = code_server_port(settings)
-    code = (
-        sys.executable, "-m", "dagster", "api", "grpc", "--host", LOOPBACK, "--port", str(port),
-        "--module-name", MODULE, "--working-directory", str(PROJECT), "--location-name", LOCATION,
-        "--use-python-environment-entry-point", "--inject-env-vars-from-instance", "--log-level", "warning",
-    )  # fmt: skip
+    code = (sys.executable, "-m", "lakehouse_assets.code_server")
     return [
         DagsterCommand("dagster-code", code, lambda: _accepts(LOOPBACK, port), env, port=port),
         DagsterCommand(
@@ -79,6 +77,19 @@ def dagster_commands(settings: Settings) -> list[DagsterCommand]:
             needs=("dagster-code",),
         ),
     ]
+
+
+def wait_for_code_server(settings: Settings, *, deadline_s: float = 60.0) -> None:
+    """Wait until the code server listens, so that a workspace finds it at once.
+
+    Raises:
+        Unavailable: It did not come up.
+    """
+    give_up = time.monotonic() + deadline_s
+    while not _accepts(LOOPBACK, code_server_port(settings)):
+        if time.monotonic() > give_up:
+            raise Unavailable(f"no Dagster code server listens on port {code_server_port(settings)}; see its log")
+        time.sleep(0.1)
 
 
 def is_daemon_ready(home: Path) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_assets.guard import Guard
-from lakehouse_assets.processes import LOCATION, LOOPBACK, code_server_port
+from lakehouse_assets.home import open_instance
+from lakehouse_assets.processes import LOCATION, LOOPBACK, code_server_port, wait_for_code_server
 
 if TYPE_CHECKING:
     from dagster._core.workspace.load_target import GrpcServerTarget
@@ -25,11 +26,12 @@ def serve(settings: Settings, *, is_read_only: bool) -> None:
         is_read_only: True for people who may look but not launch.
     """
     import uvicorn
-    from dagster import DagsterInstance, __version__
+    from dagster import __version__
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    with DagsterInstance.get() as instance:
+    with open_instance(settings) as instance:
+        wait_for_code_server(settings)
         instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3600, max_overflow=20)
         with WorkspaceProcessContext(
             instance, _code_server(settings), version=__version__, read_only=is_read_only
