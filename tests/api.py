@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,17 +31,30 @@ BASE_URL = "http://127.0.0.1"
 
 
 class _Events:
-    def __init__(self): self.lines = []
+    def __init__(self):
+        self.lines = []
+
     def start(self): ...
     def stop(self): ...
-    async def append(self, stream, line, *, durable=True): self.lines.append((stream, dict(line))); return "id"
-    def stats(self): return {"depth_lines": 0, "last_error": None}
+    async def append(self, stream, line, *, durable=True):
+        self.lines.append((stream, dict(line)))
+        return "id"
+
+    def stats(self):
+        return {"depth_lines": 0, "last_error": None}
+
+
 class _Sql:
     def start(self): ...
     def stop(self): ...
+
+
 class _Disk:
-    def state(self): return "ok", 10.0
+    def state(self):
+        return "ok", 10.0
+
     def require_space(self): ...
+
 
 def bare_services(settings: Settings) -> Services:
     from datetime import timedelta
@@ -53,14 +67,26 @@ def bare_services(settings: Settings) -> Services:
     from lakehouse_api.limits import Gate
     from lakehouse_api.metrics import Metrics
     from lakehouse_api.services import process_work_dir
+
     objects = connect_store(settings)
     catalog = Catalog(objects, history=timedelta(days=settings.history_days))
     work_dir = process_work_dir(settings.data_dir)
-    return Services(settings=settings, objects=objects, catalog=catalog,
+    return Services(
+        settings=settings,
+        objects=objects,
+        catalog=catalog,
         registrar=Registrar(objects, catalog, read_footer, work_dir=work_dir),
-        watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s), ingester=None, sql=_Sql(), events=_Events(), disk=_Disk(),
-        auth=make_authenticator(settings), metrics=Metrics(), work_dir=work_dir,
-        put_gate=Gate(settings.storage_puts_in_flight, "uploads"), ingest_gate=Gate(settings.ingest_in_flight, "ingests"))
+        watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
+        ingester=None,
+        sql=_Sql(),
+        events=_Events(),
+        disk=_Disk(),
+        auth=make_authenticator(settings),
+        metrics=Metrics(),
+        work_dir=work_dir,
+        put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
+        ingest_gate=Gate(settings.ingest_in_flight, "ingests"),
+    )
 
 
 def api_environ(store: S3ObjectStore, data_dir: Path, **settings: object) -> dict[str, str]:
@@ -111,6 +137,23 @@ async def running_api(
     app = create_app(settings, **options)
     async with app.router.lifespan_context(app):
         yield RunningApi(app, app.state.services)
+
+
+@contextlib.contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """The app behind a real socket, in a thread of this process; gives its URL."""
+    import uvicorn
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 async def call(
