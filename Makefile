@@ -60,6 +60,7 @@ $(VENV)/.synced-dev: uv.lock pyproject.toml | $(BIN)/uv
 	@touch $@ $(VENV)/.synced
 
 $(BIN)/uv:
+	@command -v '$(PYTHON)' >/dev/null || { echo "Python 3.11 is needed, and there is no $(PYTHON); install python3.11, or: make up PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, but {sys.executable} is {v[0]}.{v[1]}; install python3.11, or: make up PYTHON=/path/to/python3.11")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

@@ -60,8 +60,9 @@ def start_all(installation: Installation, console: Console) -> tuple[Child, ...]
         TimedOut: Not ready within two minutes.
     """
     settings, table = installation.settings, installation.table
-    for folder in (settings.data_dir, table.folder, installation.logs):
-        folder.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds keys, logs and personal data
+    for folder in (table.folder, installation.logs):
+        folder.mkdir(exist_ok=True)
     children = make_children(settings)
     if table.alive(SUPERVISOR) is not None:
         _require_same_settings(installation)
