@@ -5,10 +5,15 @@ Belongs here: how it is served and how it ends. Not here: what is served (see ap
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 from lakehouse.settings import SettingsError, load_settings
 from lakehouse_api.logs import configure_logs
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def main() -> int:
@@ -40,8 +45,22 @@ def main() -> int:
         lifespan="on",
     )
     server = uvicorn.Server(config)
+    _end_on_signals(server)
     server.run()
     return 0 if server.started else 3
+
+
+def _end_on_signals(server: uvicorn.Server) -> None:
+    """Make SIGTERM and SIGINT an orderly end, with exit code 0.
+
+    uvicorn raises the signal again once it has finished; without a handler of ours that would kill the process.
+    """
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 if __name__ == "__main__":

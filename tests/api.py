@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ import httpx
 from fastapi import FastAPI
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.settings import Settings, load_settings
+from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_api.app import create_app
 from lakehouse_api.services import Services
 
@@ -105,6 +104,11 @@ def api_environ(store: S3ObjectStore, data_dir: Path, **settings: object) -> dic
         **settings,
     }
     return {f"LAKEHOUSE_{name.upper()}": str(value) for name, value in given.items() if value is not None}
+
+
+def clean_environ() -> dict[str, str]:
+    """This process's environment without anything that the platform would read."""
+    return {k: v for k, v in process_environ().items() if not k.startswith(("LAKEHOUSE_", "AUTH_"))}
 
 
 def api_settings(store: S3ObjectStore, data_dir: Path, **settings: object) -> Settings:
@@ -219,11 +223,10 @@ class ApiProcess:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("LAKEHOUSE_") and not k.startswith("AUTH_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lakehouse_api"],
-                env={**kept, "LAKEHOUSE_API_PORT": str(self.port), **self.environ},
+                env={**clean_environ(), "LAKEHOUSE_API_PORT": str(self.port), **self.environ},
                 stdout=log,
                 stderr=log,
                 cwd=self.log.parent,  # no `.env` of the developer's
