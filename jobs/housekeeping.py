@@ -57,7 +57,7 @@ class RunHistoryConfig(Config):
 def garbage(context: AssetExecutionContext, config: GarbageConfig, store: LakeStore) -> MaterializeResult[None]:
     """What no manifest refers to any more, and versions past their history: reported, or removed."""
     settings = store.lake.settings
-    with mapped_errors(context.instance, context.run_id):
+    with mapped_errors(context.instance, context.run.run_id):
         report = collect_garbage(
             store.lake.objects,
             now=utc_now(),

@@ -72,9 +72,9 @@ def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeSt
     done: list[BroughtUpToDate] = []
     for name in context.partition_keys:
         started_at = utc_now()
-        with mapped_errors(context.instance, context.run_id):
+        with mapped_errors(context.instance, context.run.run_id):
             result = bring_up_to_date(lake, name, evolve=config.evolve)
-            write_receipt(lake.objects, receipt_of(result, run_id=context.run_id, started_at=started_at))
+            write_receipt(lake.objects, receipt_of(result, run_id=context.run.run_id, started_at=started_at))
             sample = _sample(lake, result.manifest)
         metadata = dataset_metadata(result.manifest, bucket=lake.objects.bucket, sample=sample)
         context.add_asset_metadata({**metadata, "quarantined": result.quarantined}, partition_key=name)

@@ -17,7 +17,7 @@ from lakehouse.errors import LakehouseError, TimedOut, Unavailable
 REFUSED_TAG = "lakehouse/refused"
 """A run tag: the input was refused with this status, so the same input need not be tried again."""
 MAX_RETRIES = 2
-RETRY_AFTER_S = 5.0
+RETRY_AFTER_S = 2.0
 
 
 @contextmanager

@@ -1,0 +1,173 @@
+"""The asset `dataset`, its checks and its receipts, materialized on the real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import orjson
+import pytest
+
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.catalog.manifest import Column, Manifest
+from lakehouse.catalog.service import Catalog
+from lakehouse.storage.objects import list_all
+from lakehouse_assets.dataset import dataset
+from lakehouse_assets.dataset_checks import dataset_checks, judge_shrink
+from lakehouse_assets.dataset_metadata import data_version
+from lakehouse_assets.failures import REFUSED_TAG
+from tests.dagster_lake import commit, lake_store, put_parquet
+from tests.servers import silent_server
+
+COLUMNS = {"id": "BIGINT", "email": "VARCHAR"}
+DECLARED = (Column("id", "BIGINT"), Column("email", "VARCHAR", pii=True))
+ROWS: list[tuple[object, ...]] = [(1, "ann@example.org"), (2, "bob|<b>@example.org"), (3, None)]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as made:
+        yield made
+
+
+def materialize(
+    instance: dg.DagsterInstance,
+    objects: S3ObjectStore,
+    folder: Path,
+    name: str,
+    *,
+    config: Mapping[str, object] | None = None,
+    **changes: str,
+) -> dg.ExecuteInProcessResult:
+    instance.add_dynamic_partitions("datasets", [name])
+    return dg.materialize(
+        [dataset, *dataset_checks],
+        partition_key=name,
+        instance=instance,
+        resources={"store": lake_store(objects, folder, **changes)},
+        run_config={"ops": {"dataset": {"config": config or {}}}},
+        raise_on_error=False,
+    )
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, dg.AssetCheckSeverity]]:
+    return {e.check_name: (e.passed, e.severity) for e in result.get_asset_check_evaluations()}
+
+
+def latest(instance: dg.DagsterInstance) -> dg.AssetMaterialization:
+    event = instance.get_latest_materialization_event(dg.AssetKey("dataset"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization
+
+
+def test_uploaded_dataset_is_shown_and_left_as_it_is(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    manifest = commit(objects, "people", DECLARED, put_parquet(objects, "people", COLUMNS, ROWS))
+    result = materialize(instance, objects, tmp_path, "people")
+    assert result.success
+    assert Catalog(objects).get("people") == manifest
+    shown = latest(instance)
+    assert shown.partition == "people"
+    assert shown.metadata["dagster/row_count"].value == 3
+    assert shown.metadata["bytes"].value == manifest.size_bytes
+    assert str(shown.metadata["dagster/uri"].value).endswith(f"/datasets/people/{manifest.schema_fingerprint}/")
+    assert [(c.name, c.type) for c in shown.metadata["dagster/column_schema"].value.columns] == list(COLUMNS.items())
+    assert (shown.tags or {})["dagster/data_version"] == data_version(manifest).value
+    assert all(passed for passed, _ in checks_of(result).values())
+    assert len(checks_of(result)) == 3
+
+
+def test_sample_masks_personal_data(instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path) -> None:
+    commit(objects, "people", DECLARED, put_parquet(objects, "people", COLUMNS, ROWS))
+    materialize(instance, objects, tmp_path, "people")
+    sample = str(latest(instance).metadata["sample"].value)
+    assert sample.splitlines() == ["| id | email |", "| --- | --- |", "| 1 | ••• |", "| 2 | ••• |", "| 3 |  |"]
+
+
+def test_receipt_tells_of_each_materialization(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    commit(objects, "people", DECLARED, put_parquet(objects, "people", COLUMNS, ROWS))
+    result = materialize(instance, objects, tmp_path, "people")
+    receipt = orjson.loads(objects.get(f"receipts/dataset/people/{result.run_id}.json").body)
+    assert receipt["counts"] == {"in": 3, "new": 0, "corrected": 0, "duplicate": 3, "quarantined": 0, "out": 3}
+    assert receipt["ok"] is True
+    assert [o["rows"] for o in receipt["outputs"]] == [3]
+
+
+def test_manifest_that_miscounts_fails_the_row_count_check(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    data_object = replace(put_parquet(objects, "people", COLUMNS, ROWS), row_count=4)
+    commit(objects, "people", DECLARED, data_object)
+    checks = checks_of(materialize(instance, objects, tmp_path, "people"))
+    assert checks["row_count_matches_manifest"] == (False, dg.AssetCheckSeverity.ERROR)
+    assert checks["types_as_declared"][0]
+
+
+def test_file_with_other_types_fails_the_type_check(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    data_object = put_parquet(objects, "people", {"id": "DOUBLE", "email": "VARCHAR"}, ROWS)
+    commit(objects, "people", DECLARED, data_object)
+    checks = checks_of(materialize(instance, objects, tmp_path, "people"))
+    assert checks["types_as_declared"] == (False, dg.AssetCheckSeverity.ERROR)
+
+
+def test_rows_lost_while_their_source_stays_fail_the_shrink_check(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    whole = put_parquet(objects, "people", COLUMNS, ROWS)
+    commit(objects, "people", DECLARED, whole)
+    less = put_parquet(objects, "people", COLUMNS, ROWS[:2])
+    commit(objects, "people", DECLARED, replace(less, source_sha256=whole.source_sha256))
+    checks = checks_of(materialize(instance, objects, tmp_path, "people"))
+    assert checks["no_silent_shrink"] == (False, dg.AssetCheckSeverity.ERROR)
+
+
+def test_half_the_rows_gone_with_a_new_source_is_a_warning(objects: S3ObjectStore) -> None:
+    many = [(i, "x") for i in range(10)]
+    versions: list[Manifest] = [
+        commit(objects, "people", DECLARED, put_parquet(objects, "people", COLUMNS, rows))
+        for rows in (many, many[1:], many[:3])
+    ]
+    assert judge_shrink(versions[0], versions[1]).problem == ""
+    found = judge_shrink(versions[1], versions[2])
+    assert found.problem
+    assert not found.is_severe
+
+
+def test_name_without_dataset_or_files_fails_without_retry(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    result = materialize(instance, objects, tmp_path, "nobody")
+    assert not result.success
+    failure = result.failure_data_for_node("dataset")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.metadata["status"].value == 404
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[REFUSED_TAG] == "404"
+    assert list(list_all(objects, "receipts/")) == []
+
+
+def test_store_that_never_answers_is_retried_then_fails(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    with silent_server() as port:
+        changes = {
+            "LAKEHOUSE_S3_ENDPOINT": f"http://127.0.0.1:{port}",
+            "LAKEHOUSE_S3_READ_TIMEOUT_S": "0.2",
+            "LAKEHOUSE_S3_MAX_ATTEMPTS": "1",
+        }
+        result = materialize(instance, objects, tmp_path, "people", **changes)
+    assert not result.success
+    assert [e.event_type for e in result.all_events].count(dg.DagsterEventType.STEP_UP_FOR_RETRY) == 2
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert REFUSED_TAG not in run.tags
