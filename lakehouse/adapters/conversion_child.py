@@ -1,0 +1,83 @@
+"""The conversion child: reads one request from stdin, converts, writes the result or the error to stdout.
+
+Belongs here: the process and the choice of a reader. Not here: the readers (see conversion_csv.py, conversion_json.py,
+conversion_parquet.py).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import InsufficientStorage, LakehouseError, Unprocessable
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from lakehouse.ingest.conversion import ConversionRequest, Converted
+
+_MEMORY_LIMIT = "220MB"
+
+
+def main() -> None:
+    """Serve one request."""
+    # Loaded before the request is there: the parent starts this child ahead.
+    import duckdb  # noqa: F401
+
+    from lakehouse.adapters import conversion_csv  # noqa: F401
+
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints must not get between
+    body = sys.stdin.buffer.read()
+    if not body:
+        return  # the parent had no use for this child, or died
+    request, threads = pickle.loads(body)  # noqa: S301 - from our own parent
+    try:
+        answer: Converted | LakehouseError = convert(request, threads=threads)
+    except LakehouseError as error:
+        answer = error
+    with os.fdopen(answers, "wb") as stream:
+        stream.write(pickle.dumps(answer))
+
+
+def convert(request: ConversionRequest, *, threads: int) -> Converted:
+    """Convert one file with the reader of its format; errors as `lakehouse.ingest.conversion.Converter` says."""
+    import duckdb
+
+    from lakehouse.adapters.conversion_csv import convert_csv
+    from lakehouse.adapters.conversion_json import convert_json
+    from lakehouse.adapters.conversion_parquet import convert_parquet
+
+    if request.source.stat().st_size == 0:
+        raise Unprocessable("the file is empty: nothing was loaded", record=0, line=1)
+    readers = {"csv": convert_csv, "json": convert_json, "jsonl": convert_json, "parquet": convert_parquet}
+    engine = open_engine(request, threads=threads)
+    try:
+        return readers[request.options.format](engine, request)
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise InsufficientStorage(f"the conversion ran out of memory or disk: {str(error)[:200]}") from None
+    except OSError as error:
+        raise InsufficientStorage(f"the conversion could not write its files: {error.strerror}") from None
+    finally:
+        engine.close()
+
+
+def open_engine(request: ConversionRequest, *, threads: int) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of bounded memory that spills into the work folder."""
+    import duckdb
+
+    return duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": _MEMORY_LIMIT,
+            "temp_directory": str(request.work_dir / "spill"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

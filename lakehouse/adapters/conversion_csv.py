@@ -1,0 +1,293 @@
+"""CSV to Parquet: DuckDB reads text, every value is checked on its way, and the exact scanner takes what it refuses.
+
+Belongs here: the passes over a CSV. Not here: the grammar of values and the scanner (see lakehouse/ingest).
+"""
+
+from __future__ import annotations
+
+import codecs
+import mmap
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
+from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
+from lakehouse.catalog.manifest import Column
+from lakehouse.errors import BadInput, Conflict, Unprocessable
+from lakehouse.ingest.conversion import ConversionRequest, Converted
+from lakehouse.ingest.csv_scanner import CsvScanner, rewrite_canonical, sniff_delimiter
+from lakehouse.ingest.grammar import TYPES, narrowest_type, sql_check
+from lakehouse.ingest.pii import is_personal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SAMPLE_RECORDS = 1000
+_BUFFER_BYTES = 4 << 20
+_MAX_LINE_BYTES = 256 << 10
+# Below this size rows keep their order; above, order costs memory and time that nobody has asked for.
+_ORDERED_BYTES = 32 << 20
+ROW_GROUP_ROWS = 20_480
+_MISFIT = re.compile(r"lakehouse-misfit")
+
+
+@dataclass(slots=True)
+class CsvFile:
+    """A CSV in UTF-8, ready for the engine."""
+
+    path: Path
+    delimiter: str
+    names: list[str]
+
+
+def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
+    """Convert a CSV; see `lakehouse.ingest.conversion.Converter`."""
+    options = request.options
+    source = as_utf8(request.source, request.work_dir, options.encoding)
+    delimiter = sniff_delimiter(source) if options.delimiter == "auto" else options.delimiter
+    scanner = CsvScanner(source, delimiter)
+    names = scanner.header()
+    fixed = fixed_types(names, request)
+    bad = open_quarantine(request.work_dir, options.on_error)
+    file = CsvFile(source, delimiter, names)
+    sample = _sample(scanner)
+    types = {n: fixed.get(n) or narrowest_type(c) or "BIGINT" for n, c in zip(names, sample, strict=True)}
+    if not _is_plain(source) or len(names) == 1:
+        file = _rewritten(file, request, fixed, bad)
+    try:
+        typed, row_count = _write_parquet(engine, file, request, types, fixed)
+    except _Refused:
+        if file.path != source:
+            raise Unprocessable("the file could not be read although it is well-formed; please report it") from None
+        file = _rewritten(file, request, fixed, bad)
+        typed, row_count = _write_parquet(engine, file, request, types, fixed)
+    marked = {c.name for c in request.registered or () if c.pii} | options.pii
+    columns = tuple(
+        Column(n, typed[n], n in marked or (request.registered is None and is_personal(n, values)))
+        for n, values in zip(names, sample, strict=True)
+    )
+    by_name = {c.name: c for c in columns}
+    ordered = columns if request.registered is None else tuple(by_name[c.name] for c in request.registered)
+    return Converted(ordered, request.work_dir / "out.parquet", row_count, bad.count, bad.file)
+
+
+def as_utf8(source: Path, work_dir: Path, encoding: str) -> Path:
+    """The file itself when it is UTF-8, else a transcoded copy.
+
+    Raises:
+        Unprocessable: It is not in the stated encoding; names the line.
+    """
+    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
+        return source
+    target, lines = work_dir / "utf8.txt", 1
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with source.open("rb") as reader, target.open("w", encoding="utf-8", newline="") as writer:
+        while True:
+            chunk = reader.read(1 << 20)
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+                writer.write(text)
+            except UnicodeError as error:
+                raise Unprocessable(
+                    f"the file is not {encoding}, at line {lines} or soon after it: {error}. Nothing was loaded",
+                    line=lines,
+                    reason=f"not {encoding}",
+                ) from None
+            lines += text.count("\n")
+            if not chunk:
+                return target
+
+
+def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:
+    """Types that are not up to the values: of the registered columns and of the options.
+
+    Raises:
+        BadInput: `types` names a column that the file has not.
+        Conflict: The file's columns are not the registered ones.
+    """
+    asked = {**request.options.types, **request.types}
+    unknown = sorted((set(asked) | request.options.pii) - set(names))
+    if unknown:
+        raise BadInput(f"types names {unknown[0]!r}, which is no column of the file; it has {', '.join(names)}")
+    if request.registered is None:
+        return asked
+    registered = {c.name: c.type for c in request.registered}
+    added: list[dict[str, object]] = [{"name": n} for n in names if n not in registered]
+    gone: list[dict[str, object]] = [{"name": n, "type": t} for n, t in registered.items() if n not in names]
+    retyped: list[dict[str, object]] = [
+        {"name": n, "from": registered[n], "to": t} for n, t in asked.items() if registered.get(n) not in (None, t)
+    ]
+    if added or gone or retyped:
+        raise drift({"added": added, "gone": gone, "retyped": retyped})
+    return registered
+
+
+def drift(diff: Mapping[str, list[dict[str, object]]]) -> Conflict:
+    """The refusal of a file whose columns or values are not the registered ones, with the way to accept it."""
+    parts = [f"{c['name']!r} is new" for c in diff["added"]] + [f"{c['name']!r} is gone" for c in diff["gone"]]
+    for c in diff["retyped"]:
+        value = f": {c['value']!r} at line {c['line']} does not fit" if "value" in c else ""
+        parts.append(f"{c['name']!r} is registered as {c['from']} and would be {c['to']}{value}")
+    return Conflict(
+        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; send evolve=true to accept"
+        " it as a new version with new columns",
+        diff=dict(diff),
+        accept="evolve=true",
+    )
+
+
+def _sample(scanner: CsvScanner) -> list[list[str]]:
+    """The first records, column by column."""
+    rows = [fields for fields, _ in islice(scanner.records(), _SAMPLE_RECORDS) if fields is not None]
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in scanner.header()]
+
+
+def _is_plain(path: Path) -> bool:
+    """True when the engine's reader surely sees the same lines as the scanner: no NUL, no CR but before LF."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return view.find(b"\x00") < 0 and view.find(b"\r") < 0
+
+
+def _rewritten(file: CsvFile, request: ConversionRequest, fixed: Mapping[str, str], bad: Quarantine) -> CsvFile:
+    """The file as the exact scanner reads it; refuses it at its first bad record, or collects those."""
+    is_quarantining = request.options.on_error == "quarantine"
+    wanted = {i: fixed.get(n, "") for i, n in enumerate(file.names)}
+    checked = {i: t for i, t in wanted.items() if is_quarantining and _is_checked(t)}
+    target = request.work_dir / "canonical.csv"
+    rewrite_canonical(CsvScanner(file.path, file.delimiter, types=checked), target, bad.take)
+    return CsvFile(target, ",", file.names)
+
+
+def _is_checked(type_: str) -> bool:
+    return type_ in TYPES
+
+
+class _Refused(Exception):
+    """The engine's reader could not read the file."""
+
+
+def _write_parquet(
+    engine: duckdb.DuckDBPyConnection,
+    file: CsvFile,
+    request: ConversionRequest,
+    types: Mapping[str, str],
+    fixed: Mapping[str, str],
+) -> tuple[dict[str, str], int]:
+    """Write the Parquet; a type that some value does not fit is widened and the pass repeated."""
+    import duckdb
+
+    typed = dict(types)
+    order = [c.name for c in request.registered] if request.registered else file.names
+    for _ in range(3):
+        try:
+            row_count = _copy(engine, file, order, typed, request.work_dir / "out.parquet")
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            if not _MISFIT.search(str(error)):
+                raise _Refused from None
+            survey = _survey(engine, file, typed, fixed)
+        else:
+            survey = typed if row_count else {n: fixed.get(n, "VARCHAR") for n in typed}
+            empty = _empty_columns(engine, request.work_dir / "out.parquet", typed, fixed) if row_count else {}
+            survey = {**survey, **empty}
+        if survey == typed:
+            return typed, row_count
+        misfits = [n for n in survey if n in fixed and survey[n] != fixed[n]]
+        if misfits:
+            raise _misfit_error(file, request, fixed, survey, misfits[0])
+        typed = dict(survey)
+    raise Unprocessable("the file could not be typed; please report it")
+
+
+def _copy(
+    engine: duckdb.DuckDBPyConnection, file: CsvFile, order: Sequence[str], typed: Mapping[str, str], target: Path
+) -> int:
+    size = file.path.stat().st_size
+    engine.execute(f"SET preserve_insertion_order = {str(size <= _ORDERED_BYTES).lower()}")
+    selected = ", ".join(_typed_value(name, typed[name]) for name in order)
+    row = engine.execute(
+        f"COPY (SELECT {selected} FROM {_reader(file)}) TO {quote_text(str(target))}"
+        f" (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _typed_value(name: str, type_: str) -> str:
+    column = quote_name(name)
+    if type_ == "VARCHAR" or not _is_checked(type_):
+        return column if type_ == "VARCHAR" else f"CAST({column} AS {type_}) AS {column}"
+    value, condition = sql_check(column, type_)
+    # The message holds the column so that the engine cannot fold it into a constant and raise at once.
+    misfit = f"error('lakehouse-misfit ' || left({column}, 1))"
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {condition} THEN {value} ELSE {misfit} END AS {column}"
+
+
+def _survey(
+    engine: duckdb.DuckDBPyConnection, file: CsvFile, typed: Mapping[str, str], fixed: Mapping[str, str]
+) -> dict[str, str]:
+    """The narrowest types that really hold, for all columns in one pass."""
+    questions = []
+    for name, type_ in typed.items():
+        candidates = _ladder(type_)
+        questions += [(name, t) for t in candidates]
+    conditions = ", ".join(f"bool_and({sql_check(quote_name(n), t)[1]})" for n, t in questions)
+    row = engine.execute(f"SELECT {conditions} FROM {_reader(file)}").fetchone() or ()
+    holds = {question: held is not False for question, held in zip(questions, row, strict=True)}
+    survey = {}
+    for name, type_ in typed.items():
+        survey[name] = next((t for t in _ladder(type_) if holds[name, t]), type_ if type_ not in TYPES else "VARCHAR")
+    return survey
+
+
+def _ladder(type_: str) -> tuple[str, ...]:
+    if type_ == "BIGINT":
+        return ("BIGINT", "DOUBLE")
+    return (type_,) if type_ in TYPES else ()
+
+
+def _empty_columns(
+    engine: duckdb.DuckDBPyConnection, parquet: Path, typed: Mapping[str, str], fixed: Mapping[str, str]
+) -> dict[str, str]:
+    """Columns without a single value are text, whatever was tried: nothing decided their type."""
+    free = [n for n, t in typed.items() if n not in fixed and t != "VARCHAR"]
+    if not free:
+        return {}
+    counts = ", ".join(f"count({quote_name(n)}) = 0" for n in free)
+    row = engine.execute(f"SELECT {counts} FROM read_parquet({quote_text(str(parquet))})").fetchone() or ()
+    return {n: "VARCHAR" for n, is_empty in zip(free, row, strict=True) if is_empty}
+
+
+def _misfit_error(
+    file: CsvFile, request: ConversionRequest, fixed: Mapping[str, str], survey: Mapping[str, str], name: str
+) -> Exception:
+    """Find the first value that does not fit, with its line in the file as it came."""
+    index = file.names.index(name)
+    original = as_utf8(request.source, request.work_dir, request.options.encoding)
+    delimiter = request.options.delimiter
+    delimiter = sniff_delimiter(original) if delimiter == "auto" else delimiter
+    width = len(file.names)
+    for fields, bad in CsvScanner(original, delimiter, types={index: fixed[name]}).records():
+        if bad is None or fields is not None:
+            continue
+        if request.registered is None:
+            return bad.error(f"column {name!r}")
+        value = bad.raw.split(delimiter)[index] if bad.raw.count(delimiter) == width - 1 else bad.reason
+        retyped = {"name": name, "from": fixed[name], "to": survey[name], "value": value[:80], "line": bad.line}
+        return drift({"added": [], "gone": [], "retyped": [retyped]})
+    return drift({"added": [], "gone": [], "retyped": [{"name": name, "from": fixed[name], "to": survey[name]}]})
+
+
+def _reader(file: CsvFile) -> str:
+    columns = ", ".join(f"{quote_text(n)}: 'VARCHAR'" for n in file.names)
+    size = file.path.stat().st_size
+    buffer = f", buffer_size = {_BUFFER_BYTES}" if size > _BUFFER_BYTES else ""
+    return (
+        f"read_csv({quote_text(str(file.path))}, columns = {{{columns}}}, auto_detect = false, header = true,"
+        f" delim = {quote_text(file.delimiter)}, quote = '\"', escape = '\"', nullstr = '', strict_mode = true,"
+        f" null_padding = false, max_line_size = {_MAX_LINE_BYTES}, new_line = '\\n'{buffer})"
+    )

@@ -1,0 +1,188 @@
+"""JSON and JSON lines to Parquet: the structure of all values decides the columns, nested values stay JSON text.
+
+Belongs here: the passes over JSON. Not here: CSV (see conversion_csv.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lakehouse.adapters.conversion_csv import ROW_GROUP_ROWS, as_utf8, drift, fixed_types
+from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
+from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
+from lakehouse.catalog.manifest import Column
+from lakehouse.errors import Unprocessable
+from lakehouse.ingest.conversion import ConversionRequest, Converted
+from lakehouse.ingest.csv_scanner import BadRecord, check_header
+from lakehouse.ingest.pii import is_personal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MAX_OBJECT_BYTES = 64 << 20
+_USUAL_OBJECT_BYTES = 1 << 20
+_MEMORY_MIB = 220
+_SAMPLE_ROWS = 1000
+_EXACT_INTEGER = 2**53
+_SCALARS = {"BOOLEAN": "BOOLEAN", "BIGINT": "BIGINT", "UBIGINT": "BIGINT", "DOUBLE": "DOUBLE"}
+
+
+def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
+    """Convert JSON lines, or a JSON document that is an array of objects or one object."""
+    source = as_utf8(request.source, request.work_dir, request.options.encoding)
+    lines = request.work_dir / "lines.jsonl"
+    bad = open_quarantine(request.work_dir, request.options.on_error)
+    if request.options.format == "jsonl":
+        structure, longest_bytes = _check_lines(source, lines, bad)
+    else:
+        structure, longest_bytes = _split_document(source, lines)
+    names = check_header(list(structure), 1)
+    if not names:
+        raise Unprocessable("the file has no object with a field: nothing was loaded", record=0, line=1)
+    typed = {n: _type_of(kinds) for n, kinds in structure.items()}
+    fixed = fixed_types(names, _with_absent_columns(request, names))
+    misfits = [n for n in names if n in fixed and not _is_held_by(structure[n], fixed[n])]
+    if misfits:
+        retyped: dict[str, object] = {"name": misfits[0], "from": fixed[misfits[0]], "to": typed[misfits[0]]}
+        raise drift({"added": [], "gone": [], "retyped": [retyped]})
+    typed = {**typed, **fixed}
+    order = [c.name for c in request.registered] if request.registered else names
+    # The engine takes buffers of twice the largest object at once, per thread.
+    object_bytes = max(_USUAL_OBJECT_BYTES, 2 * longest_bytes)
+    engine.execute(f"SET memory_limit = '{_MEMORY_MIB + 16 * (object_bytes >> 20)}MB'")
+    row_count = _write(engine, lines, request.work_dir / "out.parquet", {n: typed[n] for n in order}, object_bytes)
+    sample = _sample(engine, request.work_dir / "out.parquet", order)
+    marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
+    columns = tuple(
+        Column(n, typed[n], n in marked or (request.registered is None and is_personal(n, sample[n]))) for n in order
+    )
+    return Converted(columns, request.work_dir / "out.parquet", row_count, bad.count, bad.file)
+
+
+def _with_absent_columns(request: ConversionRequest, names: list[str]) -> ConversionRequest:
+    # A field that no object of this file has is null, not drift: objects leave out what they do not know.
+    if request.registered is not None:
+        names += [c.name for c in request.registered if c.name not in names]
+    return request
+
+
+def _check_lines(source: Path, target: Path, bad: Quarantine) -> tuple[dict[str, set[str]], int]:
+    structure: dict[str, set[str]] = {}
+    number, longest_bytes = 0, 0
+    with source.open("rb") as reader, target.open("wb") as writer:
+        for line_number, line in enumerate(reader, start=1):
+            text = line.removeprefix(b"\xef\xbb\xbf").strip() if line_number == 1 else line.strip()
+            if not text:
+                continue
+            number += 1
+            reason = _note(text, structure)
+            if reason is None:
+                writer.write(text + b"\n")
+                longest_bytes = max(longest_bytes, len(text))
+                continue
+            record = BadRecord(number, line_number, reason, text.decode("utf-8", "backslashreplace")[:65_536])
+            bad.take(record)
+    return structure, longest_bytes
+
+
+def _note(text: bytes, structure: dict[str, set[str]]) -> str | None:
+    """Add the kinds of one object's values to the structure; returns why the text is no row."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return f"no JSON ({error})"
+    if not isinstance(value, dict):
+        return f"a JSON {type(value).__name__}, where an object is needed"
+    for name, item in value.items():
+        structure.setdefault(name, set()).add(_kind(item))
+    return None
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, int):
+        if abs(value) <= _EXACT_INTEGER:
+            return "BIGINT"
+        return "LONG" if -(2**63) <= value < 2**63 else "VARCHAR"
+    if isinstance(value, float):
+        return "DOUBLE"
+    return "VARCHAR" if isinstance(value, str) else "JSON"
+
+
+def _type_of(kinds: set[str]) -> str:
+    """The type that holds all kinds of values a column has; mixed and nested columns are text."""
+    filled = kinds - {"null"}
+    if filled == {"BOOLEAN"}:
+        return "BOOLEAN"
+    if filled and filled <= {"BIGINT", "LONG"}:
+        return "BIGINT"
+    if filled and filled <= {"BIGINT", "DOUBLE"}:
+        return "DOUBLE"
+    return "VARCHAR"
+
+
+def _is_held_by(kinds: set[str], type_: str) -> bool:
+    found = _type_of(kinds)
+    return kinds <= {"null"} or type_ in (found, "VARCHAR") or (type_ == "DOUBLE" and kinds <= {"null", "BIGINT"})
+
+
+def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], int]:
+    """Write the objects of a JSON document as lines."""
+    body = source.read_bytes() if source.stat().st_size <= _MAX_OBJECT_BYTES else None
+    if body is None:
+        raise Unprocessable(
+            f"a JSON document has at most {_MAX_OBJECT_BYTES >> 20} MiB here, since it is read whole; write it as"
+            " JSON lines (one object a line, .jsonl), which have no such limit"
+        )
+    try:
+        document = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise Unprocessable(f"no JSON: {error}. Nothing was loaded", line=error.lineno, reason=str(error)) from None
+    rows = document if isinstance(document, list) else [document]
+    structure: dict[str, set[str]] = {}
+    longest_bytes = 0
+    with target.open("wb") as writer:
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                kind = type(row).__name__
+                raise Unprocessable(
+                    f"element {number} of the JSON is a {kind}; a dataset needs an array of objects, or one object",
+                    record=number,
+                    reason=f"element is a {kind}",
+                )
+            for name, item in row.items():
+                structure.setdefault(name, set()).add(_kind(item))
+            line = orjson.dumps(row)
+            longest_bytes = max(longest_bytes, len(line))
+            writer.write(line + b"\n")
+    return structure, longest_bytes
+
+
+def _write(
+    engine: duckdb.DuckDBPyConnection, lines: Path, target: Path, typed: Mapping[str, str], object_bytes: int
+) -> int:
+    engine.execute("LOAD json")
+    read_as = {n: typed[n] if typed[n] in _SCALARS else "VARCHAR" for n in typed}
+    columns = ", ".join(f"{quote_text(n)}: {quote_text(t)}" for n, t in read_as.items())
+    selected = ", ".join(f"CAST({quote_name(n)} AS {typed[n]}) AS {quote_name(n)}" for n in typed)
+    row = engine.execute(
+        f"COPY (SELECT {selected} FROM read_json({quote_text(str(lines))}, columns = {{{columns}}},"
+        f" format = 'newline_delimited', maximum_object_size = {object_bytes}))"
+        f" TO {quote_text(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _sample(engine: duckdb.DuckDBPyConnection, parquet: Path, names: list[str]) -> dict[str, list[str]]:
+    selected = ", ".join(f"CAST({quote_name(n)} AS VARCHAR)" for n in names)
+    rows = engine.execute(
+        f"SELECT {selected} FROM read_parquet({quote_text(str(parquet))}) LIMIT {_SAMPLE_ROWS}"
+    ).fetchall()
+    return {n: [row[i] or "" for row in rows] for i, n in enumerate(names)}

@@ -1,0 +1,64 @@
+"""Parquet to Parquet: the same columns in row groups of our size.
+
+Belongs here: the rewriting of one file. Not here: reading its footer (see parquet_footer.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakehouse.adapters.conversion_csv import ROW_GROUP_ROWS, drift
+from lakehouse.adapters.duckdb_quoting import quote_name
+from lakehouse.adapters.parquet_footer import read_footer
+from lakehouse.catalog.manifest import Column
+from lakehouse.errors import BadInput, Unprocessable
+from lakehouse.ingest.conversion import ConversionRequest, Converted
+from lakehouse.ingest.csv_scanner import check_header
+from lakehouse.ingest.pii import is_personal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SAMPLE_ROWS = 1000
+
+
+def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
+    """Convert a Parquet file; columns must have exactly the registered types, whatever their order."""
+    import duckdb
+
+    if request.options.types:
+        raise BadInput("types is for CSV and JSON; a Parquet file brings its own", option="types")
+    facts = read_footer(request.source)
+    check_header([name for name, _ in facts.columns], 0)
+    found = dict(facts.columns)
+    registered = {c.name: c.type for c in request.registered} if request.registered else found
+    if found != registered:
+        raise drift(
+            {
+                "added": [{"name": n} for n in found if n not in registered],
+                "gone": [{"name": n, "type": t} for n, t in registered.items() if n not in found],
+                "retyped": [
+                    {"name": n, "from": t, "to": found[n]} for n, t in registered.items() if found.get(n, t) != t
+                ],
+            }
+        )
+    target, source = request.work_dir / "out.parquet", str(request.source).replace("'", "''")
+    selected = ", ".join(quote_name(n) for n in registered)
+    engine.execute("SET preserve_insertion_order = false")
+    try:
+        row = engine.execute(
+            f"COPY (SELECT {selected} FROM read_parquet('{source}')) TO '{target}'"
+            f" (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        ).fetchone()
+        texts = ", ".join(f"CAST({quote_name(n)} AS VARCHAR)" for n in registered)
+        rows = engine.execute(f"SELECT {texts} FROM read_parquet('{target}') LIMIT {_SAMPLE_ROWS}").fetchall()
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise Unprocessable(f"the Parquet file is damaged: {str(error).splitlines()[0][:200]}") from None
+    marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
+    columns = tuple(
+        Column(n, t, n in marked or (request.registered is None and is_personal(n, [r[i] or "" for r in rows])))
+        for i, (n, t) in enumerate(registered.items())
+    )
+    return Converted(columns, target, int(row[0]) if row else 0)

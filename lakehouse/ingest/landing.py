@@ -1,0 +1,145 @@
+"""Landing folders: a dataset is the union of the files that lie in its folder now.
+
+Belongs here: which files are new, changed or gone, and the one commit that follows. Not here: seeing them (see
+sensors/landing.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lakehouse.catalog.manifest import Column, DataObject, Manifest
+from lakehouse.catalog.names import check_dataset_name
+from lakehouse.catalog.service import Draft
+from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unprocessable
+from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, hash_file, merge_columns
+from lakehouse.ingest.options import make_options
+from lakehouse.storage.objects import ObjectInfo, list_all
+
+LANDING = "landing/"
+
+
+@dataclass(slots=True)
+class _Refused:
+    key: str
+    error: LakehouseError
+
+
+def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = False) -> IngestResult:
+    """Make the dataset the union of the objects under `landing/<name>/`, in key order.
+
+    Objects that are known by key and ETag are kept as they are; a new ETag replaces what its key gave; a key that is
+    gone takes its rows along. Rows from appended uploads stay. One commit for all files that can be read.
+
+    Raises:
+        NotFound: There is neither such a dataset nor a file in its folder.
+        Unprocessable: Files could not be read; those that could are loaded.
+        Conflict: Files do not fit the registered columns; those that do are loaded.
+    """
+    check_dataset_name(name)
+    files = [info for info in list_all(ingester.store, f"{LANDING}{name}/") if not info.key.endswith("/")]
+    live = ingester.catalog.find(name)
+    if live is None and not files:
+        raise NotFound(f"no file under {LANDING}{name}/ and no such dataset; put a file there", name=name)
+    known = {(o.source_key, o.source_etag): o for o in live.objects} if live is not None else {}
+    loaded, refused = _load_all(ingester, [f for f in files if (f.key, f.etag) not in known], name, live, evolve=evolve)
+    columns = _columns(live, loaded, evolve=evolve)
+    quarantined = sum(item.quarantined for item in loaded.values())
+    if not columns:
+        raise _refusal(refused, kept=False)
+
+    def update(now: Manifest | None) -> Draft | None:
+        objects = _union(now, files, loaded, refused)
+        if now is not None and objects == now.objects and columns == now.columns:
+            return None
+        note = f"evolve accepted by {actor}" if evolve else ""
+        return Draft(columns, objects, committed_by=actor, note=note)
+
+    commit = ingester.catalog.commit(name, update)
+    if refused:
+        raise _refusal(refused, kept=True)
+    keys = tuple(key for item in loaded.values() for key in item.quarantine_keys)
+    return IngestResult(commit.manifest, not commit.is_new_version, quarantined, keys)
+
+
+def _load_all(
+    ingester: Ingester, files: list[ObjectInfo], name: str, live: Manifest | None, *, evolve: bool
+) -> tuple[dict[str, Loaded], list[_Refused]]:
+    """Convert the new files; those of a first sync get the types that hold all of them."""
+    loaded: dict[str, Loaded] = {}
+    refused: list[_Refused] = []
+    for file in files:
+        try:
+            loaded[file.key] = _load(ingester, file, name, None if evolve else live, {})
+        except (BadInput, Conflict) as error:
+            refused.append(_Refused(file.key, error))
+    if live is not None and not evolve:
+        return loaded, refused
+    columns = _columns(live, loaded, evolve=evolve)
+    by_name = {c.name: c.type for c in columns}
+    first = {c.name for c in columns}
+    for file in files:
+        item = loaded.get(file.key)
+        if item is None:
+            continue
+        if {c.name for c in item.columns} != first and not evolve:
+            del loaded[file.key]
+            refused.append(_Refused(file.key, Conflict("its columns are not those of the folder's first file")))
+            continue
+        wrong = {c.name: by_name[c.name] for c in item.columns if c.type != by_name[c.name]}
+        if wrong:
+            loaded[file.key] = _load(ingester, file, name, None, wrong)
+    return loaded, refused
+
+
+def _load(ingester: Ingester, file: ObjectInfo, name: str, live: Manifest | None, types: dict[str, str]) -> Loaded:
+    options = make_options(file_name=file.key)
+    with ingester.folder() as folder:
+        local = folder / "landed"
+        with ingester.store.open(file.key) as reader, local.open("wb") as stream:
+            for chunk in reader.chunks():
+                stream.write(chunk)
+            etag = reader.info.etag
+        item = ingester.load(local, name, options, live=live, sha256=hash_file(local), origin=file.key, types=types)
+    return replace(item, object=replace(item.object, source_key=file.key, source_etag=etag))
+
+
+def _columns(live: Manifest | None, loaded: dict[str, Loaded], *, evolve: bool) -> tuple[Column, ...]:
+    if live is not None and not evolve:
+        return live.columns
+    columns = live.columns if live is not None else ()
+    for item in loaded.values():
+        columns = _merged(columns, item.columns, evolve=evolve)
+    return columns
+
+
+def _merged(before: tuple[Column, ...], after: tuple[Column, ...], *, evolve: bool) -> tuple[Column, ...]:
+    if not before:
+        return after
+    if not evolve and {c.name for c in before} != {c.name for c in after}:
+        return before  # the first file of a folder says what its columns are
+    return merge_columns(before, after)
+
+
+def _union(
+    now: Manifest | None, files: list[ObjectInfo], loaded: dict[str, Loaded], refused: list[_Refused]
+) -> tuple[DataObject, ...]:
+    before = {o.source_key: o for o in now.objects if o.source_key} if now is not None else {}
+    uploads = tuple(o for o in now.objects if o.source_key is None) if now is not None else ()
+    broken = {r.key for r in refused}
+    landed = []
+    for file in files:
+        if file.key in loaded:
+            landed.append(loaded[file.key].object)
+        elif file.key in before and (file.key in broken or before[file.key].source_etag == file.etag):
+            landed.append(before[file.key])  # a bad replacement leaves the rows of the file before it
+    return (*landed, *uploads)
+
+
+def _refusal(refused: list[_Refused], *, kept: bool) -> LakehouseError:
+    shown = "; ".join(f"{r.key}: {r.error.detail}" for r in refused[:5])
+    more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
+    tail = ". The other files are loaded" if kept else ""
+    kind = Conflict if all(isinstance(r.error, Conflict) for r in refused) else Unprocessable
+    keys = [r.key for r in refused]
+    return kind(f"{len(refused)} file(s) in the landing folder were refused: {shown}{more}{tail}", keys=keys)
