@@ -60,7 +60,7 @@ class ConversionProcess:
             _end(child)
         if child.returncode != 0 or not output:
             raise Unavailable(
-                f"the conversion process ended with {child.returncode} before it was done; nothing was loaded, try again",
+                f"the conversion process ended with {child.returncode} before it was done; try again",
                 retry_after_s=5,
             )
         # The bytes come from our own child over its stdout.

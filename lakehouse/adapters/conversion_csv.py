@@ -133,8 +133,8 @@ def drift(diff: Mapping[str, list[dict[str, object]]]) -> Conflict:
         value = f": {c['value']!r} at line {c['line']} does not fit" if "value" in c else ""
         parts.append(f"{c['name']!r} is registered as {c['from']} and would be {c['to']}{value}")
     return Conflict(
-        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; send evolve=true to accept"
-        " it as a new version with new columns",
+        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; send evolve=true to"
+        " accept it as a new version with new columns",
         diff=dict(diff),
         accept="evolve=true",
     )

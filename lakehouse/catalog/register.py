@@ -41,6 +41,7 @@ class Registrar:
         store: The bucket.
         catalog: The catalog in it.
         read_footer: Reads the facts of a local Parquet file; raises `Unprocessable` for anything else.
+        is_personal: True for the name of a column that holds personal data by its name alone.
         work_dir: Where a file lies while it is checked.
         clock: Gives the time now, aware, in UTC.
     """
@@ -50,6 +51,7 @@ class Registrar:
         store: ObjectStore,
         catalog: Catalog,
         read_footer: Callable[[Path], ParquetFacts],
+        is_personal: Callable[[str], bool],
         *,
         work_dir: Path,
         clock: Callable[[], datetime] = utc_now,
@@ -57,6 +59,7 @@ class Registrar:
         self._store = store
         self._catalog = catalog
         self._read_footer = read_footer
+        self._is_personal = is_personal
         self._work_dir = work_dir
         self._clock = clock
 
@@ -86,7 +89,7 @@ class Registrar:
 
         def update(live: Manifest | None) -> Draft | None:
             refuse_drift(live, columns, evolve=evolve)
-            marked = keep_marks(live, columns)
+            marked = keep_marks(live, self._mark(columns))
             if live is not None and (live.columns, live.objects) == (marked, objects):
                 return None
             is_evolved = live is not None and live.schema_fingerprint != _fingerprint(columns)
@@ -95,11 +98,14 @@ class Registrar:
 
         return self._catalog.commit(name, update)
 
+    def _mark(self, columns: Sequence[Column]) -> tuple[Column, ...]:
+        return tuple(replace(c, pii=c.pii or self._is_personal(c.name)) for c in columns)
+
     def _take(self, name: str, columns: Sequence[Column], key: str) -> DataObject:
         """Check one file and copy it to its content's own key."""
         local = self._work_dir / f"register-{new_id()}.parquet"
         try:
-            sha256, size, etag = self._download(key, local)
+            sha256, size = self._download(key, local)
             facts = self._read_footer(local)
             _check_columns(key, facts, columns)
             target = f"datasets/{name}/{_fingerprint(columns)}/{sha256}.parquet"
@@ -112,7 +118,7 @@ class Registrar:
             local.unlink(missing_ok=True)
         return DataObject(target, size, sha256, sha256, facts.row_count)
 
-    def _download(self, key: str, local: Path) -> tuple[str, int, str]:
+    def _download(self, key: str, local: Path) -> tuple[str, int]:
         digest = hashlib.sha256()
         size = 0
         with self._store.open(key) as reader, local.open("wb") as stream:
@@ -120,7 +126,7 @@ class Registrar:
                 digest.update(chunk)
                 stream.write(chunk)
                 size += len(chunk)
-        return digest.hexdigest(), size, reader.info.etag
+        return digest.hexdigest(), size
 
 
 def refuse_drift(live: Manifest | None, columns: Sequence[Column], *, evolve: bool) -> None:

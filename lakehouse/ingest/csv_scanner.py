@@ -207,8 +207,8 @@ def rewrite_canonical(scanner: CsvScanner, target: Path, take_bad: Callable[[Bad
 
 @contextmanager
 def _open_lines(path: Path) -> Iterator[Iterator[str]]:
-    # newline="": CR, LF and CRLF end a line and stay as they are, as the csv module wants it. Invalid bytes come through
-    # as surrogates, so that the line that has them can be named.
+    # newline="": CR, LF and CRLF end a line and stay as they are, as the csv module wants it. Invalid bytes come
+    # through as surrogates, so that the line that has them can be named.
     with path.open("rb") as binary:
         if binary.read(3) != b"\xef\xbb\xbf":
             binary.seek(0)

@@ -203,9 +203,7 @@ class Ingester:
         if made.quarantine is None:
             return ()
         now = self._clock()
-        header = (
-            f'{{"format_version": 1, "dataset": "{name}", "origin": {_json(origin)}, "refused_at": "{now.isoformat()}"'
-        )
+        common = {"format_version": 1, "dataset": name, "origin": origin, "refused_at": now.isoformat()}
         tagged = made.quarantine.with_suffix(".tagged")
         with made.quarantine.open(encoding="utf-8") as lines, tagged.open("w", encoding="utf-8") as out:
             for line in lines:
@@ -228,8 +226,8 @@ class Ingester:
     def _refuse_landing(live: Manifest | None, options: IngestOptions) -> None:
         if live is not None and options.mode == "replace" and any(o.source_key for o in live.objects):
             raise Conflict(
-                f"{live.name!r} is the union of the files under landing/{live.name}/: a replace would be undone by the next"
-                " file there. Put the file there instead, append with mode=append, or delete the dataset first",
+                f"{live.name!r} is the union of the files under landing/{live.name}/: a replace would be undone by the"
+                " next file there. Put the file there instead, append with mode=append, or delete the dataset first",
                 name=live.name,
             )
 

@@ -145,7 +145,7 @@ def _check_encoding(encoding: str) -> str:
         b"".decode(name)
     except (LookupError, UnicodeError, ValueError):
         raise BadInput(
-            f"encoding {encoding[:40]!r} is unknown; use utf-8, latin-1, cp1252, utf-16 or another text codec of Python",
+            f"encoding {encoding[:40]!r} is unknown; use utf-8, latin-1, cp1252, utf-16 or another of Python's codecs",
             option="encoding",
         ) from None
     return name

@@ -1,0 +1,171 @@
+"""The file of a multipart body, cut out as it streams: to disk, hashed on the way, nothing held in memory.
+
+Belongs here: `spooled_file`. Not here: raw bodies (see spool.py), what is done with the file (see routes/ingest.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from lakehouse.clock import new_id
+from lakehouse.errors import BadInput, TooLarge
+from lakehouse_api.dependencies import run_blocking
+from lakehouse_api.services import Services
+
+FIELD = "file"
+_BUFFER_BYTES = 1 << 20
+# Part headers and other fields; a client that sends more than this beside its file is not sending a form.
+_MAX_OTHER_BYTES = 64 << 10
+
+
+@dataclass(slots=True)
+class SpooledFile:
+    """The uploaded file on local disk. `sha256` is hex; `name` is what the client called it."""
+
+    path: Path
+    name: str
+    content_type: str
+    sha256: str
+    size: int
+
+
+@dataclass(slots=True)
+class _FormReader:
+    """Callbacks of the push parser: gathers the bytes of the field `file`, and nothing else."""
+
+    name: str | None = None
+    file_name: str = ""
+    content_type: str = ""
+    is_in_file: bool = False
+    files: int = 0
+    is_ended: bool = False
+    other_bytes: int = 0
+    data: bytearray = field(default_factory=bytearray)
+    _header: bytearray = field(default_factory=bytearray)
+    _value: bytearray = field(default_factory=bytearray)
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._gather_header,
+            "on_header_value": self._gather_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._headers_done,
+            "on_part_data": self._take,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self.is_in_file = False
+        self.name = None
+
+    def _gather_header(self, data: bytes, start: int, end: int) -> None:
+        self._count(end - start)
+        self._header += data[start:end]
+
+    def _gather_value(self, data: bytes, start: int, end: int) -> None:
+        self._count(end - start)
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        header, value = bytes(self._header).lower(), bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+        if header == b"content-disposition":
+            _, options = parse_options_header(value)
+            self.name = options.get(b"name", b"").decode("utf-8", "replace")
+            if self.name == FIELD:
+                self.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
+        elif header == b"content-type" and self.name in (None, FIELD):
+            self.content_type = value.decode("latin-1")
+
+    def _headers_done(self) -> None:
+        self.is_in_file = self.name == FIELD
+        self.files += self.is_in_file
+        if self.files > 1:
+            raise BadInput(f"the body has more than one field {FIELD!r}; send one file a request")
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if self.is_in_file:
+            self.data += data[start:end]
+        else:
+            self._count(end - start)
+
+    def _count(self, size: int) -> None:
+        self.other_bytes += size
+        if self.other_bytes > _MAX_OTHER_BYTES:
+            raise BadInput(f"the body has more than {_MAX_OTHER_BYTES} bytes beside the field {FIELD!r}")
+
+    def _end(self) -> None:
+        self.is_ended = True
+
+
+@asynccontextmanager
+async def spooled_file(request: Request, services: Services, *, cap_bytes: int) -> AsyncIterator[SpooledFile]:
+    """The body's field `file` as a local file, removed at the end.
+
+    Raises:
+        BadInput: The body is no multipart form with one field `file`, or ends before its last boundary.
+        TooLarge: The file passed the cap; it is cut off there.
+    """
+    reader = _FormReader()
+    parser = MultipartParser(_boundary(request), reader.callbacks())  # type: ignore[arg-type]
+    path = services.work_dir / f"upload-{new_id()}"
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        stream = await run_blocking(services, path.open, "wb", buffering=0)
+        try:
+            async for chunk in request.stream():
+                try:
+                    parser.write(chunk)
+                except MultipartParseError as error:
+                    raise BadInput(f"the body is no well-formed multipart form: {error}") from None
+                if size + len(reader.data) > cap_bytes:
+                    raise TooLarge(f"an upload has at most {cap_bytes} bytes here", max_bytes=cap_bytes)
+                if len(reader.data) >= _BUFFER_BYTES:
+                    size += await _flush(services, stream, digest, reader)
+            size += await _flush(services, stream, digest, reader)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_blocking(services, stream.close)
+        if not reader.files:
+            raise BadInput(f"the body has no field {FIELD!r}; send the file as that field of a multipart form")
+        if not reader.is_ended:
+            raise BadInput("the body ends before its closing boundary; the upload was cut off")
+        yield SpooledFile(path, reader.file_name, reader.content_type, digest.hexdigest(), size)
+    finally:
+        with anyio.CancelScope(shield=True), suppress(FileNotFoundError):
+            await run_blocking(services, path.unlink)
+
+
+async def _flush(services: Services, stream: BinaryIO, digest: hashlib._Hash, reader: _FormReader) -> int:
+    data = bytes(reader.data)
+    reader.data.clear()
+
+    def write() -> None:
+        digest.update(data)
+        stream.write(data)
+
+    await run_blocking(services, write)
+    return len(data)
+
+
+def _boundary(request: Request) -> bytes:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise BadInput(
+            f"send the file as the field {FIELD!r} of a multipart form (Content-Type: multipart/form-data; boundary=…)"
+        )
+    return boundary
