@@ -18,7 +18,7 @@ from lakehouse_api.errors import add_error_handlers
 from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
-from lakehouse_api.openapi import describe
+from lakehouse_api.openapi import describe, operation_id
 from lakehouse_api.routes import catalog, health, metrics, storage
 from lakehouse_api.services import Services
 
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     app = FastAPI(
         title="Lakehouse",
         version=version("lakehouse"),
+        generate_unique_id_function=operation_id,
         root_path_in_servers=False,  # `describe` names the server
         redirect_slashes=False,  # a redirected upload would be sent twice, and `files/a/` is not `files/a`
         lifespan=_lifespan,
@@ -64,9 +65,7 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
         hosts=(*settings.allowed_hosts, settings.api_host),
         origins=settings.allowed_origins,
     )
-    app.add_middleware(
-        ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path
-    )
+    app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path)
     app.add_middleware(ContextMiddleware, metrics=services.metrics)
 
 

@@ -13,6 +13,7 @@ from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.sql_pool import SqlPool
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
+from lakehouse.ingest.pii import is_personal
 
 from lakehouse.adapters.connect import connect_store, read_location
 from lakehouse.adapters.parquet_footer import read_footer
@@ -32,14 +33,16 @@ def compose_services(settings: Settings) -> Services:
     """Make every service from the settings; nothing is started and nothing asked of the store yet."""
     objects = connect_store(settings)
     catalog = Catalog(objects, history=timedelta(days=settings.history_days))
+    converter = ConversionProcess(settings)
     work_dir = process_work_dir(settings.data_dir)
     return Services(
         settings=settings,
         objects=objects,
         catalog=catalog,
-        registrar=Registrar(objects, catalog, read_footer, work_dir=work_dir),
+        registrar=Registrar(objects, catalog, read_footer, lambda name: is_personal(name, ()), work_dir=work_dir),
         watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
-        ingester=Ingester(objects, catalog, ConversionProcess(settings), work_dir=work_dir),
+        converter=converter,
+        ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
         sql=SqlPool(settings, read_location(settings)),
         events=EventLog(settings, objects),
         disk=DiskWatch(

@@ -13,6 +13,7 @@ from lakehouse_api.services import Services
 
 # Looks at the catalog are half a second apart; past this one has been hanging.
 STALE_AFTER_S = 5.0
+VERSION = version("lakehouse")  # read once: it takes a look at the disk
 _ORDER: tuple[State, ...] = ("ok", "degraded", "unavailable")
 
 
@@ -26,7 +27,7 @@ def read_health(services: Services) -> Health:
         "disk": _disk(services),
     }
     status = max((p.state for p in parts.values()), key=_ORDER.index)
-    return Health(status=status, version=version("lakehouse"), parts=parts)
+    return Health(status=status, version=VERSION, parts=parts)
 
 
 def _store(services: Services) -> Part:

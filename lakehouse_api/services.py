@@ -25,6 +25,7 @@ from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics
 
 if TYPE_CHECKING:
+    from lakehouse.adapters.conversion import ConversionProcess
     from lakehouse.adapters.event_log import EventLog
     from lakehouse.adapters.sql_pool import SqlPool
     from lakehouse.events import DiskWatch
@@ -49,6 +50,7 @@ class Services:
     catalog: Catalog
     registrar: Registrar
     watcher: CatalogWatcher
+    converter: ConversionProcess
     ingester: Ingester
     sql: SqlPool
     events: EventLog
@@ -70,6 +72,7 @@ class Services:
             stack.push_async_callback(anyio.to_thread.run_sync, self.events.stop)
             self.watcher.start()
             stack.push_async_callback(anyio.to_thread.run_sync, self.watcher.stop)
+            stack.callback(self.converter.close)
             await anyio.to_thread.run_sync(self.sql.start)
             stack.push_async_callback(anyio.to_thread.run_sync, self.sql.stop)
             making_bucket = asyncio.create_task(self._make_bucket())

@@ -59,6 +59,8 @@ def bare_services(settings: Settings) -> Services:
     from datetime import timedelta
     from lakehouse.adapters.connect import connect_store
     from lakehouse.adapters.parquet_footer import read_footer
+    from lakehouse.adapters.conversion import ConversionProcess
+    from lakehouse.ingest.pii import is_personal
     from lakehouse.catalog.register import Registrar
     from lakehouse.catalog.service import Catalog
     from lakehouse.catalog.snapshot import CatalogWatcher
@@ -74,9 +76,9 @@ def bare_services(settings: Settings) -> Services:
         settings=settings,
         objects=objects,
         catalog=catalog,
-        registrar=Registrar(objects, catalog, read_footer, work_dir=work_dir),
+        registrar=Registrar(objects, catalog, read_footer, lambda name: is_personal(name, ()), work_dir=work_dir),
         watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
-        ingester=None,
+        converter=ConversionProcess(settings), ingester=None,
         sql=_Sql(),
         events=_Events(),
         disk=_Disk(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from lakehouse_api.dependencies import ReadDep, ServicesDep
+from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
 from lakehouse_api.health import read_health
 from lakehouse_api.metrics import CONTENT_TYPE
 
@@ -31,4 +31,4 @@ async def get_metrics(services: ServicesDep, _: ReadDep) -> Response:
                 metrics.set_gauge(f"{name}_{key}", value, f"{key} of {name}, as in /health.")
     metrics.set_gauge("storage_puts_in_flight", services.put_gate.held, "Uploads to /v1/storage.")
     metrics.set_gauge("ingests_in_flight", services.ingest_gate.held, "Uploads to /v1/ingest.")
-    return Response(metrics.render(), media_type=CONTENT_TYPE)
+    return Response(await run_blocking(services, metrics.render), media_type=CONTENT_TYPE)

@@ -133,14 +133,22 @@ async def test_other_columns_are_409_with_a_diff_and_change_nothing(
     assert (accepted.json()["version"], accepted.json()["note"]) == (2, "evolve accepted by primary")
 
 
+async def test_column_personal_by_its_name_is_marked_undeclared(
+    client: httpx.AsyncClient, files: S3ObjectStore
+) -> None:
+    unmarked = [{"name": c["name"], "type": c["type"]} for c in COLUMNS]
+    answer = await client.put("/v1/catalog/workers", json=_registration(columns=unmarked))
+    assert [c["pii"] for c in answer.json()["columns"]] == [False, True]
+
+
 async def test_mask_stays_when_a_registration_does_not_name_it(
     client: httpx.AsyncClient, files: S3ObjectStore, tmp_path: Path
 ) -> None:
-    await client.put("/v1/catalog/workers", json=_registration())
+    marked = [COLUMNS[0] | {"pii": True}, COLUMNS[1]]
+    await client.put("/v1/catalog/workers", json=_registration(columns=marked))
     _put(files, tmp_path, "files/more.parquet", WORKERS.slice(0, 1))
-    unmarked = [{"name": c["name"], "type": c["type"]} for c in COLUMNS]
-    answer = await client.put("/v1/catalog/workers", json=_registration("files/more.parquet", columns=unmarked))
-    assert [c["pii"] for c in answer.json()["columns"]] == [False, True]
+    answer = await client.put("/v1/catalog/workers", json=_registration("files/more.parquet"))
+    assert [c["pii"] for c in answer.json()["columns"]] == [True, True]
 
 
 @pytest.mark.parametrize(
