@@ -44,6 +44,7 @@ PAGE = 1000
 PAGES_PER_TICK = 100
 TICK_BUDGET_S = 30.0
 """A tick has 60 s; what a listing does not manage in half of them goes on in the next."""
+SETTLE_S = 1.0
 RUN_KEY_TAG = "dagster/run_key"
 UNFINISHED = frozenset(
     {
@@ -66,7 +67,7 @@ def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
     if not cursor.after and 0 <= now - cursor.looked_at < interval_s:
         return SkipReason(f"looked less than {interval_s} s ago")
     try:
-        plan = look(store.lake.objects, replace(cursor, looked_at=now))
+        plan = look_twice(store.lake.objects, replace(cursor, looked_at=now))
     except LakehouseError as error:
         return SkipReason(f"the store cannot be read now: {error.detail}")
     for what, reason in plan.refused.items():
@@ -76,6 +77,21 @@ def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
     outcomes = outcomes_of(context.instance, pending_run_keys(plan.cursor))
     chosen = request(plan.cursor, outcomes)
     return _answer(chosen, context.instance)
+
+
+def look_twice(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:
+    """Look; and where something changed and the listing is short, look again after a moment instead of next tick.
+
+    Raises:
+        StoreUnavailable: The store does not answer; the cursor stays where it was.
+    """
+    first = look(objects, cursor)
+    is_short = first.cursor.sweep == cursor.sweep + 1 and not cursor.after
+    if not is_short or not any(folder.restless for folder in first.cursor.folders.values()):
+        return first
+    time.sleep(SETTLE_S)
+    second = look(objects, first.cursor)
+    return LandingPlan(second.cursor, refused={**first.refused, **second.refused})
 
 
 def look(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:

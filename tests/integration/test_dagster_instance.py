@@ -1,0 +1,179 @@
+"""What Dagster loads and where it lives: definitions, workspace files, the home, the daemon's lock, dead runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from lakehouse.clock import utc_now
+from lakehouse.errors import Conflict
+from lakehouse.settings import Settings, load_settings, process_environ
+from lakehouse_assets.daemon import only_one
+from lakehouse_assets.definitions import build_defs
+from lakehouse_assets.home import make_dagster_home, open_instance
+from lakehouse_assets.processes import LOCATION, MODULE, dagster_commands, is_daemon_ready
+from lakehouse_assets.reconcile import fail_dead_runs, is_process_alive
+from lakehouse_assets.run_history import purge_runs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_in(folder: Path, **changes: str) -> Settings:
+    return load_settings({"LAKEHOUSE_DATA_DIR": str(folder), **changes}, env_file=None)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as made:
+        yield made
+
+
+def test_definitions_load_and_name_everything() -> None:
+    repository = build_defs().get_repository_def()
+    assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
+        "landing", "dataset", "garbage", "run_history",
+    }  # fmt: skip
+    assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {"gc_daily", "purge_runs_weekly"}
+    dg.Definitions.validate_loadable(build_defs())
+
+
+def test_every_asset_has_a_code_version_and_an_owner() -> None:
+    for key, node in ((n.key, n) for n in build_defs().resolve_asset_graph().asset_nodes if n.is_materializable):
+        assert node.code_version, key
+        assert node.owners, key
+
+
+def test_importing_the_definitions_connects_to_nothing_and_reads_no_setting() -> None:
+    program = f"""
+import socket, sys
+def refuse(*a, **k): raise AssertionError("network at import")
+socket.socket.connect = refuse
+import {MODULE}
+assert not {{"boto3", "duckdb", "pyarrow", "lancedb", "pandas"}} & set(sys.modules), "heavy import"
+"""
+    environ = process_environ(LAKEHOUSE_NO_SUCH_SETTING="1")
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_workspace_yaml_and_dg_toml_agree() -> None:
+    (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    project = tomllib.loads((ROOT / "dg.toml").read_text())["project"]
+    assert entry["python_module"]["module_name"] == project["code_location_target_module"] == MODULE
+    assert entry["python_module"]["location_name"] == project["code_location_name"] == LOCATION
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert not {"dagster", "dg"} & set(tools)
+
+
+def test_home_is_made_once_and_read_by_dagster(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    home = make_dagster_home(settings)
+    written_at = (home / "dagster.yaml").stat().st_mtime_ns
+    assert make_dagster_home(settings) == home
+    assert (home / "dagster.yaml").stat().st_mtime_ns == written_at
+    with open_instance(settings) as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+        config = instance.get_concurrency_config()
+        assert config.run_queue_config is not None
+        assert config.run_queue_config.max_concurrent_runs == 2
+        assert config.pool_config.default_pool_limit == 2
+
+
+def test_postgres_url_stays_out_of_the_home(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, LAKEHOUSE_DAGSTER_POSTGRES_URL="postgresql://u:secret@localhost/d")
+    text = (make_dagster_home(settings) / "dagster.yaml").read_text()
+    assert "secret" not in text
+    assert yaml.safe_load(text)["storage"]["postgres"]["postgres_url"] == {"env": "LAKEHOUSE_DAGSTER_POSTGRES_URL"}
+    assert dagster_commands(settings)[0].env["LAKEHOUSE_DAGSTER_POSTGRES_URL"].startswith("postgresql://u:secret")
+
+
+def test_instance_opened_by_many_at_the_same_time_is_whole(tmp_path: Path) -> None:
+    program = (
+        "from lakehouse.settings import load_settings\nfrom lakehouse_assets.home import open_instance\n"
+        "with open_instance(load_settings()) as i: print(len(i.all_asset_keys()))"
+    )
+    environ = process_environ(LAKEHOUSE_DATA_DIR=str(tmp_path))
+
+    def open_it(_: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", program], check=False, env=environ, capture_output=True, text=True, cwd=ROOT
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(open_it, range(2)):
+            assert done.stdout == "0\n", done.stderr[-2000:]
+
+
+def test_second_daemon_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    with only_one(tmp_path):
+        assert not is_daemon_ready(tmp_path)
+        with pytest.raises(Conflict, match="already serves"), only_one(tmp_path):
+            pass
+        (tmp_path / "daemon.ready").touch()
+        assert is_daemon_ready(tmp_path)
+    assert not is_daemon_ready(tmp_path)
+    with only_one(tmp_path):
+        pass
+
+
+def test_run_whose_worker_is_dead_is_reported_failed_and_a_living_one_is_not(instance: dg.DagsterInstance) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    runs = [_run_in_work(instance, pid) for pid in (dead.pid, os.getpid())]
+    silent = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
+    assert fail_dead_runs(instance) == [runs[0].run_id]
+    statuses = [instance.get_run_by_id(r.run_id).status for r in (*runs, silent)]  # type: ignore[union-attr]
+    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTED]
+    assert fail_dead_runs(instance) == []
+
+
+def test_pid_that_another_process_got_since_counts_as_dead() -> None:
+    assert is_process_alive((os.getpid(), time.time()))
+    assert not is_process_alive((os.getpid(), time.time() - 1e6))
+
+
+def test_purge_keeps_what_made_the_latest_of_anything(instance: dg.DagsterInstance) -> None:
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+    def thing() -> None: ...
+
+    runs = [dg.materialize([thing], instance=instance, partition_key=p).run_id for p in ("a", "a", "b", "b")]
+
+    assert set(purge_runs(instance, before=utc_now(), dry_run=True)) == {runs[0], runs[2]}
+    assert instance.get_runs_count() == 4
+    purge_runs(instance, before=utc_now(), dry_run=False)
+    assert {r.run_id for r in instance.get_runs()} == {runs[1], runs[3]}
+
+
+def _job() -> dg.JobDefinition:
+    @dg.op
+    def nothing() -> None: ...
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def some_job() -> None:
+        nothing()
+
+    return some_job
+
+
+def _run_in_work(instance: dg.DagsterInstance, pid: int) -> dg.DagsterRun:
+    from dagster._core.events import EngineEventData
+
+    run = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
+    instance.report_engine_event("Started process for run", run, EngineEventData.in_process(pid))
+    return run
