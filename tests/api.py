@@ -57,13 +57,14 @@ class _Disk:
 
 def bare_services(settings: Settings) -> Services:
     from datetime import timedelta
+
     from lakehouse.adapters.connect import connect_store
-    from lakehouse.adapters.parquet_footer import read_footer
     from lakehouse.adapters.conversion import ConversionProcess
-    from lakehouse.ingest.pii import is_personal
+    from lakehouse.adapters.parquet_footer import read_footer
     from lakehouse.catalog.register import Registrar
     from lakehouse.catalog.service import Catalog
     from lakehouse.catalog.snapshot import CatalogWatcher
+    from lakehouse.ingest.pii import is_personal
     from lakehouse_api.auth import make_authenticator
     from lakehouse_api.limits import Gate
     from lakehouse_api.metrics import Metrics
@@ -72,13 +73,17 @@ def bare_services(settings: Settings) -> Services:
     objects = connect_store(settings)
     catalog = Catalog(objects, history=timedelta(days=settings.history_days))
     work_dir = process_work_dir(settings.data_dir)
+    from lakehouse.ingest import Ingester
+
+    converter = ConversionProcess(settings)
     return Services(
         settings=settings,
         objects=objects,
         catalog=catalog,
         registrar=Registrar(objects, catalog, read_footer, lambda name: is_personal(name, ()), work_dir=work_dir),
         watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
-        converter=ConversionProcess(settings), ingester=None,
+        converter=converter,
+        ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
         sql=_Sql(),
         events=_Events(),
         disk=_Disk(),
