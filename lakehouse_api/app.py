@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import structlog
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
@@ -36,9 +37,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
         SettingsError: A setting is wrong, and is named.
     """
     settings = settings or load_settings()
-    if compose is None:
-        from lakehouse_api.compose import compose_services as compose
-    services = compose(settings)
+    services = (compose or _compose())(settings)
     app = FastAPI(
         title="Lakehouse",
         version=version("lakehouse"),
@@ -56,6 +55,12 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     return app
 
 
+def _compose() -> Callable[[Settings], Services]:
+    from lakehouse_api.compose import compose_services
+
+    return compose_services
+
+
 def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> None:
     """The last one added is the outermost."""
     app.add_middleware(BodyLimitMiddleware)
@@ -65,6 +70,15 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
         hosts=(*settings.allowed_hosts, settings.api_host),
         origins=settings.allowed_origins,
     )
+    if settings.allowed_origins:
+        # Outside the door: a browser's preflight carries no token.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+        )
     app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path)
     app.add_middleware(ContextMiddleware, metrics=services.metrics)
 

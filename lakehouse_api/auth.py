@@ -139,7 +139,8 @@ def check_bind(settings: Settings, authenticator: Authenticator) -> None:
     Raises:
         SettingsError: Naming the remedy.
     """
-    if authenticator.is_open and not is_loopback(settings.api_host):
+    # An empty host binds every address.
+    if authenticator.is_open and not (settings.api_host and is_loopback(settings.api_host)):
         raise SettingsError(
             f"LAKEHOUSE_API_HOST is {settings.api_host!r}, which others can reach, and no token is set:"
             " set AUTH_TOKEN (or LAKEHOUSE_TOKENS_FILE), or bind 127.0.0.1"

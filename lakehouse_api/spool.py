@@ -15,12 +15,21 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from lakehouse.clock import new_id
-from lakehouse.errors import BadInput, TooLarge
+from lakehouse.errors import BadInput, LakehouseError, TooLarge
 from lakehouse.storage.objects import ObjectReader
 from lakehouse_api.dependencies import run_blocking
 from lakehouse_api.services import Services
 
 _BUFFER_BYTES = 1 << 20
+# Longest silence of a client in the middle of its body: a stalled upload must not hold its place for ever.
+IDLE_TIMEOUT_S = 60.0
+
+
+class BodyTimeout(LakehouseError):
+    """The client stopped sending."""
+
+    status = 408
+    title = "Request timeout"
 
 
 def check_length(request: Request, cap_bytes: int, what: str) -> None:
@@ -37,6 +46,27 @@ def check_length(request: Request, cap_bytes: int, what: str) -> None:
         raise BadInput(f"Content-Length {length[:40]!r} is no number")
     if int(length) > cap_bytes:
         raise TooLarge(f"{what} has at most {cap_bytes} bytes here, this one has {length}", max_bytes=cap_bytes)
+
+
+async def body_chunks(request: Request, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> AsyncIterator[bytes]:
+    """The body as it comes in.
+
+    Raises:
+        BodyTimeout: Nothing came for `idle_timeout_s`.
+        ClientDisconnect: The client went away.
+    """
+    stream = request.stream()
+    while True:
+        try:
+            with anyio.fail_after(idle_timeout_s):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise BodyTimeout(
+                f"nothing came for {idle_timeout_s:g} s in the middle of the body; send it again"
+            ) from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 @asynccontextmanager
@@ -60,7 +90,7 @@ async def _write(path: Path, request: Request, services: Services, *, cap_bytes:
     size = 0
     buffer = bytearray()
     try:
-        async for chunk in request.stream():
+        async for chunk in body_chunks(request):
             size += len(chunk)
             if size > cap_bytes:
                 raise TooLarge(f"{what} has at most {cap_bytes} bytes here", max_bytes=cap_bytes)

@@ -55,7 +55,7 @@ async def list_objects(
     return KeyListing(keys=keys, truncated=page.is_truncated, next=page.next)
 
 
-@router.put("/{key:key}", responses=problems(412, 413, 507), openapi_extra=document_key(body=True))
+@router.put("/{key:key}", responses=problems(408, 412, 413, 507), openapi_extra=document_key(body=True))
 async def put_object(
     *,
     request: Request,

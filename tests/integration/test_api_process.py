@@ -138,7 +138,7 @@ def test_store_that_never_answers_is_503_and_health_says_so(tmp_path: Path, obje
                     answer = client.request(method, path)
                     assert answer.status_code == 503, (method, path)
                     assert answer.headers["retry-after"] == "5"
-                    assert "did not answer" in answer.json()["detail"]
+                    assert "object store did not answer" in answer.json()["detail"]
                     assert str(port) not in answer.text
         finally:
             process.stop()

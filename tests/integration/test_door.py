@@ -152,6 +152,17 @@ async def test_web_page_of_another_origin_is_403(api: RunningApi, origin: str, s
             assert str(_problem(answer)["detail"]).startswith(f"web pages of {origin!r} may not call this API")
 
 
+async def test_preflight_of_an_allowed_page_is_answered_and_of_another_refused(api: RunningApi) -> None:
+    async with api.client(token=None) as client:
+        asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
+        allowed = await client.options("/v1/catalog/workers", headers={"Origin": "https://app.example.org", **asked})
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == "https://app.example.org"
+        refused = await client.options("/v1/catalog/workers", headers={"Origin": "https://evil.example.org", **asked})
+        assert refused.status_code == 400
+        assert "access-control-allow-origin" not in refused.headers
+
+
 async def test_no_token_set_answers_to_this_machine_alone(store: S3ObjectStore, tmp_path: Path) -> None:
     async with running_api(api_settings(store, tmp_path, auth_token=None)) as api:
         async with api.client(token=None) as local:

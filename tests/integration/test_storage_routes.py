@@ -8,9 +8,11 @@ import anyio
 import httpx
 import orjson
 import pytest
+from starlette.requests import Request
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
+from lakehouse_api.spool import BodyTimeout, body_chunks
 from tests.api import RunningApi, api_settings, call, running_api
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
@@ -373,3 +375,15 @@ async def test_scopes_decide_who_reads_and_writes(api: RunningApi, objects: S3Ob
         assert (await boss.get("/v1/storage/files/a")).status_code == 200
         assert (await boss.get("/v1/storage/landing/a")).status_code == 403
         assert (await boss.delete("/v1/storage/files/a")).status_code == 204
+
+
+async def test_client_that_stalls_is_given_up(api: RunningApi) -> None:
+    async def never() -> dict[str, object]:
+        await anyio.sleep_forever()
+        return {}
+
+    request = Request({"type": "http", "method": "PUT", "headers": []}, never)  # type: ignore[arg-type]
+    with pytest.raises(BodyTimeout) as refusal:
+        await anext(body_chunks(request, idle_timeout_s=0.01))
+    assert refusal.value.status == 408
+    assert refusal.value.detail == "nothing came for 0.01 s in the middle of the body; send it again"
