@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lakehouse.errors import Conflict, LakehouseError, TimedOut
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, process_environ
 from lakehouse_cli.child_logs import last_lines
 from lakehouse_cli.children import Child, child_environ, make_children
 from lakehouse_cli.ports import require_free
 from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions, write_atomically
 from lakehouse_cli.supervisor import ChildStatus, rank_grace_s, read_state, stop_order
+from lakehouse_cli.tokens import require_token
 
 SUPERVISOR = "supervisor"
 READY_TIMEOUT_S = 120.0
@@ -115,8 +116,9 @@ def _settings_mark(settings: Settings) -> str:
     values = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in settings
-        if name != "sample_rows"  # `up` reads it itself
+        if name not in ("sample_rows", "auth_token")  # `up` alone reads the first; the second may come from the file
     }
+    values["auth_token"] = require_token(settings, process_environ())
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
