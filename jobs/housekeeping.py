@@ -1,6 +1,7 @@
 """Housekeeping: what keeps the lake small, as assets so that their reports and their age show in the UI.
 
-Belongs here: the jobs `gc` and `purge_runs`, their schedules. Not here: what is garbage (see lakehouse/catalog/gc.py).
+Belongs here: the jobs `gc`, `purge_runs` and `watch`, their schedules.
+Not here: what is garbage (see lakehouse/catalog/gc.py).
 """
 
 # No postponed annotations here: Dagster reads the config class from the signature.
@@ -83,11 +84,21 @@ def run_history(context: AssetExecutionContext, config: RunHistoryConfig) -> Mat
 
 housekeeping_assets: Sequence[AssetsDefinition] = (garbage, run_history)
 
+watch_job = define_asset_job(
+    "watch", AssetSelection.checks_for_assets("landing"), description="Check that the sensors are alive."
+)
 gc_job = define_asset_job("gc", AssetSelection.assets(garbage), description="Collect garbage; a dry run by default.")
 purge_job = define_asset_job("purge_runs", AssetSelection.assets(run_history), description="Drop old run records.")
-housekeeping_jobs = (gc_job, purge_job)
+housekeeping_jobs = (gc_job, purge_job, watch_job)
 
 housekeeping_schedules = (
+    ScheduleDefinition(
+        name="watch_hourly",
+        job=watch_job,
+        cron_schedule="23 * * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+    ),
     ScheduleDefinition(
         name="gc_daily",
         job=gc_job,

@@ -13,6 +13,7 @@ from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeepi
 from lakehouse_assets.dataset import dataset, landing
 from lakehouse_assets.dataset_checks import dataset_checks
 from lakehouse_assets.resources import LakeStore
+from lakehouse_assets.sensor_ticks import sensors_tick
 from sensors.catalog import catalog_sensor
 from sensors.failures import failure_sensor
 from sensors.landing import landing_sensor
@@ -26,7 +27,7 @@ def build_defs(store: LakeStore | None = None) -> Definitions:
     """
     return Definitions(
         assets=[landing, dataset, *housekeeping_assets],
-        asset_checks=list(dataset_checks),
+        asset_checks=[*dataset_checks, sensors_tick],
         jobs=list(housekeeping_jobs),
         schedules=list(housekeeping_schedules),
         sensors=[landing_sensor, catalog_sensor, failure_sensor],

@@ -24,6 +24,7 @@ from lakehouse_assets.home import make_dagster_home, open_instance
 from lakehouse_assets.processes import LOCATION, MODULE, dagster_commands, is_daemon_ready
 from lakehouse_assets.reconcile import fail_dead_runs, is_process_alive
 from lakehouse_assets.run_history import purge_runs
+from lakehouse_assets.sensor_ticks import judge_ticks, tick_ages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +45,11 @@ def test_definitions_load_and_name_everything() -> None:
         "landing", "dataset", "garbage", "run_history",
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure"}
-    assert {schedule.name for schedule in repository.schedule_defs} == {"gc_daily", "purge_runs_weekly"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {
+        "gc_daily",
+        "purge_runs_weekly",
+        "watch_hourly",
+    }
     dg.Definitions.validate_loadable(build_defs())
 
 
@@ -146,6 +151,14 @@ def test_run_whose_worker_is_dead_is_reported_failed_and_a_living_one_is_not(ins
 def test_pid_that_another_process_got_since_counts_as_dead() -> None:
     assert is_process_alive((os.getpid(), time.time()))
     assert not is_process_alive((os.getpid(), time.time() - 1e6))
+
+
+def test_sensor_without_a_young_tick_fails_the_check(tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as whole:
+        assert tick_ages(whole) == {"landing": None, "catalog": None, "run_failure": None}
+    assert not judge_ticks({"landing": 1.0, "run_failure": None}).passed
+    assert not judge_ticks({"landing": 1.0, "run_failure": 301.0}).passed
+    assert judge_ticks({"landing": 1.0, "run_failure": 20.0}).passed
 
 
 def test_purge_keeps_what_made_the_latest_of_anything(instance: dg.DagsterInstance) -> None:

@@ -23,6 +23,7 @@ from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.home import open_instance
 from lakehouse_assets.processes import DagsterCommand, dagster_commands, dagster_url
+from lakehouse_assets.sensor_ticks import judge_ticks, tick_ages
 from tests.dagster_lake import lake_environ
 from tests.servers import StoreServer, free_port_block
 
@@ -119,6 +120,11 @@ def test_dropped_file_becomes_a_dataset_with_metadata(loaded: RunningDagster) ->
         assert instance.get_dynamic_partitions("datasets") == ["workers"]
         wait_until(lambda: all(r.is_finished for r in instance.get_runs()), "the run ends", 30)
         assert {r.status for r in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_sensors_of_a_running_daemon_have_young_ticks(loaded: RunningDagster) -> None:
+    with open_instance(loaded.settings) as instance:
+        wait_until(lambda: judge_ticks(tick_ages(instance)).passed, "every sensor has ticked", 60)
 
 
 def test_mutation_by_plain_get_is_refused(running: RunningDagster) -> None:

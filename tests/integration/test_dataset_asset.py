@@ -171,3 +171,81 @@ def test_store_that_never_answers_is_retried_then_fails(
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
     assert REFUSED_TAG not in run.tags
+
+
+def test_landing_folder_becomes_the_dataset_and_follows_its_files(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/jobs/a.csv", b"code,n\n0527A,1\n0528B,2\n")
+    objects.put("landing/jobs/b.csv", b"code,n\n0529C,3\n")
+    first = materialize(instance, objects, tmp_path, "jobs")
+    assert first.success
+    assert Catalog(objects).get("jobs").row_count == 3
+    again = materialize(instance, objects, tmp_path, "jobs")
+    assert Catalog(objects).get("jobs").version == 1
+    counts = [
+        orjson.loads(objects.get(f"receipts/dataset/jobs/{r.run_id}.json").body)["counts"] for r in (first, again)
+    ]
+    assert [(c["new"], c["duplicate"]) for c in counts] == [(3, 0), (0, 3)]
+    objects.delete("landing/jobs/a.csv")
+    assert all(
+        passed
+        for name, (passed, _) in checks_of(materialize(instance, objects, tmp_path, "jobs")).items()
+        if name != "no_silent_shrink"
+    )
+    assert Catalog(objects).get("jobs").row_count == 1
+
+
+def test_bad_file_fails_the_run_with_its_reason_and_loads_the_others(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/jobs/a.csv", b"code,n\n0527A,1\n")
+    objects.put("landing/jobs/b.csv", b'code,n\n"0528B,2\n')
+    result = materialize(instance, objects, tmp_path, "jobs")
+    assert not result.success
+    failure = result.failure_data_for_node("dataset")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.metadata["status"].value == 422
+    assert "landing/jobs/b.csv" in str(failure.user_failure_data.description)
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[REFUSED_TAG] == "422"
+    assert Catalog(objects).get("jobs").row_count == 1
+
+
+def test_other_columns_are_refused_until_an_operator_accepts_them(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/jobs/a.csv", b"code,n\n0527A,1\n")
+    assert materialize(instance, objects, tmp_path, "jobs").success
+    objects.put("landing/jobs/a.csv", b"code,n,city\n0527A,1,Troy\n")
+    refused = materialize(instance, objects, tmp_path, "jobs")
+    failure = refused.failure_data_for_node("dataset")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.metadata["status"].value == 409
+    assert Catalog(objects).get("jobs").version == 1
+    assert materialize(instance, objects, tmp_path, "jobs", config={"evolve": True}).success
+    assert [c.name for c in Catalog(objects).get("jobs").columns] == ["code", "n", "city"]
+
+
+def test_run_over_several_partitions_describes_each(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    names = ["one", "three", "two"]
+    for name in names:
+        objects.put(f"landing/{name}/a.csv", b"id\n1\n")
+    instance.add_dynamic_partitions("datasets", names)
+    result = dg.materialize(
+        [dataset, *dataset_checks],
+        instance=instance,
+        resources={"store": lake_store(objects, tmp_path)},
+        tags={"dagster/asset_partition_range_start": "one", "dagster/asset_partition_range_end": "two"},
+    )
+    assert result.success
+    events = [e.asset_materialization for e in result.get_asset_materialization_events()]
+    described = {
+        m.partition: m.metadata["dagster/row_count"].value for m in events if "dagster/row_count" in m.metadata
+    }
+    assert described == dict.fromkeys(names, 1)
