@@ -6,15 +6,16 @@ Belongs here: the passes over a CSV. Not here: the grammar of values and the sca
 from __future__ import annotations
 
 import codecs
-import mmap
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
+from lakehouse.adapters.csv_shape import inspect_shape
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, Conflict, Unprocessable
@@ -56,15 +57,11 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     file = CsvFile(source, delimiter, names)
     sample = _sample(scanner)
     types = {n: fixed.get(n) or narrowest_type(c) or "BIGINT" for n, c in zip(names, sample, strict=True)}
-    if not _is_plain(source) or len(names) == 1:
+    made = None if len(names) == 1 else _write_if_regular(engine, file, request, types, fixed)
+    if made is None:
         file = _rewritten(file, request, fixed, bad)
-    try:
-        typed, row_count = _write_parquet(engine, file, request, types, fixed)
-    except _Refused:
-        if file.path != source:
-            raise Unprocessable("the file could not be read although it is well-formed; please report it") from None
-        file = _rewritten(file, request, fixed, bad)
-        typed, row_count = _write_parquet(engine, file, request, types, fixed)
+        made = _write_parquet(engine, file, request, types, fixed)
+    typed, row_count = made
     marked = {c.name for c in request.registered or () if c.pii} | options.pii
     columns = tuple(
         Column(n, typed[n], n in marked or (request.registered is None and is_personal(n, values)))
@@ -146,10 +143,31 @@ def _sample(scanner: CsvScanner) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in scanner.header()]
 
 
-def _is_plain(path: Path) -> bool:
-    """True when the engine's reader surely sees the same lines as the scanner: no NUL, no CR but before LF."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        return view.find(b"\x00") < 0 and view.find(b"\r") < 0
+def _write_if_regular(
+    engine: duckdb.DuckDBPyConnection,
+    file: CsvFile,
+    request: ConversionRequest,
+    types: Mapping[str, str],
+    fixed: Mapping[str, str],
+) -> tuple[dict[str, str], int] | None:
+    """Write the Parquet straight from the file; None when only the exact scanner can say what is in it.
+
+    The bytes are looked at while the engine converts.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        look = pool.submit(inspect_shape, file.path, file.delimiter)
+        try:
+            typed, row_count = _write_parquet(engine, file, request, types, fixed)
+        except _Refused:
+            return None
+        except (Conflict, Unprocessable):
+            if look.result().is_regular:
+                raise
+            return None
+        shape = look.result()
+    expected = (row_count + 1) * (len(file.names) - 1)
+    is_even = not shape.has_trailing_delimiter or shape.delimiters == expected
+    return (typed, row_count) if shape.is_regular and is_even else None
 
 
 def _rewritten(file: CsvFile, request: ConversionRequest, fixed: Mapping[str, str], bad: Quarantine) -> CsvFile:
@@ -235,7 +253,9 @@ def _survey(
     for name, type_ in typed.items():
         candidates = _ladder(type_)
         questions += [(name, t) for t in candidates]
-    conditions = ", ".join(f"bool_and({sql_check(quote_name(n), t)[1]})" for n, t in questions)
+    conditions = ", ".join(
+        f"bool_and({quote_name(n)} IS NULL OR coalesce({sql_check(quote_name(n), t)[1]}, false))" for n, t in questions
+    )
     row = engine.execute(f"SELECT {conditions} FROM {_reader(file)}").fetchone() or ()
     holds = {question: held is not False for question, held in zip(questions, row, strict=True)}
     survey = {}
@@ -289,5 +309,5 @@ def _reader(file: CsvFile) -> str:
     return (
         f"read_csv({quote_text(str(file.path))}, columns = {{{columns}}}, auto_detect = false, header = true,"
         f" delim = {quote_text(file.delimiter)}, quote = '\"', escape = '\"', nullstr = '', strict_mode = true,"
-        f" null_padding = false, max_line_size = {_MAX_LINE_BYTES}, new_line = '\\n'{buffer})"
+        f" null_padding = false, max_line_size = {_MAX_LINE_BYTES}{buffer})"
     )
