@@ -84,7 +84,8 @@ def ingest(  # noqa: PLR0917 - Typer passes all by name
     verb = "already there" if answer["existing"] else "loaded"
     typer.echo(f"{verb}: {name} version {answer['version']}, {answer['row_count']:,} rows, {decimal(answer['bytes'])}")
     if answer.get("quarantined"):
-        typer.echo(f"quarantined: {answer['quarantined']:,} records, see quarantine/", err=True)
+        where = ", ".join(answer["quarantine_keys"])
+        typer.echo(f"quarantined: {answer['quarantined']:,} records, with their reasons in {where}", err=True)
 
 
 def datasets(

@@ -123,6 +123,13 @@ def test_up_under_other_settings_is_refused_with_the_remedy(platform: Platform) 
     assert "run: lakehouse down && lakehouse up" in done.stderr
 
 
+def test_wrong_token_is_refused_and_the_right_one_is_pointed_at(platform: Platform) -> None:
+    done = Platform(platform.folder, platform.environ | {"AUTH_TOKEN": "wrong"}).run("datasets")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "lakehouse token" in done.stderr
+
+
 def test_file_is_ingested_and_queried_in_every_format(platform: Platform) -> None:
     csv = platform.folder / "codes.csv"
     csv.write_text('code,label\n0527A,"a, b"\n0042,"say ""hi"""\n')
