@@ -244,8 +244,8 @@ def test_run_over_several_partitions_describes_each(
         tags={"dagster/asset_partition_range_start": "one", "dagster/asset_partition_range_end": "two"},
     )
     assert result.success
-    events = [e.asset_materialization for e in result.get_asset_materialization_events()]
-    described = {
-        m.partition: m.metadata["dagster/row_count"].value for m in events if "dagster/row_count" in m.metadata
-    }
+    described = {}
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        described[materialization.partition] = materialization.metadata["dagster/row_count"].value
     assert described == dict.fromkeys(names, 1)
