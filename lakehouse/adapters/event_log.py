@@ -1,207 +1,236 @@
-"""`EventLog`: run logs that are on disk before they are acknowledged, and in the bucket soon after.
+"""The event log: lines acknowledged when they are on disk, and shipped to the bucket in parts.
 
-Lines gather while the last group is being synced and form the next one: there is no timer, so that a lone line
-waits for nothing and a crowd shares one sync.
+One thread writes: whatever has gathered while the last group was made durable is the next group, so there is no timer and
+no waiting for company. One thread ships closed parts; a part is removed here when the bucket has it.
 
-Belongs here: the writer thread, waiting for it, the spool's limit. Not here: files (see event_spool.py), shipping
-(see event_shipper.py), what a line is (see lakehouse/events).
+Belongs here: the two threads, what is counted, what is refused. Not here: files (see spool.py), the envelope (see
+lakehouse/events).
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import contextlib
+import queue
 import threading
-from collections import defaultdict
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
-from lakehouse.adapters.event_shipper import Shipper
-from lakehouse.adapters.event_spool import Spool
+from lakehouse.adapters.spool import Part, Spool
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import Unavailable
-from lakehouse.events.envelope import check_stream, encode_line
-from lakehouse.events.parts import Place, RotationRule, day_of
+from lakehouse.errors import InsufficientStorage, LakehouseError, Unavailable
+from lakehouse.events.envelope import make_line, part_key
 from lakehouse.settings import Settings
 from lakehouse.storage.objects import ObjectStore
 
-MAX_WAITING_BYTES = 64 << 20
-STOP_DEADLINE_S = 5.0
-RETRY_AFTER_S = 10
+_MAX_GROUP = 4096
+_IDLE_S = 1.0
+_RETRY_S = 2.0
+_STOP_SHIPPING_S = 5.0
 
-Waiter: TypeAlias = "asyncio.Future[None] | concurrent.futures.Future[None]"
 
-
-@dataclass(slots=True)
-class _Group:
-    """The lines of one place that wait for the next write, and who waits for them."""
-
-    lines: list[bytes] = field(default_factory=list)
-    waiters: list[Waiter] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    stream: str
+    day: str
+    line: bytes
+    done: Future[None] | None
 
 
 class EventLog:
-    """Appends lines to streams; safe to use from any thread and event loop of its process.
+    """Appends lines to streams; safe for any number of threads and coroutines.
 
     Args:
-        settings: `spool_path` and the `spool_…` limits.
-        objects: Where parts are shipped to.
-        clock: Gives `recorded_at`.
+        settings: Where the spool is, how large it and its parts may get.
+        objects: Where parts go.
+        clock: The time now, aware, in UTC.
     """
 
     def __init__(self, settings: Settings, objects: ObjectStore, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._max_bytes = settings.spool_max_bytes
+        self._settings = settings
+        self._objects = objects
         self._clock = clock
-        self._spool = Spool(settings.spool_path, RotationRule(settings.spool_part_bytes, settings.spool_part_age_s))
-        self._shipper = Shipper(self._spool, objects)
-        self._wake = threading.Condition()
-        self._groups: dict[Place, _Group] = {}
-        self._waiting_bytes = 0
-        self._is_running = False
-        self._write_error: str | None = None
+        self._spool = Spool(settings.spool_path, monotonic=time.monotonic)
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._closed: deque[Part] = deque()
+        self._counts = threading.Lock()
+        self._depth_bytes = 0
+        self._depth_lines = 0
         self._dropped = 0
-        self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
+        self._shipped_parts = 0
+        self._last_error: str | None = None
+        self._is_running = False
+        self._wake_shipper = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to take lines; a full disk does not stop the start, appends then say so."""
-        try:
-            self._spool.open()
-        except OSError as error:
-            self._write_error = f"the spool cannot be written: {error.strerror}"
+        """Take over what dead writers of this machine have left, and begin."""
+        for part in self._spool.open():
+            self._closed.append(part)
+            self._count(part.size, part.lines)
         self._is_running = True
-        self._thread.start()
-        self._shipper.start()
+        self._threads = [
+            threading.Thread(target=self._write_all, name="event-log-writer", daemon=True),
+            threading.Thread(target=self._ship_all, name="event-log-shipper", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Write what waits and ship what can be shipped within seconds; the rest stays on disk for the next start."""
-        with self._wake:
-            if not self._is_running:
-                return
-            self._is_running = False
-            self._wake.notify()
-        self._thread.join()
-        self._shipper.stop(STOP_DEADLINE_S)
-        self._spool.close()
+        """Write what was accepted and ship it if the bucket answers soon; the rest stays for the next start."""
+        if not self._is_running:
+            return
+        self._is_running = False
+        self._queue.put(None)
+        self._threads[0].join()
+        self._stopping.set()
+        self._wake_shipper.set()
+        self._threads[1].join(_STOP_SHIPPING_S)
+        self._spool.release()
 
     async def append(self, stream: str, line: Mapping[str, Any], *, durable: bool = True) -> str:
-        """Append a line and return its `run_id`.
+        """Append one line; returns its run id, when the line is on disk if it is `durable`.
 
         Args:
-            stream: One of `lakehouse.events.STREAMS`.
-            line: The stream's fields; the envelope is added.
-            durable: Return only when the line is on disk. Otherwise return at once, and count the line as dropped
-                when there is no room.
+            stream: One of the twelve streams.
+            line: What happened; ids in it go into the envelope.
+            durable: False: return at once, and count the line as dropped when the spool is full.
 
         Raises:
-            Unavailable: The spool is full or not writable, and the line is durable.
-            BadInput: The line has no JSON form.
-            TooLarge: It is too long.
+            BadInput: The line cannot be logged at all.
+            Unavailable: The spool is full, or the log is not running.
+            InsufficientStorage: The disk refused the line.
         """
-        waiter = asyncio.get_running_loop().create_future() if durable else None
-        run_id = self._submit(stream, line, waiter)
-        if waiter is not None:
-            await waiter
+        run_id, done = self._submit(stream, line, durable=durable)
+        if done is not None:
+            await asyncio.wrap_future(done)
         return run_id
 
     def append_sync(self, stream: str, line: Mapping[str, Any], *, durable: bool = True) -> str:
-        """`append` for callers without an event loop."""
-        waiter: concurrent.futures.Future[None] | None = concurrent.futures.Future() if durable else None
-        run_id = self._submit(stream, line, waiter)
-        if waiter is not None:
-            waiter.result()
+        """The same for threads."""
+        run_id, done = self._submit(stream, line, durable=durable)
+        if done is not None:
+            done.result()
         return run_id
 
     def stats(self) -> dict[str, Any]:
-        """Depth and losses: what waits on disk, its age, what was dropped and shipped, what went wrong last."""
-        return {
-            "depth_lines": self._spool.depth_lines,
-            "depth_bytes": self._spool.depth_bytes,
-            "oldest_age_s": round(self._spool.oldest_age_s(), 3),
-            "dropped": self._dropped,
-            "shipped_parts": self._shipper.shipped_parts,
-            "last_error": self._write_error or self._shipper.last_error,
-        }
+        """How much waits here, how much was dropped or shipped, and why shipping fails if it does."""
+        with self._counts:
+            waiting = [part.opened_s for part in tuple(self._closed)]
+            return {
+                "depth_lines": self._depth_lines,
+                "depth_bytes": self._depth_bytes,
+                "max_bytes": self._settings.spool_max_bytes,
+                "oldest_age_s": round(time.monotonic() - min(waiting), 3) if waiting else 0.0,
+                "dropped": self._dropped,
+                "shipped_parts": self._shipped_parts,
+                "last_error": self._last_error,
+            }
 
-    def _submit(self, stream: str, line: Mapping[str, Any], waiter: Waiter | None) -> str:
+    def _submit(self, stream: str, line: Mapping[str, Any], *, durable: bool) -> tuple[str, Future[None] | None]:
         now = self._clock()
-        run_id = new_id()
-        encoded = encode_line(line, run_id=run_id, recorded_at=now)
-        place = Place(check_stream(stream), day_of(now))
-        with self._wake:
-            refusal = self._refusal(len(encoded))
-            if refusal is not None:
-                if waiter is not None:
-                    raise Unavailable(refusal, retry_after_s=RETRY_AFTER_S)
-                self._dropped += 1
-                return run_id
-            group = self._groups.get(place)
-            if group is None:
-                group = self._groups[place] = _Group()
-            group.lines.append(encoded)
-            if waiter is not None:
-                group.waiters.append(waiter)
-            self._waiting_bytes += len(encoded)
-            self._wake.notify()
-        return run_id
+        run_id = str(line.get("run_id") or new_id())
+        encoded = make_line(stream, line, run_id=run_id, recorded_at=now)
+        is_full = self._depth_bytes + len(encoded) > self._settings.spool_max_bytes
+        if is_full or not self._is_running:
+            if not durable:
+                with self._counts:
+                    self._dropped += 1
+                return run_id, None
+            what = "the run-log spool is full" if is_full else "the event log is stopped"
+            raise Unavailable(f"{what}; lines are shipped when the store answers again", retry_after_s=5)
+        done: Future[None] | None = Future() if durable else None
+        self._count(len(encoded), 1)
+        self._queue.put(_Entry(stream, f"{now:%Y-%m-%d}", encoded, done))
+        return run_id, done
 
-    def _refusal(self, size_bytes: int) -> str | None:
-        if not self._is_running:
-            return "the event log is not running"
-        if self._waiting_bytes + size_bytes > MAX_WAITING_BYTES:
-            return "the disk of the event log is slower than its writers; try again"
-        if self._spool.depth_bytes + self._waiting_bytes + size_bytes > self._max_bytes:
-            return "the event log's spool is full, since the object store has not taken its parts; try again later"
-        return None
+    def _count(self, size: int, lines: int) -> None:
+        with self._counts:
+            self._depth_bytes += size
+            self._depth_lines += lines
 
-    def _write(self) -> None:
-        is_running = True
-        while is_running:
-            with self._wake:
-                if self._is_running and not self._groups:
-                    self._wake.wait(self._spool.due_in_s())
-                groups, self._groups = self._groups, {}
-                is_running = self._is_running
-            for place, group in groups.items():
-                self._commit(place, group)
-            if self._spool.seal_due(all_parts=not is_running):
-                self._shipper.wake()
+    def _write_all(self) -> None:
+        is_ending = False
+        while not is_ending:
+            group, is_ending = self._next_group()
+            for key, entries in _by_part(group).items():
+                self._write(key, entries)
+            limits = {"max_bytes": self._settings.spool_part_bytes, "max_age_s": self._settings.spool_part_age_s}
+            closed = self._spool.rotate(**limits, day=f"{self._clock():%Y-%m-%d}")  # type: ignore[arg-type]
+            self._hand_over(closed)
+        self._hand_over(self._spool.close())
 
-    def _commit(self, place: Place, group: _Group) -> None:
-        refusal: str | None = None
+    def _next_group(self) -> tuple[list[_Entry], bool]:
+        """What has gathered, at least one line or a second of silence; True when this is the end."""
+        group: list[_Entry] = []
+        with suppress(queue.Empty):
+            entry = self._queue.get(timeout=_IDLE_S)
+            while entry is not None and len(group) < _MAX_GROUP:
+                group.append(entry)
+                entry = self._queue.get_nowait()
+            if entry is None:
+                return group, True
+            group.append(entry)
+        return group, False
+
+    def _write(self, key: tuple[str, str], entries: list[_Entry]) -> None:
+        is_durable = any(entry.done is not None for entry in entries)
+        error: Exception | None = None
         try:
-            self._spool.append(place, group.lines)
-        except OSError as error:
-            refusal = f"the spool cannot be written: {error.strerror}"
-        with self._wake:
-            self._waiting_bytes -= sum(map(len, group.lines))
-            if refusal is not None:
-                self._dropped += len(group.lines) - len(group.waiters)
-        self._write_error = refusal
-        _settle(group.waiters, refusal)
+            self._spool.write(*key, [entry.line for entry in entries], sync=is_durable)
+        except OSError as failure:
+            error = InsufficientStorage(f"the disk refused a run-log line: {failure.strerror}")
+            self._count(-sum(len(entry.line) for entry in entries), -len(entries))
+            with self._counts:
+                self._last_error = str(error)
+                self._dropped += sum(entry.done is None for entry in entries)
+        for entry in entries:
+            if entry.done is None or not entry.done.set_running_or_notify_cancel():
+                continue
+            if error is None:
+                entry.done.set_result(None)
+            else:
+                entry.done.set_exception(error)
+
+    def _hand_over(self, parts: list[Part]) -> None:
+        if parts:
+            self._closed.extend(parts)
+            self._wake_shipper.set()
+
+    def _ship_all(self) -> None:
+        while True:
+            while self._closed and self._ship(self._closed[0]):
+                self._closed.popleft()
+            if self._stopping.is_set():
+                return
+            self._wake_shipper.wait(_RETRY_S if self._closed else None)
+            self._wake_shipper.clear()
+
+    def _ship(self, part: Part) -> bool:
+        # The key is the part's own: shipped twice, after a crash in between, it is still one object.
+        key = part_key(part.stream, part.day, part.part_id)
+        try:
+            self._objects.put(key, part.path, content_type="application/x-ndjson")
+        except LakehouseError as error:
+            with self._counts:
+                self._last_error = error.detail
+            return False
+        part.path.unlink(missing_ok=True)
+        self._count(-part.size, -part.lines)
+        with self._counts:
+            self._shipped_parts += 1
+            self._last_error = None
+        return True
 
 
-def _settle(waiters: list[Waiter], refusal: str | None) -> None:
-    """Tell the waiters of a group; those of an event loop by one call into it."""
-    of_loops: dict[asyncio.AbstractEventLoop, list[Waiter]] = defaultdict(list)
-    for waiter in waiters:
-        if isinstance(waiter, concurrent.futures.Future):
-            _settle_each([waiter], refusal)
-        else:
-            of_loops[waiter.get_loop()].append(waiter)
-    for loop, of_loop in of_loops.items():
-        # A loop that was closed has nobody who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle_each, of_loop, refusal)
-
-
-def _settle_each(waiters: list[Waiter], refusal: str | None) -> None:
-    for waiter in waiters:
-        if waiter.done():  # its caller has gone away
-            continue
-        if refusal is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(Unavailable(refusal, retry_after_s=RETRY_AFTER_S))
+def _by_part(group: list[_Entry]) -> dict[tuple[str, str], list[_Entry]]:
+    parts: dict[tuple[str, str], list[_Entry]] = {}
+    for entry in group:
+        parts.setdefault((entry.stream, entry.day), []).append(entry)
+    return parts

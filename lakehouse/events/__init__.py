@@ -1,10 +1,10 @@
-"""Events: what a line of a run log is, which part it goes into, and how full the disk may become.
+"""Events: run logs as streams of lines, and the disk that holds them until they are shipped.
 
-Belongs here: rules on lines, names and sizes. Not here: files, threads and S3 (see lakehouse/adapters/event_log.py).
+Belongs here: the envelope, stream names, part keys, the disk's limits. Not here: files and threads (see
+lakehouse/adapters/event_log.py).
 """
 
 from lakehouse.events.disk import DiskWatch
-from lakehouse.events.envelope import STREAMS, encode_line
-from lakehouse.events.parts import PartName, Place
+from lakehouse.events.envelope import FORMAT_VERSION, STREAMS, make_line, part_key
 
-__all__ = ["STREAMS", "DiskWatch", "PartName", "Place", "encode_line"]
+__all__ = ["FORMAT_VERSION", "STREAMS", "DiskWatch", "make_line", "part_key"]

@@ -1,12 +1,11 @@
-"""`DiskWatch`: says when the disks under the platform fill up, and refuses writes before they are full.
+"""The disk's state: when writes are refused, and when operators should look.
 
-Belongs here: the two thresholds and how often a disk is asked. Not here: quotas of one upload or query.
+Belongs here: limits and their check. Not here: what is refused (see lakehouse_api/routes).
 """
 
 from __future__ import annotations
 
-import os
-import threading
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,18 +14,17 @@ from typing import Literal
 from lakehouse.errors import InsufficientStorage
 
 DiskState = Literal["ok", "degraded", "full"]
-MAX_AGE_S = 1.0
+_LOOK_EVERY_S = 1.0
 
 
 class DiskWatch:
-    """The fullest of some disks; each is asked at most once a second, whoever asks how often.
+    """The fullest of some folders' disks, looked at once a second at most.
 
     Args:
-        paths: Folders to watch; one that is not there yet counts as its nearest parent.
-        degraded_percent: Use from which the state is `degraded`.
-        refuse_percent: Use from which the state is `full` and writes are refused.
-        usage_percent: Gives the use of the disk under a folder, in percent; `OSError` when it cannot be asked.
-        monotonic: The clock of the cache, in seconds.
+        paths: Folders; one that is not there yet counts as its nearest parent.
+        degraded_percent: From here on the state is `degraded`.
+        refuse_percent: From here on it is `full`.
+        usage_percent: Use of a folder's disk in percent.
     """
 
     def __init__(
@@ -36,63 +34,40 @@ class DiskWatch:
         refuse_percent: float,
         *,
         usage_percent: Callable[[Path], float] | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._paths = tuple(paths)
         self._degraded_percent = degraded_percent
         self._refuse_percent = refuse_percent
         self._usage_percent = usage_percent or disk_usage_percent
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._looked_at = -_LOOK_EVERY_S
         self._percent = 0.0
-        self._asked_s: float | None = None
 
     def state(self) -> tuple[DiskState, float]:
-        """The state and the use of the fullest disk in percent."""
-        percent = self._read()
-        if percent >= self._refuse_percent:
-            return "full", percent
-        return ("degraded" if percent >= self._degraded_percent else "ok"), percent
+        """The state, and the use of the fullest disk in percent."""
+        if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+            self._percent = max(self._usage_percent(path) for path in self._paths)
+            self._looked_at = time.monotonic()
+        if self._percent >= self._refuse_percent:
+            return "full", self._percent
+        return ("degraded" if self._percent >= self._degraded_percent else "ok"), self._percent
 
     def require_space(self) -> None:
         """Refuse a write on a full disk.
 
         Raises:
-            InsufficientStorage: With the use and the limit in percent.
+            InsufficientStorage: The disk is used beyond the limit.
         """
         state, percent = self.state()
         if state == "full":
             raise InsufficientStorage(
-                f"the disk is {percent:.1f} % full and writes stop at {self._refuse_percent:g} %; "
-                "free some space, or run `lakehouse gc`",
+                f"the disk is {percent:.0f} % full and writes are refused from {self._refuse_percent:g} %; free some space"
+                " (`lakehouse gc` may help), reading goes on",
                 percent=round(percent, 1),
-                refuse_percent=self._refuse_percent,
             )
-
-    def _read(self) -> float:
-        with self._lock:
-            now_s = self._monotonic()
-            if self._asked_s is None or now_s - self._asked_s >= MAX_AGE_S:
-                self._percent = max((self._ask(path) for path in self._paths), default=0.0)
-                self._asked_s = now_s
-            return self._percent
-
-    def _ask(self, path: Path) -> float:
-        try:
-            return self._usage_percent(path)
-        except OSError:
-            # A disk that does not answer is not known to have space.
-            return 100.0
 
 
 def disk_usage_percent(path: Path) -> float:
-    """Percent of a disk that an ordinary user cannot write any more, by blocks or by inodes, whichever is fuller."""
-    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    disk = os.statvfs(nearest)
-    return max(_used(disk.f_blocks, disk.f_bfree, disk.f_bavail), _used(disk.f_files, disk.f_ffree, disk.f_favail))
-
-
-def _used(total: int, free: int, available: int) -> float:
-    """As `df` counts: blocks reserved for root are neither used nor available."""
-    used = total - free
-    return 100.0 * used / (used + available) if used + available > 0 else 0.0
+    """Use of the disk under a path in percent, of what ordinary users may use."""
+    nearest = next(p for p in (path, *path.parents) if p.exists())
+    usage = shutil.disk_usage(nearest)
+    return 100 * usage.used / max(1, usage.used + usage.free)

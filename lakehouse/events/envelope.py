@@ -1,80 +1,57 @@
-"""The envelope of a run log's line: who, when and under which ids, the same in every stream.
+"""The envelope of a run-log line, and the keys of the parts that lines are shipped in (CONTRACTS.md sections 1 and 8).
 
-Belongs here: the streams, the envelope's fields, a line's bytes. Not here: what a stream's own fields are.
+Belongs here: pure rules. Not here: the spool (see lakehouse/adapters/spool.py).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from lakehouse.errors import BadInput, TooLarge
+from lakehouse.catalog.manifest import format_utc
+from lakehouse.errors import BadInput
 
 FORMAT_VERSION = 1
-# What DuckDB's JSON reader takes for one object by default.
-MAX_LINE_BYTES = 16 << 20
-STREAMS = (
-    "chat_calls",
-    "validations",
-    "searches",
-    "playbook_events",
-    "pathway_events",
-    "observer_events",
-    "workflow_nodes",
-    "replay_runs",
-    "reviews",
-    "audits",
-    "outcomes",
-    "agent_trajectories",
-)
-_STREAM = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+MAX_LINE_BYTES = 1 << 20
+STREAMS = frozenset(
+    {
+        "chat_calls", "validations", "searches", "playbook_events", "pathway_events", "observer_events",
+        "workflow_nodes", "replay_runs", "reviews", "audits", "outcomes", "agent_trajectories",
+    }
+)  # fmt: skip
+_ENVELOPE = ("run_id", "task_id", "trace_id", "actor", "config_version", "format_version", "recorded_at")
 
 
-def check_stream(stream: str) -> str:
-    """Return a stream's name when it is one.
-
-    Raises:
-        BadInput: It could not be part of a key.
-    """
-    if _STREAM.fullmatch(stream) is None:
-        raise BadInput(f"{stream!r} is not a stream; a name matches [a-z][a-z0-9_]{{0,62}}", stream=stream)
-    return stream
-
-
-def encode_line(line: Mapping[str, Any], *, run_id: str, recorded_at: datetime) -> bytes:
-    """One line of a stream, with its envelope and its line break.
+def make_line(stream: str, line: Mapping[str, Any], *, run_id: str, recorded_at: datetime) -> bytes:
+    """One line of a stream with its envelope first, ended by LF.
 
     Args:
-        line: The stream's own fields; `task_id`, `trace_id`, `actor` and `config_version` go into the envelope.
-        run_id: The line's id; one in `line` does not count, nor do its `format_version` and `recorded_at`.
-        recorded_at: When it was recorded, aware.
+        stream: One of `STREAMS`.
+        line: What happened; its `task_id`, `trace_id`, `actor` and `config_version` go into the envelope.
+        run_id: Id of the run; a `run_id` in the line wins.
+        recorded_at: The time now, aware.
 
     Raises:
-        BadInput: A value has no JSON form.
-        TooLarge: Longer than `MAX_LINE_BYTES`.
-
-    Source: CONTRACTS.md section 8.
+        BadInput: The stream is unknown, or the line is no JSON or larger than 1 MiB.
     """
-    record = {
-        "run_id": run_id,
-        "task_id": None,
-        "trace_id": None,
-        "actor": None,
-        "config_version": None,
-        **line,
-    }
-    stamp = recorded_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    record |= {"run_id": run_id, "format_version": FORMAT_VERSION, "recorded_at": stamp}
+    if stream not in STREAMS:
+        raise BadInput(f"stream {stream!r} is unknown; streams are {', '.join(sorted(STREAMS))}")
+    envelope = {name: line.get(name) for name in _ENVELOPE}
+    envelope["run_id"] = envelope["run_id"] or run_id
+    envelope |= {"format_version": FORMAT_VERSION, "recorded_at": format_utc(recorded_at)}
+    rest = {name: value for name, value in line.items() if name not in envelope}
     try:
-        encoded = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError as error:
-        raise BadInput(f"the line has no JSON form: {error}") from None
+        encoded = orjson.dumps({**envelope, **rest}, option=orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise BadInput(f"a line of {stream!r} is no JSON: {error}") from None
     if len(encoded) > MAX_LINE_BYTES:
-        raise TooLarge(
-            f"a line has at most {MAX_LINE_BYTES} bytes, this one has {len(encoded)}", limit_bytes=MAX_LINE_BYTES
-        )
+        raise BadInput(f"a line of {stream!r} has {len(encoded)} bytes; at most {MAX_LINE_BYTES} are allowed")
     return encoded
+
+
+def part_key(stream: str, day: str, part_id: str) -> str:
+    """Key of a part in the bucket; `part_id` sorts by the time it was opened, `day` is that of its lines' recording."""
+    return f"raw/{stream}/dt={day}/{part_id}.jsonl"
