@@ -8,7 +8,6 @@ lakehouse/ingest).
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 
 from dagster import AssetExecutionContext, AssetSpec, BackfillPolicy, Config, MaterializeResult, asset
 from pydantic import Field
@@ -23,6 +22,7 @@ from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.landing_plan import LANDING
 from lakehouse_assets.partitions import datasets_partitions
 from lakehouse_assets.resources import LakeConnection, LakeStore
+from lakehouse_assets.source_version import source_version
 
 CODE_VERSION = "1"
 ACTOR = "dagster"
@@ -111,7 +111,7 @@ def receipt_of(result: BroughtUpToDate, *, run_id: str, started_at: datetime) ->
         partition=manifest.name,
         run_id=run_id,
         code_version=CODE_VERSION,
-        git_commit=f"lakehouse {version('lakehouse')}",
+        git_commit=source_version(),
         started_at=started_at,
         ended_at=utc_now(),
         inputs=tuple(ReceiptItem(str(o.source_key), o.source_sha256, o.row_count) for o in sources),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dagster import Definitions, in_process_executor
 
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
+from jobs.ingest import ingest_job
 from lakehouse_assets.dataset import dataset, landing
 from lakehouse_assets.dataset_checks import dataset_checks
 from lakehouse_assets.resources import LakeStore
@@ -28,7 +29,7 @@ def build_defs(store: LakeStore | None = None) -> Definitions:
     return Definitions(
         assets=[landing, dataset, *housekeeping_assets],
         asset_checks=[*dataset_checks, sensors_tick],
-        jobs=list(housekeeping_jobs),
+        jobs=[ingest_job, *housekeeping_jobs],
         schedules=list(housekeeping_schedules),
         sensors=[landing_sensor, catalog_sensor, failure_sensor],
         resources={"store": store or LakeStore()},

@@ -23,9 +23,9 @@ from dagster import (
     sensor,
 )
 
+from jobs.ingest import ingest_job
 from lakehouse.errors import LakehouseError
 from lakehouse.storage.objects import ObjectStore
-from lakehouse_assets.dataset import dataset
 from lakehouse_assets.failures import REFUSED_TAG
 from lakehouse_assets.landing_plan import (
     LANDING,
@@ -58,7 +58,7 @@ UNFINISHED = frozenset(
 )
 
 
-@sensor(name="landing", target=[dataset], minimum_interval_seconds=1, default_status=DefaultSensorStatus.RUNNING)
+@sensor(name="landing", job=ingest_job, minimum_interval_seconds=1, default_status=DefaultSensorStatus.RUNNING)
 def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> SensorResult | SkipReason:
     """Notice new, changed and vanished files under landing/ and have their datasets brought up to date."""
     now = time.time()

@@ -50,6 +50,7 @@ def test_definitions_load_and_name_everything() -> None:
         "purge_runs_weekly",
         "watch_hourly",
     }
+    assert {job.name for job in repository.get_all_jobs()} >= {"ingest", "gc", "purge_runs", "watch"}
     dg.Definitions.validate_loadable(build_defs())
 
 
