@@ -24,75 +24,10 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_api.app import create_app
 from lakehouse_api.services import Services
+from tests.fakes.services import services_with_fakes
 
 TOKEN = "test-token"
 BASE_URL = "http://127.0.0.1"
-
-
-class _Events:
-    def __init__(self):
-        self.lines = []
-
-    def start(self): ...
-    def stop(self): ...
-    async def append(self, stream, line, *, durable=True):
-        self.lines.append((stream, dict(line)))
-        return "id"
-
-    def stats(self):
-        return {"depth_lines": 0, "last_error": None}
-
-
-class _Sql:
-    def start(self): ...
-    def stop(self): ...
-
-
-class _Disk:
-    def state(self):
-        return "ok", 10.0
-
-    def require_space(self): ...
-
-
-def bare_services(settings: Settings) -> Services:
-    from datetime import timedelta
-
-    from lakehouse.adapters.connect import connect_store
-    from lakehouse.adapters.conversion import ConversionProcess
-    from lakehouse.adapters.parquet_footer import read_footer
-    from lakehouse.catalog.register import Registrar
-    from lakehouse.catalog.service import Catalog
-    from lakehouse.catalog.snapshot import CatalogWatcher
-    from lakehouse.ingest.pii import is_personal
-    from lakehouse_api.auth import make_authenticator
-    from lakehouse_api.limits import Gate
-    from lakehouse_api.metrics import Metrics
-    from lakehouse_api.services import process_work_dir
-
-    objects = connect_store(settings)
-    catalog = Catalog(objects, history=timedelta(days=settings.history_days))
-    work_dir = process_work_dir(settings.data_dir)
-    from lakehouse.ingest import Ingester
-
-    converter = ConversionProcess(settings)
-    return Services(
-        settings=settings,
-        objects=objects,
-        catalog=catalog,
-        registrar=Registrar(objects, catalog, read_footer, lambda name: is_personal(name, ()), work_dir=work_dir),
-        watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
-        converter=converter,
-        ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
-        sql=_Sql(),
-        events=_Events(),
-        disk=_Disk(),
-        auth=make_authenticator(settings),
-        metrics=Metrics(),
-        work_dir=work_dir,
-        put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
-        ingest_gate=Gate(settings.ingest_in_flight, "ingests"),
-    )
 
 
 def api_environ(store: S3ObjectStore, data_dir: Path, **settings: object) -> dict[str, str]:
@@ -141,11 +76,10 @@ class RunningApi:
 
 @asynccontextmanager
 async def running_api(
-    settings: Settings, *, compose: Callable[[Settings], Services] | None = None
+    settings: Settings, *, compose: Callable[[Settings], Services] = services_with_fakes
 ) -> AsyncIterator[RunningApi]:
     """The API with its lifespan, in this process; `compose` swaps services."""
-    options: dict[str, Any] = {"compose": compose or bare_services}
-    app = create_app(settings, **options)
+    app = create_app(settings, compose=compose)
     async with app.router.lifespan_context(app):
         yield RunningApi(app, app.state.services)
 

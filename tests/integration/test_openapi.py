@@ -16,7 +16,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from lakehouse.settings import load_settings
 from lakehouse.storage.objects import list_all
 from lakehouse_api.app import create_app
-from tests.api import TOKEN, api_settings, bare_services, serving
+from tests.api import TOKEN, api_settings, serving
+from tests.fakes.services import services_with_fakes
 from tests.servers import StoreServer
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -31,7 +32,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "LAKEHOUSE_DATA_DIR": str(tmp_path_factory.mktemp("openapi")),
         "LAKEHOUSE_S3_ENDPOINT": "http://127.0.0.1:1",
     }
-    return create_app(load_settings(environ, env_file=None), compose=bare_services).openapi()
+    return create_app(load_settings(environ, env_file=None), compose=services_with_fakes).openapi()
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -88,7 +89,7 @@ def test_path_parameters_are_all_declared(document: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_fuzzed_requests_are_answered_as_documented(store_process: StoreServer, tmp_path: Path) -> None:
     store = store_process.objects(bucket="openapi")
-    app = create_app(api_settings(store, tmp_path, log_level="error"), compose=bare_services)
+    app = create_app(api_settings(store, tmp_path, log_level="error"), compose=services_with_fakes)
     with serving(app) as url, requests.Session() as session:
         session.trust_env = False
         schema = schemathesis.openapi.from_dict(app.openapi())
