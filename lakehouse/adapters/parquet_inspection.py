@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from lakehouse.adapters.duckdb_quoting import quote_text
 from lakehouse.adapters.objects import S3Location
 from lakehouse.errors import StoreUnavailable
 
@@ -67,7 +68,7 @@ def _engine(location: S3Location) -> Iterator[DuckDBPyConnection]:
 
     try:
         with closing(duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})) as engine:
-            engine.execute(f"LOAD '{_httpfs_file()}'")
+            engine.execute(f"LOAD {quote_text(str(_httpfs_file()))}")
             engine.execute(f"SET http_timeout = {max(1, int(location.read_timeout_s))}")
             engine.execute(_secret(location))
             yield engine
@@ -84,15 +85,18 @@ def _httpfs_file() -> Path:
 
 
 def _secret(location: S3Location) -> str:
-    parts = [f"TYPE s3, REGION {_quoted(location.region)}"]
+    parts = [f"TYPE s3, REGION {quote_text(location.region)}"]
     if location.access_key_id is None:
         parts += _keys_of_chain()
     else:
-        parts += [f"KEY_ID {_quoted(location.access_key_id)}", f"SECRET {_quoted(location.secret_access_key or '')}"]
+        parts += [
+            f"KEY_ID {quote_text(location.access_key_id)}",
+            f"SECRET {quote_text(location.secret_access_key or '')}",
+        ]
     if location.endpoint is not None:
         url = urlsplit(location.endpoint)
         is_tls = "true" if url.scheme == "https" else "false"
-        parts += [f"ENDPOINT {_quoted(url.netloc)}", "URL_STYLE 'path'", f"USE_SSL {is_tls}"]
+        parts += [f"ENDPOINT {quote_text(url.netloc)}", "URL_STYLE 'path'", f"USE_SSL {is_tls}"]
     return f"CREATE SECRET ({', '.join(parts)})"
 
 
@@ -103,9 +107,5 @@ def _keys_of_chain() -> list[str]:
     if credentials is None:
         return []
     frozen = credentials.get_frozen_credentials()
-    token = [f"SESSION_TOKEN {_quoted(frozen.token)}"] if frozen.token else []
-    return [f"KEY_ID {_quoted(frozen.access_key or '')}", f"SECRET {_quoted(frozen.secret_key or '')}", *token]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    token = [f"SESSION_TOKEN {quote_text(frozen.token)}"] if frozen.token else []
+    return [f"KEY_ID {quote_text(frozen.access_key or '')}", f"SECRET {quote_text(frozen.secret_key or '')}", *token]

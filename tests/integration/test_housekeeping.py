@@ -1,0 +1,67 @@
+"""The housekeeping jobs on the real store, launched as their schedules would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from jobs.housekeeping import housekeeping_schedules
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.catalog.manifest import Column
+from lakehouse_assets.definitions import build_defs
+from tests.dagster_lake import commit, lake_store, put_parquet
+
+ORPHAN = "datasets/people/fp/orphan.parquet"
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as made:
+        yield made
+
+
+def run_gc(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, folder: Path, *, config: dict[str, object]
+) -> dg.AssetMaterialization:
+    defs = build_defs(lake_store(objects, folder, LAKEHOUSE_GC_MIN_AGE_HOURS="0"))
+    result = defs.resolve_job_def("gc").execute_in_process(instance=instance, run_config=config)
+    (event,) = result.get_asset_materialization_events()
+    return event.step_materialization_data.materialization
+
+
+def test_gc_without_configuration_reports_and_removes_nothing(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put(ORPHAN, b"x" * 10)
+    shown = run_gc(instance, objects, tmp_path, config={}).metadata
+    assert shown["dry_run"].value is True
+    assert shown["collected"].value == 1
+    assert shown["bytes_collected"].value == 10
+    assert ORPHAN in str(shown["first"].value)
+    assert objects.head(ORPHAN) is not None
+
+
+def test_gc_as_scheduled_removes_orphans_and_keeps_what_serves(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    kept = put_parquet(objects, "people", {"id": "BIGINT"}, [(1,)])
+    commit(objects, "people", (Column("id", "BIGINT"),), kept)
+    objects.put(ORPHAN, b"x" * 10)
+    (schedule,) = (s for s in housekeeping_schedules if s.name == "gc_daily")
+    tick = schedule.evaluate_tick(
+        dg.build_schedule_context(instance=instance, scheduled_execution_time=datetime(2026, 1, 1, tzinfo=UTC))
+    )
+    (request,) = tick.run_requests or []
+    assert run_gc(instance, objects, tmp_path, config=dict(request.run_config)).metadata["collected"].value == 1
+    assert objects.head(ORPHAN) is None
+    assert objects.head(kept.key) is not None
+
+
+def test_every_report_of_housekeeping_is_expected_to_be_fresh() -> None:
+    graph = build_defs().resolve_asset_graph()
+    for name in ("garbage", "run_history"):
+        assert graph.get(dg.AssetKey(name)).freshness_policy is not None
