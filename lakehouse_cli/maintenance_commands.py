@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.errors import Unprocessable
 from lakehouse_cli.process_commands import JsonOption
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
@@ -21,6 +22,9 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would ha
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(gc)
+    app.command()(backup)
+    app.command()(restore)
+    app.command()(upgrade)
     app.command()(doctor)
 
 
@@ -49,6 +53,60 @@ def gc(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     verb = "would remove" if dry_run else "removed"
     kept = f"kept {report.kept_objects:,} objects and {report.kept_versions:,} versions"
     typer.echo(f"{verb} {len(report.collected):,} keys, {decimal(report.bytes_collected)}; {kept}")
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Folder of the backup; made if missing.")],
+    prune: Annotated[bool, typer.Option("--prune", help="Remove contents that only earlier cuts had.")] = False,
+) -> None:
+    """Copy the bucket to a folder, consistently, while writers go on; what has not changed is not copied again."""
+    from rich.filesize import decimal
+
+    from lakehouse.adapters.connect import connect_store
+    from lakehouse.clock import utc_now
+    from lakehouse.operations.backup import back_up
+    from lakehouse.settings import load_settings
+
+    report = back_up(connect_store(load_settings()), folder, now=utc_now(), prune=prune)
+    typer.echo(
+        f"{folder} holds {report.cut.keys:,} keys, {decimal(report.cut.bytes)}, as of {report.cut.taken_at}:"
+        f" {report.copied:,} copied ({decimal(report.copied_bytes)}), {report.unchanged:,} unchanged"
+    )
+    if report.damaged:
+        raise Unprocessable(f"content is not what its key says: {', '.join(report.damaged[:5])}; ingest it again")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the backup.")],
+    force: Annotated[bool, typer.Option("--force", help="Write into a bucket that is not empty.")] = False,
+) -> None:
+    """Write a backup into an empty bucket."""
+    from rich.filesize import decimal
+
+    from lakehouse.adapters.connect import connect_store
+    from lakehouse.operations.restore import restore as write_back
+    from lakehouse.settings import load_settings
+
+    store = connect_store(load_settings())
+    store.ensure_bucket()
+    report = write_back(store, folder, force=force)
+    typer.echo(f"restored {report.restored:,} keys, {decimal(report.restored_bytes)}, as of {report.cut.taken_at}")
+
+
+def upgrade(dry_run: DryRunOption = False) -> None:
+    """Rewrite stored documents of an earlier format to the one this program writes; take a backup first."""
+    from lakehouse.adapters.connect import connect_store
+    from lakehouse.operations.upgrade import upgrade as bring_up_to_date
+    from lakehouse.settings import load_settings
+
+    report = bring_up_to_date(connect_store(load_settings()), dry_run=dry_run)
+    for (name, version), count in sorted(report.found.items()):
+        typer.echo(f"{name}: {count:,} of version {version}")
+    for rewrite in report.rewrites:
+        typer.echo(f"{rewrite.key}: {rewrite.format} from version {rewrite.from_version} to {rewrite.to_version}")
+    typer.echo(f"{'would rewrite' if dry_run else 'rewrote'} {len(report.rewrites):,} documents")
+    if report.unreadable:
+        raise Unprocessable(f"cannot be read: {', '.join(report.unreadable[:5])}; see: lakehouse doctor")
 
 
 def doctor(

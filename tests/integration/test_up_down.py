@@ -149,6 +149,16 @@ def test_file_is_ingested_and_queried_in_every_format(platform: Platform) -> Non
     assert "would remove" in platform.ok("gc", "--dry-run")
 
 
+def test_backup_copies_what_is_new_and_upgrade_finds_nothing_old(platform: Platform) -> None:
+    folder = platform.folder / "backup"
+    assert " copied" in platform.ok("backup", str(folder))
+    assert (folder / "cut.json").is_file()
+    assert platform.ok("upgrade", "--dry-run").endswith("would rewrite 0 documents\n")
+    refused = platform.run("restore", str(folder))
+    assert refused.returncode == 1
+    assert "not empty" in refused.stderr
+
+
 def test_killed_child_comes_back_by_itself(platform: Platform) -> None:
     before = platform.pids()
     psutil.Process(before["api"]).kill()
