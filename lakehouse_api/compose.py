@@ -8,18 +8,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion import ConversionProcess
-from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.sql_pool import SqlPool
-from lakehouse.events import DiskWatch
-from lakehouse.ingest import Ingester
-from lakehouse.ingest.pii import is_personal
 
 from lakehouse.adapters.connect import connect_store, read_location
+from lakehouse.adapters.conversion import ConversionProcess
+from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher
+from lakehouse.events import DiskWatch
+from lakehouse.ingest import Ingester
+from lakehouse.ingest.pii import is_personal
 from lakehouse_api.auth import make_authenticator
 from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics

@@ -64,7 +64,7 @@ def _event_log(services: Services) -> Part:
 
 def _disk(services: Services) -> Part:
     state, percent = services.disk.state()
-    numbers = {"percent": round(percent, 1)}
+    numbers: dict[str, Any] = {"percent": round(percent, 1)}
     if state == "full":
         return part("degraded", "the disk is full: writes are refused with 507 until there is space", **numbers)
     if state == "degraded":

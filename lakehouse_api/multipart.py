@@ -21,6 +21,7 @@ from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, TooLarge
 from lakehouse_api.dependencies import run_blocking
 from lakehouse_api.services import Services
+from lakehouse_api.spool import body_chunks
 
 FIELD = "file"
 _BUFFER_BYTES = 1 << 20
@@ -124,9 +125,9 @@ async def spooled_file(request: Request, services: Services, *, cap_bytes: int) 
     digest = hashlib.sha256()
     size = 0
     try:
-        stream = await run_blocking(services, path.open, "wb", buffering=0)
+        stream = await run_blocking(services, path.open, "wb")
         try:
-            async for chunk in request.stream():
+            async for chunk in body_chunks(request):
                 try:
                     parser.write(chunk)
                 except MultipartParseError as error:

@@ -25,16 +25,16 @@ from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics
 
 if TYPE_CHECKING:
+    from lakehouse.adapters.sql_pool import SqlPool
+
     from lakehouse.adapters.conversion import ConversionProcess
     from lakehouse.adapters.event_log import EventLog
-    from lakehouse.adapters.sql_pool import SqlPool
-    from lakehouse.events import DiskWatch
-    from lakehouse.ingest import Ingester
-
     from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.catalog.register import Registrar
     from lakehouse.catalog.service import Catalog
     from lakehouse.catalog.snapshot import CatalogWatcher
+    from lakehouse.events import DiskWatch
+    from lakehouse.ingest import Ingester
     from lakehouse.settings import Settings
 
 STORE_THREADS = 32
@@ -68,7 +68,7 @@ class Services:
         async with contextlib.AsyncExitStack() as stack:
             self.work_dir.mkdir(parents=True, exist_ok=True)
             stack.callback(shutil.rmtree, self.work_dir, ignore_errors=True)
-            self.events.start()
+            await anyio.to_thread.run_sync(self.events.start)
             stack.push_async_callback(anyio.to_thread.run_sync, self.events.stop)
             self.watcher.start()
             stack.push_async_callback(anyio.to_thread.run_sync, self.watcher.stop)

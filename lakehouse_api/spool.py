@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from lakehouse.clock import new_id
-from lakehouse.errors import BadInput, LakehouseError, TooLarge
+from lakehouse.errors import BadInput, InsufficientStorage, LakehouseError, TooLarge
 from lakehouse.storage.objects import ObjectReader
 from lakehouse_api.dependencies import run_blocking
 from lakehouse_api.services import Services
@@ -75,10 +75,14 @@ async def spooled_body(request: Request, services: Services, *, cap_bytes: int, 
 
     Raises:
         TooLarge: The body passed the cap; it is cut off there.
+        InsufficientStorage: The disk is full.
     """
     path = services.work_dir / f"put-{new_id()}"
     try:
-        await _write(path, request, services, cap_bytes=cap_bytes, what=what)
+        try:
+            await _write(path, request, services, cap_bytes=cap_bytes, what=what)
+        except OSError as error:
+            raise InsufficientStorage(f"the disk refused {what} on its way: {error.strerror}") from None
         yield path
     finally:
         with anyio.CancelScope(shield=True), suppress(FileNotFoundError):
@@ -86,7 +90,7 @@ async def spooled_body(request: Request, services: Services, *, cap_bytes: int, 
 
 
 async def _write(path: Path, request: Request, services: Services, *, cap_bytes: int, what: str) -> None:
-    stream = await run_blocking(services, path.open, "wb", buffering=0)
+    stream = await run_blocking(services, path.open, "wb")
     size = 0
     buffer = bytearray()
     try:

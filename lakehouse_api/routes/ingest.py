@@ -47,7 +47,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     response_model=Ingested,
-    responses=problems(400, 409, 413, 422, 503, 504, 507),
+    responses=problems(400, 408, 409, 413, 422, 503, 504, 507),
     openapi_extra={"requestBody": _BODY},
 )
 async def ingest_file(
