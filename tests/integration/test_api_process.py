@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.catalog.service import Catalog
 from tests.api import TOKEN, ApiProcess, api_environ, api_process, clean_environ
 from tests.servers import StoreServer, silent_server, store_server
 
@@ -177,9 +178,13 @@ def _begin_put(api: ApiProcess, key: str, length: int, first: bytes) -> http.cli
 
 
 def _wait_for_upload(api: ApiProcess) -> None:
+    _wait_for_metric(api, "lakehouse_storage_puts_in_flight 1.0")
+
+
+def _wait_for_metric(api: ApiProcess, line: str) -> None:
     deadline = time.monotonic() + 20
     with api.client() as client:
-        while "lakehouse_storage_puts_in_flight 1.0" not in client.get("/metrics").text:
+        while line not in client.get("/metrics").text:
             assert time.monotonic() < deadline
 
 
@@ -203,6 +208,27 @@ def test_sigterm_finishes_what_was_accepted_and_takes_nothing_new(tmp_path: Path
         assert api.stop() == 0
     assert objects.get("files/half").body == b"1234567890"
     assert not list((tmp_path / "api" / "data" / "tmp").iterdir())
+
+
+def test_sigterm_in_the_middle_of_an_ingest_finishes_it(tmp_path: Path, objects: S3ObjectStore) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="w.csv"\r\n\r\na,b\n1,x\n'
+    tail = b"2,y\n\r\n--b--\r\n"
+    with api_process(objects, tmp_path / "api") as api:
+        connection = api.connection()
+        connection.putrequest("POST", "/v1/ingest?name=workers")
+        connection.putheader("Authorization", f"Bearer {TOKEN}")
+        connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+        connection.putheader("Content-Length", str(len(head) + len(tail)))
+        connection.endheaders(head)
+        _wait_for_metric(api, "lakehouse_ingests_in_flight 1.0")
+        assert api.process is not None
+        api.process.send_signal(signal.SIGTERM)
+        connection.send(tail)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["row_count"]) == (200, 2)
+        connection.close()
+        assert api.stop() == 0
+    assert Catalog(objects).get("workers").row_count == 2
 
 
 def test_kill_in_the_middle_of_an_upload_leaves_nothing_and_the_next_start_clears_up(
