@@ -17,6 +17,7 @@ from lakehouse.catalog.manifest import Manifest
 from lakehouse.clock import utc_now
 from lakehouse.errors import NotFound
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
+from lakehouse_assets.audit import record_ingest
 from lakehouse_assets.dataset_metadata import SAMPLE_ROWS, data_version, dataset_metadata
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.landing_plan import LANDING
@@ -75,6 +76,9 @@ def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeSt
         with mapped_errors(context.instance, context.run.run_id):
             result = bring_up_to_date(lake, name, evolve=config.evolve)
             write_receipt(lake.objects, receipt_of(result, run_id=context.run.run_id, started_at=started_at))
+            if result.is_changed:
+                elapsed_ms = (utc_now() - started_at).total_seconds() * 1000
+                record_ingest(lake, result.manifest, actor=ACTOR, run_id=context.run.run_id, elapsed_ms=elapsed_ms)
             sample = _sample(lake, result.manifest)
         metadata = dataset_metadata(result.manifest, bucket=lake.objects.bucket, sample=sample)
         context.add_asset_metadata({**metadata, "quarantined": result.quarantined}, partition_key=name)

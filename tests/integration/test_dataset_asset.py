@@ -187,6 +187,10 @@ def test_landing_folder_becomes_the_dataset_and_follows_its_files(
         orjson.loads(objects.get(f"receipts/dataset/jobs/{r.run_id}.json").body)["counts"] for r in (first, again)
     ]
     assert [(c["new"], c["duplicate"]) for c in counts] == [(3, 0), (0, 3)]
+    lines = [
+        orjson.loads(line) for i in list_all(objects, "raw/audits/") for line in objects.get(i.key).body.splitlines()
+    ]
+    assert [(n["run_id"], n["action"], n["subject"], n["rows"]) for n in lines] == [(first.run_id, "ingest", "jobs", 3)]
     objects.delete("landing/jobs/a.csv")
     assert all(
         passed
