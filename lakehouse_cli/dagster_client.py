@@ -70,7 +70,7 @@ class DagsterClient:
 
     def _launch(self, tags: Mapping[str, str]) -> str:
         params = {
-            "selector": {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [{"path": ["dataset"]}]},
+            "selector": {**_REPOSITORY, "jobName": "ingest"},
             "runConfigData": {},
             "mode": "default",
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
