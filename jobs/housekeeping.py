@@ -1,6 +1,6 @@
 """Housekeeping: what keeps the lake small, as assets so that their reports and their age show in the UI.
 
-Belongs here: the jobs `gc`, `purge_runs` and `watch`, their schedules.
+Belongs here: the jobs `gc`, `apply_retention`, `purge_runs` and `watch`, their schedules.
 Not here: what is garbage (see lakehouse/catalog/gc.py).
 """
 
@@ -28,6 +28,7 @@ from pydantic import Field
 
 from lakehouse.catalog.gc import GcReport, collect_garbage
 from lakehouse.clock import utc_now
+from lakehouse.operations.retention import apply_retention
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.run_history import purge_runs
@@ -69,6 +70,40 @@ def garbage(context: AssetExecutionContext, config: GarbageConfig, store: LakeSt
     return MaterializeResult(metadata=_shown(report))
 
 
+class RetentionConfig(Config):
+    """What retention may do."""
+
+    dry_run: bool = Field(True, description="Only report what would go.")
+
+
+@asset(
+    group_name="housekeeping",
+    code_version="1",
+    kinds={"s3"},
+    owners=["team:lakehouse"],
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=3)),
+)
+def retention(context: AssetExecutionContext, config: RetentionConfig, store: LakeStore) -> MaterializeResult[None]:
+    """Receipts and folded log objects past their time: reported, or removed."""
+    settings = store.lake.settings
+    with mapped_errors(context.instance, context.run.run_id):
+        report = apply_retention(
+            store.lake.objects,
+            now=utc_now(),
+            log_age=timedelta(days=settings.log_retention_days),
+            receipt_age=timedelta(days=settings.receipt_retention_days),
+            dry_run=config.dry_run,
+        )
+    return MaterializeResult(
+        metadata={
+            "dry_run": report.dry_run,
+            "expired": len(report.expired),
+            "bytes_expired": report.bytes_expired,
+            "kept": report.kept,
+        }
+    )
+
+
 @asset(
     group_name="housekeeping",
     code_version="1",
@@ -82,14 +117,17 @@ def run_history(context: AssetExecutionContext, config: RunHistoryConfig) -> Mat
     return MaterializeResult(metadata={"purged": len(purged), "dry_run": config.dry_run})
 
 
-housekeeping_assets: Sequence[AssetsDefinition] = (garbage, run_history)
+housekeeping_assets: Sequence[AssetsDefinition] = (garbage, retention, run_history)
 
 watch_job = define_asset_job(
     "watch", AssetSelection.checks_for_assets("landing"), description="Check that the sensors are alive."
 )
 gc_job = define_asset_job("gc", AssetSelection.assets(garbage), description="Collect garbage; a dry run by default.")
+retention_job = define_asset_job(
+    "apply_retention", AssetSelection.assets(retention), description="Apply retention; a dry run by default."
+)
 purge_job = define_asset_job("purge_runs", AssetSelection.assets(run_history), description="Drop old run records.")
-housekeeping_jobs = (gc_job, purge_job, watch_job)
+housekeeping_jobs = (gc_job, retention_job, purge_job, watch_job)
 
 housekeeping_schedules = (
     ScheduleDefinition(
@@ -105,6 +143,14 @@ housekeeping_schedules = (
         cron_schedule="17 3 * * *",
         execution_timezone="UTC",
         run_config=RunConfig({"garbage": GarbageConfig(dry_run=False)}),
+        default_status=DefaultScheduleStatus.RUNNING,
+    ),
+    ScheduleDefinition(
+        name="retention_daily",
+        job=retention_job,
+        cron_schedule="32 3 * * *",
+        execution_timezone="UTC",
+        run_config=RunConfig({"retention": RetentionConfig(dry_run=False)}),
         default_status=DefaultScheduleStatus.RUNNING,
     ),
     ScheduleDefinition(

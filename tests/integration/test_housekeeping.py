@@ -61,7 +61,16 @@ def test_gc_as_scheduled_removes_orphans_and_keeps_what_serves(
     assert objects.head(kept.key) is not None
 
 
+def test_retention_keeps_young_receipts(instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path) -> None:
+    objects.put("receipts/dataset/people/r1.json", b"{}")
+    defs = build_defs(lake_store(objects, tmp_path))
+    result = defs.resolve_job_def("apply_retention").execute_in_process(instance=instance)
+    (event,) = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata
+    assert (shown["expired"].value, shown["kept"].value, shown["dry_run"].value) == (0, 1, True)
+
+
 def test_every_report_of_housekeeping_is_expected_to_be_fresh() -> None:
     graph = build_defs().resolve_asset_graph()
-    for name in ("garbage", "run_history"):
+    for name in ("garbage", "retention", "run_history"):
         assert graph.get(dg.AssetKey(name)).freshness_policy is not None
