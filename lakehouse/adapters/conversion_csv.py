@@ -14,11 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift, fixed_types
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
 from lakehouse.catalog.manifest import Column
-from lakehouse.errors import BadInput, Conflict, Unprocessable
+from lakehouse.errors import Conflict, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import CsvScanner, rewrite_canonical, sniff_delimiter
 from lakehouse.ingest.grammar import TYPES, narrowest_type, sql_check
@@ -32,7 +33,6 @@ _BUFFER_BYTES = 4 << 20
 _MAX_LINE_BYTES = 256 << 10
 # Below this size rows keep their order; above, order costs memory and time that nobody has asked for.
 _ORDERED_BYTES = 32 << 20
-ROW_GROUP_ROWS = 20_480
 _MISFIT = re.compile(r"lakehouse-misfit")
 
 
@@ -97,44 +97,6 @@ def as_utf8(source: Path, work_dir: Path, encoding: str) -> Path:
             lines += text.count("\n")
             if not chunk:
                 return target
-
-
-def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:
-    """Types that are not up to the values: of the registered columns and of the options.
-
-    Raises:
-        BadInput: `types` names a column that the file has not.
-        Conflict: The file's columns are not the registered ones.
-    """
-    asked = {**request.options.types, **request.types}
-    unknown = sorted((set(asked) | request.options.pii) - set(names))
-    if unknown:
-        raise BadInput(f"types names {unknown[0]!r}, which is no column of the file; it has {', '.join(names)}")
-    if request.registered is None:
-        return asked
-    registered = {c.name: c.type for c in request.registered}
-    added: list[dict[str, object]] = [{"name": n} for n in names if n not in registered]
-    gone: list[dict[str, object]] = [{"name": n, "type": t} for n, t in registered.items() if n not in names]
-    retyped: list[dict[str, object]] = [
-        {"name": n, "from": registered[n], "to": t} for n, t in asked.items() if registered.get(n) not in (None, t)
-    ]
-    if added or gone or retyped:
-        raise drift({"added": added, "gone": gone, "retyped": retyped})
-    return registered
-
-
-def drift(diff: Mapping[str, list[dict[str, object]]]) -> Conflict:
-    """The refusal of a file whose columns or values are not the registered ones, with the way to accept it."""
-    parts = [f"{c['name']!r} is new" for c in diff["added"]] + [f"{c['name']!r} is gone" for c in diff["gone"]]
-    for c in diff["retyped"]:
-        value = f": {c['value']!r} at line {c['line']} does not fit" if "value" in c else ""
-        parts.append(f"{c['name']!r} is registered as {c['from']} and would be {c['to']}{value}")
-    return Conflict(
-        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; send evolve=true to"
-        " accept it as a new version with new columns",
-        diff=dict(diff),
-        accept="evolve=true",
-    )
 
 
 def _sample(scanner: CsvScanner) -> list[list[str]]:

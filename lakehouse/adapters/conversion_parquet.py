@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_csv import ROW_GROUP_ROWS, drift
+from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift
 from lakehouse.adapters.duckdb_quoting import quote_name
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.catalog.manifest import Column

@@ -1,8 +1,8 @@
 """The shape of a CSV's bytes: whether a lenient, fast reader surely sees the same records as a strict one.
 
-DuckDB's reader lets pass what Python's `csv` refuses or reads otherwise: spaces around quotes, an empty field too many at
-a line's end, mixed line ends. Instead of a second reader, the bytes are looked at: a file whose quotes, line ends and
-delimiters all stand where RFC 4180 has them leaves a reader no choice.
+DuckDB's reader lets pass what Python's `csv` refuses or reads otherwise: spaces around quotes, an empty field too many
+at a line's end, mixed line ends. Instead of a second reader, the bytes are looked at: a file whose quotes, line ends
+and delimiters all stand where RFC 4180 has them leaves a reader no choice.
 
 Belongs here: that look, in blocks of flat memory. Not here: reading (see conversion_csv.py, lakehouse/ingest).
 """
@@ -37,8 +37,8 @@ class CsvShape:
 def inspect_shape(path: Path, delimiter: str) -> CsvShape:
     """Look at every byte of a UTF-8 file.
 
-    `is_regular` is False when a quote stands elsewhere than around a field or doubled inside one, when there is a NUL, or
-    when lines end in more than one way.
+    `is_regular` is False when a quote stands elsewhere than around a field or doubled inside one, when there is a NUL,
+    or when lines end in more than one way.
     """
     shape = CsvShape(newline=_first_line_end(path))
     for block in _blocks(path):
@@ -125,7 +125,7 @@ def _has_trailing_delimiter(block: _Block, delimiter: str, shape: CsvShape) -> b
 
 
 def _has_regular_quotes(block: _Block, delimiter: str) -> bool:
-    """By induction: outside a field an even quote opens one; inside, an odd quote closes it or is the first of a pair."""
+    """By induction: outside a field an even quote opens one; inside, an odd one closes it or is the first of a pair."""
     import numpy as np
 
     if not len(block.quotes):

@@ -19,8 +19,8 @@ from lakehouse.ingest.options import IngestOptions
 
 FRAGMENTS = [
     "a", "b", ",", ",", "\n", "\n", "\r\n", "\r", '"', '""', " ", "007", "1.5", "12", "true", "yes", "2024-01-02", "ä",
-    "'", "\\", "\t", ";", "#", "\ufeff", "\x00", "NULL", "-0", "1e5", "99999999999999999999", "2024-01-02 03:04:05", "\x1f",
-    "e", "-", ".5", "+1", "NaN", "\u2028", "\x85", "\x1c", "\x0b",
+    "'", "\\", "\t", ";", "#", "\ufeff", "\x00", "NULL", "-0", "1e5", "99999999999999999999", "2024-01-02 03:04:05",
+    "\x1f", "e", "-", ".5", "+1", "NaN", "\u2028", "\x85", "\x1c", "\x0b",
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 # The module's writer leaves a lone CR unquoted, which its reader then takes for a line end.
@@ -75,10 +75,13 @@ def canonical(value: str, type_: str) -> str:
 @given(texts)
 def test_any_text_is_read_as_python_reads_it_or_refused_with_its_line(text: str) -> None:
     body = ("a,b\n" + text).encode()
+    refusal = None
     try:
         ours = read_back(body)
     except Unprocessable as error:
-        assert isinstance(error.fields.get("line"), int), error.detail
+        refusal = error
+    if refusal is not None:
+        assert isinstance(refusal.fields.get("line"), int), refusal.detail
         try:
             rows = python_rows(body.decode())
         except csv.Error:

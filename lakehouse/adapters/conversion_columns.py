@@ -1,0 +1,53 @@
+"""The columns of a file against those that are asked for or registered, whatever its format.
+
+Belongs here: types that are not up to the values, and the refusal of a file that does not fit them. Not here: the
+reading of values (see conversion_csv.py, conversion_json.py, conversion_parquet.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lakehouse.errors import BadInput, Conflict
+from lakehouse.ingest.conversion import ConversionRequest
+
+# Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
+ROW_GROUP_ROWS = 20_480
+
+
+def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:
+    """Types that are not up to the values: of the registered columns and of the options.
+
+    Raises:
+        BadInput: `types` names a column that the file has not.
+        Conflict: The file's columns are not the registered ones.
+    """
+    asked = {**request.options.types, **request.types}
+    unknown = sorted((set(asked) | request.options.pii) - set(names))
+    if unknown:
+        raise BadInput(f"types names {unknown[0]!r}, which is no column of the file; it has {', '.join(names)}")
+    if request.registered is None:
+        return asked
+    registered = {c.name: c.type for c in request.registered}
+    added: list[dict[str, object]] = [{"name": n} for n in names if n not in registered]
+    gone: list[dict[str, object]] = [{"name": n, "type": t} for n, t in registered.items() if n not in names]
+    retyped: list[dict[str, object]] = [
+        {"name": n, "from": registered[n], "to": t} for n, t in asked.items() if registered.get(n) not in (None, t)
+    ]
+    if added or gone or retyped:
+        raise drift({"added": added, "gone": gone, "retyped": retyped})
+    return registered
+
+
+def drift(diff: Mapping[str, list[dict[str, object]]]) -> Conflict:
+    """The refusal of a file whose columns or values are not the registered ones, with the way to accept it."""
+    parts = [f"{c['name']!r} is new" for c in diff["added"]] + [f"{c['name']!r} is gone" for c in diff["gone"]]
+    for c in diff["retyped"]:
+        value = f": {c['value']!r} at line {c['line']} does not fit" if "value" in c else ""
+        parts.append(f"{c['name']!r} is registered as {c['from']} and would be {c['to']}{value}")
+    return Conflict(
+        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; send evolve=true to"
+        " accept it as a new version with new columns",
+        diff=dict(diff),
+        accept="evolve=true",
+    )
