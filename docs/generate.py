@@ -21,8 +21,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each is an environment variable or a line of `.env`; the environment wins. A wrong value or an unknown name stops",
-        "the start and is named. Generated from `lakehouse/settings.py`.",
+        "Each is an environment variable or a line of `.env`; the environment wins. A wrong value or an unknown name",
+        "stops the start and is named. Generated from `lakehouse/settings.py`.",
         "",
         "| setting | default | meaning |",
         "| --- | --- | --- |",

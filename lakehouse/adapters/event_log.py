@@ -1,7 +1,7 @@
 """The event log: lines acknowledged when they are on disk, and shipped to the bucket in parts.
 
-One thread writes: whatever has gathered while the last group was made durable is the next group, so there is no timer and
-no waiting for company. One thread ships closed parts; a part is removed here when the bucket has it.
+One thread writes: whatever has gathered while the last group was made durable is the next group, so there is no timer
+and no waiting for company. One thread ships closed parts; a part is removed here when the bucket has it.
 
 Belongs here: the two threads, what is counted, what is refused. Not here: files (see spool.py), the envelope (see
 lakehouse/events).
@@ -164,7 +164,19 @@ class EventLog:
             limits = {"max_bytes": self._settings.spool_part_bytes, "max_age_s": self._settings.spool_part_age_s}
             closed = self._spool.rotate(**limits, day=f"{self._clock():%Y-%m-%d}")  # type: ignore[arg-type]
             self._hand_over(closed)
+        self._refuse_late_lines()
         self._hand_over(self._spool.close())
+
+    def _refuse_late_lines(self) -> None:
+        """Answer those who saw the log running and came after its end."""
+        with suppress(queue.Empty):
+            while True:
+                entry = self._queue.get_nowait()
+                if entry is None:
+                    continue
+                self._count(-len(entry.line), -1)
+                if entry.done is not None and entry.done.set_running_or_notify_cancel():
+                    entry.done.set_exception(Unavailable("the event log is stopped", retry_after_s=5))
 
     def _next_group(self) -> tuple[list[_Entry], bool]:
         """What has gathered, at least one line or a second of silence; True when this is the end."""

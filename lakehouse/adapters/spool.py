@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Spool:
         self._monotonic = monotonic
         self.folder = root / new_id()
         self._open: dict[tuple[str, str], tuple[int, Part]] = {}
+        self._retired: list[Part] = []
         self._lock: int | None = None
 
     def open(self) -> list[Part]:
@@ -63,7 +65,7 @@ class Spool:
     def close(self) -> list[Part]:
         """Close every part; returns those with lines."""
         closed = [self._close(key) for key in list(self._open)]
-        return [part for part in closed if part is not None]
+        return self._take_retired() + [part for part in closed if part is not None]
 
     def release(self) -> None:
         """Give the folder up; it goes when nothing is left in it."""
@@ -87,7 +89,11 @@ class Spool:
             if sync:
                 os.fdatasync(handle)
         except OSError:
-            os.ftruncate(handle, part.size)
+            # After a failed sync the kernel may have dropped pages: what was durable stays, nothing more goes here.
+            with suppress(OSError):
+                os.ftruncate(handle, part.size)
+            retired = self._close((stream, day))
+            self._retired += [retired] if retired else []
             raise
         part.size += len(data)
         part.lines += len(lines)
@@ -101,7 +107,11 @@ class Spool:
             if part.size >= max_bytes or now - part.opened_s >= max_age_s or key[1] != day
         ]
         closed = [self._close(key) for key in due]
-        return [part for part in closed if part is not None]
+        return self._take_retired() + [part for part in closed if part is not None]
+
+    def _take_retired(self) -> list[Part]:
+        retired, self._retired = self._retired, []
+        return retired
 
     def _part(self, stream: str, day: str) -> tuple[int, Part]:
         key = (stream, day)

@@ -60,8 +60,8 @@ class DiskWatch:
         state, percent = self.state()
         if state == "full":
             raise InsufficientStorage(
-                f"the disk is {percent:.0f} % full and writes are refused from {self._refuse_percent:g} %; free some space"
-                " (`lakehouse gc` may help), reading goes on",
+                f"the disk is {percent:.0f} % full and writes are refused from {self._refuse_percent:g} %;"
+                " free some space (`lakehouse gc` may help), reading goes on",
                 percent=round(percent, 1),
             )
 

@@ -16,6 +16,7 @@ from lakehouse.errors import BadInput
 
 FORMAT_VERSION = 1
 MAX_LINE_BYTES = 1 << 20
+RAW_PREFIX = "raw/"
 STREAMS = frozenset(
     {
         "chat_calls", "validations", "searches", "playbook_events", "pathway_events", "observer_events",
@@ -54,4 +55,4 @@ def make_line(stream: str, line: Mapping[str, Any], *, run_id: str, recorded_at:
 
 def part_key(stream: str, day: str, part_id: str) -> str:
     """Key of a part in the bucket; `part_id` sorts by the time it was opened, `day` is that of its lines' recording."""
-    return f"raw/{stream}/dt={day}/{part_id}.jsonl"
+    return f"{RAW_PREFIX}{stream}/dt={day}/{part_id}.jsonl"

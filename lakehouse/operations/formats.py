@@ -14,7 +14,7 @@ from typing import Any
 from lakehouse.catalog import manifest
 from lakehouse.catalog.history import POINTERS, VERSIONS
 from lakehouse.events.envelope import FORMAT_VERSION as EVENTS_VERSION
-from lakehouse.events.parts import PREFIX as RAW
+from lakehouse.events.envelope import RAW_PREFIX
 
 Document = dict[str, Any]
 _RECEIPT_SCHEMA = re.compile(r"receipt\.v(\d+)")
@@ -57,7 +57,7 @@ FORMATS = (
     StoredFormat("manifest", POINTERS, ".json", manifest.FORMAT_VERSION, version_field),
     StoredFormat("receipt", "receipts/", ".json", 1, _receipt_version),
     StoredFormat("table pointer", "lance/", "/live.json", 1, version_field),
-    StoredFormat("run log", RAW, ".jsonl", EVENTS_VERSION, version_field, is_lines=True),
+    StoredFormat("run log", RAW_PREFIX, ".jsonl", EVENTS_VERSION, version_field, is_lines=True),
 )
 
 # (format's name, version it starts from) → what makes a document of the next version of it.
