@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     # SQL
     sql_workers: Count = Field(2, description="SQL worker processes; each runs one query at a time.")
     sql_max_rows: Count = Field(10_000, description="Default row limit of an answer.")
+    sql_json_max_rows: Count = Field(100_000, description="Largest `max_rows` of a JSON answer; Arrow and CSV stream without a limit.")
     sql_timeout_s: Seconds = Field(30, description="Time limit of a query.")
     sql_queue_timeout_s: Seconds = Field(10, description="Longest wait for a free worker, then 503.")
     sql_memory_bytes: Bytes = Field(2 * GIB, description="Memory limit of a query.")

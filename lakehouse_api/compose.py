@@ -8,12 +8,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.sql_pool import SqlPool
-
 from lakehouse.adapters.connect import connect_store, read_location
 from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.parquet_footer import read_footer
+from lakehouse.adapters.sql_pool import SqlPool
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
+import anyio
 import anyio.to_thread
 import structlog
 from fastapi import Depends, Request
 
-from lakehouse.errors import LakehouseError
+from lakehouse.catalog.snapshot import CatalogSnapshot
+from lakehouse.errors import LakehouseError, StoreUnavailable
 from lakehouse_api.auth import Principal
 from lakehouse_api.services import Services
 
@@ -22,6 +24,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Scope = Literal["read", "write", "admin", "pii"]
 
+_PATIENCE_S = 2.0
 _log = structlog.get_logger("lakehouse.audit")
 
 
@@ -70,8 +73,33 @@ async def run_blocking(
     return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=services.threads)
 
 
+async def fresh_snapshot(services: Services) -> CatalogSnapshot:
+    """The catalog in memory, once the last look has succeeded.
+
+    Waits for the watcher instead of looking itself: behind a store that hangs, looks would queue up.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    if services.watcher.is_stale:
+        with anyio.move_on_after(_PATIENCE_S):
+            while services.watcher.is_stale:
+                await anyio.sleep(0.02)
+    if services.watcher.is_stale:
+        raise StoreUnavailable("the object store did not answer, so the catalog is not known", retry_after_s=5)
+    return services.watcher.current()
+
+
 async def audit(
-    services: Services, principal: Principal, request: Request, *, action: str, subject: str, status: str, **fields: Any
+    services: Services,
+    principal: Principal,
+    request: Request,
+    *,
+    action: str,
+    subject: str,
+    status: str,
+    is_durable: bool = True,
+    **fields: Any,
 ) -> None:
     """Write one line to the stream `audits` and count the action.
 
@@ -81,7 +109,8 @@ async def audit(
         request: The request, for its ids and its start.
         action: What was done, such as `storage.put`, `catalog.delete`, `ingest`, `sql`.
         subject: The key or dataset it was done to.
-        status: `ok`, `refused` or `failed`.
+        status: `ok`, `refused`, `failed` or `cancelled`.
+        is_durable: False for reads: they do not wait for the disk.
         fields: `rows`, `bytes` and whatever else says more; never a token or a row's content.
 
     A full spool does not fail an action that has already happened: the line is counted as lost and logged.
@@ -101,7 +130,7 @@ async def audit(
     }
     services.metrics.count_action(action, status, rows=fields.get("rows") or 0, size_bytes=fields.get("bytes") or 0)
     try:
-        await services.events.append("audits", line)
+        await services.events.append("audits", line, durable=is_durable)
     except LakehouseError as error:
         services.metrics.lost_audits.inc()
         _log.warning("audit line lost", reason=error.detail, **line)

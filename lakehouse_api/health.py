@@ -51,7 +51,7 @@ def _catalog(services: Services) -> Part:
 
 
 def _sql(services: Services) -> Part:
-    return part("ok")
+    return part("ok", **dict[str, Any](services.sql.stats()))
 
 
 def _event_log(services: Services) -> Part:

@@ -25,11 +25,10 @@ from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics
 
 if TYPE_CHECKING:
-    from lakehouse.adapters.sql_pool import SqlPool
-
     from lakehouse.adapters.conversion import ConversionProcess
     from lakehouse.adapters.event_log import EventLog
     from lakehouse.adapters.objects import S3ObjectStore
+    from lakehouse.adapters.sql_pool import SqlPool
     from lakehouse.catalog.register import Registrar
     from lakehouse.catalog.service import Catalog
     from lakehouse.catalog.snapshot import CatalogWatcher
@@ -73,11 +72,20 @@ class Services:
             self.watcher.start()
             stack.push_async_callback(anyio.to_thread.run_sync, self.watcher.stop)
             stack.callback(self.converter.close)
-            await anyio.to_thread.run_sync(self.sql.start)
-            stack.push_async_callback(anyio.to_thread.run_sync, self.sql.stop)
+            await self.sql.start()
+            stack.push_async_callback(self.sql.stop)
+            warming = asyncio.create_task(self._warm())
+            stack.callback(warming.cancel)
             making_bucket = asyncio.create_task(self._make_bucket())
             stack.callback(making_bucket.cancel)
             yield
+
+    async def _warm(self) -> None:
+        """Start a SQL worker ahead of the first query, which would otherwise wait for it."""
+        try:
+            await self.sql.warm()
+        except (LakehouseError, OSError, TimeoutError) as error:
+            _log.warning("no SQL worker could be started", reason=str(error))
 
     async def _make_bucket(self) -> None:
         """Make the bucket if it is missing; tried again until the store answers."""

@@ -14,10 +14,9 @@ from dagster import ConfigurableResource
 from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
-    from lakehouse.ingest.ingester import Ingester
-
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.catalog.service import Catalog
+    from lakehouse.ingest.ingester import Ingester
     from lakehouse.settings import Settings
 
 

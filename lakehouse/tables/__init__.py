@@ -1,1 +1,4 @@
-"""Tables: one module per stored table with its Arrow schema, key and the meaning of each column."""
+"""Tables: columns of everything that is stored, once, for writers, checks and SQL.
+
+Belongs here: names, types, meaning. Not here: reading and writing.
+"""

@@ -8,19 +8,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from lakehouse.catalog.manifest import Column
-from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
-from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, fresh_snapshot, run_blocking
 from lakehouse_api.errors import instance_of, problems
 from lakehouse_api.schemas.catalog import Dataset, DatasetList, DatasetSummary, DatasetVersions, Registration
 from lakehouse_api.services import Services
 
-_PATIENCE_S = 2.0
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 Name = Annotated[str, Path(description="`[a-z][a-z0-9_]{0,62}`, and not a reserved name.", examples=["workers"])]
 
@@ -28,7 +25,7 @@ Name = Annotated[str, Path(description="`[a-z][a-z0-9_]{0,62}`, and not a reserv
 @router.get("")
 async def list_datasets(services: ServicesDep, _: ReadDep) -> DatasetList:
     """List the live datasets; other processes' changes show within 2 s."""
-    snapshot = await _fresh_snapshot(services)
+    snapshot = await fresh_snapshot(services)
     datasets = [DatasetSummary.of(manifest) for manifest in snapshot.manifests.values()]
     return DatasetList(datasets=datasets, broken=dict(snapshot.broken))
 
@@ -99,19 +96,6 @@ async def delete_dataset(request: Request, services: ServicesDep, principal: Wri
     await _refresh(services)
     await audit(services, principal, request, action="catalog.delete", subject=name, status="ok")
     return Response(status_code=204)
-
-
-async def _fresh_snapshot(services: Services) -> CatalogSnapshot:
-    """The snapshot in memory, once the last look has succeeded.
-
-    Waits for the watcher instead of looking itself: behind a store that hangs, looks would queue up.
-    """
-    with anyio.move_on_after(_PATIENCE_S):
-        while services.watcher.is_stale:
-            await anyio.sleep(0.02)
-    if services.watcher.is_stale:
-        raise StoreUnavailable("the object store did not answer, so the catalog is not known", retry_after_s=5)
-    return services.watcher.current()
 
 
 async def _refresh(services: Services) -> None:

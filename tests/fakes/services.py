@@ -65,9 +65,14 @@ class FakeDisk:
 class FakeSql:
     """SQL that nobody asks."""
 
-    def start(self) -> None: ...
+    async def start(self) -> None: ...
 
-    def stop(self) -> None: ...
+    async def warm(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def stats(self) -> dict[str, int]:
+        return {"workers": 0, "limit": 1, "busy": 0, "killed": 0}
 
 
 def services_with_fakes(settings: Settings) -> Services:

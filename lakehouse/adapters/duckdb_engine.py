@@ -1,0 +1,138 @@
+"""DuckDB over the bucket: the httpfs extension from its wheel, read-only keys, caches on, everything else shut.
+
+Belongs here: making an engine, parsing with it, turning its errors into ours. Not here: processes (see sql_pool.py).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lakehouse.errors import BadInput, Forbidden, InsufficientStorage, LakehouseError, StoreUnavailable, TimedOut
+from lakehouse.query.request import EngineConfig
+
+if TYPE_CHECKING:
+    import duckdb
+
+# What must not reach a user: addresses of the store, host paths, keys.
+_ADDRESS = re.compile(r"(?:https?|s3)://[^\s'\")\]]+")
+_HOST_PATH = re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)+[\w.@+-]*")
+
+
+def httpfs_file() -> Path:
+    """The extension's file in its wheel; it cannot be downloaded, and need not be."""
+    import duckdb
+
+    return (
+        Path(str(files("duckdb_extension_httpfs")))
+        / "extensions"
+        / f"v{duckdb.__version__}"
+        / "httpfs.duckdb_extension"
+    )
+
+
+def open_engine(config: EngineConfig) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that reads the bucket's data and can do nothing else to the world."""
+    import duckdb
+
+    engine = duckdb.connect(
+        config={
+            "threads": config.threads,
+            "memory_limit": f"{config.memory_bytes}B",
+            "temp_directory": config.temp_folder,
+            "max_temp_directory_size": f"{config.temp_bytes}B",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        }
+    )
+    engine.execute(f"LOAD {_text(str(httpfs_file()))}")
+    engine.execute("SET TimeZone = 'UTC'")
+    # Data files never change under their key, so what was read of them once need not be asked for again.
+    engine.execute("SET parquet_metadata_cache = true")
+    engine.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
+    engine.execute(_secret(config))
+    # The order matters: what is shut cannot be opened again.
+    engine.execute(f"SET allowed_directories = ['s3://{config.bucket}/datasets/', {_text(config.temp_folder + '/')}]")
+    engine.execute("SET enable_external_access = false")
+    engine.execute("SET lock_configuration = true")
+    return engine
+
+
+def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], bool]:
+    """The parse tree of a statement, and whether EXPLAIN stood before it.
+
+    Raises:
+        BadInput: It does not parse.
+        Forbidden: It is EXPLAIN with ANALYZE or options.
+    """
+    import duckdb
+
+    try:
+        statements = engine.extract_statements(sql)
+    except duckdb.Error as error:
+        raise BadInput(f"the SQL does not parse: {clean(str(error))}") from None
+    is_explain = len(statements) == 1 and statements[0].type == duckdb.StatementType.EXPLAIN
+    inner = strip_explain(sql) if is_explain else sql
+    row = engine.execute("SELECT json_serialize_sql(?)", [inner]).fetchone()
+    tree: dict[str, Any] = json.loads(row[0]) if row else {}
+    return tree, is_explain
+
+
+_SPACE_OR_COMMENT = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
+_EXPLAIN = re.compile(rf"{_SPACE_OR_COMMENT}*EXPLAIN(?={_SPACE_OR_COMMENT}|\(|$)", re.IGNORECASE | re.DOTALL)
+_OPTION = re.compile(rf"{_SPACE_OR_COMMENT}*(?:ANALY[ZS]E\b|\()", re.IGNORECASE | re.DOTALL)
+
+
+def strip_explain(sql: str) -> str:
+    """The statement behind a plain EXPLAIN.
+
+    Raises:
+        Forbidden: ANALYZE executes what it explains; options are not needed.
+    """
+    match = _EXPLAIN.match(sql)
+    if match is None or _OPTION.match(sql, match.end()):
+        raise Forbidden("EXPLAIN is allowed without ANALYZE and options: ANALYZE executes what it explains")
+    return sql[match.end() :]
+
+
+def translate(error: Exception) -> LakehouseError:
+    """A DuckDB error as one of ours, without addresses, paths and keys."""
+    import duckdb
+
+    message = clean(str(error))
+    if isinstance(error, duckdb.InterruptException):
+        return TimedOut("the query ran past its time limit and was stopped")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return InsufficientStorage(f"the query ran out of memory or temporary disk: {message.splitlines()[0]}")
+    if isinstance(error, duckdb.HTTPException | duckdb.IOException):
+        return StoreUnavailable("the object store did not answer the query", retry_after_s=5)
+    if isinstance(error, duckdb.PermissionException):
+        return Forbidden("the query reaches outside the datasets and was stopped")
+    return BadInput(f"the query failed: {message}")
+
+
+def clean(message: str) -> str:
+    """A message without addresses and host paths."""
+    return _HOST_PATH.sub("<path>", _ADDRESS.sub("<object>", message))
+
+
+def _secret(config: EngineConfig) -> str:
+    options = {"REGION": config.region}
+    if config.access_key_id is not None and config.secret_access_key is not None:
+        options |= {"KEY_ID": config.access_key_id, "SECRET": config.secret_access_key}
+    extra = ""
+    if config.endpoint is not None:
+        address = urlsplit(config.endpoint)
+        options |= {"ENDPOINT": address.netloc + address.path.rstrip("/"), "URL_STYLE": "path"}
+        extra = f", USE_SSL {str(address.scheme == 'https').lower()}"
+    listed = ", ".join(f"{name} {_text(value)}" for name, value in options.items())
+    return f"CREATE SECRET lake (TYPE s3, {listed}{extra})"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,226 @@
+"""The SQL pool: a few worker processes, one query each, really cancelled, replaced when they die.
+
+Belongs here: which worker, which limits, in which order. Not here: a worker's life (see sql_process.py), what it does
+(see sql_worker.py), HTTP (see lakehouse_api/routes/sql.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+from collections.abc import AsyncIterator
+
+from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.sql_process import SqlProcess, WorkerDied
+from lakehouse.catalog.snapshot import CatalogSnapshot
+from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
+from lakehouse.query.gate import MAX_SQL_BYTES
+from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared, SqlRequest
+from lakehouse.query.resolve import ReadAsOf, resolve_view, shown_names
+from lakehouse.settings import Settings
+
+Frame = tuple[bytes, bytes]
+
+
+class SqlPool:
+    """Runs queries for one event loop.
+
+    Args:
+        settings: Limits and how many workers.
+        location: The bucket, with keys that can only read.
+    """
+
+    def __init__(self, settings: Settings, location: S3Location) -> None:
+        self._settings = settings
+        self._location = location
+        self._temp_root = settings.data_dir / "tmp" / "sql"
+        self._idle: asyncio.LifoQueue[SqlProcess | None] = asyncio.LifoQueue()
+        self._workers: set[SqlProcess] = set()
+        self._busy = 0
+        self._killed = 0
+
+    async def start(self) -> None:
+        """Make room; workers start with the first query, or with `warm`."""
+        for _ in range(self._settings.sql_workers):
+            self._idle.put_nowait(None)
+
+    async def warm(self) -> None:
+        """Start a worker ahead of the first query."""
+        async with self._worker():
+            pass
+
+    async def stop(self) -> None:
+        """Kill every worker."""
+        for worker in tuple(self._workers):
+            await worker.end()
+        self._workers.clear()
+
+    def stats(self) -> dict[str, int]:
+        """How many workers there are and may be, how many are at work, and how many were killed."""
+        return {
+            "workers": len(self._workers),
+            "limit": self._settings.sql_workers,
+            "busy": self._busy,
+            "killed": self._killed,
+        }
+
+    async def run(
+        self,
+        request: SqlRequest,
+        *,
+        snapshot: CatalogSnapshot,
+        has_pii: bool,
+        read_as_of: ReadAsOf | None = None,
+    ) -> Answer:
+        """Answer a JSON query, whole.
+
+        Args:
+            request: The query.
+            snapshot: The catalog it sees.
+            has_pii: True: personal data shows.
+            read_as_of: Gives a dataset's manifest of the request's time.
+
+        Raises:
+            BadInput: It does not parse, bind or run.
+            Forbidden: It does something else than read, or needs the scope `pii`.
+            TimedOut: It was stopped at its time limit.
+            InsufficientStorage: It was stopped at its memory or disk limit.
+            Unavailable: No worker was free in time, or the store did not answer.
+        """
+        async with self._worker() as worker, self._stopping_what_is_left(worker):
+            async with asyncio.timeout(self._settings.sql_timeout_s):
+                _, payload = await self._begin(worker, request, snapshot, has_pii=has_pii, read_as_of=read_as_of)
+            answer: Answer = pickle.loads(payload)  # noqa: S301 - from our own child
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        request: SqlRequest,
+        *,
+        snapshot: CatalogSnapshot,
+        has_pii: bool,
+        read_as_of: ReadAsOf | None = None,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Answer an Arrow or CSV query as chunks of bytes; errors as `run`, and the first chunk is there already.
+
+        The time limit counts what the engine takes; waiting for a slow client does not count.
+        """
+        async with self._worker() as worker, self._stopping_what_is_left(worker):
+            async with asyncio.timeout(self._settings.sql_timeout_s):
+                first = await self._begin(worker, request, snapshot, has_pii=has_pii, read_as_of=read_as_of)
+            chunks = _Chunks(worker, first, self._settings.sql_timeout_s)
+            yield chunks
+            if not chunks.is_done:
+                await worker.cancel()
+
+    async def _begin(
+        self,
+        worker: SqlProcess,
+        request: SqlRequest,
+        snapshot: CatalogSnapshot,
+        *,
+        has_pii: bool,
+        read_as_of: ReadAsOf | None,
+    ) -> Frame:
+        """Parse, gate, resolve names, run: gives the first frame of the answer."""
+        if len(request.sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
+            raise BadInput(f"the SQL has more than {MAX_SQL_BYTES >> 10} KiB")
+        _, payload = await worker.ask(Prepare(request.sql))
+        prepared: Prepared = pickle.loads(payload)  # noqa: S301 - from our own child
+        bucket = self._location.bucket
+        views = [
+            await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, read_as_of=read_as_of)
+            for name in sorted(prepared.tables)
+        ]
+        names = shown_names(snapshot) if prepared.is_show_tables else ()
+        limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
+        return await worker.execute(Execute(tuple(views), has_pii, request.format, limit, names))
+
+    @contextlib.asynccontextmanager
+    async def _worker(self) -> AsyncIterator[SqlProcess]:
+        """A worker of one's own; it goes back when it is sound, and is replaced otherwise."""
+        try:
+            async with asyncio.timeout(self._settings.sql_queue_timeout_s):
+                worker = await self._idle.get()
+        except TimeoutError:
+            raise Unavailable("all SQL workers are busy; try again", retry_after_s=5) from None
+        self._busy += 1
+        try:
+            if worker is None or worker.process.returncode is not None:
+                await self._retire(worker)
+                worker = None
+                worker = await SqlProcess.start(self._config(), self._temp_root)
+                self._workers.add(worker)
+            yield worker
+        finally:
+            self._busy -= 1
+            if worker is not None and not worker.is_sound:
+                self._killed += 1
+                await asyncio.shield(self._retire(worker))
+                worker = None
+            self._idle.put_nowait(worker)
+
+    @contextlib.asynccontextmanager
+    async def _stopping_what_is_left(self, worker: SqlProcess) -> AsyncIterator[None]:
+        """Stop the query when the body ends otherwise than by an answer: time limit, client gone, failure."""
+        try:
+            yield
+        except LakehouseError:
+            raise  # it came from the worker, which is done
+        except TimeoutError:
+            await asyncio.shield(worker.cancel())
+            limit_s = self._settings.sql_timeout_s
+            raise TimedOut(f"the query ran past its limit of {limit_s:g} s and was stopped; narrow it") from None
+        except BaseException:
+            await asyncio.shield(worker.cancel())
+            raise
+
+    async def _retire(self, worker: SqlProcess | None) -> None:
+        if worker is not None:
+            self._workers.discard(worker)
+            await worker.end()
+
+    def _config(self) -> EngineConfig:
+        where, settings = self._location, self._settings
+        return EngineConfig(
+            endpoint=where.endpoint,
+            bucket=where.bucket,
+            region=where.region,
+            access_key_id=where.access_key_id,
+            secret_access_key=where.secret_access_key,
+            memory_bytes=settings.sql_memory_bytes,
+            temp_bytes=settings.sql_temp_bytes,
+            threads=settings.sql_threads,
+            temp_folder="",  # each worker has its own
+        )
+
+
+class _Chunks:
+    """A stream's bytes, frame by frame."""
+
+    def __init__(self, worker: SqlProcess, first: Frame, left_s: float) -> None:
+        self._worker = worker
+        self._frame: Frame | None = first
+        self._left_s = left_s
+        self.is_done = first[0] != b"D"
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._frame is None:
+            begun = asyncio.get_running_loop().time()
+            async with asyncio.timeout(self._left_s):
+                self._frame = await self._worker.next()
+            self._left_s -= asyncio.get_running_loop().time() - begun
+        kind, payload = self._frame
+        if kind != b"D":
+            self.is_done = True
+            raise StopAsyncIteration
+        self._frame = None
+        return payload
+
+
+__all__ = ["SqlPool", "WorkerDied"]

@@ -1,0 +1,219 @@
+"""A SQL worker: one process, two engines (masked and in full), one query at a time.
+
+It reads messages from stdin and writes frames to stdout: one byte of kind, four of length, the payload.
+
+Belongs here: the loop, views, the forms of answers. Not here: who starts and kills it (see sql_pool.py).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import sys
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import orjson
+
+from lakehouse.adapters.duckdb_engine import open_engine, parse, translate
+from lakehouse.errors import LakehouseError
+from lakehouse.query.gate import check_tree
+from lakehouse.query.json_rows import JsonRows
+from lakehouse.query.json_values import column_values
+from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared
+from lakehouse.query.views import ViewSpec, quote_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+FRAME = struct.Struct("<cI")
+_BATCH_ROWS = 65_536
+_FETCH_ROWS = 2048
+_MAX_JSON_BYTES = 128 << 20
+_PREPARED_CACHE = 256
+CANCEL = "cancel"
+
+
+class Worker:
+    """State of the process: the engines, the views they hold, statements parsed before."""
+
+    def __init__(self, config: EngineConfig, out: BinaryIO) -> None:
+        self._out = out
+        self._engines = {True: open_engine(config), False: open_engine(config)}
+        self._views: dict[tuple[bool, str], str] = {}
+        self._parsed: dict[str, Prepared] = {}
+        self._sql = ""
+        self._running: duckdb.DuckDBPyConnection | None = None
+
+    def serve(self, messages: SimpleQueue[Any]) -> None:
+        """Handle messages until the parent is gone."""
+        self.send(b"R", b"")
+        while (message := messages.get()) is not None:
+            try:
+                if isinstance(message, Prepare):
+                    self.send(b"P", pickle.dumps(self._prepare(message)))
+                elif isinstance(message, Execute):
+                    self._execute(message)
+            except LakehouseError as error:
+                self.send(b"X", pickle.dumps(error))
+
+    def cancel(self) -> None:
+        """Interrupt the query that runs; called from the reader's thread."""
+        if self._running is not None:
+            self._running.interrupt()
+
+    def send(self, kind: bytes, payload: bytes | memoryview) -> None:
+        """Write one frame; blocks when the parent does not read, which is the back-pressure of streams."""
+        self._out.write(FRAME.pack(kind, len(payload)))
+        self._out.write(payload)
+        self._out.flush()
+
+    def _prepare(self, message: Prepare) -> Prepared:
+        self._sql = message.sql
+        known = self._parsed.get(message.sql)
+        if known is None:
+            tree, _ = parse(self._engines[False], message.sql)
+            gated = check_tree(tree)
+            known = Prepared(gated.tables, gated.is_show_tables)
+            if len(self._parsed) >= _PREPARED_CACHE:
+                self._parsed.clear()
+            self._parsed[message.sql] = known
+        return known
+
+    def _execute(self, message: Execute) -> None:
+        import duckdb
+
+        engine = self._engines[message.is_full]
+        self._running = engine
+        try:
+            for view in message.views:
+                self._define(engine, view, is_full=message.is_full)
+            sql = show_tables(message.names) if message.names else self._sql
+            cursor = engine.execute(sql)
+            {"json": self._send_json, "arrow": self._send_arrow, "csv": self._send_csv}[message.format](cursor, message)
+        except duckdb.Error as error:
+            raise translate(error) from None
+        except RuntimeError as error:  # the engine's way to say so while a stream is read
+            raise translate(duckdb.Error(str(error))) from None
+        finally:
+            self._running = None
+
+    def _define(self, engine: duckdb.DuckDBPyConnection, view: ViewSpec, *, is_full: bool) -> None:
+        if self._views.get((is_full, view.name)) == view.identity:
+            return
+        self._views.pop((is_full, view.name), None)
+        text = view.full_sql if is_full else view.masked_sql
+        engine.execute(f"CREATE OR REPLACE VIEW {quote_name(view.name)} AS {text}")
+        self._views[is_full, view.name] = view.identity
+
+    def _send_json(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
+        rows = JsonRows(_columns(cursor), max_bytes=_MAX_JSON_BYTES)
+        left = message.max_rows if message.max_rows is not None else sys.maxsize
+        while left > 0 and (fetched := cursor.fetchmany(min(_FETCH_ROWS, left))):
+            rows.add(fetched)
+            left -= len(fetched)
+        is_truncated = left == 0 and cursor.fetchone() is not None
+        self.send(b"J", pickle.dumps(Answer(rows.columns(), rows.body(), rows.row_count, is_truncated)))
+
+    def _send_arrow(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
+        import pyarrow as pa
+
+        reader = cursor.to_arrow_reader(_BATCH_ROWS)
+        with pa.ipc.new_stream(_FrameSink(self), reader.schema) as writer:
+            for batch in _limited(reader, message.max_rows):
+                writer.write_batch(batch)
+        self.send(b"E", b"")
+
+    def _send_csv(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
+        import csv
+
+        names = _columns(cursor)
+        left = message.max_rows
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        writer.writerow([name for name, _ in names])
+        while left is None or left > 0:
+            rows = cursor.fetchmany(_FETCH_ROWS if left is None else min(_FETCH_ROWS, left))
+            if not rows:
+                break
+            left = None if left is None else left - len(rows)
+            columns = [_csv_cells(t, list(c)) for (_, t), c in zip(names, zip(*rows, strict=True), strict=True)]
+            writer.writerows(zip(*columns, strict=True))
+            self.send(b"D", buffer.getvalue().encode())
+            buffer.seek(0)
+            buffer.truncate()
+        self.send(b"D", buffer.getvalue().encode())
+        self.send(b"E", b"")
+
+
+def _columns(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    return [(str(column[0]), str(column[1])) for column in cursor.description or ()]
+
+
+def _csv_cells(type_name: str, values: list[Any]) -> list[Any]:
+    converted, json_type = column_values(type_name, values)
+    if json_type == "json":
+        return [None if v is None else orjson.dumps(v).decode() for v in converted]
+    if json_type == "boolean":
+        return [None if v is None else str(v).lower() for v in converted]
+    return converted
+
+
+class _FrameSink(io.RawIOBase):
+    """A file for Arrow's writer whose writes become frames."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._worker.send(b"D", view)
+        return len(view)
+
+
+def _limited(reader: Any, max_rows: int | None) -> Any:
+    left = max_rows
+    for batch in reader:
+        if left is None:
+            yield batch
+            continue
+        if left <= 0:
+            return
+        yield batch.slice(0, left)
+        left -= batch.num_rows
+
+
+def show_tables(names: tuple[str, ...]) -> str:
+    """SHOW TABLES over the names that there are."""
+    listed = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+    return f"SELECT unnest([{listed}]) AS name ORDER BY name"
+
+
+def main() -> None:
+    """Serve the parent at stdin and stdout."""
+    out = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
+    os.dup2(2, 1)
+    stdin = sys.stdin.buffer
+    config: EngineConfig = pickle.load(stdin)  # noqa: S301 - from our own parent
+    worker = Worker(config, out)
+    messages: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=worker.serve, args=(messages,), daemon=True).start()
+    while True:
+        try:
+            message = pickle.load(stdin)  # noqa: S301 - from our own parent
+        except EOFError:
+            os._exit(0)  # the parent is gone: whatever runs is of no use to anybody
+        if message == CANCEL:
+            worker.cancel()
+        else:
+            messages.put(message)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A query as it is asked, its limits, and the messages between pool and worker.
+
+Belongs here: frozen values. Not here: who handles them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from lakehouse.query.views import ViewSpec
+
+Format = Literal["json", "arrow", "csv"]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlRequest:
+    """One query. `max_rows` None: the default limit for JSON, no limit for streams."""
+
+    sql: str
+    format: Format = "json"
+    max_rows: int | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What a worker's engine is made with. Secrets are not shown."""
+
+    endpoint: str | None
+    bucket: str
+    region: str
+    access_key_id: str | None
+    secret_access_key: str | None
+    memory_bytes: int
+    temp_bytes: int
+    threads: int
+    temp_folder: str
+
+    def __repr__(self) -> str:
+        return f"EngineConfig(bucket={self.bucket!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Ask a worker to parse and gate a statement."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A worker's answer: the names it needs to know."""
+
+    tables: frozenset[str]
+    is_show_tables: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run what was prepared, over these views and those the worker has; `names` is the list for SHOW TABLES."""
+
+    views: tuple[ViewSpec, ...]
+    is_full: bool
+    format: Format
+    max_rows: int | None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole JSON answer."""
+
+    columns: list[dict[str, str]]
+    body: bytes
+    row_count: int
+    truncated: bool

@@ -1,0 +1,121 @@
+"""The reserved views: names that SQL always knows, typed, and empty until something is stored behind them.
+
+Belongs here: columns with their DuckDB types (CONTRACTS.md sections 7 to 9). Not here: how views are made (see
+lakehouse/query/views.py).
+"""
+
+from __future__ import annotations
+
+_TIMES = {"created_at": "TIMESTAMP", "updated_at": "TIMESTAMP"}
+
+RESERVED_VIEWS: dict[str, dict[str, str]] = {
+    "evidence": {
+        "run_id": "VARCHAR",
+        "task_id": "VARCHAR",
+        "timestamp": "TIMESTAMP",
+        "schema_version": "INTEGER",
+        "stream": "VARCHAR",
+        "provenance": "STRUCT(source_key VARCHAR, line BIGINT, sha256 VARCHAR, recorded_at TIMESTAMP)",
+        "model_name": "VARCHAR",
+        "model_provider": "VARCHAR",
+        "model_role": "VARCHAR",
+        "input_text": "VARCHAR",
+        "output_text": "VARCHAR",
+        "input_hash": "VARCHAR",
+        "output_hash": "VARCHAR",
+        "retrieved_context": (
+            "STRUCT(corpora VARCHAR[], hits BIGINT, kept BIGINT, dropped BIGINT,"
+            " playbook_ids VARCHAR[], pathway_ids VARCHAR[])"
+        ),
+        "validation": "STRUCT(passed BOOLEAN, errors VARCHAR[])",
+        "observer": "STRUCT(verdict VARCHAR, confidence DOUBLE, notes VARCHAR[])",
+        "human_override": 'STRUCT(verdict VARCHAR, "by" VARCHAR, "at" TIMESTAMP)',
+        "success_markers": "VARCHAR[]",
+        "failure_markers": "VARCHAR[]",
+        "reward": "DOUBLE",
+        "cost_usd": "DOUBLE",
+        "latency_ms": "DOUBLE",
+        "prompt_tokens": "BIGINT",
+        "completion_tokens": "BIGINT",
+        "metadata": "VARCHAR",
+    },
+    "scored": {
+        "run_id": "VARCHAR",
+        "score": "VARCHAR",
+        "reasons": "VARCHAR[]",
+        "rules_version": "VARCHAR",
+        "dt": "DATE",
+    },
+    "receipts": {
+        "asset": "VARCHAR",
+        "partition": "VARCHAR",
+        "run_id": "VARCHAR",
+        "code_version": "VARCHAR",
+        "git_commit": "VARCHAR",
+        "started_at": "TIMESTAMP",
+        "ended_at": "TIMESTAMP",
+        "ok": "BOOLEAN",
+    },
+    "builds": {"build_id": "VARCHAR", "kind": "VARCHAR", "samples": "BIGINT", "created_at": "TIMESTAMP"},
+    "replay_runs": {
+        "run_id": "VARCHAR",
+        "replay_of": "VARCHAR",
+        "task_id": "VARCHAR",
+        "arm": "VARCHAR",
+        "as_of": "TIMESTAMP",
+        "config_version": "VARCHAR",
+        "model": "VARCHAR",
+        "provider": "VARCHAR",
+        "question": "VARCHAR",
+        "answer": "VARCHAR",
+        "expected": "VARCHAR",
+        "cost_usd": "DOUBLE",
+        "latency_ms": "DOUBLE",
+        "started_at": "TIMESTAMP",
+        "ended_at": "TIMESTAMP",
+        "error": "VARCHAR",
+    },
+    "drift_reports": {"kind": "VARCHAR", "day": "DATE", "verdict": "VARCHAR", "report": "VARCHAR"},
+    "playbooks": {
+        "playbook_id": "VARCHAR",
+        "query": "VARCHAR",
+        "answer_id": "VARCHAR",
+        "answer_corpus": "VARCHAR",
+        "score": "DOUBLE",
+        "tags": "VARCHAR[]",
+        **_TIMES,
+    },
+    "pathways": {
+        "uid": "VARCHAR",
+        "content": "VARCHAR",
+        "tags": "VARCHAR[]",
+        "predecessor_uid": "VARCHAR",
+        "retired": "BOOLEAN",
+        "retired_reason": "VARCHAR",
+        "replay_count": "BIGINT",
+        **_TIMES,
+    },
+    "observer_events": {
+        "event_id": "VARCHAR",
+        "source": "VARCHAR",
+        "kind": "VARCHAR",
+        "subject": "VARCHAR",
+        "model": "VARCHAR",
+        "verdict": "VARCHAR",
+        "confidence": "DOUBLE",
+        "success": "BOOLEAN",
+        "latency_ms": "DOUBLE",
+        "recorded_at": "TIMESTAMP",
+    },
+    "quarantine": {
+        "origin": "VARCHAR",
+        "raw": "VARCHAR",
+        "reason": "VARCHAR",
+        "record": "BIGINT",
+        "line": "BIGINT",
+        "refused_at": "TIMESTAMP",
+    },
+}
+
+# Free text of people and models stands in these: they need the scope `pii` as a whole.
+PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})
