@@ -5,7 +5,6 @@ Belongs here: the passes over a CSV. Not here: the grammar of values and the sca
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift, fixed_types
+from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
@@ -50,7 +50,7 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     options = request.options
     source = as_utf8(request.source, request.work_dir, options.encoding)
     delimiter = sniff_delimiter(source) if options.delimiter == "auto" else options.delimiter
-    scanner = CsvScanner(source, delimiter)
+    scanner = CsvScanner(source, delimiter, encoding=options.encoding)
     names = scanner.header()
     fixed = fixed_types(names, request)
     bad = open_quarantine(request.work_dir, options.on_error)
@@ -70,33 +70,6 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     by_name = {c.name: c for c in columns}
     ordered = columns if request.registered is None else tuple(by_name[c.name] for c in request.registered)
     return Converted(ordered, request.work_dir / "out.parquet", row_count, bad.count, bad.file)
-
-
-def as_utf8(source: Path, work_dir: Path, encoding: str) -> Path:
-    """The file itself when it is UTF-8, else a transcoded copy.
-
-    Raises:
-        Unprocessable: It is not in the stated encoding; names the line.
-    """
-    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
-        return source
-    target, lines = work_dir / "utf8.txt", 1
-    decoder = codecs.getincrementaldecoder(encoding)()
-    with source.open("rb") as reader, target.open("w", encoding="utf-8", newline="") as writer:
-        while True:
-            chunk = reader.read(1 << 20)
-            try:
-                text = decoder.decode(chunk, final=not chunk)
-                writer.write(text)
-            except UnicodeError as error:
-                raise Unprocessable(
-                    f"the file is not {encoding}, at line {lines} or soon after it: {error}. Nothing was loaded",
-                    line=lines,
-                    reason=f"not {encoding}",
-                ) from None
-            lines += text.count("\n")
-            if not chunk:
-                return target
 
 
 def _sample(scanner: CsvScanner) -> list[list[str]]:
@@ -138,7 +111,8 @@ def _rewritten(file: CsvFile, request: ConversionRequest, fixed: Mapping[str, st
     wanted = {i: fixed.get(n, "") for i, n in enumerate(file.names)}
     checked = {i: t for i, t in wanted.items() if is_quarantining and _is_checked(t)}
     target = request.work_dir / "canonical.csv"
-    rewrite_canonical(CsvScanner(file.path, file.delimiter, types=checked), target, bad.take)
+    scanner = CsvScanner(file.path, file.delimiter, types=checked, encoding=request.options.encoding)
+    rewrite_canonical(scanner, target, bad.take)
     return CsvFile(target, ",", file.names)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift, fixed_types
-from lakehouse.adapters.conversion_csv import as_utf8
+from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
 from lakehouse.catalog.manifest import Column

@@ -19,6 +19,7 @@ from lakehouse.ingest.grammar import fits
 
 # One stray quote can swallow the rest of a file; so often is the scan taken up again behind it.
 MAX_RESUMPTIONS = 100
+_STATE_ENCODING = "state the file's encoding with encoding="
 _SNIFFED = ",\t;|"
 csv.field_size_limit(2**31 - 1)
 
@@ -50,10 +51,14 @@ class CsvScanner:
         path: The file; a byte order mark is skipped.
         delimiter: One character.
         types: Type by column index; a value that does not fit makes its record bad.
+        encoding: What the file was before it was made UTF-8, for messages.
     """
 
-    def __init__(self, path: Path, delimiter: str, *, types: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, path: Path, delimiter: str, *, types: Mapping[int, str] | None = None, encoding: str = "utf-8"
+    ) -> None:
         self._path = path
+        self._encoding = encoding
         self._delimiter = delimiter
         self._types = dict(types or {})
 
@@ -106,7 +111,7 @@ class CsvScanner:
     def _scan(self, skip_lines: int) -> Iterator[tuple[int, list[str], str | None]]:
         """Yield `(first physical line, fields, what is wrong)` for each record that is not a blank line."""
         with _open_lines(self._path) as lines:
-            guarded = _GuardedLines(islice(lines, skip_lines, None))
+            guarded = _GuardedLines(islice(lines, skip_lines, None), self._encoding)
             reader = csv.reader(guarded, delimiter=self._delimiter, strict=True)
             while True:
                 line = skip_lines + guarded.count + 1
@@ -127,8 +132,9 @@ class CsvScanner:
 class _GuardedLines:
     """Lines on their way into the reader, looked at for what it would let pass."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str], encoding: str) -> None:
         self._lines = lines
+        self._encoding = encoding
         self._problem: str | None = None
         self.count = 0
 
@@ -142,7 +148,7 @@ class _GuardedLines:
             self._problem = self._problem or "a NUL byte"
             return line.replace("\x00", "")
         if not line.isascii() and any("\udc80" <= c <= "\udcff" for c in line):
-            self._problem = self._problem or "bytes that are not UTF-8; state the file's encoding with encoding="
+            self._problem = self._problem or f"bytes that are not {self._encoding}; {_STATE_ENCODING}"
         return line
 
     def take_problem(self) -> str | None:

@@ -1,0 +1,35 @@
+"""Text files in any encoding, as UTF-8.
+
+Belongs here: the transcoding. Not here: what the text says (see conversion_csv.py, conversion_json.py).
+"""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+# A byte that is no UTF-8 stands for what could not be read: whoever reads the copy meets it, and names record and line.
+_UNREADABLE = "\udc80"
+_ON_ERROR = "lakehouse-mark"
+
+
+def as_utf8(source: Path, work_dir: Path, encoding: str) -> Path:
+    """The file itself when it is UTF-8, else a transcoded copy; bytes that are not in the encoding stay invalid."""
+    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+        return source
+    codecs.register_error(_ON_ERROR, _mark)
+    decoder = codecs.getincrementaldecoder(encoding)(_ON_ERROR)
+    target = work_dir / "utf8.txt"
+    with source.open("rb") as reader, target.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+        while True:
+            chunk = reader.read(_CHUNK_BYTES)
+            out.write(decoder.decode(chunk, final=not chunk))
+            if not chunk:
+                return target
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return _UNREADABLE, error.end
