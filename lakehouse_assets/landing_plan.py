@@ -27,6 +27,7 @@ RESTLESS_AFTER_SWEEPS = 6
 MAX_TRIES = 20
 MAX_WAIT_SWEEPS = 60
 MAX_REMEMBERED_REFUSALS = 1000
+CURSOR_VERSION = 2
 
 FolderState = Literal["idle", "running", "failed"]
 Outcome = Literal["active", "done", "failed", "missing"]
@@ -37,8 +38,8 @@ Outcome = Literal["active", "done", "failed", "missing"]
 class Folder:
     """What is known of `landing/<dataset>/`.
 
-    `seen` is its fingerprint at the last look, `requested` the one a run was last asked for. `serial` counts all runs
-    asked for, `tries` those that failed on the same fingerprint. `wait` is the looks to let pass before the next run,
+    `seen` is its fingerprint at the last look, `requested` the one a run was last asked for. `serial` is the number
+    of that run, `tries` counts those that failed on the same fingerprint. `wait` is the looks to let pass before the next run,
     `restless` the looks in a row at which the folder had changed, `sweep` the last listing it was in.
     """
 
@@ -56,7 +57,8 @@ class Folder:
 class LandingCursor:
     """Everything the sensor remembers; `after` is where a listing that spans ticks goes on.
 
-    `born` makes run keys of a cursor that was reset differ from those it gave out before.
+    `serial` counts the runs asked for, so that a folder that goes and comes back gets a run key of its own; `born` makes
+    the keys of a cursor that was reset differ from those it gave out before.
     """
 
     folders: Mapping[str, Folder] = field(default_factory=dict)
@@ -66,19 +68,21 @@ class LandingCursor:
     partial: tuple[str, str] = ("", EMPTY)
     looked_at: float = 0.0
     born: int = 0
+    serial: int = 0
 
     def to_json(self) -> str:
         """The cursor as Dagster stores it."""
         document = asdict(self)
         document["folders"] = {name: list(folder.values()) for name, folder in document["folders"].items()}
-        return orjson.dumps({"format_version": 1, **document}).decode()
+        return orjson.dumps({"format_version": CURSOR_VERSION, **document}).decode()
 
     @classmethod
     def from_json(cls, text: str | None, *, now: float) -> LandingCursor:
         """Read a stored cursor; one that cannot be read is forgotten, since every run asked for is idempotent."""
         try:
             document = orjson.loads(text or "")
-            document.pop("format_version", None)
+            if document.pop("format_version") != CURSOR_VERSION:
+                return cls(born=int(now))
             folders = {name: Folder(*values) for name, values in document.pop("folders").items()}
             refused, partial = tuple(document.pop("refused")), tuple(document.pop("partial"))
             return cls(folders=folders, refused=refused, partial=partial, **document)
@@ -152,17 +156,19 @@ def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome]) -> LandingPl
     """
     folders: dict[str, Folder] = {}
     runs: list[LandingRun] = []
+    serial = cursor.serial
     for name, known in sorted(cursor.folders.items()):
         folder = known
         if known.state == "running":
             folder = _settle(known, outcomes.get(_run(cursor, name, known).run_key, "missing"))
         if _is_due(folder) and len(runs) < MAX_RUNS_PER_TICK:
             tries = folder.tries if folder.requested == folder.seen else 0
-            folder = replace(folder, requested=folder.seen, state="running", serial=folder.serial + 1, tries=tries)
+            serial += 1
+            folder = replace(folder, requested=folder.seen, state="running", serial=serial, tries=tries)
             runs.append(_run(cursor, name, folder))
         if folder.state != "idle" or (folder.seen, folder.requested) != (EMPTY, EMPTY):
             folders[name] = folder
-    return LandingPlan(replace(cursor, folders=folders), tuple(runs))
+    return LandingPlan(replace(cursor, folders=folders, serial=serial), tuple(runs))
 
 
 def pending_run_keys(cursor: LandingCursor) -> list[str]:

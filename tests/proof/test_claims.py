@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CLAIMS = yaml.safe_load((ROOT / "tests" / "proof" / "claims.yaml").read_text())
+CLAIMS = yaml.safe_load((ROOT / "tests" / "proof" / "claims.yaml").read_text()) or []
 PROMISES = re.findall(
     r"^- (.+)$", (ROOT / "README.md").read_text().split("## What it promises")[1].split("\n## ")[0], flags=re.M
 )

@@ -89,6 +89,15 @@ def test_state_that_comes_back_gets_a_run_key_of_its_own() -> None:
     assert len(keys) == len(set(keys)) == 3
 
 
+def test_folder_that_goes_and_comes_back_gets_a_run_key_of_its_own() -> None:
+    keys: list[str] = []
+    cursor, there, gone = FRESH, {"landing/a/1.csv": "x"}, dict[str, str]()
+    for files in (there, there, gone, gone, gone, there, there):
+        cursor, runs = tick(cursor, files)
+        keys += [r.run_key for r in runs]
+    assert len(keys) == len(set(keys)) == 3
+
+
 def test_cursor_that_was_reset_does_not_reuse_run_keys() -> None:
     keys = set()
     for born in (1, 2):
@@ -99,7 +108,7 @@ def test_cursor_that_was_reset_does_not_reuse_run_keys() -> None:
 
 
 def test_unreadable_cursor_is_forgotten() -> None:
-    for text in (None, "", "{", "[]", '{"folders": 3}', '{"sweep": {}}'):
+    for text in (None, "", "{", "[]", '{"format_version": 1}', '{"folders": 3}', '{"sweep": {}}'):
         assert LandingCursor.from_json(text, now=7.5) == LandingCursor(born=7)
 
 
