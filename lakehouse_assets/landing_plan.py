@@ -38,9 +38,9 @@ Outcome = Literal["active", "done", "failed", "missing"]
 class Folder:
     """What is known of `landing/<dataset>/`.
 
-    `seen` is its fingerprint at the last look, `requested` the one a run was last asked for. `serial` is the number
-    of that run, `tries` counts those that failed on the same fingerprint. `wait` is the looks to let pass before the next run,
-    `restless` the looks in a row at which the folder had changed, `sweep` the last listing it was in.
+    `seen` is its fingerprint at the last look, `requested` the one a run was last asked for. `serial` is the number of
+    that run, `tries` counts those that failed on the same fingerprint. `wait` is the looks to let pass before the next
+    run, `restless` the looks in a row at which the folder had changed, `sweep` the last listing it was in.
     """
 
     seen: str = EMPTY
@@ -57,8 +57,8 @@ class Folder:
 class LandingCursor:
     """Everything the sensor remembers; `after` is where a listing that spans ticks goes on.
 
-    `serial` counts the runs asked for, so that a folder that goes and comes back gets a run key of its own; `born` makes
-    the keys of a cursor that was reset differ from those it gave out before.
+    `serial` counts the runs asked for, so that a folder that goes and comes back gets a run key of its own; `born`
+    makes the keys of a cursor that was reset differ from those it gave out before.
     """
 
     folders: Mapping[str, Folder] = field(default_factory=dict)
