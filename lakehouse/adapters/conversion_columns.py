@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lakehouse.adapters.duckdb_quoting import quote_name
 from lakehouse.errors import BadInput, Conflict
 from lakehouse.ingest.conversion import ConversionRequest
+from lakehouse.ingest.grammar import sql_check
 
 # Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
 ROW_GROUP_ROWS = 20_480
+# Stands in the engine's message when a value does not fit its column.
+MISFIT = "lakehouse-misfit"
 
 
 def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:
@@ -51,3 +55,14 @@ def drift(diff: Mapping[str, list[dict[str, object]]]) -> Conflict:
         diff=dict(diff),
         accept="evolve=true",
     )
+
+
+def typed_value(name: str, type_: str) -> str:
+    """A text column as a type, as SQL that fails with `MISFIT` at a value outside the grammar."""
+    column = quote_name(name)
+    if type_ == "VARCHAR":
+        return column
+    value, condition = sql_check(column, type_)
+    # The message holds the column so that the engine cannot fold it into a constant and raise at once.
+    misfit = f"error('{MISFIT} ' || left({column}, 1))"
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {condition} THEN {value} ELSE {misfit} END AS {column}"

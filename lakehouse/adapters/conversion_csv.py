@@ -5,7 +5,6 @@ Belongs here: the passes over a CSV. Not here: the grammar of values and the sca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift, fixed_types
+from lakehouse.adapters.conversion_columns import MISFIT, ROW_GROUP_ROWS, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
@@ -21,8 +20,8 @@ from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Conflict, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
-from lakehouse.ingest.csv_scanner import CsvScanner, rewrite_canonical, sniff_delimiter
-from lakehouse.ingest.grammar import TYPES, narrowest_type, sql_check
+from lakehouse.ingest.csv_scanner import BadRecord, CsvScanner, rewrite_canonical, sniff_delimiter
+from lakehouse.ingest.grammar import narrowest_type, sql_check
 from lakehouse.ingest.pii import is_personal
 
 if TYPE_CHECKING:
@@ -33,16 +32,16 @@ _BUFFER_BYTES = 4 << 20
 _MAX_LINE_BYTES = 256 << 10
 # Below this size rows keep their order; above, order costs memory and time that nobody has asked for.
 _ORDERED_BYTES = 32 << 20
-_MISFIT = re.compile(r"lakehouse-misfit")
 
 
 @dataclass(slots=True)
 class CsvFile:
-    """A CSV in UTF-8, ready for the engine."""
+    """A CSV in UTF-8, ready for the engine; `origin` is the one that it was rewritten from."""
 
     path: Path
     delimiter: str
     names: list[str]
+    origin: CsvFile | None = None
 
 
 def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
@@ -69,7 +68,10 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     )
     by_name = {c.name: c for c in columns}
     ordered = columns if request.registered is None else tuple(by_name[c.name] for c in request.registered)
-    return Converted(ordered, request.work_dir / "out.parquet", row_count, bad.count, bad.file)
+    parquet = request.work_dir / "out.parquet"
+    without_sample = [n for n, v in zip(names, sample, strict=True) if n not in fixed and not any(v)]
+    undecided = frozenset(_without_values(engine, parquet, without_sample))
+    return Converted(ordered, parquet, row_count, bad.count, bad.file, undecided)
 
 
 def _sample(scanner: CsvScanner) -> list[list[str]]:
@@ -96,7 +98,7 @@ def _write_if_regular(
         except _Refused:
             return None
         except (Conflict, Unprocessable):
-            if look.result().is_regular:
+            if look.result().is_regular and request.options.on_error != "quarantine":
                 raise
             return None
         shape = look.result()
@@ -109,15 +111,11 @@ def _rewritten(file: CsvFile, request: ConversionRequest, fixed: Mapping[str, st
     """The file as the exact scanner reads it; refuses it at its first bad record, or collects those."""
     is_quarantining = request.options.on_error == "quarantine"
     wanted = {i: fixed.get(n, "") for i, n in enumerate(file.names)}
-    checked = {i: t for i, t in wanted.items() if is_quarantining and _is_checked(t)}
+    checked = {i: t for i, t in wanted.items() if is_quarantining and t}
     target = request.work_dir / "canonical.csv"
     scanner = CsvScanner(file.path, file.delimiter, types=checked, encoding=request.options.encoding)
     rewrite_canonical(scanner, target, bad.take)
-    return CsvFile(target, ",", file.names)
-
-
-def _is_checked(type_: str) -> bool:
-    return type_ in TYPES
+    return CsvFile(target, ",", file.names, origin=file)
 
 
 class _Refused(Exception):
@@ -142,18 +140,20 @@ def _write_parquet(
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
-            if not _MISFIT.search(str(error)):
+            if MISFIT not in str(error):
                 raise _Refused from None
             survey = _survey(engine, file, typed, fixed)
         else:
-            survey = typed if row_count else {n: fixed.get(n, "VARCHAR") for n in typed}
-            empty = _empty_columns(engine, request.work_dir / "out.parquet", typed, fixed) if row_count else {}
-            survey = {**survey, **empty}
+            # Columns without a single value are text, whatever was tried: nothing decided their type.
+            tried = [n for n, t in typed.items() if n not in fixed and t != "VARCHAR"]
+            empty = _without_values(engine, request.work_dir / "out.parquet", tried)
+            survey = {**typed, **dict.fromkeys(empty, "VARCHAR")}
         if survey == typed:
             return typed, row_count
         misfits = [n for n in survey if n in fixed and survey[n] != fixed[n]]
         if misfits:
-            raise _misfit_error(file, request, fixed, survey, misfits[0])
+            name = misfits[0]
+            raise _misfit_error(engine, file, request, name, type_=fixed[name], found=survey[name])
         typed = dict(survey)
     raise Unprocessable("the file could not be typed; please report it")
 
@@ -163,22 +163,12 @@ def _copy(
 ) -> int:
     size = file.path.stat().st_size
     engine.execute(f"SET preserve_insertion_order = {str(size <= _ORDERED_BYTES).lower()}")
-    selected = ", ".join(_typed_value(name, typed[name]) for name in order)
+    selected = ", ".join(typed_value(name, typed[name]) for name in order)
     row = engine.execute(
         f"COPY (SELECT {selected} FROM {_reader(file)}) TO {quote_text(str(target))}"
         f" (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def _typed_value(name: str, type_: str) -> str:
-    column = quote_name(name)
-    if type_ == "VARCHAR" or not _is_checked(type_):
-        return column if type_ == "VARCHAR" else f"CAST({column} AS {type_}) AS {column}"
-    value, condition = sql_check(column, type_)
-    # The message holds the column so that the engine cannot fold it into a constant and raise at once.
-    misfit = f"error('lakehouse-misfit ' || left({column}, 1))"
-    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {condition} THEN {value} ELSE {misfit} END AS {column}"
 
 
 def _survey(
@@ -196,46 +186,54 @@ def _survey(
     holds = {question: held is not False for question, held in zip(questions, row, strict=True)}
     survey = {}
     for name, type_ in typed.items():
-        survey[name] = next((t for t in _ladder(type_) if holds[name, t]), type_ if type_ not in TYPES else "VARCHAR")
+        survey[name] = next((t for t in _ladder(type_) if holds[name, t]), "VARCHAR")
     return survey
 
 
 def _ladder(type_: str) -> tuple[str, ...]:
     if type_ == "BIGINT":
         return ("BIGINT", "DOUBLE")
-    return (type_,) if type_ in TYPES else ()
+    return () if type_ == "VARCHAR" else (type_,)
 
 
-def _empty_columns(
-    engine: duckdb.DuckDBPyConnection, parquet: Path, typed: Mapping[str, str], fixed: Mapping[str, str]
-) -> dict[str, str]:
-    """Columns without a single value are text, whatever was tried: nothing decided their type."""
-    free = [n for n, t in typed.items() if n not in fixed and t != "VARCHAR"]
-    if not free:
-        return {}
-    counts = ", ".join(f"count({quote_name(n)}) = 0" for n in free)
+def _without_values(engine: duckdb.DuckDBPyConnection, parquet: Path, names: Sequence[str]) -> list[str]:
+    """Of the columns named, those that have no value in the Parquet."""
+    if not names:
+        return []
+    counts = ", ".join(f"count({quote_name(n)}) = 0" for n in names)
     row = engine.execute(f"SELECT {counts} FROM read_parquet({quote_text(str(parquet))})").fetchone() or ()
-    return {n: "VARCHAR" for n, is_empty in zip(free, row, strict=True) if is_empty}
+    return [n for n, is_empty in zip(names, row, strict=True) if is_empty]
 
 
 def _misfit_error(
-    file: CsvFile, request: ConversionRequest, fixed: Mapping[str, str], survey: Mapping[str, str], name: str
+    engine: duckdb.DuckDBPyConnection,
+    file: CsvFile,
+    request: ConversionRequest,
+    name: str,
+    *,
+    type_: str,
+    found: str,
 ) -> Exception:
-    """Find the first value that does not fit, with its line in the file as it came."""
-    index = file.names.index(name)
-    original = as_utf8(request.source, request.work_dir, request.options.encoding)
-    delimiter = request.options.delimiter
-    delimiter = sniff_delimiter(original) if delimiter == "auto" else delimiter
-    width = len(file.names)
-    for fields, bad in CsvScanner(original, delimiter, types={index: fixed[name]}).records():
-        if bad is None or fields is not None:
-            continue
-        if request.registered is None:
-            return bad.error(f"column {name!r}")
-        value = bad.raw.split(delimiter)[index] if bad.raw.count(delimiter) == width - 1 else bad.reason
-        retyped = {"name": name, "from": fixed[name], "to": survey[name], "value": value[:80], "line": bad.line}
-        return drift({"added": [], "gone": [], "retyped": [retyped]})
-    return drift({"added": [], "gone": [], "retyped": [{"name": name, "from": fixed[name], "to": survey[name]}]})
+    """The refusal for the first value that does not fit, with its line in the file as it came."""
+    column, index = quote_name(name), file.names.index(name)
+    engine.execute("SET preserve_insertion_order = true")
+    condition = f"{column} IS NOT NULL AND NOT coalesce({sql_check(column, type_)[1]}, false)"
+    row = engine.execute(f"SELECT {column} FROM {_reader(file)} WHERE {condition} LIMIT 1").fetchone()
+    value = str(row[0]) if row else ""
+    record, line = _place(file.origin or file, index, value)
+    if request.registered is None:
+        reason = f"column {name!r}: {value[:80]!r} is no {type_}"
+        return BadRecord(record, line, reason, "").error("")
+    retyped = {"name": name, "from": type_, "to": found, "value": value[:80], "line": line}
+    return drift({"added": [], "gone": [], "retyped": [retyped]})
+
+
+def _place(file: CsvFile, index: int, value: str) -> tuple[int, int]:
+    """Record and line of the first field of a column that has this value."""
+    for record, line, fields in CsvScanner(file.path, file.delimiter).placed_records():
+        if len(fields) == len(file.names) and fields[index] == value:
+            return record, line
+    return 0, 1
 
 
 def _reader(file: CsvFile) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift, fixed_types
+from lakehouse.adapters.conversion_columns import MISFIT, ROW_GROUP_ROWS, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
@@ -19,6 +19,7 @@ from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, check_header
+from lakehouse.ingest.grammar import fits
 from lakehouse.ingest.pii import is_personal
 
 if TYPE_CHECKING:
@@ -28,12 +29,15 @@ _MAX_OBJECT_BYTES = 64 << 20
 _USUAL_OBJECT_BYTES = 1 << 20
 _MEMORY_MIB = 220
 _SAMPLE_ROWS = 1000
+_BOM = b"\xef\xbb\xbf"
 _EXACT_INTEGER = 2**53
-_SCALARS = {"BOOLEAN": "BOOLEAN", "BIGINT": "BIGINT", "UBIGINT": "BIGINT", "DOUBLE": "DOUBLE"}
+_SCALARS = {"BOOLEAN", "BIGINT", "DOUBLE"}
 
 
 def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
     """Convert JSON lines, or a JSON document that is an array of objects or one object."""
+    import duckdb
+
     source = as_utf8(request.source, request.work_dir, request.options.encoding)
     lines = request.work_dir / "lines.jsonl"
     bad = open_quarantine(request.work_dir, request.options.on_error)
@@ -44,24 +48,31 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     names = check_header(list(structure), 1)
     if not names:
         raise Unprocessable("the file has no object with a field: nothing was loaded", record=0, line=1)
-    typed = {n: _type_of(kinds) for n, kinds in structure.items()}
     fixed = fixed_types(names, _with_absent_columns(request, names))
-    misfits = [n for n in names if n in fixed and not _is_held_by(structure[n], fixed[n])]
+    typed = {n: _type_of(structure.get(n, set())) for n in names}
+    misfits = [n for n in structure if n in fixed and not _is_held_by(structure[n], fixed[n])]
     if misfits:
-        retyped: dict[str, object] = {"name": misfits[0], "from": fixed[misfits[0]], "to": typed[misfits[0]]}
-        raise drift({"added": [], "gone": [], "retyped": [retyped]})
+        raise _misfit_error(lines, request, fixed, misfits[:1])
     typed = {**typed, **fixed}
     order = [c.name for c in request.registered] if request.registered else names
     # The engine takes buffers of twice the largest object at once, per thread.
     object_bytes = max(_USUAL_OBJECT_BYTES, 2 * longest_bytes)
     engine.execute(f"SET memory_limit = '{_MEMORY_MIB + 16 * (object_bytes >> 20)}MB'")
-    row_count = _write(engine, lines, request.work_dir / "out.parquet", {n: typed[n] for n in order}, object_bytes)
+    try:
+        row_count = _write(engine, lines, request.work_dir / "out.parquet", {n: typed[n] for n in order}, object_bytes)
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        if MISFIT not in str(error):
+            raise Unprocessable(f"the file cannot be read as JSON: {str(error).splitlines()[0][:200]}") from None
+        raise _misfit_error(lines, request, fixed, list(fixed)) from None
     sample = _sample(engine, request.work_dir / "out.parquet", order)
     marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
     columns = tuple(
         Column(n, typed[n], n in marked or (request.registered is None and is_personal(n, sample[n]))) for n in order
     )
-    return Converted(columns, request.work_dir / "out.parquet", row_count, bad.count, bad.file)
+    undecided = frozenset(n for n, kinds in structure.items() if kinds <= {"null"} and n not in fixed)
+    return Converted(columns, request.work_dir / "out.parquet", row_count, bad.count, bad.file, undecided)
 
 
 def _with_absent_columns(request: ConversionRequest, names: list[str]) -> ConversionRequest:
@@ -76,7 +87,7 @@ def _check_lines(source: Path, target: Path, bad: Quarantine) -> tuple[dict[str,
     number, longest_bytes = 0, 0
     with source.open("rb") as reader, target.open("wb") as writer:
         for line_number, line in enumerate(reader, start=1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip() if line_number == 1 else line.strip()
+            text = line.removeprefix(_BOM).strip() if line_number == 1 else line.strip()
             if not text:
                 continue
             number += 1
@@ -131,7 +142,42 @@ def _type_of(kinds: set[str]) -> str:
 
 def _is_held_by(kinds: set[str], type_: str) -> bool:
     found = _type_of(kinds)
+    if type_ not in _SCALARS:
+        return type_ == "VARCHAR" or "JSON" not in kinds  # values are checked as text when they are written
     return kinds <= {"null"} or type_ in (found, "VARCHAR") or (type_ == "DOUBLE" and kinds <= {"null", "BIGINT"})
+
+
+def _misfit_error(lines: Path, request: ConversionRequest, fixed: Mapping[str, str], names: list[str]) -> Exception:
+    """The refusal for the first value that does not fit; JSON lines are read again as they came, for the line."""
+    is_lines = request.options.format == "jsonl"
+    source = as_utf8(request.source, request.work_dir, request.options.encoding) if is_lines else lines
+    with source.open("rb") as reader:
+        for number, text in enumerate(reader, start=1):
+            name, value = _first_misfit(text, fixed, names)
+            if name is None:
+                continue
+            place: dict[str, object] = {"line": number} if is_lines else {"record": number}
+            if request.registered is None:
+                reason = f"field {name!r}: {value[:80]!r} is no {fixed[name]}"
+                where = ", ".join(f"{key} {at}" for key, at in place.items())
+                return Unprocessable(f"{where}: {reason}. Nothing was loaded", reason=reason, **place)
+            retyped = {"name": name, "from": fixed[name], "to": "another type", "value": value[:80], **place}
+            return drift({"added": [], "gone": [], "retyped": [retyped]})
+    return Unprocessable(f"a value does not fit its column: {', '.join(f'{n} {fixed[n]}' for n in names)}")
+
+
+def _first_misfit(text: bytes, fixed: Mapping[str, str], names: list[str]) -> tuple[str | None, str]:
+    try:
+        row = orjson.loads(text.removeprefix(_BOM).strip())
+    except orjson.JSONDecodeError:
+        return None, ""
+    for name in names if isinstance(row, dict) else ():
+        value = row.get(name)
+        shown = value if isinstance(value, str) else orjson.dumps(value).decode()
+        is_held = _is_held_by({_kind(value)}, fixed[name])
+        if value is not None and not (is_held and (fixed[name] in _SCALARS or fits(shown, fixed[name]))):
+            return name, shown
+    return None, ""
 
 
 def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], int]:
@@ -143,7 +189,7 @@ def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], in
             " JSON lines (one object a line, .jsonl), which have no such limit"
         )
     try:
-        document = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+        document = orjson.loads(body.removeprefix(_BOM))
     except orjson.JSONDecodeError as error:
         raise Unprocessable(f"no JSON: {error}. Nothing was loaded", line=error.lineno, reason=str(error)) from None
     rows = document if isinstance(document, list) else [document]
@@ -172,7 +218,7 @@ def _write(
     engine.execute("LOAD json")
     read_as = {n: typed[n] if typed[n] in _SCALARS else "VARCHAR" for n in typed}
     columns = ", ".join(f"{quote_text(n)}: {quote_text(t)}" for n, t in read_as.items())
-    selected = ", ".join(f"CAST({quote_name(n)} AS {typed[n]}) AS {quote_name(n)}" for n in typed)
+    selected = ", ".join(quote_name(n) if t in _SCALARS else typed_value(n, t) for n, t in typed.items())
     row = engine.execute(
         f"COPY (SELECT {selected} FROM read_json({quote_text(str(lines))}, columns = {{{columns}}},"
         f" format = 'newline_delimited', maximum_object_size = {object_bytes}))"

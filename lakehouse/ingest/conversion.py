@@ -35,13 +35,17 @@ class ConversionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion made: one Parquet file, and the refused records as JSON lines (None when there are none)."""
+    """What a conversion made: one Parquet file, and the refused records as JSON lines (None when there are none).
+
+    `undecided` names columns without a single value whose type nobody asked for: they are text, and widen nothing.
+    """
 
     columns: tuple[Column, ...]
     parquet: Path
     row_count: int
     quarantined: int = 0
     quarantine: Path | None = None
+    undecided: frozenset[str] = frozenset()
 
 
 class Converter(Protocol):

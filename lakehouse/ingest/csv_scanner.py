@@ -95,6 +95,12 @@ class CsvScanner:
             else:
                 return
 
+    def placed_records(self) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield the number, the first physical line and the fields of each record after the header."""
+        for number, (line, fields, _) in enumerate(self._scan(0)):
+            if number:
+                yield number, line, fields
+
     def _misfit(self, fields: Sequence[str], width: int) -> str | None:
         if len(fields) != width:
             return f"{len(fields)} fields where the header has {width}"

@@ -18,6 +18,12 @@ _PATTERNS = {name: re.compile(p) for name, p in (("i", _INTEGER), ("f", _DECIMAL
 _EXACT_INTEGER = 2**53
 _EXACT_DIGITS = 17
 
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "HUGEINT": 128}
+_RANGES = {name: (-(2 ** (bits - 1)), 2 ** (bits - 1)) for name, bits in _BITS.items()} | {
+    f"U{name}": (0, 2**bits) for name, bits in {**_BITS, "BIGINT": 64}.items()
+}
+_DECIMAL_TYPE = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+
 # From the narrowest; a column takes the first that all its values fit.
 TYPES = ("BOOLEAN", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP")
 
@@ -67,8 +73,26 @@ _CHECKS: dict[str, Callable[[str], bool]] = {
 
 
 def fits(value: str, type_: str) -> bool:
-    """True when a text is a value of the type in full; an empty text is null and fits every type."""
-    return value == "" or _CHECKS[type_](value)
+    """True when a text is a value of the type in full; an empty text is null and fits every type.
+
+    Datasets from Parquet have other types than `TYPES`; those that are no number are let through here.
+    """
+    if value == "" or type_ in _CHECKS:
+        return value == "" or _CHECKS[type_](value)
+    if type_ in _RANGES:
+        low, high = _RANGES[type_]
+        return _PATTERNS["i"].fullmatch(value) is not None and value != "-0" and low <= int(value) < high
+    decimal = _DECIMAL_TYPE.fullmatch(type_)
+    if decimal:
+        width, scale = int(decimal[1]), int(decimal[2])
+        whole = re.fullmatch(_fixed_point(scale), value)
+        return whole is not None and len(whole[1]) <= width - scale + (whole[1] == "0")
+    return True
+
+
+def _fixed_point(scale: int) -> str:
+    fraction = rf"(?:\.[0-9]{{1,{scale}}})?" if scale else ""
+    return rf"-?(0|[1-9][0-9]*){fraction}"
 
 
 def narrowest_type(values: Iterable[str]) -> str | None:
@@ -91,7 +115,7 @@ def sql_check(column: str, type_: str) -> tuple[str, str]:
 
     Args:
         column: A quoted identifier of a VARCHAR column.
-        type_: One of `TYPES`.
+        type_: One of `TYPES`, or the type of a Parquet column.
 
     The round trip through the type accepts canonical values at once; only others pay for the pattern.
     """
@@ -100,7 +124,12 @@ def sql_check(column: str, type_: str) -> tuple[str, str]:
     full = f"regexp_full_match({column}, '{{}}')"
     if type_ == "BOOLEAN":
         return value, f"lower({column}) IN ('true', 'false')"
-    if type_ == "BIGINT":
+    decimal = _DECIMAL_TYPE.fullmatch(type_)
+    if decimal:
+        return value, f"{full.format(_fixed_point(int(decimal[2])))} AND {value} IS NOT NULL"
+    if type_ == "FLOAT":
+        return value, f"{full.format(_DECIMAL)} AND isfinite({value})"
+    if type_ == "BIGINT" or type_ not in TYPES:
         return value, f"{value}::VARCHAR = {column}"
     if type_ == "DATE":
         return value, f"{value}::VARCHAR = {column} AND length({column}) = 10"

@@ -63,6 +63,7 @@ class Loaded:
     object: DataObject
     quarantined: int = 0
     quarantine_keys: tuple[str, ...] = ()
+    undecided: frozenset[str] = frozenset()
 
 
 class Ingester:
@@ -140,7 +141,11 @@ class Ingester:
                 )
             self._refuse_landing(now, options)
             is_appending = options.mode == "append" and now is not None
-            columns = merge_columns(now.columns, loaded.columns) if is_appending and now else loaded.columns
+            columns = (
+                merge_columns(now.columns, loaded.columns, undecided=loaded.undecided)
+                if is_appending and now
+                else loaded.columns
+            )
             kept = now.objects if is_appending and now else ()
             note = f"evolve accepted by {actor}" if options.evolve and now is not None else ""
             return Draft(columns, (*kept, loaded.object), committed_by=actor, note=note)
@@ -177,7 +182,7 @@ class Ingester:
             made = self._converter.convert(request)
             if live is not None and options.evolve and options.mode == "append":
                 # Rows of both schemas live in one dataset: each column takes the type that holds both.
-                wanted = {c.name: c.type for c in merge_columns(live.columns, made.columns)}
+                wanted = {c.name: c.type for c in merge_columns(live.columns, made.columns, undecided=made.undecided)}
                 misfits = {c.name: wanted[c.name] for c in made.columns if c.type != wanted[c.name]}
                 if misfits:
                     shutil.rmtree(folder)
@@ -197,7 +202,7 @@ class Ingester:
         size = made.parquet.stat().st_size
         data = DataObject(key, size, content, sha256, made.row_count, options.reading_fingerprint)
         keys = self._keep_quarantine(made, name, origin)
-        return Loaded(made.columns, data, made.quarantined, keys)
+        return Loaded(made.columns, data, made.quarantined, keys, made.undecided)
 
     def _keep_quarantine(self, made: Converted, name: str, origin: str) -> tuple[str, ...]:
         if made.quarantine is None:
@@ -232,13 +237,25 @@ class Ingester:
             )
 
 
-def merge_columns(before: tuple[Column, ...], after: tuple[Column, ...]) -> tuple[Column, ...]:
-    """The columns that hold the rows of both: those of `before` in order, then new ones; types widened."""
+def merge_columns(
+    before: tuple[Column, ...],
+    after: tuple[Column, ...],
+    *,
+    undecided: frozenset[str] = frozenset(),
+    open_before: frozenset[str] = frozenset(),
+) -> tuple[Column, ...]:
+    """The columns that hold the rows of both: those of `before` in order, then new ones; types widened.
+
+    A column without a value, `undecided` in `after` or open in `before`, takes the type that the other has.
+    """
     new = {c.name: c for c in after}
-    merged = [
-        replace(c, type=widen(c.type, new[c.name].type), pii=c.pii or new[c.name].pii) if c.name in new else c
-        for c in before
-    ]
+    merged = []
+    for column in before:
+        other = new.get(column.name, column)
+        type_ = widen(column.type, other.type)
+        if column.name in undecided | open_before:
+            type_ = column.type if column.name in undecided else other.type
+        merged.append(replace(column, type=type_, pii=column.pii or other.pii))
     known = {c.name for c in before}
     return (*merged, *(c for c in after if c.name not in known))
 

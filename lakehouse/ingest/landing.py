@@ -108,17 +108,16 @@ def _columns(live: Manifest | None, loaded: dict[str, Loaded], *, evolve: bool) 
     if live is not None and not evolve:
         return live.columns
     columns = live.columns if live is not None else ()
+    open_columns: frozenset[str] = frozenset()
     for item in loaded.values():
-        columns = _merged(columns, item.columns, evolve=evolve)
+        if not columns:
+            columns, open_columns = item.columns, item.undecided
+        elif evolve or {c.name for c in columns} == {c.name for c in item.columns}:
+            # Else: the first file of a folder says what its columns are.
+            known = {c.name for c in columns}
+            columns = merge_columns(columns, item.columns, undecided=item.undecided, open_before=open_columns)
+            open_columns = frozenset(n for n in item.undecided if n in open_columns or n not in known)
     return columns
-
-
-def _merged(before: tuple[Column, ...], after: tuple[Column, ...], *, evolve: bool) -> tuple[Column, ...]:
-    if not before:
-        return after
-    if not evolve and {c.name for c in before} != {c.name for c in after}:
-        return before  # the first file of a folder says what its columns are
-    return merge_columns(before, after)
 
 
 def _union(

@@ -59,21 +59,12 @@ def test_types_fix_columns_against_what_values_say(desk: IngestDesk) -> None:
 
 
 def test_every_type_comes_back_from_one_file(desk: IngestDesk) -> None:
-    desk.load(
-        "code,share,ok,phone,day,at,zoned,gap\n007,1.5,true,555-0100,2024-01-02,2024-01-02 03:04:05,2024-01-02T03:04:05Z,\n"
-    )
-    assert list(desk.types().values()) == [
-        "VARCHAR",
-        "DOUBLE",
-        "BOOLEAN",
-        "VARCHAR",
-        "DATE",
-        "TIMESTAMP",
-        "VARCHAR",
-        "VARCHAR",
-    ]
-    at = dt.datetime(2024, 1, 2, 3, 4, 5)
-    assert desk.rows() == [("007", 1.5, True, "555-0100", dt.date(2024, 1, 2), at, "2024-01-02T03:04:05Z", None)]
+    values = ["007", "1.5", "true", "555-0100", "2024-01-02", "2024-01-02 03:04:05", "2024-01-02T03:04:05Z", ""]
+    desk.load("code,share,ok,phone,day,at,zoned,gap\n" + ",".join(values) + "\n")
+    types = "VARCHAR DOUBLE BOOLEAN VARCHAR DATE TIMESTAMP VARCHAR VARCHAR"
+    assert " ".join(desk.types().values()) == types
+    at = dt.datetime.fromisoformat(values[5])
+    assert desk.rows() == [("007", 1.5, True, "555-0100", dt.date(2024, 1, 2), at, values[6], None)]
 
 
 def test_value_against_a_fixed_type_is_refused_with_its_line(desk: IngestDesk) -> None:
@@ -288,3 +279,12 @@ def test_json_lines_go_to_quarantine_one_by_one(desk: IngestDesk) -> None:
 def test_personal_columns_are_marked(desk: IngestDesk) -> None:
     desk.load("id,email,phone,city\n1,a@example.org,415-555-0100,Ohio\n2,b@example.org,415-555-0101,Ohio\n")
     assert [c.name for c in desk.catalog.get("d").columns if c.pii] == ["email", "phone"]
+
+
+def test_json_text_takes_a_fixed_type_or_is_refused_with_its_line(desk: IngestDesk) -> None:
+    types = '{"day": "DATE", "n": "DOUBLE"}'
+    desk.load(b'{"day": "2024-01-02", "n": 1}\n', file_name="d.jsonl", types=types)
+    assert desk.rows() == [(dt.date(2024, 1, 2), 1.0)]
+    with pytest.raises(Unprocessable, match=r"line 2: field 'day': '2024-13-02' is no DATE"):
+        desk.load(b'{"day": null}\n{"day": "2024-13-02", "n": 1}\n', "e", file_name="d.jsonl", types=types)
+    assert desk.catalog.find("e") is None

@@ -13,7 +13,6 @@ from lakehouse.adapters.conversion_child import convert
 from lakehouse.ingest.conversion import ConversionRequest
 from lakehouse.ingest.options import IngestOptions
 
-
 at = dt.datetime.fromisoformat
 
 

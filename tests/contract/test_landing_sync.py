@@ -1,0 +1,156 @@
+"""A landing folder and its dataset: the union of the files that lie there now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.errors import BadInput, Conflict, NotFound, Unprocessable
+from lakehouse.ingest import IngestResult
+from tests.ingesting import IngestDesk
+
+
+@pytest.fixture
+def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
+    desk = IngestDesk(objects, tmp_path)
+    yield desk
+    desk.converter.close()
+
+
+def put(desk: IngestDesk, name: str, body: str | bytes) -> None:
+    desk.store.put(f"landing/d/{name}", body if isinstance(body, bytes) else body.encode())
+
+
+def sync(desk: IngestDesk, *, evolve: bool = False) -> IngestResult:
+    return desk.ingester.sync_landing("d", actor="sensor", evolve=evolve)
+
+
+def test_dataset_is_the_union_of_the_folder_in_key_order(desk: IngestDesk) -> None:
+    put(desk, "b.csv", "id,t\n2,b\n")
+    put(desk, "a.csv", "id,t\n1,a\n")
+    result = sync(desk)
+    assert (result.manifest.version, result.manifest.row_count) == (1, 2)
+    assert [o.source_key for o in result.manifest.objects] == ["landing/d/a.csv", "landing/d/b.csv"]
+    assert desk.rows() == [(1, "a"), (2, "b")]
+
+
+def test_second_look_at_the_same_folder_makes_no_version(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    again = sync(desk)
+    assert (again.existing, again.manifest.version) == (True, 1)
+
+
+def test_new_bytes_under_a_key_replace_what_it_gave(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    put(desk, "b.csv", "id,t\n2,b\n")
+    sync(desk)
+    put(desk, "a.csv", "id,t\n10,changed\n")
+    assert sync(desk).manifest.version == 2
+    assert desk.rows() == [(2, "b"), (10, "changed")]
+
+
+def test_key_that_vanished_takes_its_rows_along(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    put(desk, "b.csv", "id,t\n2,b\n")
+    sync(desk)
+    desk.store.delete("landing/d/a.csv")
+    assert sync(desk).manifest.version == 2
+    assert desk.rows() == [(2, "b")]
+    desk.store.delete("landing/d/b.csv")
+    emptied = sync(desk).manifest
+    assert (emptied.version, emptied.row_count, emptied.objects) == (3, 0, ())
+
+
+def test_types_hold_all_files_of_the_first_look(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,n\n1,5\n")
+    put(desk, "b.csv", "id,n\n2,1.5\n")
+    put(desk, "c.csv", "n,id\n,x3\n")
+    sync(desk)
+    assert desk.types() == {"id": "VARCHAR", "n": "DOUBLE"}
+    assert desk.rows() == [("1", 5.0), ("2", 1.5), ("x3", None)]
+
+
+def test_file_that_cannot_be_read_is_named_and_the_others_are_loaded(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    put(desk, "bad.csv", "id,t\n1\n")
+    with pytest.raises(Unprocessable, match=r"landing/d/bad\.csv: .*line 2.*The other files are loaded"):
+        sync(desk)
+    assert desk.rows() == [(1, "a")]
+    put(desk, "bad.csv", "id,t\n2,b\n")
+    assert sync(desk).manifest.version == 2
+    assert desk.rows() == [(1, "a"), (2, "b")]
+
+
+def test_file_that_does_not_fit_is_drift_until_it_is_accepted(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    put(desk, "b.csv", "id,t\nx2,b\n")
+    with pytest.raises(Conflict, match=r"landing/d/b\.csv.*'x2' at line 2"):
+        sync(desk)
+    assert desk.rows() == [(1, "a")]
+    assert desk.catalog.get("d").version == 1
+    sync(desk, evolve=True)
+    assert desk.types() == {"id": "VARCHAR", "t": "VARCHAR"}
+    assert desk.rows() == [("1", "a"), ("x2", "b")]
+    assert desk.catalog.get("d").note == "evolve accepted by sensor"
+
+
+def test_bad_replacement_leaves_the_rows_of_the_file_before_it(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    put(desk, "a.csv", 'id,t\n1,"a\n')
+    with pytest.raises(Unprocessable):
+        sync(desk)
+    assert desk.rows() == [(1, "a")]
+
+
+def test_folder_with_bad_files_alone_registers_nothing(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,id\n1,2\n")
+    with pytest.raises(Unprocessable, match="line 1"):
+        sync(desk)
+    assert desk.catalog.find("d") is None
+
+
+def test_no_folder_and_no_dataset_is_not_found(desk: IngestDesk) -> None:
+    with pytest.raises(NotFound, match="landing/d/"):
+        sync(desk)
+    with pytest.raises(BadInput):
+        desk.ingester.sync_landing("Not-A-Name", actor="sensor")
+
+
+def test_replace_of_a_dataset_that_landing_feeds_is_refused(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    with pytest.raises(Conflict, match="landing/d/"):
+        desk.load("id,t\n9,z\n")
+    assert desk.rows() == [(1, "a")]
+
+
+def test_appended_rows_stay_when_the_folder_changes(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    desk.load("id,t\n9,z\n", mode="append")
+    put(desk, "b.csv", "id,t\n2,b\n")
+    sync(desk)
+    assert desk.rows() == [(1, "a"), (2, "b"), (9, "z")]
+
+
+def test_other_formats_land_by_their_suffix(desk: IngestDesk) -> None:
+    put(desk, "a.tsv", "id\tt\n1\ta\n")
+    put(desk, "b.jsonl", '{"id": 2, "t": "b"}\n')
+    put(desk, "sub/c.csv", "id,t\n3,c\n")
+    sync(desk)
+    assert desk.rows() == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_file_without_values_in_a_column_widens_nothing(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,n\n1,\n")
+    put(desk, "b.csv", "id,n\n2,5\n")
+    put(desk, "c.csv", "id,n\n3,\n")
+    sync(desk)
+    assert desk.types() == {"id": "BIGINT", "n": "BIGINT"}
+    assert desk.rows(order="id") == [(1, None), (2, 5), (3, None)]
