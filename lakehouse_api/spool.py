@@ -32,8 +32,8 @@ class BodyTimeout(LakehouseError):
     title = "Request timeout"
 
 
-def check_length(request: Request, cap_bytes: int, what: str) -> None:
-    """Refuse by the declared length, before a byte is read.
+def check_length(request: Request, cap_bytes: int, what: str, *, form_bytes: int = 0) -> None:
+    """Refuse by the declared length, before a byte is read; `form_bytes` may come on top of the content.
 
     Raises:
         TooLarge: `Content-Length` is over the cap.
@@ -44,7 +44,7 @@ def check_length(request: Request, cap_bytes: int, what: str) -> None:
         return
     if not length.isdecimal():
         raise BadInput(f"Content-Length {length[:40]!r} is no number")
-    if int(length) > cap_bytes:
+    if int(length) > cap_bytes + form_bytes:
         raise TooLarge(f"{what} has at most {cap_bytes} bytes here, this one has {length}", max_bytes=cap_bytes)
 
 

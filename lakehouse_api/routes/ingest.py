@@ -84,7 +84,7 @@ async def ingest_file(
     )
     choose()  # options that are wrong are refused before the upload
     cap_bytes = services.settings.max_ingest_bytes
-    check_length(request, cap_bytes + _FORM_BYTES, "an upload")
+    check_length(request, cap_bytes, "an upload", form_bytes=_FORM_BYTES)
     services.disk.require_space()
     with services.ingest_gate.hold():
         await run_blocking(services, services.ingester.prepare)
