@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # What must not reach a user: addresses of the store, host paths, keys.
 _ADDRESS = re.compile(r"(?:https?|s3)://[^\s'\")\]]+")
+_KINDS = ("INTERRUPT Error", "Out of Memory Error", "HTTP Error", "IO Error", "Permission Error")
 _HOST_PATH = re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)+[\w.@+-]*")
 
 
@@ -35,8 +36,13 @@ def httpfs_file() -> Path:
     )
 
 
-def open_engine(config: EngineConfig) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads the bucket's data and can do nothing else to the world."""
+def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB that reads the bucket's data and can do nothing else to the world.
+
+    Returns:
+        Two connections that share memory and caches but no views: with personal data (True) and masked (False).
+        The gate lets no query name a schema, so neither sees the other's.
+    """
     import duckdb
 
     engine = duckdb.connect(
@@ -56,15 +62,23 @@ def open_engine(config: EngineConfig) -> duckdb.DuckDBPyConnection:
     engine.execute("SET parquet_metadata_cache = true")
     engine.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
     engine.execute(_secret(config))
+    connections = {}
+    for is_full, schema in ((True, "in_full"), (False, "masked")):
+        engine.execute(f"CREATE SCHEMA {schema}")
+        connections[is_full] = engine.cursor()
+        connections[is_full].execute(f"SET search_path = '{schema}'")
     # The order matters: what is shut cannot be opened again.
     engine.execute(f"SET allowed_directories = ['s3://{config.bucket}/datasets/', {_text(config.temp_folder + '/')}]")
     engine.execute("SET enable_external_access = false")
     engine.execute("SET lock_configuration = true")
-    return engine
+    return connections
 
 
-def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], bool]:
-    """The parse tree of a statement, and whether EXPLAIN stood before it.
+def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], str]:
+    """The parse tree of a statement, and the text to run when the tree passes.
+
+    An EXPLAIN is put before the text of the tree again, so that what runs is what was looked at, whatever comments and
+    options the request has around it.
 
     Raises:
         BadInput: It does not parse.
@@ -80,7 +94,7 @@ def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], 
     inner = strip_explain(sql) if is_explain else sql
     row = engine.execute("SELECT json_serialize_sql(?)", [inner]).fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {}
-    return tree, is_explain
+    return tree, f"EXPLAIN {inner}" if is_explain else sql
 
 
 _SPACE_OR_COMMENT = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
@@ -101,19 +115,26 @@ def strip_explain(sql: str) -> str:
 
 
 def translate(error: Exception) -> LakehouseError:
-    """A DuckDB error as one of ours, without addresses, paths and keys."""
-    import duckdb
+    """A DuckDB error as one of ours, without addresses, paths and keys.
 
+    Streams raise it wrapped in types of Python's or Arrow's own, so that its first words say more than its type.
+    """
     message = clean(str(error))
-    if isinstance(error, duckdb.InterruptException):
+    kind = next((k for k in _KINDS if k in message[:200]), "")
+    if kind == "INTERRUPT Error":
         return TimedOut("the query ran past its time limit and was stopped")
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return InsufficientStorage(f"the query ran out of memory or temporary disk: {message.splitlines()[0]}")
-    if isinstance(error, duckdb.HTTPException | duckdb.IOException):
+    if kind == "Out of Memory Error":
+        return out_of_memory()
+    if kind in ("HTTP Error", "IO Error"):
         return StoreUnavailable("the object store did not answer the query", retry_after_s=5)
-    if isinstance(error, duckdb.PermissionException):
+    if kind == "Permission Error":
         return Forbidden("the query reaches outside the datasets and was stopped")
     return BadInput(f"the query failed: {message}")
+
+
+def out_of_memory() -> InsufficientStorage:
+    """What a query gets that needs more than there is."""
+    return InsufficientStorage("the query ran out of memory; narrow it, or aggregate before you sort or join")
 
 
 def clean(message: str) -> str:

@@ -130,13 +130,15 @@ class SqlPool:
         _, payload = await worker.ask(Prepare(request.sql))
         prepared: Prepared = pickle.loads(payload)  # noqa: S301 - from our own child
         bucket = self._location.bucket
+        # A name that the query's own WITH gives need not be a dataset.
+        wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or snapshot.knows(name))
         views = [
-            await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, read_as_of=read_as_of)
-            for name in sorted(prepared.tables)
+            await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, read_as_of=read_as_of) for name in wanted
         ]
         names = shown_names(snapshot) if prepared.is_show_tables else ()
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
-        return await worker.execute(Execute(tuple(views), has_pii, request.format, limit, names))
+        absent = tuple(prepared.tables.difference(wanted))
+        return await worker.execute(Execute(tuple(views), has_pii, request.format, limit, names, absent))
 
     @contextlib.asynccontextmanager
     async def _worker(self) -> AsyncIterator[SqlProcess]:

@@ -1,4 +1,4 @@
-"""A SQL worker: one process, two engines (masked and in full), one query at a time.
+"""A SQL worker: one process, one engine with two connections (masked and in full), one query at a time.
 
 It reads messages from stdin and writes frames to stdout: one byte of kind, four of length, the payload.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import resource
 import struct
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
-from lakehouse.adapters.duckdb_engine import open_engine, parse, translate
+from lakehouse.adapters.duckdb_engine import open_engine, out_of_memory, parse, translate
 from lakehouse.errors import LakehouseError
 from lakehouse.query.gate import check_tree
 from lakehouse.query.json_rows import JsonRows
@@ -34,17 +35,18 @@ _BATCH_ROWS = 65_536
 _FETCH_ROWS = 2048
 _MAX_JSON_BYTES = 128 << 20
 _PREPARED_CACHE = 256
+_BESIDE_THE_ENGINE_BYTES = 1 << 30
 CANCEL = "cancel"
 
 
 class Worker:
-    """State of the process: the engines, the views they hold, statements parsed before."""
+    """State of the process: its connections, the views they see, statements parsed before."""
 
     def __init__(self, config: EngineConfig, out: BinaryIO) -> None:
         self._out = out
-        self._engines = {True: open_engine(config), False: open_engine(config)}
+        self._connections = open_engine(config)
         self._views: dict[tuple[bool, str], str] = {}
-        self._parsed: dict[str, Prepared] = {}
+        self._parsed: dict[str, tuple[Prepared, str]] = {}
         self._sql = ""
         self._running: duckdb.DuckDBPyConnection | None = None
 
@@ -72,32 +74,34 @@ class Worker:
         self._out.flush()
 
     def _prepare(self, message: Prepare) -> Prepared:
-        self._sql = message.sql
-        known = self._parsed.get(message.sql)
-        if known is None:
-            tree, _ = parse(self._engines[False], message.sql)
+        self._sql = ""
+        if message.sql not in self._parsed:
+            tree, text = parse(self._connections[False], message.sql)
             gated = check_tree(tree)
-            known = Prepared(gated.tables, gated.is_show_tables)
             if len(self._parsed) >= _PREPARED_CACHE:
                 self._parsed.clear()
-            self._parsed[message.sql] = known
-        return known
+            self._parsed[message.sql] = Prepared(gated.tables, gated.ctes, gated.is_show_tables), text
+        prepared, self._sql = self._parsed[message.sql]
+        return prepared
 
     def _execute(self, message: Execute) -> None:
         import duckdb
 
-        engine = self._engines[message.is_full]
+        engine = self._connections[message.is_full]
         self._running = engine
         try:
+            for name in message.absent:
+                engine.execute(f"DROP VIEW IF EXISTS {quote_name(name)}")
+                self._views.pop((message.is_full, name), None)
             for view in message.views:
                 self._define(engine, view, is_full=message.is_full)
             sql = show_tables(message.names) if message.names else self._sql
             cursor = engine.execute(sql)
             {"json": self._send_json, "arrow": self._send_arrow, "csv": self._send_csv}[message.format](cursor, message)
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError, OSError) as error:  # the last two: the engine's, through Arrow
             raise translate(error) from None
-        except RuntimeError as error:  # the engine's way to say so while a stream is read
-            raise translate(duckdb.Error(str(error))) from None
+        except MemoryError:
+            raise out_of_memory() from None
         finally:
             self._running = None
 
@@ -195,12 +199,20 @@ def show_tables(names: tuple[str, ...]) -> str:
     return f"SELECT unnest([{listed}]) AS name ORDER BY name"
 
 
+def limit_memory(engine_bytes: int) -> None:
+    """Bound the process as a whole: not all that an engine takes counts against its own limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = engine_bytes + _BESIDE_THE_ENGINE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
 def main() -> None:
     """Serve the parent at stdin and stdout."""
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     os.dup2(2, 1)
     stdin = sys.stdin.buffer
     config: EngineConfig = pickle.load(stdin)  # noqa: S301 - from our own parent
+    limit_memory(config.memory_bytes)
     worker = Worker(config, out)
     messages: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=worker.serve, args=(messages,), daemon=True).start()

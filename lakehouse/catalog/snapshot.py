@@ -34,6 +34,10 @@ class CatalogSnapshot:
     generation: int = 0
     pointers: Mapping[str, tuple[str, Manifest | str]] = field(default_factory=dict, repr=False)
 
+    def knows(self, name: str) -> bool:
+        """True for a live dataset, broken or not."""
+        return name in self.manifests or name in self.broken
+
 
 def read_snapshot(store: ObjectStore, previous: CatalogSnapshot | None = None) -> CatalogSnapshot:
     """Read the pointers; only those whose ETag differs from `previous` are fetched.

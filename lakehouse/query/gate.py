@@ -14,20 +14,41 @@ from typing import Any
 
 from lakehouse.errors import BadInput, Forbidden
 from lakehouse.query.functions import SCALAR_FUNCTIONS, TABLE_FUNCTIONS
+from lakehouse.tables.reserved import PII_VIEWS
 
 MAX_SQL_BYTES = 256 << 10
 _MAX_DEPTH = 400
 # A plain identifier cannot be a path; a CTE must not lend its name to one of the engine's own tables elsewhere.
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENGINE_TABLES = re.compile(r"(duckdb_|pragma_|sqlite_|pg_|information_schema).*", re.IGNORECASE)
+_SHOW_TABLES_NODES = 3
 _SHOWN = ("DESCRIBE", "SUMMARY")
+# What a tree may consist of; what another version of the engine adds is refused until it is looked at.
+_EXPRESSIONS = frozenset(
+    {
+        "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
+        "OPERATOR", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "WINDOW",
+    }
+)  # fmt: skip
+_SOURCES = frozenset(
+    {
+        "BASE_TABLE", "CTE_NODE", "EMPTY", "EXPRESSION_LIST", "JOIN", "PIVOT", "RECURSIVE_CTE_NODE", "SELECT_NODE",
+        "SET_OPERATION_NODE", "SHOW_REF", "SUBQUERY", "TABLE_FUNCTION",
+    }
+)  # fmt: skip
+_DETAILS = re.compile(r"[A-Z_]+_(MODIFIER|TYPE_INFO)|ASCENDING|DESCENDING|ORDER_DEFAULT")
 
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """A statement that may run. `tables` are the datasets and reserved views it names, in lower case."""
+    """A statement that may run.
+
+    `tables` are the datasets and reserved views it names, in lower case; a name among `ctes` may also mean the query's
+    own WITH, and need not be a dataset.
+    """
 
     tables: frozenset[str]
+    ctes: frozenset[str] = frozenset()
     is_show_tables: bool = False
 
 
@@ -53,23 +74,31 @@ def check_tree(tree: Mapping[str, Any]) -> Gated:
     if len(statements) > 1:
         raise Forbidden(f"one statement a request is allowed; this has {len(statements)}")
     nodes = list(_nodes(statements[0]))
-    names = {name for node in nodes for name in _cte_names(node)}
+    ctes = frozenset(name for node in nodes for name in _cte_names(node))
     tables: set[str] = set()
     is_show_tables = False
     for node in nodes:
+        _check_kind(node)
         _check_function(node)
-        kind = node.get("type")
-        if kind == "BASE_TABLE":
-            _check_table(node, names, tables)
-        elif kind == "SHOW_REF":
+        if node.get("type") == "BASE_TABLE":
+            _check_table(node, ctes, tables)
+        elif node.get("type") == "SHOW_REF":
             is_show_tables = _check_show(node) or is_show_tables
-        elif kind == "VALUE_PARAMETER":
-            raise BadInput("parameters such as ? and $1 are not supported; write the value")
-        elif isinstance(kind, str) and kind.endswith("_REF") and kind not in ("COLUMN_REF", "SHOW_REF"):
-            raise Forbidden(f"{kind} is not allowed here")
-    if is_show_tables and tables:
+    if is_show_tables and len([n for n in nodes if n.get("type") in _SOURCES]) > _SHOW_TABLES_NODES:
         raise Forbidden("SHOW TABLES stands alone")
-    return Gated(frozenset(tables), is_show_tables)
+    return Gated(frozenset(tables), ctes & tables, is_show_tables)
+
+
+def _check_kind(node: Mapping[str, Any]) -> None:
+    kind = node.get("type")
+    if not isinstance(kind, str):
+        return
+    expression = node.get("class")
+    if expression == "PARAMETER":
+        raise BadInput("parameters such as ? and $1 are not supported; write the value")
+    is_known = expression in _EXPRESSIONS if expression is not None else kind in _SOURCES or _DETAILS.fullmatch(kind)
+    if not is_known:
+        raise Forbidden(f"{expression or kind} is not allowed here")
 
 
 def _nodes(root: Any) -> Iterator[Mapping[str, Any]]:
@@ -115,18 +144,18 @@ def _is_listed_table_function(node: Mapping[str, Any]) -> bool:
     return isinstance(function, dict) and str(function.get("function_name", "")).lower() in TABLE_FUNCTIONS
 
 
-def _check_table(node: Mapping[str, Any], ctes: set[str], tables: set[str]) -> None:
+def _check_table(node: Mapping[str, Any], ctes: frozenset[str], tables: set[str]) -> None:
     name = str(node.get("table_name", ""))
     if node.get("schema_name") or node.get("catalog_name"):
         raise Forbidden(f"table {name[:60]!r} is named with a schema; datasets have none")
     if node.get("at_clause"):
         raise Forbidden("AT is not supported; send as_of for the state of a time")
-    if name.lower() in ctes:
-        return
     if not _PLAIN_NAME.fullmatch(name):
         raise Forbidden(f"{name[:60]!r} is no dataset: files and addresses cannot be read from SQL; ingest them first")
     if _ENGINE_TABLES.fullmatch(name):
         raise Forbidden(f"{name[:60]!r} is a table of the engine and cannot be read")
+    if name.lower() in ctes and name.lower() in PII_VIEWS:
+        raise Forbidden(f"{name!r} is a reserved name and cannot be used in WITH")
     tables.add(name.lower())
 
 

@@ -54,18 +54,23 @@ class Prepared:
     """A worker's answer: the names it needs to know."""
 
     tables: frozenset[str]
+    ctes: frozenset[str]
     is_show_tables: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run what was prepared, over these views and those the worker has; `names` is the list for SHOW TABLES."""
+    """Run what was prepared, over these views and those the worker has.
+
+    `names` is the list for SHOW TABLES; `absent` are names of the query that no dataset has (any more).
+    """
 
     views: tuple[ViewSpec, ...]
     is_full: bool
     format: Format
     max_rows: int | None
     names: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

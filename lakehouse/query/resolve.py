@@ -6,6 +6,7 @@ Belongs here: names to views. Not here: the text of views (see views.py), who ru
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
 from lakehouse.catalog.snapshot import CatalogSnapshot
@@ -38,13 +39,20 @@ async def resolve_view(
             raise Forbidden(f"{name!r} holds free text of people; it needs a token with the scope pii")
         return reserved_view(name)
     if read_as_of is not None:
-        return dataset_view(await read_as_of(name), bucket)
+        return dataset_view(_masked_as_now(await read_as_of(name), snapshot.manifests.get(name)), bucket)
     if name in snapshot.broken:
         raise BrokenManifest(f"the manifest of {name!r} is broken: {snapshot.broken[name]}", name=name)
     manifest = snapshot.manifests.get(name)
     if manifest is None:
         raise BadInput(f"there is no dataset {name!r}; SHOW TABLES lists those there are", name=name)
     return dataset_view(manifest, bucket)
+
+
+def _masked_as_now(then: Manifest, now: Manifest | None) -> Manifest:
+    """An old version with every column personal that is so now: marking one would be in vain otherwise."""
+    personal = {column.name for column in now.columns if column.pii} if now is not None else set()
+    columns = tuple(replace(column, pii=column.pii or column.name in personal) for column in then.columns)
+    return replace(then, columns=columns, commit_id=f"{then.commit_id} masked by {now.commit_id if now else ''}")
 
 
 def shown_names(snapshot: CatalogSnapshot) -> tuple[str, ...]:
