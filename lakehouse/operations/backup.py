@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from lakehouse.catalog.history import POINTERS, VERSIONS
 from lakehouse.catalog.manifest import Manifest, format_utc
@@ -54,17 +55,16 @@ def back_up(store: ObjectStore, folder: Path, *, now: datetime, prune: bool = Fa
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = BackupFolder(folder)
-    copier = _Copier(store, target)
-    pointers = [entry for info in list_all(store, POINTERS) if (entry := copier.copy(info)) is not None]
-    serving = {entry.key: _manifest(target, entry) for entry in pointers}
-    highest = {manifest.name: manifest.version for manifest in serving.values()}
-    versions = [
-        entry
-        for info in list_all(store, VERSIONS)
-        if _is_of_cut(info.key, highest) and (entry := copier.copy(info)) is not None
-    ]
-    others = [entry for info in _others(store) if (entry := copier.copy(info)) is not None]
-    copier.close()
+    with _Copier(store, target) as copier:
+        pointers = [entry for info in list_all(store, POINTERS) if (entry := copier.copy(info)) is not None]
+        serving = {entry.key: _manifest(target, entry) for entry in pointers}
+        highest = {manifest.name: manifest.version for manifest in serving.values()}
+        versions = [
+            entry
+            for info in list_all(store, VERSIONS)
+            if _is_of_cut(info.key, highest) and (entry := copier.copy(info)) is not None
+        ]
+        others = [entry for info in _others(store) if (entry := copier.copy(info)) is not None]
     _require_data(serving, others)
     whole = _whole_versions(target, versions, others)
     entries = [*others, *whole, *pointers]
@@ -115,7 +115,10 @@ class _Copier:
             self.damaged.append(info.key)
         return entry
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._progress.close()
 
 
