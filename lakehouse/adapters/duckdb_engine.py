@@ -61,6 +61,8 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
     # Data files never change under their key, so what was read of them once need not be asked for again.
     engine.execute("SET parquet_metadata_cache = true")
     engine.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
+    engine.execute(f"SET http_timeout = {max(1, round(config.read_timeout_s))}")
+    engine.execute("SET http_retries = 2")
     engine.execute(_secret(config))
     connections = {}
     for is_full, schema in ((True, "in_full"), (False, "masked")):
@@ -146,6 +148,8 @@ def _secret(config: EngineConfig) -> str:
     options = {"REGION": config.region}
     if config.access_key_id is not None and config.secret_access_key is not None:
         options |= {"KEY_ID": config.access_key_id, "SECRET": config.secret_access_key}
+    if config.session_token is not None:
+        options["SESSION_TOKEN"] = config.session_token
     extra = ""
     if config.endpoint is not None:
         address = urlsplit(config.endpoint)

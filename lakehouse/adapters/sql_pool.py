@@ -12,6 +12,7 @@ import pickle
 from collections.abc import AsyncIterator
 
 from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.adapters.sql_process import SqlProcess, WorkerDied
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
@@ -34,6 +35,7 @@ class SqlPool:
     def __init__(self, settings: Settings, location: S3Location) -> None:
         self._settings = settings
         self._location = location
+        self._keys = KeySource(location)
         self._temp_root = settings.data_dir / "tmp" / "sql"
         self._idle: asyncio.LifoQueue[SqlProcess | None] = asyncio.LifoQueue()
         self._workers: set[SqlProcess] = set()
@@ -150,10 +152,11 @@ class SqlPool:
             raise Unavailable("all SQL workers are busy; try again", retry_after_s=5) from None
         self._busy += 1
         try:
-            if worker is None or worker.process.returncode is not None:
+            config = self._config()
+            if worker is None or worker.process.returncode is not None or worker.config != config:
                 await self._retire(worker)
                 worker = None
-                worker = await SqlProcess.start(self._config(), self._temp_root)
+                worker = await SqlProcess.start(config, self._temp_root)
                 self._workers.add(worker)
             yield worker
         finally:
@@ -185,13 +188,15 @@ class SqlPool:
             await worker.end()
 
     def _config(self) -> EngineConfig:
-        where, settings = self._location, self._settings
+        where, settings, keys = self._location, self._settings, self._keys.current()
         return EngineConfig(
             endpoint=where.endpoint,
             bucket=where.bucket,
             region=where.region,
-            access_key_id=where.access_key_id,
-            secret_access_key=where.secret_access_key,
+            access_key_id=keys.access_key_id,
+            secret_access_key=keys.secret_access_key,
+            session_token=keys.session_token,
+            read_timeout_s=where.read_timeout_s,
             memory_bytes=settings.sql_memory_bytes,
             temp_bytes=settings.sql_temp_bytes,
             threads=settings.sql_threads,

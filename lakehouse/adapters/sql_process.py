@@ -35,6 +35,7 @@ class SqlProcess:
 
     process: asyncio.subprocess.Process
     folder: Path
+    config: EngineConfig
     is_sound: bool = True
     _known_views: dict[tuple[bool, str], str] = field(default_factory=dict)
 
@@ -56,7 +57,7 @@ class SqlProcess:
             stdout=asyncio.subprocess.PIPE,
             limit=_READ_AHEAD_BYTES,
         )
-        worker = cls(process, folder)
+        worker = cls(process, folder, config)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 await worker.send(replace(config, temp_folder=str(folder)))

@@ -26,8 +26,8 @@ _SHOWN = ("DESCRIBE", "SUMMARY")
 # What a tree may consist of; what another version of the engine adds is refused until it is looked at.
 _EXPRESSIONS = frozenset(
     {
-        "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
-        "OPERATOR", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "WINDOW",
+        "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION",
+        "LAMBDA", "OPERATOR", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "WINDOW",
     }
 )  # fmt: skip
 _SOURCES = frozenset(

@@ -33,6 +33,8 @@ class EngineConfig:
     region: str
     access_key_id: str | None
     secret_access_key: str | None
+    session_token: str | None
+    read_timeout_s: float
     memory_bytes: int
     temp_bytes: int
     threads: int
