@@ -6,6 +6,7 @@ Belongs here: purging old runs from the instance. Not here: when (see jobs/house
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 
@@ -29,8 +30,20 @@ def purge_runs(instance: DagsterInstance, *, before: datetime, dry_run: bool) ->
     purged = [run.run_id for run in old if run.run_id not in kept]
     if not dry_run:
         for run_id in purged:
-            instance.delete_run(run_id)
+            delete_run(instance, run_id)
     return purged
+
+
+def delete_run(instance: DagsterInstance, run_id: str) -> None:
+    """Delete a run with what Dagster leaves on the disk of one: its captured output, its own SQLite file."""
+    from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+
+    instance.delete_run(run_id)
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    events = instance.event_log_storage
+    if isinstance(events, SqliteEventLogStorage):
+        for suffix in ("", "-wal", "-shm"):
+            Path(events.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
 
 
 def latest_runs(instance: DagsterInstance) -> set[str]:

@@ -6,7 +6,7 @@ Belongs here: probes with a deadline each. Not here: checks of this machine (see
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakehouseError, PreconditionFailed
@@ -14,6 +14,7 @@ from lakehouse.settings import Settings
 from lakehouse_cli.client import connect_api
 
 if TYPE_CHECKING:
+    from lakehouse.catalog.manifest import Manifest
     from lakehouse.storage.objects import ObjectStore
     from lakehouse_cli.doctor import Finding
 
@@ -27,9 +28,11 @@ _DAGSTER_QUERY = """{
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """Is it there, do conditional writes hold, can every manifest be read."""
+    """Is it there, do conditional writes hold, can every manifest be read, is every file that one names there."""
     from lakehouse.adapters.connect import connect_store
+    from lakehouse.catalog.gc import DATA
     from lakehouse.catalog.snapshot import read_snapshot
+    from lakehouse.storage.objects import list_all
     from lakehouse_cli.doctor import Finding
 
     try:
@@ -41,15 +44,24 @@ def check_store(settings: Settings) -> Iterator[Finding]:
         return
     try:
         yield check_conditional_writes(store)
-        broken = read_snapshot(store).broken
+        snapshot = read_snapshot(store)
+        sizes = {info.key: info.size for info in list_all(store, DATA)}
     except LakehouseError as error:
         yield Finding("store", "problem", error.detail, "check the keys' rights on the bucket")
         return
-    for name, reason in broken.items():
+    for name, reason in snapshot.broken.items():
         remedy = f"copy its newest good version from catalog/versions/{name}/ to catalog/manifests/{name}.json"
         yield Finding("catalog", "problem", f"{name}: {reason}", remedy)
-    if not broken:
+    for name, keys in _damaged(snapshot.manifests.values(), sizes).items():
+        message = f"{name}: {len(keys)} of its files are missing or have another size, such as {keys[0]}"
+        yield Finding("catalog", "problem", message, f"DELETE /v1/catalog/{name}, then ingest it again")
+    if not snapshot.broken:
         yield Finding("catalog", "ok", "every manifest can be read")
+
+
+def _damaged(manifests: Iterable[Manifest], sizes: Mapping[str, int]) -> dict[str, list[str]]:
+    found = {m.name: [o.key for o in m.objects if sizes.get(o.key) != o.size] for m in manifests}
+    return {name: keys for name, keys in found.items() if keys}
 
 
 def check_conditional_writes(store: ObjectStore) -> Finding:

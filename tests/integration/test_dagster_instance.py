@@ -192,3 +192,18 @@ def _run_in_work(instance: dg.DagsterInstance, pid: int) -> dg.DagsterRun:
     run = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
     instance.report_engine_event("Started process for run", run, EngineEventData.in_process(pid))
     return run
+
+
+def test_purged_run_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
+    @dg.asset
+    def thing() -> None:
+        print("captured")
+
+    with open_instance(settings_in(tmp_path)) as whole:
+        old, new = (dg.materialize([thing], instance=whole).run_id for _ in range(2))
+        named = [p for p in tmp_path.rglob("*") if old in p.name]
+        assert len(named) >= 2, "its events and its output"
+        assert purge_runs(whole, before=utc_now(), dry_run=False) == [old]
+        assert [p for p in tmp_path.rglob("*") if old in p.name] == []
+        assert whole.get_run_by_id(new) is not None
+        assert purge_runs(whole, before=utc_now(), dry_run=False) == []

@@ -8,6 +8,7 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.settings import Settings, load_settings
 from lakehouse.storage.objects import ObjectInfo, list_all
 from lakehouse_cli.doctor_services import check_api, check_conditional_writes, check_dagster, check_store
+from tests.ingesting import IngestDesk
 from tests.servers import free_port_block, silent_server
 
 
@@ -80,3 +81,20 @@ def test_services_that_are_away_are_problems_with_a_remedy(objects: S3ObjectStor
     for check in (check_api, check_dagster):
         (finding,) = check(settings)
         assert (finding.verdict, finding.remedy) == ("problem", "lakehouse up")
+
+
+def test_missing_file_of_a_dataset_is_named_and_the_remedy_brings_it_back(
+    objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    desk, settings = IngestDesk(objects, tmp_path), settings_for(objects, tmp_path)
+    lost = desk.load("id\n1\n", "workers").manifest.objects[0]
+    desk.load("id\n2\n", "others")
+    objects.delete(lost.key)
+    (finding,) = [f for f in check_store(settings) if f.verdict == "problem"]
+    assert finding.message.startswith("workers: 1 of its files")
+    assert lost.key in finding.message
+    assert finding.remedy == "DELETE /v1/catalog/workers, then ingest it again"
+    desk.catalog.delete("workers")
+    assert desk.load("id\n1\n", "workers").manifest.version > 1
+    assert [f.verdict for f in check_store(settings)] == ["ok", "ok"]
+    assert desk.rows("workers") == [(1,)]
