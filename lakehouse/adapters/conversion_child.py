@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from lakehouse.ingest.conversion import ConversionRequest, Converted
 
-_MEMORY_LIMIT = "220MB"
-
 
 def main() -> None:
     """Serve one request."""
@@ -68,10 +66,12 @@ def open_engine(request: ConversionRequest, *, threads: int) -> duckdb.DuckDBPyC
     """A DuckDB of bounded memory that spills into the work folder."""
     import duckdb
 
+    from lakehouse.adapters.conversion_columns import memory_limit
+
     return duckdb.connect(
         config={
             "threads": threads,
-            "memory_limit": _MEMORY_LIMIT,
+            "memory_limit": memory_limit(0),
             "temp_directory": str(request.work_dir / "spill"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

@@ -15,8 +15,17 @@ from lakehouse.ingest.grammar import sql_check
 
 # Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
 ROW_GROUP_ROWS = 20_480
+# What the engine may take, and what it needs for each column on top (buffers of the reader and the writer).
+MEMORY_MB = 220
+_COLUMN_KB = 110
+_MOST_MEMORY_MB = 2048
 # Stands in the engine's message when a value does not fit its column.
 MISFIT = "lakehouse-misfit"
+
+
+def memory_limit(column_count: int) -> str:
+    """The engine's memory limit for a file of so many columns, as DuckDB writes it."""
+    return f"{min(MEMORY_MB + column_count * _COLUMN_KB // 1000, _MOST_MEMORY_MB)}MB"
 
 
 def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:

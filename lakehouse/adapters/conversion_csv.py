@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import MISFIT, ROW_GROUP_ROWS, drift, fixed_types, typed_value
+from lakehouse.adapters.conversion_columns import MISFIT, ROW_GROUP_ROWS, drift, fixed_types, memory_limit, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
@@ -52,6 +52,7 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     scanner = CsvScanner(source, delimiter, encoding=options.encoding)
     names = scanner.header()
     fixed = fixed_types(names, request)
+    engine.execute(f"SET memory_limit = '{memory_limit(len(names))}'")
     bad = open_quarantine(request.work_dir, options.on_error)
     file = CsvFile(source, delimiter, names)
     sample = _sample(scanner)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lakehouse.adapters.conversion_columns import MISFIT, ROW_GROUP_ROWS, drift, fixed_types, typed_value
+from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, ROW_GROUP_ROWS, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _MAX_OBJECT_BYTES = 64 << 20
 _USUAL_OBJECT_BYTES = 1 << 20
-_MEMORY_MIB = 220
 _SAMPLE_ROWS = 1000
 _BOM = b"\xef\xbb\xbf"
 _EXACT_INTEGER = 2**53
@@ -57,7 +56,7 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     order = [c.name for c in request.registered] if request.registered else names
     # The engine takes buffers of twice the largest object at once, per thread.
     object_bytes = max(_USUAL_OBJECT_BYTES, 2 * longest_bytes)
-    engine.execute(f"SET memory_limit = '{_MEMORY_MIB + 16 * (object_bytes >> 20)}MB'")
+    engine.execute(f"SET memory_limit = '{MEMORY_MB + 16 * (object_bytes >> 20)}MB'")
     try:
         row_count = _write(engine, lines, request.work_dir / "out.parquet", {n: typed[n] for n in order}, object_bytes)
     except duckdb.OutOfMemoryException:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.adapters.sql_process import SqlProcess, WorkerDied
+from lakehouse.adapters.sql_worker import PREPARED_CACHE
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.query.gate import MAX_SQL_BYTES
@@ -39,6 +40,7 @@ class SqlPool:
         self._temp_root = settings.data_dir / "tmp" / "sql"
         self._idle: asyncio.LifoQueue[SqlProcess | None] = asyncio.LifoQueue()
         self._workers: set[SqlProcess] = set()
+        self._prepared: dict[str, Prepared] = {}
         self._busy = 0
         self._killed = 0
 
@@ -129,8 +131,13 @@ class SqlPool:
         """Parse, gate, resolve names, run: gives the first frame of the answer."""
         if len(request.sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
             raise BadInput(f"the SQL has more than {MAX_SQL_BYTES >> 10} KiB")
-        _, payload = await worker.ask(Prepare(request.sql))
-        prepared: Prepared = pickle.loads(payload)  # noqa: S301 - from our own child
+        prepared = self._prepared.get(request.sql)
+        if prepared is None:
+            _, payload = await worker.ask(Prepare(request.sql))
+            prepared = pickle.loads(payload)  # noqa: S301 - from our own child
+            if len(self._prepared) >= PREPARED_CACHE:
+                self._prepared.clear()
+            self._prepared[request.sql] = prepared
         bucket = self._location.bucket
         # A name that the query's own WITH gives need not be a dataset.
         wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or snapshot.knows(name))
@@ -140,7 +147,7 @@ class SqlPool:
         names = shown_names(snapshot) if prepared.is_show_tables else ()
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
         absent = tuple(prepared.tables.difference(wanted))
-        return await worker.execute(Execute(tuple(views), has_pii, request.format, limit, names, absent))
+        return await worker.execute(Execute(request.sql, tuple(views), has_pii, request.format, limit, names, absent))
 
     @contextlib.asynccontextmanager
     async def _worker(self) -> AsyncIterator[SqlProcess]:

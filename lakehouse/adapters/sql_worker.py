@@ -7,6 +7,8 @@ Belongs here: the loop, views, the forms of answers. Not here: who starts and ki
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import os
 import pickle
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
     import duckdb
 
 FRAME = struct.Struct("<cI")
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 16_384
+_FRAME_BYTES = 256 << 10
 _FETCH_ROWS = 2048
+_PIPE_BYTES = 1 << 20
 _MAX_JSON_BYTES = 128 << 20
-_PREPARED_CACHE = 256
+PREPARED_CACHE = 256
 _BESIDE_THE_ENGINE_BYTES = 1 << 30
 CANCEL = "cancel"
 
@@ -47,7 +51,6 @@ class Worker:
         self._connections = open_engine(config)
         self._views: dict[tuple[bool, str], str] = {}
         self._parsed: dict[str, tuple[Prepared, str]] = {}
-        self._sql = ""
         self._running: duckdb.DuckDBPyConnection | None = None
 
     def serve(self, messages: SimpleQueue[Any]) -> None:
@@ -56,7 +59,7 @@ class Worker:
         while (message := messages.get()) is not None:
             try:
                 if isinstance(message, Prepare):
-                    self.send(b"P", pickle.dumps(self._prepare(message)))
+                    self.send(b"P", pickle.dumps(self._prepare(message.sql)[0]))
                 elif isinstance(message, Execute):
                     self._execute(message)
             except LakehouseError as error:
@@ -73,20 +76,20 @@ class Worker:
         self._out.write(payload)
         self._out.flush()
 
-    def _prepare(self, message: Prepare) -> Prepared:
-        self._sql = ""
-        if message.sql not in self._parsed:
-            tree, text = parse(self._connections[False], message.sql)
+    def _prepare(self, sql: str) -> tuple[Prepared, str]:
+        """What a statement names, and the text to run for it; nothing runs here that has not passed the gate."""
+        if sql not in self._parsed:
+            tree, text = parse(self._connections[False], sql)
             gated = check_tree(tree)
-            if len(self._parsed) >= _PREPARED_CACHE:
+            if len(self._parsed) >= PREPARED_CACHE:
                 self._parsed.clear()
-            self._parsed[message.sql] = Prepared(gated.tables, gated.ctes, gated.is_show_tables), text
-        prepared, self._sql = self._parsed[message.sql]
-        return prepared
+            self._parsed[sql] = Prepared(gated.tables, gated.ctes, gated.is_show_tables), text
+        return self._parsed[sql]
 
     def _execute(self, message: Execute) -> None:
         import duckdb
 
+        _, text = self._prepare(message.sql)
         engine = self._connections[message.is_full]
         self._running = engine
         try:
@@ -95,8 +98,7 @@ class Worker:
                 self._views.pop((message.is_full, name), None)
             for view in message.views:
                 self._define(engine, view, is_full=message.is_full)
-            sql = show_tables(message.names) if message.names else self._sql
-            cursor = engine.execute(sql)
+            cursor = engine.execute(show_tables(message.names) if message.names else text)
             {"json": self._send_json, "arrow": self._send_arrow, "csv": self._send_csv}[message.format](cursor, message)
         except (duckdb.Error, RuntimeError, OSError) as error:  # the last two: the engine's, through Arrow
             raise translate(error) from None
@@ -126,9 +128,11 @@ class Worker:
         import pyarrow as pa
 
         reader = cursor.to_arrow_reader(_BATCH_ROWS)
-        with pa.ipc.new_stream(_FrameSink(self), reader.schema) as writer:
+        sink = io.BufferedWriter(_FrameSink(self), _FRAME_BYTES)
+        with pa.ipc.new_stream(sink, reader.schema) as writer:
             for batch in _limited(reader, message.max_rows):
                 writer.write_batch(batch)
+        sink.flush()
         self.send(b"E", b"")
 
     def _send_csv(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
@@ -177,7 +181,8 @@ class _FrameSink(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        self._worker.send(b"D", view)
+        for start in range(0, len(view), _FRAME_BYTES):
+            self._worker.send(b"D", view[start : start + _FRAME_BYTES])
         return len(view)
 
 
@@ -208,6 +213,8 @@ def limit_memory(engine_bytes: int) -> None:
 
 def main() -> None:
     """Serve the parent at stdin and stdout."""
+    with contextlib.suppress(OSError):  # some hosts allow less
+        fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     os.dup2(2, 1)
     stdin = sys.stdin.buffer

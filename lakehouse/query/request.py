@@ -62,11 +62,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run what was prepared, over these views and those the worker has.
+    """Run a statement over these views and those the worker has; the worker parses and gates what it does not know.
 
     `names` is the list for SHOW TABLES; `absent` are names of the query that no dataset has (any more).
     """
 
+    sql: str
     views: tuple[ViewSpec, ...]
     is_full: bool
     format: Format
