@@ -27,7 +27,7 @@ def record_ingest(lake: LakeConnection, manifest: Manifest, *, actor: str, run_i
             "actor": actor,
             "action": "ingest",
             "subject": manifest.name,
-            "status": 200,
+            "status": "ok",
             "elapsed_ms": round(elapsed_ms, 1),
             "rows": manifest.row_count,
             "bytes": manifest.size_bytes,

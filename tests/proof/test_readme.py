@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/quickstart.md, run as they are printed, against a system of its own."""
+"""The commands of README.md and of the guides, run as they are printed, against a system of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ from tests.servers import free_port_block
 ROOT = Path(__file__).resolve().parents[2]
 # `make …` sets up and starts what runs already here; the rest of these pages is run.
 SKIPPED = ("make ",)
+PAGES = (
+    "README.md",
+    "docs/quickstart.md",
+    "docs/guides/real-data.md",
+    "docs/guides/backup-and-restore.md",
+    "docs/guides/upgrade.md",
+)
 
 
 @dataclass
@@ -61,7 +68,7 @@ def commands_of(page: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/guides/real-data.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_commands_of_the_page_work_as_printed(system: System, page: str, shared_data: Path) -> None:
     (system.folder / "file.csv").write_text("worker,state\n1,OH\n2,TX\n")
     shared = system.folder.parent / "shared"
@@ -71,6 +78,7 @@ def test_commands_of_the_page_work_as_printed(system: System, page: str, shared_
     # Variables that a page sets hold for its later lines, so the page is one script.
     lines = [f"echo '$' line {n}\n{command}\necho" for n, command in enumerate(commands_of(page))]
     script = "\n".join(lines).replace("127.0.0.1:8000", f"127.0.0.1:{system.ports['API_PORT']}")
+    script = script.replace("/tmp/", f"{system.folder}/")
     done = system.run(script.replace("curl -s ", "curl -sS --fail-with-body "), timeout_s=280)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert commands_of(page)
