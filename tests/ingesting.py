@@ -9,13 +9,22 @@ from typing import Any
 import duckdb
 
 from lakehouse.adapters.conversion import ConversionProcess
+from lakehouse.adapters.conversion_child import convert
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.catalog.service import Catalog
 from lakehouse.clock import utc_now
 from lakehouse.ingest import Ingester, IngestResult, make_options
+from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.settings import load_settings
 from lakehouse.storage.objects import list_all
+
+
+class DirectConversion:
+    """Converts in this process, for tests of many files; otherwise what the child does."""
+
+    def convert(self, request: ConversionRequest) -> Converted:
+        return convert(request, threads=2)
 
 
 class IngestDesk:
@@ -24,9 +33,10 @@ class IngestDesk:
     Args:
         store: The bucket.
         folder: Where files are written on their way.
+        is_direct: Without a child process.
     """
 
-    def __init__(self, store: S3ObjectStore, folder: Path) -> None:
+    def __init__(self, store: S3ObjectStore, folder: Path, *, is_direct: bool = False) -> None:
         self.store = store
         self.folder = folder
         self.catalog = Catalog(store)
@@ -34,7 +44,11 @@ class IngestDesk:
         settings = load_settings({"LAKEHOUSE_DATA_DIR": str(folder / "data")}, env_file=None)
         self.converter = ConversionProcess(settings)
         self.ingester = Ingester(
-            store, self.catalog, self.converter, work_dir=folder / "work", clock=lambda: self.now or utc_now()
+            store,
+            self.catalog,
+            DirectConversion() if is_direct else self.converter,
+            work_dir=folder / "work",
+            clock=lambda: self.now or utc_now(),
         )
 
     def load(self, body: bytes | str, name: str = "d", *, file_name: str = "d.csv", **options: Any) -> IngestResult:
@@ -46,7 +60,7 @@ class IngestDesk:
     def load_file(self, path: Path, name: str = "d", *, file_name: str = "", **options: Any) -> IngestResult:
         """Ingest a file."""
         file_name = file_name or path.name
-        self.converter.prepare()
+        self.ingester.prepare()
         made = make_options(file_name=file_name, **options)
         return self.ingester.ingest(path, name, made, actor="tester", file_name=file_name)
 
