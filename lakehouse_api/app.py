@@ -16,6 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
 from lakehouse_api.errors import add_error_handlers
+from lakehouse_api.middleware_audit import AuditMiddleware
 from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
@@ -79,6 +80,7 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
             allow_headers=["*"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
+    app.add_middleware(AuditMiddleware, services=services)
     app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path)
     app.add_middleware(ContextMiddleware, metrics=services.metrics)
 

@@ -42,7 +42,7 @@ def compose_services(settings: Settings) -> Services:
         watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
         converter=converter,
         ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
-        sql=SqlPool(settings, read_location(settings)),
+        sql=SqlPool(settings, read_location(settings), temp_root=work_dir / "sql"),
         events=EventLog(settings, objects),
         disk=DiskWatch(
             [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent

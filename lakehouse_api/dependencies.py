@@ -116,6 +116,7 @@ async def audit(
     A full spool does not fail an action that has already happened: the line is counted as lost and logged.
     """
     state = request.scope["state"]
+    state["is_audited"] = True
     line = {
         "action": action,
         "subject": subject,

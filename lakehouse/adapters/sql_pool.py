@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import pickle
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
@@ -31,13 +32,14 @@ class SqlPool:
     Args:
         settings: Limits and how many workers.
         location: The bucket, with keys that can only read.
+        temp_root: Folder for what queries spill to disk.
     """
 
-    def __init__(self, settings: Settings, location: S3Location) -> None:
+    def __init__(self, settings: Settings, location: S3Location, *, temp_root: Path) -> None:
         self._settings = settings
         self._location = location
         self._keys = KeySource(location)
-        self._temp_root = settings.data_dir / "tmp" / "sql"
+        self._temp_root = temp_root
         self._idle: asyncio.LifoQueue[SqlProcess | None] = asyncio.LifoQueue()
         self._workers: set[SqlProcess] = set()
         self._prepared: dict[str, Prepared] = {}

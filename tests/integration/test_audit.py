@@ -81,6 +81,29 @@ async def test_refused_registration_is_written_down(client: httpx.AsyncClient, e
     assert (line["action"], line["subject"], line["status"]) == ("catalog.register", "workers", "refused")
 
 
+async def test_reads_and_refusals_are_written_down(
+    api: RunningApi, client: httpx.AsyncClient, events: FakeEventLog, objects: S3ObjectStore
+) -> None:
+    objects.put("files/a", b"x")
+    await client.get("/v1/storage/files/a")
+    await client.get("/v1/storage?prefix=files/")
+    await client.get("/v1/catalog/nobody")
+    await client.put("/v1/storage/catalog/x", content=b"x")
+    await client.get("/v1/nothing")
+    async with api.client(token="wrong") as stranger:
+        await stranger.get("/v1/catalog")
+    await client.get("/health")
+    seen = [(line["action"], line["subject"], line["status"], line["actor"]) for _, line in events.lines]
+    assert seen == [
+        ("get_object", "/v1/storage/files/a", "ok", "primary"),
+        ("list_objects", "/v1/storage", "ok", "primary"),
+        ("get_dataset", "/v1/catalog/nobody", "refused", "primary"),
+        ("put_object", "/v1/storage/catalog/x", "refused", "primary"),
+        ("unmatched", "/v1/nothing", "refused", "primary"),
+        ("unmatched", "/v1/catalog", "refused", None),
+    ]
+
+
 async def test_full_spool_does_not_undo_what_happened(
     client: httpx.AsyncClient, events: FakeEventLog, objects: S3ObjectStore
 ) -> None:

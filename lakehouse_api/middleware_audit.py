@@ -1,0 +1,76 @@
+"""The line in the event log for every request that did not write its own: reads, refusals, unknown routes.
+
+Belongs here: who asked for what and how it ended. Not here: lines of actions that change something (see
+dependencies.py), the access log (see middleware_context.py).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_api.services import Services
+
+PREFIX = "/v1/"
+_log = structlog.get_logger("lakehouse.audit")
+
+
+class AuditMiddleware:
+    """Appends without waiting for the disk: a read is not slowed down by being written down."""
+
+    def __init__(self, app: ASGIApp, *, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].removeprefix(scope.get("root_path", "")).startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def watching(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watching)
+        finally:
+            if not scope["state"].get("is_audited"):
+                await self._append(scope, status)
+
+    async def _append(self, scope: Scope, status: int) -> None:
+        state = scope["state"]
+        principal = state.get("principal")
+        line = {
+            "action": getattr(scope.get("route"), "name", "unmatched"),
+            "subject": scope["path"],  # without the query, which may hold names of people
+            "method": scope["method"],
+            "status": _outcome(status),
+            "http_status": status,
+            "elapsed_ms": round((time.perf_counter() - state["started_s"]) * 1000, 3),
+            "client": (scope.get("client") or ("",))[0],
+            "actor": getattr(principal, "name", None),
+            "trace_id": state["request_id"],
+            "task_id": state["task_id"],
+        }
+        try:
+            await self._services.events.append("audits", line, durable=False)
+        except LakehouseError as error:
+            self._services.metrics.lost_audits.inc()
+            _log.warning("audit line lost", reason=error.detail, trace_id=state["request_id"])
+
+
+def _outcome(status: int) -> str:
+    if status == 0:
+        return "cancelled"
+    if status < 400:
+        return "ok"
+    return "failed" if status >= 500 else "refused"
