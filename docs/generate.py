@@ -1,4 +1,4 @@
-"""Write docs/reference/{settings,command,errors}.md and openapi.json from the code; `--check` only compares.
+"""Write docs/reference/{settings,command,errors,functions}.md and openapi.json from the code; `--check` only compares.
 
 Belongs here: rendering. Not here: the facts (see lakehouse/settings.py, lakehouse_cli/main.py, lakehouse_api/app.py).
 """
@@ -54,6 +54,25 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def functions_page() -> str:
+    """The functions that SQL may call."""
+    from lakehouse.query.functions import SCALAR_FUNCTIONS, TABLE_FUNCTIONS
+
+    named = sorted(name for name in SCALAR_FUNCTIONS if name[0].isalpha())
+    lines = [
+        "# Functions of SQL",
+        "",
+        "What a query may call; [DuckDB's manual](https://duckdb.org/docs/stable/sql/functions/overview) says what",
+        "each does. Anything else is refused with 403. Generated from `lakehouse/query/functions.py`.",
+        "",
+        f"Table functions: {', '.join(f'`{name}`' for name in sorted(TABLE_FUNCTIONS))}.",
+        "",
+    ]
+    for letter in sorted({name[0] for name in named}):
+        lines += [", ".join(f"`{name}`" for name in named if name[0] == letter), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def command_page() -> str:
     """Every subcommand with its arguments and options."""
     import typer
@@ -93,6 +112,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "command.md": command_page,
+    "functions.md": functions_page,
     "openapi.json": openapi_document,
 }
 

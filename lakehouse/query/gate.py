@@ -136,7 +136,7 @@ def _check_function(node: Mapping[str, Any]) -> None:
     if node.get("schema") not in (None, "", "main") or node.get("catalog"):
         raise Forbidden(f"function {name[:60]!r} is not allowed with a schema")
     if name.lower() not in SCALAR_FUNCTIONS and name.lower() not in TABLE_FUNCTIONS:
-        raise Forbidden(f"function {name[:60]!r} is not allowed; docs/reference/sql.md lists those that are")
+        raise Forbidden(f"function {name[:60]!r} is not allowed; docs/reference/functions.md lists those that are")
 
 
 def _is_listed_table_function(node: Mapping[str, Any]) -> bool:
