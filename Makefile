@@ -36,7 +36,7 @@ lint: $(VENV)/.synced-dev ## Style, types, layers, conventions.
 	@$(BIN)/python -m pytest -q tests/test_conventions.py
 
 smoke: $(VENV)/.synced-dev ## Prove every promise of the README.
-	@$(BIN)/python -m pytest -q tests/proof
+	@$(BIN)/python -m pytest -q tests/proof $$($(BIN)/python tests/proof/proofs.py)
 
 bench: $(VENV)/.synced-dev ## Measure the hot paths against their limits.
 	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

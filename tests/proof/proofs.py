@@ -1,0 +1,22 @@
+"""Print the tests that prove the promises of README.md, one line for the command line of `make smoke`.
+
+Belongs here: reading claims.yaml. Not here: what makes a claim whole (see test_claims.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+CLAIMS = Path(__file__).with_name("claims.yaml")
+
+
+def proofs() -> list[str]:
+    """Test ids, each once, in the order of the promises."""
+    return list(dict.fromkeys(node for claim in yaml.safe_load(CLAIMS.read_text()) for node in claim["proof"]))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(" ".join(proofs()) + "\n")
