@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import MISFIT, ROW_GROUP_ROWS, drift, fixed_types, memory_limit, typed_value
+from lakehouse.adapters.conversion_columns import MISFIT, PARQUET, drift, fixed_types, memory_limit, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
@@ -166,8 +166,7 @@ def _copy(
     engine.execute(f"SET preserve_insertion_order = {str(size <= _ORDERED_BYTES).lower()}")
     selected = ", ".join(typed_value(name, typed[name]) for name in order)
     row = engine.execute(
-        f"COPY (SELECT {selected} FROM {_reader(file)}) TO {quote_text(str(target))}"
-        f" (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        f"COPY (SELECT {selected} FROM {_reader(file)}) TO {quote_text(str(target))} ({PARQUET})"
     ).fetchone()
     return int(row[0]) if row else 0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, ROW_GROUP_ROWS, drift, fixed_types, typed_value
+from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, PARQUET, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
@@ -221,7 +221,7 @@ def _write(
     row = engine.execute(
         f"COPY (SELECT {selected} FROM read_json({quote_text(str(lines))}, columns = {{{columns}}},"
         f" format = 'newline_delimited', maximum_object_size = {object_bytes}))"
-        f" TO {quote_text(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        f" TO {quote_text(str(target))} ({PARQUET})"
     ).fetchone()
     return int(row[0]) if row else 0
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import ROW_GROUP_ROWS, drift
+from lakehouse.adapters.conversion_columns import PARQUET, drift
 from lakehouse.adapters.duckdb_quoting import quote_name
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.catalog.manifest import Column
@@ -47,8 +47,7 @@ def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionReques
     engine.execute("SET preserve_insertion_order = false")
     try:
         row = engine.execute(
-            f"COPY (SELECT {selected} FROM read_parquet('{source}')) TO '{target}'"
-            f" (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+            f"COPY (SELECT {selected} FROM read_parquet('{source}')) TO '{target}' ({PARQUET})"
         ).fetchone()
         texts = ", ".join(f"CAST({quote_name(n)} AS VARCHAR)" for n in registered)
         rows = engine.execute(f"SELECT {texts} FROM read_parquet('{target}') LIMIT {_SAMPLE_ROWS}").fetchall()
