@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,24 +15,37 @@ from lakehouse.storage.objects import list_all
 from tests.servers import StoreServer, store_server
 
 _numbers = itertools.count(1)
+# Emptied buckets for the next test: a new one costs the server a second of growing volumes.
+_empty_buckets: list[str] = []
+MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 8 << 30
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    """One SeaweedFS for the whole session; tests that kill a server start their own with `store_server`."""
-    with store_server(tmp_path_factory.mktemp("store")) as server:
+    """One SeaweedFS for the whole session; tests that kill a server start their own with `store_server`.
+
+    It lies in memory where there is room: thousands of fsyncs are most of what tests would wait for.
+    """
+    folder = tmp_path_factory.mktemp("store")
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ROOM_BYTES:
+        folder = Path(tempfile.mkdtemp(prefix="lakehouse-test-store-", dir=MEMORY))
+    with store_server(folder) as server:
         yield server
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def objects(store_process: StoreServer) -> Iterator[S3ObjectStore]:
-    """An `ObjectStore` on a new, empty bucket of the real server, which goes with the test."""
-    store = store_process.objects(bucket=f"test-{next(_numbers)}")
+    """An `ObjectStore` on an empty bucket of the real server."""
+    bucket = _empty_buckets.pop() if _empty_buckets else f"test-{next(_numbers)}"
+    store = store_process.objects(bucket=bucket)
+    assert not store.list("", limit=1).objects
     yield store
     for info in list_all(store, ""):
         store.delete(info.key)
-    store_process.drop_bucket(store.bucket)
+    _empty_buckets.append(bucket)
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,12 @@ def test_other_columns_are_drift_named_one_by_one(desk: IngestDesk) -> None:
     assert desk.catalog.get("d").version == 1
 
 
+def test_evolve_keeps_what_is_marked_personal(desk: IngestDesk) -> None:
+    desk.load("id,note\n1,about ann\n", types='{"note": {"pii": true}}')
+    new = desk.load("id,note,extra\n1,about ann,x\n", evolve=True).manifest
+    assert [(c.name, c.pii) for c in new.columns] == [("id", False), ("note", True), ("extra", False)]
+
+
 def test_evolve_replaces_the_columns_and_says_who_accepted(desk: IngestDesk) -> None:
     old = desk.load(A).manifest
     new = desk.load("id,state\nx1,OH\n", evolve=True).manifest
