@@ -5,6 +5,7 @@ Belongs here: `spooled_file`. Not here: raw bodies (see spool.py), what is done 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,13 +19,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from lakehouse.clock import new_id
-from lakehouse.errors import BadInput, TooLarge
+from lakehouse.errors import BadInput, InsufficientStorage, TooLarge
 from lakehouse_api.dependencies import run_blocking
 from lakehouse_api.services import Services
 from lakehouse_api.spool import body_chunks
 
 FIELD = "file"
-_BUFFER_BYTES = 1 << 20
+_BATCH_BYTES = 2 << 20
 # Part headers and other fields; a client that sends more than this beside its file is not sending a form.
 _MAX_OTHER_BYTES = 64 << 10
 
@@ -51,7 +52,8 @@ class _FormReader:
     files: int = 0
     is_ended: bool = False
     other_bytes: int = 0
-    data: bytearray = field(default_factory=bytearray)
+    data: list[memoryview] = field(default_factory=list)
+    data_bytes: int = 0
     _header: bytearray = field(default_factory=bytearray)
     _value: bytearray = field(default_factory=bytearray)
 
@@ -98,7 +100,8 @@ class _FormReader:
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self.is_in_file:
-            self.data += data[start:end]
+            self.data.append(memoryview(data)[start:end])
+            self.data_bytes += end - start
         else:
             self._count(end - start)
 
@@ -118,48 +121,77 @@ async def spooled_file(request: Request, services: Services, *, cap_bytes: int) 
     Raises:
         BadInput: The body is no multipart form with one field `file`, or ends before its last boundary.
         TooLarge: The file passed the cap; it is cut off there.
+        InsufficientStorage: The disk refused it.
     """
     reader = _FormReader()
     parser = MultipartParser(_boundary(request), reader.callbacks())  # type: ignore[arg-type]
     path = services.work_dir / f"upload-{new_id()}"
-    digest = hashlib.sha256()
-    size = 0
     try:
-        stream = await run_blocking(services, path.open, "wb")
-        try:
+        async with _written(services, path) as file:
             async for chunk in body_chunks(request):
                 try:
                     parser.write(chunk)
                 except MultipartParseError as error:
                     raise BadInput(f"the body is no well-formed multipart form: {error}") from None
-                if size + len(reader.data) > cap_bytes:
+                if file.size + reader.data_bytes > cap_bytes:
                     raise TooLarge(f"an upload has at most {cap_bytes} bytes here", max_bytes=cap_bytes)
-                if len(reader.data) >= _BUFFER_BYTES:
-                    size += await _flush(services, stream, digest, reader)
-            size += await _flush(services, stream, digest, reader)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await run_blocking(services, stream.close)
+                if reader.data_bytes >= _BATCH_BYTES:
+                    await file.write(reader)
+            await file.write(reader)
         if not reader.files:
             raise BadInput(f"the body has no field {FIELD!r}; send the file as that field of a multipart form")
         if not reader.is_ended:
             raise BadInput("the body ends before its closing boundary; the upload was cut off")
-        yield SpooledFile(path, reader.file_name, reader.content_type, digest.hexdigest(), size)
+        yield SpooledFile(path, reader.file_name, reader.content_type, file.digest.hexdigest(), file.size)
     finally:
         with anyio.CancelScope(shield=True), suppress(FileNotFoundError):
             await run_blocking(services, path.unlink)
 
 
-async def _flush(services: Services, stream: BinaryIO, digest: hashlib._Hash, reader: _FormReader) -> int:
-    data = bytes(reader.data)
-    reader.data.clear()
+class _Writer:
+    """Writes and hashes one batch in a thread while the next one comes in."""
 
-    def write() -> None:
-        digest.update(data)
-        stream.write(data)
+    def __init__(self, services: Services, stream: BinaryIO) -> None:
+        self._services = services
+        self._stream = stream
+        self._pending: asyncio.Task[None] | None = None
+        self.digest = hashlib.sha256()
+        self.size = 0
 
-    await run_blocking(services, write)
-    return len(data)
+    async def write(self, reader: _FormReader) -> None:
+        """Take the batch that the reader holds, once the one before it is written."""
+        parts, reader.data = reader.data, []
+        self.size, reader.data_bytes = self.size + reader.data_bytes, 0
+        await self.drain()
+        self._pending = asyncio.create_task(run_blocking(self._services, self._write, parts))
+
+    async def drain(self) -> None:
+        """Wait until all that was taken is written."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            await pending
+
+    def _write(self, parts: list[memoryview]) -> None:
+        for part in parts:
+            self.digest.update(part)
+            self._stream.write(part)
+
+
+@asynccontextmanager
+async def _written(services: Services, path: Path) -> AsyncIterator[_Writer]:
+    try:
+        stream = await run_blocking(services, path.open, "wb", _BATCH_BYTES)
+        writer = _Writer(services, stream)
+        try:
+            yield writer
+            await writer.drain()
+        finally:
+            with anyio.CancelScope(shield=True):
+                with suppress(OSError):
+                    await writer.drain()  # of a request that failed: the thread must be done with the file
+                await run_blocking(services, stream.close)
+    except OSError as error:
+        raise InsufficientStorage(f"the disk refused the upload on its way: {error.strerror}") from None
 
 
 def _boundary(request: Request) -> bytes:
