@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
-from lakehouse.adapters.parquet_inspection import inspect_parquet
-from lakehouse.catalog.manifest import Manifest
+from lakehouse.adapters.parquet_inspection import ParquetContent, inspect_parquet
+from lakehouse.catalog.manifest import DataObject, Manifest
 from lakehouse.errors import Gone, NotFound
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.failures import mapped_errors
@@ -56,8 +56,9 @@ dataset_checks: Sequence[AssetChecksDefinition] = (row_count_matches_manifest, t
 
 def check_row_count(lake: LakeConnection, name: str) -> Finding:
     """Compare the rows that each data file holds with those the manifest claims for it."""
-    for data_object in lake.catalog.get(name).objects:
-        held = inspect_parquet(lake.read_location, [data_object.key]).row_count
+    objects = lake.catalog.get(name).objects
+    for data_object, content in zip(objects, _contents(lake, objects), strict=True):
+        held = content.row_count
         if held != data_object.row_count:
             return Finding(name, f"{data_object.key} holds {held} rows, the manifest says {data_object.row_count}")
     return Finding(name)
@@ -67,8 +68,8 @@ def check_types(lake: LakeConnection, name: str) -> Finding:
     """Compare the columns of each data file with the manifest's."""
     manifest = lake.catalog.get(name)
     declared = tuple((c.name, c.type) for c in manifest.columns)
-    for data_object in manifest.objects:
-        held = inspect_parquet(lake.read_location, [data_object.key]).columns
+    for data_object, content in zip(manifest.objects, _contents(lake, manifest.objects), strict=True):
+        held = content.columns
         if held != declared:
             differing = [f"{a} instead of {b}" for a, b in zip(held, declared, strict=False) if a != b]
             return Finding(name, f"{data_object.key}: {'; '.join(differing) or 'another number of columns'}")
@@ -113,6 +114,10 @@ def result_of(findings: Sequence[Finding]) -> AssetCheckResult:
         description="; ".join(f"{f.name}: {f.problem}" for f in bad) or None,
         metadata={"datasets": len(findings), "failing": len(bad)},
     )
+
+
+def _contents(lake: LakeConnection, objects: Sequence[DataObject]) -> list[ParquetContent]:
+    return inspect_parquet(lake.read_location, [o.key for o in objects])
 
 
 def _source(data_object: object) -> tuple[object, ...]:

@@ -25,27 +25,38 @@ MEMORY_LIMIT = "512MB"
 
 @dataclass(frozen=True, slots=True)
 class ParquetContent:
-    """What Parquet files hold: their rows, and each column with its DuckDB type, in order."""
+    """What a Parquet file holds: its rows, and each column with its DuckDB type, in order."""
 
     row_count: int
     columns: tuple[tuple[str, str], ...]
 
 
-def inspect_parquet(location: S3Location, keys: Sequence[str]) -> ParquetContent:
-    """Count the rows of some objects and read their types, from the footers alone.
+def inspect_parquet(location: S3Location, keys: Sequence[str]) -> list[ParquetContent]:
+    """Count the rows and read the types of each of some objects, from the footers alone; one engine reads all.
 
     Args:
         location: Bucket, and keys that may read.
-        keys: Object keys, at least one, all of one schema.
+        keys: Object keys.
 
     Raises:
         StoreUnavailable: An object is missing, is no Parquet file, or the store does not answer.
     """
+    if not keys:
+        return []
     with _engine(location) as engine:
+        # The footers are fetched once, many at a time, by the first statement; the others find them in memory.
+        engine.execute("SET enable_http_metadata_cache = true")
+        engine.execute("SET parquet_metadata_cache = true")
         files = _files(location, keys)
-        count = engine.execute("SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)", [files]).fetchall()
-        types = engine.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
-    return ParquetContent(int(count[0][0]), tuple((str(row[0]), str(row[1])) for row in types))
+        counts = dict(
+            engine.execute("SELECT file_name, num_rows::BIGINT FROM parquet_file_metadata(?)", [files]).fetchall()
+        )
+        return [ParquetContent(int(counts[file]), _columns(engine, file)) for file in files]
+
+
+def _columns(engine: DuckDBPyConnection, file: str) -> tuple[tuple[str, str], ...]:
+    rows = engine.execute("DESCRIBE SELECT * FROM read_parquet(?)", [file]).fetchall()
+    return tuple((str(row[0]), str(row[1])) for row in rows)
 
 
 def first_rows(location: S3Location, keys: Sequence[str], *, limit: int) -> list[tuple[Any, ...]]:

@@ -253,3 +253,17 @@ def test_run_over_several_partitions_describes_each(
         materialization = event.step_materialization_data.materialization
         described[materialization.partition] = materialization.metadata["dagster/row_count"].value
     assert described == dict.fromkeys(names, 1)
+
+
+def test_checks_of_a_dataset_of_many_files_name_the_one_that_differs(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    files = [put_parquet(objects, "many", COLUMNS, [(n, "x")]) for n in range(40)]
+    odd = put_parquet(objects, "many", {"id": "DOUBLE", "email": "VARCHAR"}, [(0.5, "x")])
+    commit(objects, "many", DECLARED, *files, files[0])
+    assert all(passed for passed, _ in checks_of(materialize(instance, objects, tmp_path, "many")).values())
+    commit(objects, "many", DECLARED, *files, replace(odd, row_count=2))
+    result = materialize(instance, objects, tmp_path, "many")
+    failing = {e.check_name: str(e.description) for e in result.get_asset_check_evaluations() if not e.passed}
+    assert set(failing) == {"row_count_matches_manifest", "types_as_declared"}
+    assert all(odd.key in text for text in failing.values())
