@@ -30,8 +30,9 @@ from lakehouse.catalog.gc import GcReport, collect_garbage
 from lakehouse.clock import utc_now
 from lakehouse.operations.retention import apply_retention
 from lakehouse_assets.failures import mapped_errors
+from lakehouse_assets.lineage import export_lineage
 from lakehouse_assets.resources import LakeStore
-from lakehouse_assets.run_history import purge_runs
+from lakehouse_assets.run_history import delete_run, runs_to_purge
 
 LISTED = 50
 
@@ -110,11 +111,18 @@ def retention(context: AssetExecutionContext, config: RetentionConfig, store: La
     owners=["team:lakehouse"],
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=15)),
 )
-def run_history(context: AssetExecutionContext, config: RunHistoryConfig) -> MaterializeResult[None]:
-    """Dagster's own records: old runs go unless they are the latest materialization of something."""
+def run_history(context: AssetExecutionContext, config: RunHistoryConfig, store: LakeStore) -> MaterializeResult[None]:
+    """Dagster's own records: old runs go unless they made the latest of something; their lineage stays."""
     before = utc_now() - timedelta(days=config.keep_days)
-    purged = purge_runs(context.instance, before=before, dry_run=config.dry_run)
-    return MaterializeResult(metadata={"purged": len(purged), "dry_run": config.dry_run})
+    purged = runs_to_purge(context.instance, before=before)
+    metadata: dict[str, Any] = {"purged": len(purged), "dry_run": config.dry_run}
+    if not config.dry_run:
+        with mapped_errors(context.instance, context.run.run_id):
+            key = export_lineage(context.instance, store.lake.objects, purged, now=utc_now(), name=context.run.run_id)
+        metadata["lineage"] = key or "none"
+        for run_id in purged:
+            delete_run(context.instance, run_id)
+    return MaterializeResult(metadata=metadata)
 
 
 housekeeping_assets: Sequence[AssetsDefinition] = (garbage, retention, run_history)

@@ -1,6 +1,7 @@
 """Run history: which of Dagster's run records may go.
 
-Belongs here: purging old runs from the instance. Not here: when (see jobs/housekeeping.py).
+Belongs here: choosing and deleting old runs. Not here: when (see jobs/housekeeping.py), what is kept of them (see
+lineage.py).
 """
 
 from __future__ import annotations
@@ -14,24 +15,16 @@ FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus
 BATCH = 500
 
 
-def purge_runs(instance: DagsterInstance, *, before: datetime, dry_run: bool) -> list[str]:
-    """Delete finished runs created before a time, except those that made the latest version of something.
+def runs_to_purge(instance: DagsterInstance, *, before: datetime) -> list[str]:
+    """Finished runs created before a time, except those that made the latest version of something; oldest last.
 
     Args:
         instance: Dagster's storage.
         before: Runs created from then on stay; aware.
-        dry_run: Only tell which would go.
-
-    Returns:
-        The ids of the runs, oldest last.
     """
     kept = latest_runs(instance)
     old = instance.get_runs(RunsFilter(statuses=FINISHED, created_before=before))
-    purged = [run.run_id for run in old if run.run_id not in kept]
-    if not dry_run:
-        for run_id in purged:
-            delete_run(instance, run_id)
-    return purged
+    return [run.run_id for run in old if run.run_id not in kept]
 
 
 def delete_run(instance: DagsterInstance, run_id: str) -> None:

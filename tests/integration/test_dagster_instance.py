@@ -19,11 +19,12 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import Conflict
 from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_assets.daemon import only_one
+from lakehouse_assets.dataset import dataset
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.home import make_dagster_home, open_instance
 from lakehouse_assets.processes import LOCATION, MODULE, dagster_commands, is_daemon_ready
 from lakehouse_assets.reconcile import fail_dead_runs, is_process_alive
-from lakehouse_assets.run_history import purge_runs
+from lakehouse_assets.run_history import delete_run, runs_to_purge
 from lakehouse_assets.sensor_ticks import judge_ticks, tick_ages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +60,11 @@ def test_every_asset_has_a_code_version_and_an_owner() -> None:
     for key, node in ((n.key, n) for n in build_defs().resolve_asset_graph().asset_nodes if n.is_materializable):
         assert node.code_version, key
         assert node.owners, key
+
+
+def test_backfill_of_datasets_goes_in_chunks() -> None:
+    assert dataset.backfill_policy == dg.BackfillPolicy.multi_run(31)
+    assert build_defs().executor is dg.in_process_executor
 
 
 def test_importing_the_definitions_connects_to_nothing_and_reads_no_setting() -> None:
@@ -169,9 +175,11 @@ def test_purge_keeps_what_made_the_latest_of_anything(instance: dg.DagsterInstan
 
     runs = [dg.materialize([thing], instance=instance, partition_key=p).run_id for p in ("a", "a", "b", "b")]
 
-    assert set(purge_runs(instance, before=utc_now(), dry_run=True)) == {runs[0], runs[2]}
+    old = runs_to_purge(instance, before=utc_now())
+    assert set(old) == {runs[0], runs[2]}
     assert instance.get_runs_count() == 4
-    purge_runs(instance, before=utc_now(), dry_run=False)
+    for run_id in old:
+        delete_run(instance, run_id)
     assert {r.run_id for r in instance.get_runs()} == {runs[1], runs[3]}
 
 
@@ -203,7 +211,8 @@ def test_purged_run_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
         old, new = (dg.materialize([thing], instance=whole).run_id for _ in range(2))
         named = [p for p in tmp_path.rglob("*") if old in p.name]
         assert len(named) >= 2, "its events and its output"
-        assert purge_runs(whole, before=utc_now(), dry_run=False) == [old]
+        assert runs_to_purge(whole, before=utc_now()) == [old]
+        delete_run(whole, old)
         assert [p for p in tmp_path.rglob("*") if old in p.name] == []
         assert whole.get_run_by_id(new) is not None
-        assert purge_runs(whole, before=utc_now(), dry_run=False) == []
+        assert runs_to_purge(whole, before=utc_now()) == []

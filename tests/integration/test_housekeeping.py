@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import orjson
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.housekeeping import housekeeping_schedules
@@ -68,6 +71,33 @@ def test_retention_keeps_young_receipts(instance: dg.DagsterInstance, objects: S
     (event,) = result.get_asset_materialization_events()
     shown = event.step_materialization_data.materialization.metadata
     assert (shown["expired"].value, shown["kept"].value, shown["dry_run"].value) == (0, 1, True)
+
+
+def test_purged_runs_leave_their_lineage_in_the_bucket(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    commit(objects, "people", (Column("id", "BIGINT"),), put_parquet(objects, "people", {"id": "BIGINT"}, [(1,)]))
+    instance.add_dynamic_partitions("datasets", ["people"])
+    defs = build_defs(lake_store(objects, tmp_path))
+    old, live = (
+        defs.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="people").run_id
+        for _ in range(2)
+    )
+    purge = defs.resolve_job_def("purge_runs")
+    for dry_run in (True, False):
+        config = {"ops": {"run_history": {"config": {"keep_days": 1e-9, "dry_run": dry_run}}}}
+        result = purge.execute_in_process(instance=instance, run_config=config)
+        (event,) = result.get_asset_materialization_events()
+        shown = event.step_materialization_data.materialization.metadata
+        assert (instance.get_run_by_id(old) is None) is not dry_run
+    # The dry run's own record went along: the purge that followed is the latest of its asset now.
+    assert shown["purged"].value >= 1
+    body = objects.get(str(shown["lineage"].value)).body
+    (row,) = [r for r in pq.read_table(io.BytesIO(body)).to_pylist() if r["asset"] == "dataset"]
+    assert (row["partition"], row["run_id"]) == ("people", old)
+    assert orjson.loads(row["metadata"])["dagster/row_count"] == 1
+    assert len(row["data_version"]) == 64
+    assert instance.get_run_by_id(live) is not None
 
 
 def test_every_report_of_housekeeping_is_expected_to_be_fresh() -> None:
