@@ -122,15 +122,17 @@ def test_every_separated_text_is_loaded_whole(desk: IngestDesk, shared_data: Pat
     assert len(rows) == row_count
 
 
+def json_rows(path: Path) -> int:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".jsonl":
+        return sum(1 for line in text.splitlines() if line.strip())
+    document = json.loads(text)
+    return len(document) if isinstance(document, list) else 1
+
+
 def test_every_json_file_is_loaded_whole(desk: IngestDesk, shared_data: Path) -> None:
     for name, path in files(shared_data, ".json", ".jsonl").items():
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            document = json.loads(text)
-            expected = len(document) if isinstance(document, list) else 1
-        else:
-            expected = sum(1 for line in text.splitlines() if line.strip())
-        assert desk.load_file(path, evolve=True).manifest.row_count == expected, name
+        assert desk.load_file(path, evolve=True).manifest.row_count == json_rows(path), name
 
 
 def test_json_that_must_not_parse_is_refused_and_the_rest_is_not_for_its_syntax(
