@@ -19,7 +19,7 @@ from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, check_header
-from lakehouse.ingest.grammar import fits
+from lakehouse.ingest.grammar import fits, widen
 from lakehouse.ingest.pii import is_personal
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _misfit_error(lines: Path, request: ConversionRequest, fixed: Mapping[str, s
     source = as_utf8(request.source, request.work_dir, request.options.encoding) if is_lines else lines
     with source.open("rb") as reader:
         for number, text in enumerate(reader, start=1):
-            name, value = _first_misfit(text, fixed, names)
+            name, value, found = _first_misfit(text, fixed, names)
             if name is None:
                 continue
             place: dict[str, object] = {"line": number} if is_lines else {"record": number}
@@ -160,23 +160,24 @@ def _misfit_error(lines: Path, request: ConversionRequest, fixed: Mapping[str, s
                 reason = f"field {name!r}: {value[:80]!r} is no {fixed[name]}"
                 where = ", ".join(f"{key} {at}" for key, at in place.items())
                 return Unprocessable(f"{where}: {reason}. Nothing was loaded", reason=reason, **place)
-            retyped = {"name": name, "from": fixed[name], "to": "another type", "value": value[:80], **place}
+            retyped = {"name": name, "from": fixed[name], "to": found, "value": value[:80], **place}
             return drift({"added": [], "gone": [], "retyped": [retyped]})
     return Unprocessable(f"a value does not fit its column: {', '.join(f'{n} {fixed[n]}' for n in names)}")
 
 
-def _first_misfit(text: bytes, fixed: Mapping[str, str], names: list[str]) -> tuple[str | None, str]:
+def _first_misfit(text: bytes, fixed: Mapping[str, str], names: list[str]) -> tuple[str | None, str, str]:
     try:
         row = orjson.loads(text.removeprefix(_BOM).strip())
     except orjson.JSONDecodeError:
-        return None, ""
+        return None, "", ""
     for name in names if isinstance(row, dict) else ():
         value = row.get(name)
         shown = value if isinstance(value, str) else orjson.dumps(value).decode()
         is_held = _is_held_by({_kind(value)}, fixed[name])
         if value is not None and not (is_held and (fixed[name] in _SCALARS or fits(shown, fixed[name]))):
-            return name, shown
-    return None, ""
+            found = _type_of({_kind(value)})
+            return name, shown, "VARCHAR" if found == fixed[name] else widen(fixed[name], found)
+    return None, "", ""
 
 
 def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], int]:

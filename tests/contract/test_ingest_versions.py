@@ -270,4 +270,7 @@ def test_json_value_that_does_not_fit_is_drift_with_its_line(desk: IngestDesk) -
         with pytest.raises(Conflict) as caught:
             desk.load(b'{"n": 2}\n\n' + bad + b"\n", file_name="d.jsonl", mode="append")
         retyped = caught.value.fields["diff"]["retyped"][0]
-        assert (retyped["name"], retyped["value"], retyped["line"]) == (name, value, 3)
+        assert retyped == {"name": name, "from": desk.types()[name], "to": "VARCHAR", "value": value, "line": 3}
+    with pytest.raises(Conflict) as caught:
+        desk.load(b'{"n": 2.5}\n', file_name="d.jsonl", mode="append")
+    assert caught.value.fields["diff"]["retyped"][0]["to"] == "DOUBLE"

@@ -197,7 +197,7 @@ async def test_wrong_option_is_400_before_the_body_is_read(
 
     kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
     answer = await client.post("/v1/ingest", params={"name": "d", **params}, content=body(), headers=kind)
-    assert answer.status_code in (400, 422)
+    assert answer.status_code == 400
     assert next(iter(params.values())) in answer.text or next(iter(params)) in answer.text
     assert sent == 0
     assert is_at_rest(api)
