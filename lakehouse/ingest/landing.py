@@ -6,6 +6,7 @@ sensors/landing.py).
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
@@ -17,6 +18,7 @@ from lakehouse.ingest.options import make_options
 from lakehouse.storage.objects import ObjectInfo, list_all
 
 LANDING = "landing/"
+_AT_ONCE = 2
 
 
 @dataclass(slots=True)
@@ -68,11 +70,11 @@ def _load_all(
     """Convert the new files; those of a first sync get the types that hold all of them."""
     loaded: dict[str, Loaded] = {}
     refused: list[_Refused] = []
-    for file in files:
-        try:
-            loaded[file.key] = _load(ingester, file, name, None if evolve else live, {})
-        except (BadInput, Conflict) as error:
-            refused.append(_Refused(file.key, error))
+    for file, result in zip(files, _load_side_by_side(ingester, files, name, None if evolve else live), strict=True):
+        if isinstance(result, _Refused):
+            refused.append(result)
+        else:
+            loaded[file.key] = result
     if live is not None and not evolve:
         return loaded, refused
     columns = _columns(live, loaded, evolve=evolve)
@@ -90,6 +92,25 @@ def _load_all(
         if wrong:
             loaded[file.key] = _load(ingester, file, name, None, wrong)
     return loaded, refused
+
+
+def _load_side_by_side(
+    ingester: Ingester, files: list[ObjectInfo], name: str, live: Manifest | None
+) -> list[Loaded | _Refused]:
+    """Convert a few files at a time, in their order: of many small ones most of the time is the start of children."""
+
+    def attempt(file: ObjectInfo) -> Loaded | _Refused:
+        try:
+            return _load(ingester, file, name, live, {})
+        except (BadInput, Conflict) as error:
+            return _Refused(file.key, error)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = [pool.submit(attempt, file) for file in files]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)  # where one failed for a reason that is not its file's
 
 
 def _load(ingester: Ingester, file: ObjectInfo, name: str, live: Manifest | None, types: dict[str, str]) -> Loaded:
