@@ -93,7 +93,7 @@ def command_page() -> str:
 
 
 def _parameter(parameter: object) -> str:
-    options = getattr(parameter, "opts", [])
+    options = [*getattr(parameter, "opts", []), *getattr(parameter, "secondary_opts", [])]
     name = " ".join(options) if getattr(parameter, "param_type_name", "") == "option" else options[0].upper()
     text = " ".join(str(getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
     return f"| `{name}` | {text} |"
