@@ -168,8 +168,8 @@ class _Writer:
     async def drain(self) -> None:
         """Wait until all that was taken is written."""
         if self._pending is not None:
-            pending, self._pending = self._pending, None
-            await pending
+            await asyncio.shield(self._pending)  # a cancelled request waits for its thread before the file is closed
+            self._pending = None
 
     def _write(self, parts: list[memoryview]) -> None:
         for part in parts:
