@@ -6,6 +6,7 @@ sensors/landing.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -13,12 +14,35 @@ from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.catalog.service import Draft
 from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unprocessable
+from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
 from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, hash_file, merge_columns
-from lakehouse.ingest.options import make_options
+from lakehouse.ingest.options import IngestOptions, make_options
 from lakehouse.storage.objects import ObjectInfo, list_all
 
 LANDING = "landing/"
 _AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A landing folder, and the options that each file is read with."""
+
+    ingester: Ingester
+    name: str
+    options: Mapping[str, IngestOptions]
+
+    def load(self, file: ObjectInfo, live: Manifest | None, types: dict[str, str]) -> Loaded:
+        """Fetch one file and convert it."""
+        store, options = self.ingester.store, self.options[file.key]
+        with self.ingester.folder() as folder:
+            local = folder / "landed"
+            with store.open(file.key) as reader, local.open("wb") as stream:
+                for chunk in reader.chunks():
+                    stream.write(chunk)
+                etag = reader.info.etag
+            sha256 = hash_file(local)
+            item = self.ingester.load(local, self.name, options, live=live, sha256=sha256, origin=file.key, types=types)
+        return replace(item, object=replace(item.object, source_key=file.key, source_etag=etag))
 
 
 @dataclass(slots=True)
@@ -39,12 +63,17 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
         Conflict: Files do not fit the registered columns; those that do are loaded.
     """
     check_dataset_name(name)
-    files = [info for info in list_all(ingester.store, f"{LANDING}{name}/") if not info.key.endswith("/")]
+    folder = f"{LANDING}{name}/"
+    given = read_folder_options(ingester.store, folder)
+    found = list_all(ingester.store, folder)
+    files = [info for info in found if not info.key.endswith("/") and info.key != f"{folder}{OPTIONS_FILE}"]
     live = ingester.catalog.find(name)
     if live is None and not files:
         raise NotFound(f"no file under {LANDING}{name}/ and no such dataset; put a file there", name=name)
-    known = {(o.source_key, o.source_etag): o for o in live.objects} if live is not None else {}
-    loaded, refused = _load_all(ingester, [f for f in files if (f.key, f.etag) not in known], name, live, evolve=evolve)
+    known = {(o.source_key, o.source_etag, o.source_options) for o in live.objects} if live is not None else set()
+    options = {file.key: make_options(file_name=file.key, **given) for file in files}
+    new = [f for f in files if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
+    loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
     columns = _columns(live, loaded, evolve=evolve)
     quarantined = sum(item.quarantined for item in loaded.values())
     if not columns:
@@ -65,12 +94,12 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
 
 
 def _load_all(
-    ingester: Ingester, files: list[ObjectInfo], name: str, live: Manifest | None, *, evolve: bool
+    folder: _Folder, files: list[ObjectInfo], live: Manifest | None, *, evolve: bool
 ) -> tuple[dict[str, Loaded], list[_Refused]]:
     """Convert the new files; those of a first sync get the types that hold all of them."""
     loaded: dict[str, Loaded] = {}
     refused: list[_Refused] = []
-    for file, result in zip(files, _load_side_by_side(ingester, files, name, None if evolve else live), strict=True):
+    for file, result in zip(files, _load_side_by_side(folder, files, None if evolve else live), strict=True):
         if isinstance(result, _Refused):
             refused.append(result)
         else:
@@ -90,18 +119,16 @@ def _load_all(
             continue
         wrong = {c.name: by_name[c.name] for c in item.columns if c.type != by_name[c.name]}
         if wrong:
-            loaded[file.key] = _load(ingester, file, name, None, wrong)
+            loaded[file.key] = folder.load(file, None, wrong)
     return loaded, refused
 
 
-def _load_side_by_side(
-    ingester: Ingester, files: list[ObjectInfo], name: str, live: Manifest | None
-) -> list[Loaded | _Refused]:
+def _load_side_by_side(folder: _Folder, files: list[ObjectInfo], live: Manifest | None) -> list[Loaded | _Refused]:
     """Convert a few files at a time, in their order: of many small ones most of the time is the start of children."""
 
     def attempt(file: ObjectInfo) -> Loaded | _Refused:
         try:
-            return _load(ingester, file, name, live, {})
+            return folder.load(file, live, {})
         except (BadInput, Conflict) as error:
             return _Refused(file.key, error)
 
@@ -111,18 +138,6 @@ def _load_side_by_side(
             return [future.result() for future in futures]
         finally:
             pool.shutdown(cancel_futures=True)  # where one failed for a reason that is not its file's
-
-
-def _load(ingester: Ingester, file: ObjectInfo, name: str, live: Manifest | None, types: dict[str, str]) -> Loaded:
-    options = make_options(file_name=file.key)
-    with ingester.folder() as folder:
-        local = folder / "landed"
-        with ingester.store.open(file.key) as reader, local.open("wb") as stream:
-            for chunk in reader.chunks():
-                stream.write(chunk)
-            etag = reader.info.etag
-        item = ingester.load(local, name, options, live=live, sha256=hash_file(local), origin=file.key, types=types)
-    return replace(item, object=replace(item.object, source_key=file.key, source_etag=etag))
 
 
 def _columns(live: Manifest | None, loaded: dict[str, Loaded], *, evolve: bool) -> tuple[Column, ...]:

@@ -154,3 +154,42 @@ def test_file_without_values_in_a_column_widens_nothing(desk: IngestDesk) -> Non
     sync(desk)
     assert desk.types() == {"id": "BIGINT", "n": "BIGINT"}
     assert desk.rows(order="id") == [(1, None), (2, 5), (3, None)]
+
+
+def test_options_beside_the_files_say_how_they_are_read(desk: IngestDesk) -> None:
+    put(desk, "_options.json", '{"delimiter": ";", "encoding": "cp1252", "types": {"id": "VARCHAR"}}')
+    put(desk, "a.csv", "id;t\n1;Müller\n".encode("cp1252"))
+    assert sync(desk).manifest.row_count == 1
+    assert desk.rows() == [("1", "Müller")]
+    assert sync(desk).existing
+
+
+def test_options_that_change_read_the_files_again(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n2\n3,c\n")
+    with pytest.raises(Unprocessable, match="line 3"):
+        sync(desk)
+    put(desk, "_options.json", '{"on_error": "quarantine"}')
+    result = sync(desk)
+    assert (result.manifest.row_count, result.quarantined) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"delimeter": ";"}', "unknown option 'delimeter'"),
+        ('{"encoding": "klingon"}', "encoding 'klingon' is unknown"),
+        ('{"types": {"id": "INT"}}', "must be one of"),
+        ('{"delimiter": 5}', "_options.json"),
+    ],
+)
+def test_wrong_options_are_refused_by_name_and_nothing_changes(desk: IngestDesk, body: str, says: str) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    put(desk, "_options.json", body)
+    put(desk, "b.csv", "id,t\n2,b\n")
+    with pytest.raises(Unprocessable, match=r"landing/d/_options\.json") as refused:
+        sync(desk)
+    assert says in refused.value.detail
+    assert desk.rows() == [(1, "a")]
