@@ -17,6 +17,7 @@ import orjson
 
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.errors import BadInput
+from lakehouse.ingest.folder_options import OPTIONS_FILE
 from lakehouse.storage.objects import ObjectInfo
 
 LANDING = "landing/"
@@ -27,7 +28,7 @@ RESTLESS_AFTER_SWEEPS = 6
 MAX_TRIES = 20
 MAX_WAIT_SWEEPS = 60
 MAX_REMEMBERED_REFUSALS = 1000
-CURSOR_VERSION = 2
+CURSOR_VERSION = 3
 
 FolderState = Literal["idle", "running", "failed"]
 Outcome = Literal["active", "done", "failed", "missing"]
@@ -53,6 +54,11 @@ class Folder:
     sweep: int = 0
 
 
+Partial = tuple[str, str, str]
+"""A folder whose listing goes on: its name, the fingerprint of its files so far, and that of their options."""
+NO_FOLDER: Partial = ("", EMPTY, EMPTY)
+
+
 @dataclass(frozen=True, slots=True)
 class LandingCursor:
     """Everything the sensor remembers; `after` is where a listing that spans ticks goes on.
@@ -65,7 +71,7 @@ class LandingCursor:
     refused: tuple[str, ...] = ()
     sweep: int = 1
     after: str = ""
-    partial: tuple[str, str] = ("", EMPTY)
+    partial: Partial = NO_FOLDER
     looked_at: float = 0.0
     born: int = 0
     serial: int = 0
@@ -118,7 +124,7 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
     """
     folders = dict(cursor.folders)
     refused: dict[str, str] = {}
-    name, total = cursor.partial
+    name, files, options = cursor.partial
     for info in objects:
         if info.key.endswith("/"):
             continue  # what some tools write to show a folder
@@ -127,22 +133,25 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
             refused[folder] = reason
             continue
         if folder != name:
-            _finish(folders, name, total, cursor.sweep)
-            name, total = folder, EMPTY
-        total = add_to_fingerprint(total, info)
+            _finish(folders, name, _fingerprint(files, options), cursor.sweep)
+            name, files, options = folder, EMPTY, EMPTY
+        if info.key == f"{LANDING}{folder}/{OPTIONS_FILE}":
+            options = add_to_fingerprint(options, info)
+        else:
+            files = add_to_fingerprint(files, info)
     is_end = next_after is None
     if is_end:
-        _finish(folders, name, total, cursor.sweep)
+        _finish(folders, name, _fingerprint(files, options), cursor.sweep)
         for absent in [n for n, f in folders.items() if f.sweep != cursor.sweep]:
             _finish(folders, absent, EMPTY, cursor.sweep)
-        name, total = "", EMPTY
+        name, files, options = NO_FOLDER
     following = replace(
         cursor,
         folders=folders,
         refused=tuple(sorted({*cursor.refused, *refused}))[:MAX_REMEMBERED_REFUSALS],
         sweep=cursor.sweep + is_end,
         after=next_after or "",
-        partial=(name, total),
+        partial=(name, files, options),
     )
     return LandingPlan(following, refused={k: r for k, r in refused.items() if k not in cursor.refused})
 
@@ -181,6 +190,11 @@ def add_to_fingerprint(fingerprint: str, info: ObjectInfo) -> str:
     digest = hashlib.sha256(f"{info.key}\0{info.etag}".encode()).digest()
     total = int(fingerprint, 16) + int.from_bytes(digest[:16], "big")
     return f"{total % (1 << 128):032x}"
+
+
+def _fingerprint(files: str, options: str) -> str:
+    """The fingerprint of a folder: options alone, without a file to read with them, are as good as nothing."""
+    return EMPTY if files == EMPTY else f"{(int(files, 16) + int(options, 16)) % (1 << 128):032x}"
 
 
 def _run(cursor: LandingCursor, name: str, folder: Folder) -> LandingRun:

@@ -98,6 +98,22 @@ def test_folder_that_goes_and_comes_back_gets_a_run_key_of_its_own() -> None:
     assert len(keys) == len(set(keys)) == 3
 
 
+def test_options_are_read_with_files_and_alone_are_nothing() -> None:
+    options = {"landing/a/_options.json": "o"}
+    cursor, runs = FRESH, list[LandingRun]()
+    for _ in range(3):
+        cursor, more = tick(cursor, options, page=1)
+        runs += more
+    assert runs == []
+    counts = []
+    for etag in ("o", "p"):
+        files = {"landing/a/1.csv": "x", "landing/a/_options.json": etag, "landing/a/z.csv": "z"}
+        for _ in range(3):
+            cursor, more = tick(cursor, files, page=1)
+            counts.append(len(more))
+    assert counts == [0, 1, 0, 0, 1, 0]
+
+
 def test_cursor_that_was_reset_does_not_reuse_run_keys() -> None:
     keys = set()
     for born in (1, 2):
@@ -108,7 +124,7 @@ def test_cursor_that_was_reset_does_not_reuse_run_keys() -> None:
 
 
 def test_unreadable_cursor_is_forgotten() -> None:
-    for text in (None, "", "{", "[]", '{"format_version": 1}', '{"folders": 3}', '{"sweep": {}}'):
+    for text in (None, "", "{", "[]", '{"format_version": 2}', '{"folders": 3}', '{"sweep": {}}'):
         assert LandingCursor.from_json(text, now=7.5) == LandingCursor(born=7)
 
 
