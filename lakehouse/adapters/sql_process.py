@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lakehouse.adapters.sql_worker import CANCEL, FRAME
+from lakehouse.adapters.sql_frames import FRAME
+from lakehouse.adapters.sql_worker import CANCEL
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.query.request import EngineConfig, Execute
 

@@ -13,15 +13,15 @@ import io
 import os
 import pickle
 import resource
-import struct
 import sys
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lakehouse.adapters.duckdb_engine import open_engine, out_of_memory, parse, translate
+from lakehouse.adapters.sql_frames import FRAME, FRAME_BYTES, FrameWriter, write_all
 from lakehouse.errors import LakehouseError
 from lakehouse.query.gate import check_tree
 from lakehouse.query.json_rows import JsonRows
@@ -32,9 +32,7 @@ from lakehouse.query.views import ViewSpec, quote_name
 if TYPE_CHECKING:
     import duckdb
 
-FRAME = struct.Struct("<cI")
 _BATCH_ROWS = 16_384
-_FRAME_BYTES = 256 << 10
 _FETCH_ROWS = 2048
 _PIPE_BYTES = 1 << 20
 _MAX_JSON_BYTES = 128 << 20
@@ -46,7 +44,7 @@ CANCEL = "cancel"
 class Worker:
     """State of the process: its connections, the views they see, statements parsed before."""
 
-    def __init__(self, config: EngineConfig, out: BinaryIO) -> None:
+    def __init__(self, config: EngineConfig, out: int) -> None:
         self._out = out
         self._connections = open_engine(config)
         self._views: dict[tuple[bool, str], str] = {}
@@ -72,9 +70,7 @@ class Worker:
 
     def send(self, kind: bytes, payload: bytes | memoryview) -> None:
         """Write one frame; blocks when the parent does not read, which is the back-pressure of streams."""
-        self._out.write(FRAME.pack(kind, len(payload)))
-        self._out.write(payload)
-        self._out.flush()
+        write_all(self._out, FRAME.pack(kind, len(payload)), payload)
 
     def _prepare(self, sql: str) -> tuple[Prepared, str]:
         """What a statement names, and the text to run for it; nothing runs here that has not passed the gate."""
@@ -128,11 +124,12 @@ class Worker:
         import pyarrow as pa
 
         reader = cursor.to_arrow_reader(_BATCH_ROWS)
-        sink = io.BufferedWriter(_FrameSink(self), _FRAME_BYTES)
-        with pa.ipc.new_stream(sink, reader.schema) as writer:
-            for batch in _limited(reader, message.max_rows):
-                writer.write_batch(batch)
-        sink.flush()
+        with FrameWriter(self.send) as frames:
+            sink = io.BufferedWriter(frames, FRAME_BYTES)
+            with pa.ipc.new_stream(sink, reader.schema) as writer:
+                for batch in _limited(reader, message.max_rows):
+                    writer.write_batch(batch)
+            sink.flush()
         self.send(b"E", b"")
 
     def _send_csv(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
@@ -170,22 +167,6 @@ def _csv_cells(type_name: str, values: list[Any]) -> list[Any]:
     return converted
 
 
-class _FrameSink(io.RawIOBase):
-    """A file for Arrow's writer whose writes become frames."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), _FRAME_BYTES):
-            self._worker.send(b"D", view[start : start + _FRAME_BYTES])
-        return len(view)
-
-
 def _limited(reader: Any, max_rows: int | None) -> Any:
     left = max_rows
     for batch in reader:
@@ -215,7 +196,7 @@ def main() -> None:
     """Serve the parent at stdin and stdout."""
     with contextlib.suppress(OSError):  # some hosts allow less
         fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    out = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
+    out = os.dup(1)
     os.dup2(2, 1)
     stdin = sys.stdin.buffer
     config: EngineConfig = pickle.load(stdin)  # noqa: S301 - from our own parent
