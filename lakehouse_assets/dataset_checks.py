@@ -5,13 +5,14 @@ Belongs here: the checks and the rule on shrinking. Not here: validation before 
 
 # No postponed annotations here: Dagster reads the context class from the signature.
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from lakehouse.adapters.parquet_inspection import ParquetContent, inspect_parquet
-from lakehouse.catalog.manifest import DataObject, Manifest
+from lakehouse.catalog.manifest import Manifest
 from lakehouse.errors import Gone, NotFound
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.failures import mapped_errors
@@ -34,14 +35,14 @@ class Finding:
 def row_count_matches_manifest(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
     """The Parquet footers add up to the manifest's row count."""
     with mapped_errors(context.instance, context.run.run_id):
-        return result_of([check_row_count(store.lake, name) for name in context.partition_keys])
+        return result_of(check_each(store.lake, context.partition_keys, check_row_count))
 
 
 @asset_check(asset=dataset, partitions_def=datasets_partitions)
 def types_as_declared(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
     """Every file has the manifest's columns with the manifest's types, in order."""
     with mapped_errors(context.instance, context.run.run_id):
-        return result_of([check_types(store.lake, name) for name in context.partition_keys])
+        return result_of(check_each(store.lake, context.partition_keys, check_types))
 
 
 @asset_check(asset=dataset, partitions_def=datasets_partitions)
@@ -54,26 +55,33 @@ def no_silent_shrink(context: AssetCheckExecutionContext, store: LakeStore) -> A
 dataset_checks: Sequence[AssetChecksDefinition] = (row_count_matches_manifest, types_as_declared, no_silent_shrink)
 
 
-def check_row_count(lake: LakeConnection, name: str) -> Finding:
+def check_each(
+    lake: LakeConnection, names: Sequence[str], check: Callable[[Manifest, Sequence[ParquetContent]], Finding]
+) -> list[Finding]:
+    """Check some datasets against what their files hold; the files of all are read in one go."""
+    manifests = [lake.catalog.get(name) for name in names]
+    contents = iter(inspect_parquet(lake.read_location, [o.key for m in manifests for o in m.objects]))
+    return [check(manifest, list(islice(contents, len(manifest.objects)))) for manifest in manifests]
+
+
+def check_row_count(manifest: Manifest, contents: Sequence[ParquetContent]) -> Finding:
     """Compare the rows that each data file holds with those the manifest claims for it."""
-    objects = lake.catalog.get(name).objects
-    for data_object, content in zip(objects, _contents(lake, objects), strict=True):
-        held = content.row_count
-        if held != data_object.row_count:
-            return Finding(name, f"{data_object.key} holds {held} rows, the manifest says {data_object.row_count}")
-    return Finding(name)
+    for claimed, held in zip(manifest.objects, contents, strict=True):
+        if held.row_count != claimed.row_count:
+            problem = f"{claimed.key} holds {held.row_count} rows, the manifest says {claimed.row_count}"
+            return Finding(manifest.name, problem)
+    return Finding(manifest.name)
 
 
-def check_types(lake: LakeConnection, name: str) -> Finding:
+def check_types(manifest: Manifest, contents: Sequence[ParquetContent]) -> Finding:
     """Compare the columns of each data file with the manifest's."""
-    manifest = lake.catalog.get(name)
     declared = tuple((c.name, c.type) for c in manifest.columns)
-    for data_object, content in zip(manifest.objects, _contents(lake, manifest.objects), strict=True):
-        held = content.columns
-        if held != declared:
-            differing = [f"{a} instead of {b}" for a, b in zip(held, declared, strict=False) if a != b]
-            return Finding(name, f"{data_object.key}: {'; '.join(differing) or 'another number of columns'}")
-    return Finding(name)
+    for data_object, held in zip(manifest.objects, contents, strict=True):
+        if held.columns != declared:
+            differing = [f"{a} instead of {b}" for a, b in zip(held.columns, declared, strict=False) if a != b]
+            problem = "; ".join(differing) or "another number of columns"
+            return Finding(manifest.name, f"{data_object.key}: {problem}")
+    return Finding(manifest.name)
 
 
 def check_shrink(lake: LakeConnection, name: str) -> Finding:
@@ -114,10 +122,6 @@ def result_of(findings: Sequence[Finding]) -> AssetCheckResult:
         description="; ".join(f"{f.name}: {f.problem}" for f in bad) or None,
         metadata={"datasets": len(findings), "failing": len(bad)},
     )
-
-
-def _contents(lake: LakeConnection, objects: Sequence[DataObject]) -> list[ParquetContent]:
-    return inspect_parquet(lake.read_location, [o.key for o in objects])
 
 
 def _source(data_object: object) -> tuple[object, ...]:

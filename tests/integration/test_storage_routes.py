@@ -262,7 +262,7 @@ async def test_chunked_body_is_cut_off_at_the_cap(
     assert answer.json()["detail"] == "an object has at most 1000 bytes here"
     assert taken == 1100
     assert _keys(objects) == []
-    assert list(api.services.work_dir.iterdir()) == []
+    assert {path.name for path in api.services.work_dir.iterdir()} <= {"sql"}
 
 
 async def test_one_put_too_many_is_503_at_once(
@@ -313,7 +313,7 @@ async def test_client_that_vanishes_leaves_nothing(api: RunningApi, objects: S3O
     await api.app(scope, receive, send)  # type: ignore[arg-type]
     assert sent == []
     assert _keys(objects) == []
-    assert list(api.services.work_dir.iterdir()) == []
+    assert {path.name for path in api.services.work_dir.iterdir()} <= {"sql"}
     assert api.services.put_gate.held == 0
 
 
