@@ -88,6 +88,12 @@ def is_alive(record: ProcessRecord) -> bool:
     return process_mark(record.pid) == record.mark
 
 
+def is_of_this_boot(record: ProcessRecord) -> bool:
+    """True when the recorded process ran since the machine was started: session ids of an earlier time mean nothing."""
+    boot, colon, _ = (process_mark(os.getpid()) or "").partition(":")
+    return bool(colon) and record.mark.startswith(f"{boot}:")
+
+
 def start_detached(
     command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:

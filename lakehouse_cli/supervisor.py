@@ -23,7 +23,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse_cli.child_logs import rotate
 from lakehouse_cli.children import Child
 from lakehouse_cli.ports import explain, taken
-from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions, write_atomically
+from lakehouse_cli.processes import ProcessTable, is_of_this_boot, start_detached, stop_sessions, write_atomically
 
 LOOK_EVERY_S = 0.2
 ROTATE_EVERY_S = 5.0
@@ -146,6 +146,9 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         status = self.statuses[child.name]
+        before = self._table.read(child.name)
+        if before is not None and is_of_this_boot(before):
+            stop_sessions([before], grace_s=0)  # what it left when it was killed together with its supervisor
         held = taken(child.ports)
         if held:
             status.state, status.message = "crashed", "; ".join(explain(need) for need in held)

@@ -176,6 +176,21 @@ def test_leftovers_of_a_killed_child_go_before_it_starts_again(bench: Bench) -> 
     await_(lambda: not grandchild.is_running(), step=supervisor.look)
 
 
+def test_leftovers_of_a_child_killed_with_its_supervisor_go_at_the_next_start(bench: Bench) -> None:
+    log = bench.logs / "stubborn.log"
+    supervisor = bench.supervise(Child("stubborn", python(STUBBORN), lambda: "up\n" in log.read_text(), grace_s=1.0))
+    bench.make_ready(supervisor)
+    record = bench.table.alive("stubborn")
+    assert record is not None
+    (grandchild,) = psutil.Process(record.pid).children()
+    psutil.Process(record.pid).send_signal(signal.SIGKILL)
+    await_(lambda: not is_alive(record))
+    assert grandchild.is_running()
+    successor = bench.supervise()  # it knows nothing but the pid files
+    await_(lambda: not grandchild.is_running(), step=successor.look)
+    bench.make_ready(successor)
+
+
 def test_log_of_a_running_child_is_cut_and_goes_on(bench: Bench) -> None:
     chatter = "import time\nfor i in range(10**9):\n    print('line', i, flush=True)\n    time.sleep(0.001)"
     clock = itertools.count(0.0, 10.0)  # every look is ten seconds after the one before: each may rotate
