@@ -1,4 +1,4 @@
-"""The conversion child: reads one request from stdin, converts, writes the result or the error to stdout.
+"""The conversion child: reads requests from stdin, converts, writes each result or error to stdout with its length.
 
 Belongs here: the process and the choice of a reader. Not here: the readers (see conversion_csv.py, conversion_json.py,
 conversion_parquet.py).
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import sys
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import InsufficientStorage, LakehouseError, Unprocessable
+
+LENGTH = struct.Struct("<Q")
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,24 +23,31 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Serve one request."""
-    # Loaded before the request is there: the parent starts this child ahead.
+    """Serve requests, one after the other, until the parent closes stdin."""
+    # Loaded before the first request is there: the parent starts this child ahead.
     import duckdb  # noqa: F401
 
     from lakehouse.adapters import conversion_csv  # noqa: F401
 
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints must not get between
-    body = sys.stdin.buffer.read()
-    if not body:
-        return  # the parent had no use for this child, or died
-    request, threads = pickle.loads(body)  # noqa: S301 - from our own parent
-    try:
-        answer: Converted | LakehouseError = convert(request, threads=threads)
-    except LakehouseError as error:
-        answer = error
+    requests = sys.stdin.buffer
     with os.fdopen(answers, "wb") as stream:
-        stream.write(pickle.dumps(answer))
+        while True:
+            try:
+                request, threads = pickle.load(requests)  # noqa: S301 - from our own parent
+            except EOFError:
+                return  # the parent has no more use for this child, or died
+            body = pickle.dumps(_answer(request, threads))
+            stream.write(LENGTH.pack(len(body)) + body)
+            stream.flush()
+
+
+def _answer(request: ConversionRequest, threads: int) -> Converted | LakehouseError:
+    try:
+        return convert(request, threads=threads)
+    except LakehouseError as error:
+        return error
 
 
 def convert(request: ConversionRequest, *, threads: int) -> Converted:
