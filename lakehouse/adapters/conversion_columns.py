@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lakehouse.adapters.duckdb_quoting import quote_name
 from lakehouse.errors import BadInput, Conflict
 from lakehouse.ingest.conversion import ConversionRequest
 from lakehouse.ingest.grammar import sql_check
+from lakehouse.query.quoting import quote_name
 
 # Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
 # zstd: half the bytes of snappy to hash, send and fsync, for a tenth more of the engine's time.

@@ -16,13 +16,13 @@ from lakehouse.adapters.conversion_columns import MISFIT, PARQUET, drift, fixed_
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
-from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Conflict, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, CsvScanner, rewrite_canonical, sniff_delimiter
 from lakehouse.ingest.grammar import narrowest_type, sql_check
 from lakehouse.ingest.pii import is_personal
+from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
     import duckdb

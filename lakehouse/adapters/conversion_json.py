@@ -14,13 +14,13 @@ import orjson
 from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, PARQUET, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
-from lakehouse.adapters.duckdb_quoting import quote_name, quote_text
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, check_header
 from lakehouse.ingest.grammar import fits, widen
 from lakehouse.ingest.pii import is_personal
+from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
     import duckdb

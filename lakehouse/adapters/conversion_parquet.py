@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion_columns import PARQUET, drift
-from lakehouse.adapters.duckdb_quoting import quote_name
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import check_header
 from lakehouse.ingest.pii import is_personal
+from lakehouse.query.quoting import quote_name
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from lakehouse.adapters.duckdb_s3 import open_way
+from lakehouse.adapters.s3_keys import S3Keys
 from lakehouse.errors import BadInput, Forbidden, InsufficientStorage, LakehouseError, StoreUnavailable, TimedOut
+from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import EngineConfig
 
 if TYPE_CHECKING:
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"(?:https?|s3)://[^\s'\")\]]+")
 _KINDS = ("INTERRUPT Error", "Out of Memory Error", "HTTP Error", "IO Error", "Permission Error")
 _HOST_PATH = re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)+[\w.@+-]*")
-
-
-def httpfs_file() -> Path:
-    """The extension's file in its wheel; it cannot be downloaded, and need not be."""
-    import duckdb
-
-    return (
-        Path(str(files("duckdb_extension_httpfs")))
-        / "extensions"
-        / f"v{duckdb.__version__}"
-        / "httpfs.duckdb_extension"
-    )
 
 
 def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
@@ -56,21 +44,26 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
             "python_enable_replacements": False,
         }
     )
-    engine.execute(f"LOAD {_text(str(httpfs_file()))}")
+    open_way(
+        engine,
+        endpoint=config.endpoint,
+        region=config.region,
+        keys=S3Keys(config.access_key_id, config.secret_access_key, config.session_token),
+        read_timeout_s=config.read_timeout_s,
+    )
     engine.execute("SET TimeZone = 'UTC'")
     # Data files never change under their key, so what was read of them once need not be asked for again.
     engine.execute("SET parquet_metadata_cache = true")
     engine.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
-    engine.execute(f"SET http_timeout = {max(1, round(config.read_timeout_s))}")
-    engine.execute("SET http_retries = 2")
-    engine.execute(_secret(config))
     connections = {}
     for is_full, schema in ((True, "in_full"), (False, "masked")):
         engine.execute(f"CREATE SCHEMA {schema}")
         connections[is_full] = engine.cursor()
         connections[is_full].execute(f"SET search_path = '{schema}'")
     # The order matters: what is shut cannot be opened again.
-    engine.execute(f"SET allowed_directories = ['s3://{config.bucket}/datasets/', {_text(config.temp_folder + '/')}]")
+    engine.execute(
+        f"SET allowed_directories = ['s3://{config.bucket}/datasets/', {quote_text(config.temp_folder + '/')}]"
+    )
     engine.execute("SET enable_external_access = false")
     engine.execute("SET lock_configuration = true")
     return connections
@@ -142,22 +135,3 @@ def out_of_memory() -> InsufficientStorage:
 def clean(message: str) -> str:
     """A message without addresses and host paths."""
     return _HOST_PATH.sub("<path>", _ADDRESS.sub("<object>", message))
-
-
-def _secret(config: EngineConfig) -> str:
-    options = {"REGION": config.region}
-    if config.access_key_id is not None and config.secret_access_key is not None:
-        options |= {"KEY_ID": config.access_key_id, "SECRET": config.secret_access_key}
-    if config.session_token is not None:
-        options["SESSION_TOKEN"] = config.session_token
-    extra = ""
-    if config.endpoint is not None:
-        address = urlsplit(config.endpoint)
-        options |= {"ENDPOINT": address.netloc + address.path.rstrip("/"), "URL_STYLE": "path"}
-        extra = f", USE_SSL {str(address.scheme == 'https').lower()}"
-    listed = ", ".join(f"{name} {_text(value)}" for name, value in options.items())
-    return f"CREATE SECRET lake (TYPE s3, {listed}{extra})"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

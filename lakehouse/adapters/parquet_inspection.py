@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from lakehouse.adapters.duckdb_quoting import quote_text
+from lakehouse.adapters.duckdb_s3 import open_way
 from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -79,44 +77,14 @@ def _engine(location: S3Location) -> Iterator[DuckDBPyConnection]:
 
     try:
         with closing(duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})) as engine:
-            engine.execute(f"LOAD {quote_text(str(_httpfs_file()))}")
-            engine.execute(f"SET http_timeout = {max(1, int(location.read_timeout_s))}")
-            engine.execute(_secret(location))
+            open_way(
+                engine,
+                endpoint=location.endpoint,
+                region=location.region,
+                keys=KeySource(location).current(),
+                read_timeout_s=location.read_timeout_s,
+            )
             yield engine
     except duckdb.Error as error:
         # DuckDB's own message may hold the endpoint; the kind of error is enough here.
         raise StoreUnavailable(f"the data files could not be read ({type(error).__name__})", retry_after_s=5) from None
-
-
-def _httpfs_file() -> Path:
-    spec = find_spec("duckdb_extension_httpfs")
-    if spec is None or spec.origin is None:
-        raise StoreUnavailable("the package duckdb-extension-httpfs is not installed; run `uv sync`")
-    return next(Path(spec.origin).parent.glob("extensions/*/httpfs.duckdb_extension"))
-
-
-def _secret(location: S3Location) -> str:
-    parts = [f"TYPE s3, REGION {quote_text(location.region)}"]
-    if location.access_key_id is None:
-        parts += _keys_of_chain()
-    else:
-        parts += [
-            f"KEY_ID {quote_text(location.access_key_id)}",
-            f"SECRET {quote_text(location.secret_access_key or '')}",
-        ]
-    if location.endpoint is not None:
-        url = urlsplit(location.endpoint)
-        is_tls = "true" if url.scheme == "https" else "false"
-        parts += [f"ENDPOINT {quote_text(url.netloc)}", "URL_STYLE 'path'", f"USE_SSL {is_tls}"]
-    return f"CREATE SECRET ({', '.join(parts)})"
-
-
-def _keys_of_chain() -> list[str]:
-    import boto3
-
-    credentials = boto3.session.Session().get_credentials()
-    if credentials is None:
-        return []
-    frozen = credentials.get_frozen_credentials()
-    token = [f"SESSION_TOKEN {quote_text(frozen.token)}"] if frozen.token else []
-    return [f"KEY_ID {quote_text(frozen.access_key or '')}", f"SECRET {quote_text(frozen.secret_key or '')}", *token]

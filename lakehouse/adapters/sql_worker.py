@@ -26,8 +26,9 @@ from lakehouse.errors import LakehouseError
 from lakehouse.query.gate import check_tree
 from lakehouse.query.json_rows import JsonRows
 from lakehouse.query.json_values import column_values
+from lakehouse.query.quoting import quote_name
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared
-from lakehouse.query.views import ViewSpec, quote_name
+from lakehouse.query.views import ViewSpec
 
 if TYPE_CHECKING:
     import duckdb

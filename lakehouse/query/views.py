@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lakehouse.catalog.manifest import Column, Manifest
+from lakehouse.query.quoting import quote_name, quote_text
 from lakehouse.tables.reserved import RESERVED_VIEWS
 
 MASK = "[masked]"
@@ -64,13 +65,3 @@ def _plain(column: Column) -> str:
 
 def _masked(column: Column) -> str:
     return f"{quote_text(MASK)} AS {quote_name(column.name)}"
-
-
-def quote_name(name: str) -> str:
-    """A name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote_text(text: str) -> str:
-    """A text as a quoted SQL literal."""
-    return "'" + text.replace("'", "''") + "'"

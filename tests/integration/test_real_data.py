@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lakehouse.adapters.duckdb_quoting import quote_name
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import Unprocessable
+from lakehouse.query.quoting import quote_name
 from lakehouse.storage.objects import list_all
 from tests.ingesting import IngestDesk
 from tests.servers import StoreServer

@@ -1,0 +1,66 @@
+"""DuckDB's way to S3: the httpfs extension from its wheel, and a secret for one endpoint.
+
+Belongs here: what every engine that reads the bucket needs. Not here: what else an engine may do (see duckdb_engine.py,
+parquet_inspection.py).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from lakehouse.adapters.s3_keys import S3Keys
+from lakehouse.errors import StoreUnavailable
+from lakehouse.query.quoting import quote_text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def httpfs_file() -> Path:
+    """The extension's file in its wheel; it cannot be downloaded, and need not be.
+
+    Raises:
+        StoreUnavailable: The wheel is not there.
+    """
+    import duckdb
+
+    spec = find_spec("duckdb_extension_httpfs")
+    if spec is None or spec.origin is None:
+        raise StoreUnavailable("the package duckdb-extension-httpfs is not installed; run `make setup`")
+    return Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
+
+
+def open_way(
+    engine: DuckDBPyConnection, *, endpoint: str | None, region: str, keys: S3Keys, read_timeout_s: float
+) -> None:
+    """Let an engine read S3.
+
+    Args:
+        engine: A new engine.
+        endpoint: URL of the store; None means AWS.
+        region: Its region.
+        keys: Who asks.
+        read_timeout_s: Deadline of each request.
+    """
+    engine.execute(f"LOAD {quote_text(str(httpfs_file()))}")
+    engine.execute(f"SET http_timeout = {max(1, round(read_timeout_s))}")
+    engine.execute("SET http_retries = 2")
+    engine.execute(_secret(endpoint, region, keys))
+
+
+def _secret(endpoint: str | None, region: str, keys: S3Keys) -> str:
+    texts = {"REGION": region}
+    if keys.access_key_id is not None and keys.secret_access_key is not None:
+        texts |= {"KEY_ID": keys.access_key_id, "SECRET": keys.secret_access_key}
+    if keys.session_token is not None:
+        texts["SESSION_TOKEN"] = keys.session_token
+    ssl = ""
+    if endpoint is not None:
+        address = urlsplit(endpoint)
+        texts |= {"ENDPOINT": address.netloc + address.path.rstrip("/"), "URL_STYLE": "path"}
+        ssl = f", USE_SSL {str(address.scheme == 'https').lower()}"
+    listed = ", ".join(f"{name} {quote_text(value)}" for name, value in texts.items())
+    return f"CREATE SECRET lake (TYPE s3, {listed}{ssl})"
