@@ -176,6 +176,8 @@ ATTACKS = [
     "EXPLAIN SELECT * FROM read_text('/etc/passwd')",
     "EXPLAIN EXPLAIN ANALYZE SELECT 1",
     "EXPLAIN SELECT 1; DROP VIEW people",
+    "SELECT * FROM (SHOW TABLES) LIMIT 1",
+    "SELECT 1 UNION ALL SELECT * FROM (SHOW TABLES)",
     # parameters, time travel, odd sources
     "SELECT ?",
     "SELECT $1",
@@ -249,5 +251,7 @@ READS = [
     "SELECT 'a;b', '-- no comment', '/* none */', $$read_text('x')$$",
     "SELECT name AS \"read_text('/etc/passwd')\" FROM people",
     "UNPIVOT people ON name",
+    "SELECT * FROM json_each('{\"a\": 1}')",
+    "SELECT union_value(a := 1)",
     "SELECT * FROM builds",
 ]

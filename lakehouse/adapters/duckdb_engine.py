@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What must not reach a user: addresses of the store, host paths, keys.
 _ADDRESS = re.compile(r"(?:https?|s3)://[^\s'\")\]]+")
 _KINDS = ("INTERRUPT Error", "Out of Memory Error", "HTTP Error", "IO Error", "Permission Error")
+_OWN_SCHEMA = re.compile(r"\b(?:in_full|masked)\.")
 _HOST_PATH = re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)+[\w.@+-]*")
 
 
@@ -133,5 +134,5 @@ def out_of_memory() -> InsufficientStorage:
 
 
 def clean(message: str) -> str:
-    """A message without addresses and host paths."""
-    return _HOST_PATH.sub("<path>", _ADDRESS.sub("<object>", message))
+    """A message without addresses, host paths and the schemas that no query can name."""
+    return _OWN_SCHEMA.sub("", _HOST_PATH.sub("<path>", _ADDRESS.sub("<object>", message)))

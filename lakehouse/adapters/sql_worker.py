@@ -15,6 +15,7 @@ import pickle
 import resource
 import sys
 import threading
+import traceback
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,10 @@ import orjson
 
 from lakehouse.adapters.duckdb_engine import open_engine, out_of_memory, parse, translate
 from lakehouse.adapters.sql_frames import FRAME, FRAME_BYTES, FrameWriter, write_all
+from lakehouse.adapters.sql_shape import Shape, find_shape
 from lakehouse.errors import LakehouseError
 from lakehouse.query.gate import check_tree
-from lakehouse.query.json_rows import JsonRows
+from lakehouse.query.json_rows import AnswerColumn, JsonRows
 from lakehouse.query.json_values import column_values
 from lakehouse.query.quoting import quote_name
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared
@@ -49,6 +51,7 @@ class Worker:
         self._out = out
         self._connections = open_engine(config)
         self._views: dict[tuple[bool, str], str] = {}
+        self._shapes: dict[tuple[bool, str], tuple[tuple[str | None, ...] | None, Shape | None]] = {}
         self._parsed: dict[str, tuple[Prepared, str]] = {}
         self._running: duckdb.DuckDBPyConnection | None = None
 
@@ -63,6 +66,10 @@ class Worker:
                     self._execute(message)
             except LakehouseError as error:
                 self.send(b"X", pickle.dumps(error))
+            except Exception:  # the edge of the process: whoever waits for an answer gets one
+                traceback.print_exc()
+                fault = "the query worker failed at this statement; its log has the details"
+                self.send(b"X", pickle.dumps(LakehouseError(fault)))
 
     def cancel(self) -> None:
         """Interrupt the query that runs; called from the reader's thread."""
@@ -95,14 +102,31 @@ class Worker:
                 self._views.pop((message.is_full, name), None)
             for view in message.views:
                 self._define(engine, view, is_full=message.is_full)
-            cursor = engine.execute(show_tables(message.names) if message.names else text)
-            {"json": self._send_json, "arrow": self._send_arrow, "csv": self._send_csv}[message.format](cursor, message)
+            if message.names:
+                text = show_tables(message.names)
+            if message.format == "arrow":
+                self._send_arrow(engine.execute(text), message)
+                return
+            shape = self._shape(engine, text, message)
+            cursor = engine.execute(text if shape is None else shape.sql)
+            columns = columns_of(cursor, shape)
+            (self._send_json if message.format == "json" else self._send_csv)(cursor, columns, message)
         except (duckdb.Error, RuntimeError, OSError) as error:  # the last two: the engine's, through Arrow
             raise translate(error) from None
         except MemoryError:
             raise out_of_memory() from None
         finally:
             self._running = None
+
+    def _shape(self, engine: duckdb.DuckDBPyConnection, text: str, message: Execute) -> Shape | None:
+        tables = self._prepare(message.sql)[0].tables
+        seen = tuple(self._views.get((message.is_full, name)) for name in sorted(tables))
+        key = (message.is_full, text)
+        if self._shapes.get(key, (None, None))[0] != seen:
+            if len(self._shapes) >= PREPARED_CACHE:
+                self._shapes.clear()
+            self._shapes[key] = seen, find_shape(engine, text)
+        return self._shapes[key][1]
 
     def _define(self, engine: duckdb.DuckDBPyConnection, view: ViewSpec, *, is_full: bool) -> None:
         if self._views.get((is_full, view.name)) == view.identity:
@@ -112,8 +136,8 @@ class Worker:
         engine.execute(f"CREATE OR REPLACE VIEW {quote_name(view.name)} AS {text}")
         self._views[is_full, view.name] = view.identity
 
-    def _send_json(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
-        rows = JsonRows(_columns(cursor), max_bytes=_MAX_JSON_BYTES)
+    def _send_json(self, cursor: duckdb.DuckDBPyConnection, columns: list[AnswerColumn], message: Execute) -> None:
+        rows = JsonRows(columns, max_bytes=_MAX_JSON_BYTES)
         left = message.max_rows if message.max_rows is not None else sys.maxsize
         while left > 0 and (fetched := cursor.fetchmany(min(_FETCH_ROWS, left))):
             rows.add(fetched)
@@ -133,21 +157,20 @@ class Worker:
             sink.flush()
         self.send(b"E", b"")
 
-    def _send_csv(self, cursor: duckdb.DuckDBPyConnection, message: Execute) -> None:
+    def _send_csv(self, cursor: duckdb.DuckDBPyConnection, columns: list[AnswerColumn], message: Execute) -> None:
         import csv
 
-        names = _columns(cursor)
         left = message.max_rows
         buffer = io.StringIO()
         writer = csv.writer(buffer)
-        writer.writerow([name for name, _ in names])
+        writer.writerow([column.name for column in columns])
         while left is None or left > 0:
             rows = cursor.fetchmany(_FETCH_ROWS if left is None else min(_FETCH_ROWS, left))
             if not rows:
                 break
             left = None if left is None else left - len(rows)
-            columns = [_csv_cells(t, list(c)) for (_, t), c in zip(names, zip(*rows, strict=True), strict=True)]
-            writer.writerows(zip(*columns, strict=True))
+            cells = [_csv_cells(c, list(v)) for c, v in zip(columns, zip(*rows, strict=True), strict=True)]
+            writer.writerows(zip(*cells, strict=True))
             self.send(b"D", buffer.getvalue().encode())
             buffer.seek(0)
             buffer.truncate()
@@ -155,12 +178,15 @@ class Worker:
         self.send(b"E", b"")
 
 
-def _columns(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    return [(str(column[0]), str(column[1])) for column in cursor.description or ()]
+def columns_of(cursor: duckdb.DuckDBPyConnection, shape: Shape | None) -> list[AnswerColumn]:
+    """The columns of an answer: those of the statement, where a cast stands around it."""
+    described = [(str(column[0]), column[1]) for column in cursor.description or ()]
+    names = shape.columns if shape is not None else [(name, str(type_)) for name, type_ in described]
+    return [AnswerColumn(name, text, type_) for (name, text), (_, type_) in zip(names, described, strict=True)]
 
 
-def _csv_cells(type_name: str, values: list[Any]) -> list[Any]:
-    converted, json_type = column_values(type_name, values)
+def _csv_cells(column: AnswerColumn, values: list[Any]) -> list[Any]:
+    converted, json_type = column_values(column.type_name, values, column.type_)
     if json_type == "json":
         return [None if v is None else orjson.dumps(v).decode() for v in converted]
     if json_type == "boolean":

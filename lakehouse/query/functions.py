@@ -5,7 +5,7 @@ Belongs here: names. Not here: the gate that asks (see gate.py).
 
 from __future__ import annotations
 
-TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
+TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
 
 # Left out on purpose: what tells of the engine, its files, settings, users or other queries, what sleeps, logs, keeps
 # state or parses SQL, and internals.
@@ -48,7 +48,8 @@ lower lpad ltrim mad make_date make_time make_timestamp make_timestamp_ms make_t
 map_concat map_contains map_contains_entry map_contains_value map_entries map_extract map_extract_value
 map_from_entries map_keys map_values max max_by md5 md5_number md5_number_lower md5_number_upper mean median
 microsecond millennium millisecond min min_by minute mismatches mod mode month monthname multiply nanosecond
-nextafter nfc_normalize not_ilike_escape not_like_escape now nth_value ntile nullif octet_length ord
+nextafter nfc_normalize not_ilike_escape not_like_escape now nth_value ntile nullif
+octet_length ord
 parse_formatted_bytes percent_rank pi position pow power prefix printf product quantile quantile_cont
 quantile_disc quarter radians random range rank rank_dense reduce regexp_escape regexp_extract regexp_extract_all
 regexp_full_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regr_avgx regr_avgy
@@ -61,7 +62,8 @@ struct_keys struct_pack struct_position struct_values substr substring substring
 sumkahan tan tanh time_bucket timezone timezone_hour timezone_minute to_base to_base64 to_binary to_centuries
 to_days to_decades to_hex to_hours to_json to_microseconds to_millennia to_milliseconds to_minutes to_months
 to_quarters to_seconds to_timestamp to_weeks to_years today transaction_timestamp translate trim trunc
-try_strptime typeof ucase unbin unhex unicode unnest upper url_decode url_encode uuid uuidv4 uuidv7 var_pop
+try_strptime typeof ucase unbin unhex unicode unnest upper url_decode url_encode union_extract union_tag union_value
+uuid uuidv4 uuidv7 var_pop
 var_samp variance wavg week weekday weekofyear weighted_avg xor year yearweek
 """
 _OPERATORS = (

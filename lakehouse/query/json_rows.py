@@ -6,26 +6,36 @@ Belongs here: gathering, and a column that turns out to be too wide late. Not he
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from lakehouse.errors import InsufficientStorage
-from lakehouse.query.json_values import column_values
+from lakehouse.query.json_values import SqlType, column_values
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerColumn:
+    """A column of an answer: its name, its DuckDB type by name, and with its parts where it is nested."""
+
+    name: str
+    type_name: str
+    type_: SqlType | None = None
 
 
 class JsonRows:
     """The rows of one answer.
 
     Args:
-        columns: Name and DuckDB type of each.
+        columns: Of the answer.
         max_bytes: The largest body.
     """
 
-    def __init__(self, columns: Sequence[tuple[str, str]], *, max_bytes: int) -> None:
+    def __init__(self, columns: Sequence[AnswerColumn], *, max_bytes: int) -> None:
         self._columns = columns
         self._max_bytes = max_bytes
-        self._forms: list[str] = [column_values(type_name, [])[1] for _, type_name in columns]
+        self._forms: list[str] = [column_values(column.type_name, [])[1] for column in columns]
         self._chunks: list[bytes] = []
         self._size_bytes = 0
         self.row_count = 0
@@ -39,8 +49,8 @@ class JsonRows:
         if not rows:
             return
         by_column = []
-        for index, (cells, (_, type_name)) in enumerate(zip(zip(*rows, strict=True), self._columns, strict=True)):
-            values, form = column_values(type_name, list(cells))
+        for index, (cells, column) in enumerate(zip(zip(*rows, strict=True), self._columns, strict=True)):
+            values, form = column_values(column.type_name, list(cells), column.type_)
             if form != self._forms[index]:
                 if form == "string":
                     self._widen(index)
@@ -61,8 +71,8 @@ class JsonRows:
     def columns(self) -> list[dict[str, str]]:
         """Name, DuckDB type and JSON form (`number`, `string`, `boolean`, `json`) of each column."""
         return [
-            {"name": name, "type": type_name, "json": form}
-            for (name, type_name), form in zip(self._columns, self._forms, strict=True)
+            {"name": column.name, "type": column.type_name, "json": form}
+            for column, form in zip(self._columns, self._forms, strict=True)
         ]
 
     def body(self) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import psutil
 import pyarrow as pa
 import pytest
@@ -109,6 +110,41 @@ def test_answer_has_columns_rows_and_counts(client: httpx.Client) -> None:
 def test_times_are_utc_whatever_the_zone_of_the_host(client: httpx.Client) -> None:
     sql = "SELECT TIMESTAMPTZ '2024-01-02 03:04:05+02:00', TIMESTAMP '2024-01-02 03:04:05', DATE '2024-01-02'"
     assert rows(client, sql) == [["2024-01-02T01:04:05Z", "2024-01-02T03:04:05", "2024-01-02"]]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("[1.1, 2.25]", ["1.10", "2.25"]),
+        ("INTERVAL '1 month'", "1 month"),
+        ("INTERVAL '-1 hour'", "-01:00:00"),
+        ("DATE 'infinity'", "infinity"),
+        ("DATE '9999-12-31'", "9999-12-31"),
+        ("TIMESTAMP '-infinity'", "-infinity"),
+        ("TIMESTAMPTZ 'infinity'", "infinity"),
+        ("DATE '0045-03-15 (BC)'", "-0044-03-15"),
+        ("TIMESTAMP_NS '2024-01-02 03:04:05.123456789'", "2024-01-02T03:04:05.123456789"),
+        ("{'h': 1::HUGEINT, 'd': DATE '2024-01-02'}", {"h": "1", "d": "2024-01-02"}),
+        ("MAP {true: 1}", {"true": 1}),
+        ("MAP {[1]: 1}", {"[1]": 1}),
+        ("1::VARIANT", "1"),
+    ],
+)
+def test_value_that_python_would_bend_comes_as_it_is(client: httpx.Client, expression: str, expected: object) -> None:
+    sql = f'SELECT x AS "the x", x FROM (SELECT {expression} AS x); -- as it is'
+    answer = ask(client, sql)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["rows"] == [[expected, expected]]
+    assert [c["name"] for c in answer.json()["columns"]] == ["the x", "x"]
+    text = expected if isinstance(expected, str) else orjson.dumps(expected).decode()
+    assert list(csv.reader(io.StringIO(ask(client, sql, format="csv").text)))[1] == [text, text]
+
+
+def test_order_holds_through_the_cast_of_dates(client: httpx.Client) -> None:
+    sql = "SELECT DATE '2024-01-01' + range::INTEGER AS d FROM range(50) ORDER BY range DESC"
+    days = [row[0] for row in rows(client, sql)]
+    assert days == sorted(days, reverse=True)
+    assert days[0] == "2024-02-19"
 
 
 def test_default_limit_truncates_and_says_so(client: httpx.Client) -> None:
