@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.adapters.listing import list_after
 from lakehouse.errors import LakehouseError, NotFound, PreconditionFailed, StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
@@ -116,21 +117,8 @@ class S3ObjectStore:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def list(self, prefix: str, *, limit: int = 1000, start_after: str = "") -> Listing:
-        found: list[ObjectInfo] = []
-        while len(found) <= limit:
-            with _translated(prefix):
-                page = self._client.list_objects_v2(
-                    Bucket=self.bucket,
-                    Prefix=prefix,
-                    StartAfter=found[-1].key if found else start_after,
-                    MaxKeys=min(1000, limit + 1 - len(found)),
-                )
-            found += [
-                ObjectInfo(o["Key"], o["Size"], o["ETag"].strip('"'), o["LastModified"])
-                for o in page.get("Contents", [])
-            ]
-            if not page.get("IsTruncated"):
-                break
+        with _translated(prefix):
+            found = list_after(self._client, self.bucket, prefix, limit + 1, start_after)
         kept = tuple(found[:limit])
         return Listing(kept, kept[-1].key if len(found) > limit else None)
 

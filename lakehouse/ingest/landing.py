@@ -65,7 +65,7 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
     check_dataset_name(name)
     folder = f"{LANDING}{name}/"
     given = read_folder_options(ingester.store, folder)
-    found = list_all(ingester.store, folder)
+    found = sorted(list_all(ingester.store, folder), key=lambda info: info.key)
     files = [info for info in found if not info.key.endswith("/") and info.key != f"{folder}{OPTIONS_FILE}"]
     live = ingester.catalog.find(name)
     if live is None and not files:

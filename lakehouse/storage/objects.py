@@ -86,7 +86,11 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str, *, limit: int = 1000, start_after: str = "") -> Listing:
-        """One page of at most `limit` keys under `prefix`, in key order, after `start_after`."""
+        """One page of at most `limit` keys under `prefix` after `start_after`.
+
+        They come in the store's order, by which `start_after` counts: that of the keys' bytes on S3, folder by folder
+        on SeaweedFS. The keys of a folder follow each other in both.
+        """
         ...
 
     def copy(self, source: str, target: str) -> ObjectInfo:
@@ -95,7 +99,7 @@ class ObjectStore(Protocol):
 
 
 def list_all(store: ObjectStore, prefix: str, *, page_size: int = 1000) -> Iterator[ObjectInfo]:
-    """Yield every object under a prefix in key order, a page at a time."""
+    """Yield every object under a prefix in the store's order, a page at a time."""
     start_after = ""
     while True:
         page = store.list(prefix, limit=page_size, start_after=start_after)

@@ -119,3 +119,13 @@ def test_copy_onto_itself_keeps_the_content(store: ObjectStore) -> None:
     assert store.copy("files/a", "files/a").size == 1
     assert store.copy("files/a", "files/b").key == "files/b"
     assert store.get("files/b").body == b"x"
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 100])
+def test_listing_in_pages_gives_every_key_once_where_keys_are_folders_too(store: ObjectStore, page_size: int) -> None:
+    names = ("a", "a/b", "a/c", "a/c/e", "a-1", "a!", "d", "2024/0", "2024 x", "2024-1", "2024.csv")
+    keys = [f"z/{name}" for name in names]
+    for key in keys:
+        store.put(key, b"x")
+    listed = [info.key for info in list_all(store, "z/", page_size=page_size)]
+    assert sorted(listed) == sorted(keys)
