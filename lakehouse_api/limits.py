@@ -1,4 +1,4 @@
-"""How much at once: a gate that refuses instead of queueing.
+"""How much at once and how long: a gate that refuses instead of queueing, the longest silence of a client.
 
 Belongs here: counting what is in flight. Not here: sizes of bodies (see middleware_body.py).
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lakehouse.errors import Unavailable
+from lakehouse.errors import LakehouseError, Unavailable
+
+# Longest silence of a client in the middle of its body: a stalled one must not hold its place for ever.
+IDLE_TIMEOUT_S = 60.0
 
 
 class Gate:
@@ -48,3 +51,15 @@ class Gate:
             yield
         finally:
             self._held -= 1
+
+
+class BodyTimeout(LakehouseError):
+    """The client stopped sending."""
+
+    status = 408
+    title = "Request timeout"
+
+
+def body_timeout(idle_s: float) -> BodyTimeout:
+    """What a client gets that has sent nothing for some seconds."""
+    return BodyTimeout(f"nothing came for {idle_s:g} s in the middle of the body; send it again")

@@ -5,11 +5,13 @@ Belongs here: the cap for routes that do not stream. Not here: uploads (see rout
 
 from __future__ import annotations
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import TooLarge
 from lakehouse_api.errors import problem_response
+from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
 
 MAX_JSON_BYTES = 1 << 20
 # These take their body as a stream and have caps of their own.
@@ -19,8 +21,11 @@ STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"))
 class BodyLimitMiddleware:
     """Reads the body before the route does and refuses one past the cap with 413."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_JSON_BYTES) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int = MAX_JSON_BYTES, idle_timeout_s: float = IDLE_TIMEOUT_S
+    ) -> None:
         self._app = app
+        self._idle_timeout_s = idle_timeout_s
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +43,12 @@ class BodyLimitMiddleware:
         messages: list[Message] = []
         size = 0
         while not messages or messages[-1].get("more_body", False):
-            messages.append(await receive())
+            try:
+                with anyio.fail_after(self._idle_timeout_s):
+                    messages.append(await receive())
+            except TimeoutError:
+                await problem_response(body_timeout(self._idle_timeout_s), scope)(scope, receive, send)
+                return
             size += len(messages[-1].get("body", b""))
             if size > self._max_bytes:
                 await self._refuse(scope, receive, send)

@@ -1,6 +1,7 @@
 """Conditions and ranges of RFC 9110, as far as the storage routes honour them.
 
-Belongs here: parsing of `Range`, `If-Match` and `If-None-Match`. Not here: reading the bytes (see spool.py).
+Belongs here: parsing of `Range`, `If-Range`, `If-Match` and `If-None-Match`. Not here: reading the bytes (see
+spool.py).
 """
 
 from __future__ import annotations
@@ -50,6 +51,21 @@ def is_unchanged(if_none_match: str | None, etag: str) -> bool:
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match)
+
+
+def is_same(if_match: str | None, etag: str) -> bool:
+    """False when the client wants another content than this one (`If-Match`): 412."""
+    if if_match is None or if_match.strip() == "*":
+        return True
+    return f'"{etag}"' in re.findall(r'(?:W/)?"[^"]*"', if_match)
+
+
+def is_range_wanted(if_range: str | None, etag: str) -> bool:
+    """False when a client goes on with an older content (`If-Range`): it gets the whole of this one.
+
+    A date is never strong enough here: an object may be replaced twice in a second.
+    """
+    return if_range is None or if_range.strip() == f'"{etag}"'
 
 
 def parse_put_condition(if_match: str | None, if_none_match: str | None) -> tuple[str | None, bool]:

@@ -15,21 +15,13 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from lakehouse.clock import new_id
-from lakehouse.errors import BadInput, InsufficientStorage, LakehouseError, TooLarge
+from lakehouse.errors import BadInput, InsufficientStorage, TooLarge
 from lakehouse.storage.objects import ObjectReader
 from lakehouse_api.dependencies import run_blocking
+from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
 from lakehouse_api.services import Services
 
 _BUFFER_BYTES = 1 << 20
-# Longest silence of a client in the middle of its body: a stalled upload must not hold its place for ever.
-IDLE_TIMEOUT_S = 60.0
-
-
-class BodyTimeout(LakehouseError):
-    """The client stopped sending."""
-
-    status = 408
-    title = "Request timeout"
 
 
 def check_length(request: Request, cap_bytes: int, what: str, *, form_bytes: int = 0) -> None:
@@ -61,9 +53,7 @@ async def body_chunks(request: Request, *, idle_timeout_s: float = IDLE_TIMEOUT_
             with anyio.fail_after(idle_timeout_s):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise BodyTimeout(
-                f"nothing came for {idle_timeout_s:g} s in the middle of the body; send it again"
-            ) from None
+            raise body_timeout(idle_timeout_s) from None
         if chunk is None:
             return
         yield chunk

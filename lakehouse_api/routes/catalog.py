@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, fresh_snapshot, run_blocking
 from lakehouse_api.errors import instance_of, problems
 from lakehouse_api.schemas.catalog import Dataset, DatasetList, DatasetSummary, DatasetVersions, Registration
+from lakehouse_api.schemas.times import Moment
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
@@ -37,7 +37,7 @@ async def get_dataset(
     _: ReadDep,
     name: Name,
     version: Annotated[int | None, Query(ge=1, le=2**31, description="Of this version.")] = None,
-    as_of: Annotated[AwareDatetime | None, Query(description="As it was at this time (ISO 8601 with offset).")] = None,
+    as_of: Annotated[Moment | None, Query(description="As it was at this time (ISO 8601 with offset).")] = None,
 ) -> Dataset:
     """Read a dataset's manifest: the live one, or that of a version or a time."""
     if version is not None and as_of is not None:

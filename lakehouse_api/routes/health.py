@@ -14,6 +14,7 @@ from lakehouse_api.schemas.health import Health
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", responses={503: {"model": Health, "description": "It cannot serve; the parts say why."}})
 async def get_health(services: ServicesDep, response: Response) -> Health:
     """Say how each part is: 200 when the API serves (`ok`, `degraded`), 503 when it cannot (`unavailable`)."""

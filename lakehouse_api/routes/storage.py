@@ -16,7 +16,7 @@ from lakehouse.storage.objects import ObjectInfo
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.keys import check_readable, check_writable, key_of
-from lakehouse_api.ranges import is_unchanged, parse_put_condition, parse_range
+from lakehouse_api.ranges import is_range_wanted, is_same, is_unchanged, parse_put_condition, parse_range
 from lakehouse_api.schemas.storage import KeyListing, ListedKey, StoredKey
 from lakehouse_api.services import Services
 from lakehouse_api.spool import ObjectResponse, check_length, spooled_body
@@ -88,7 +88,7 @@ async def put_object(
 @router.get(
     "/{key:key}",
     response_class=Response,
-    responses=problems(404, 416)
+    responses=problems(404, 412, 416)
     | {
         200: {"description": "The object.", "content": _BYTES},
         206: {"description": "The range that was asked for.", "content": _BYTES},
@@ -103,15 +103,18 @@ async def get_object(
     principal: ReadDep,
     key: KeyDep,
     range_: Annotated[str | None, Header(alias="Range", description="One range: `bytes=0-99`.")] = None,
+    if_range: Annotated[str | None, Header(description="Only of this ETag; else the whole object.")] = None,
+    if_match: Annotated[str | None, Header(description="Only these ETags; else 412.")] = None,
     if_none_match: Annotated[str | None, Header(description="ETags the client has.")] = None,
 ) -> Response:
     """Read an object, or one range of it, as a stream."""
     check_readable(key, principal)
     for _ in range(_TRIES):
         info = await _head(services, key)
+        _require_same(if_match, info)
         if is_unchanged(if_none_match, info.etag):
             return Response(status_code=304, headers={"ETag": f'"{info.etag}"'})
-        span = parse_range(range_, info.size)
+        span = parse_range(range_, info.size) if is_range_wanted(if_range, info.etag) else None
         context = services.objects.open(key, span=span, if_match=info.etag)
         try:
             reader = await run_blocking(services, context.__enter__)
@@ -133,10 +136,19 @@ async def head_object(services: ServicesDep, principal: ReadDep, key: KeyDep) ->
     return Response(headers=_headers(await _head(services, key)), media_type="application/octet-stream")
 
 
-@router.delete("/{key:key}", status_code=204, openapi_extra=document_key())
-async def delete_object(request: Request, services: ServicesDep, principal: WriteDep, key: KeyDep) -> Response:
-    """Delete an object; one that is not there is no error."""
+@router.delete("/{key:key}", status_code=204, responses=problems(404, 412), openapi_extra=document_key())
+async def delete_object(
+    *,
+    request: Request,
+    services: ServicesDep,
+    principal: WriteDep,
+    key: KeyDep,
+    if_match: Annotated[str | None, Header(description="Delete only these ETags; else 412.")] = None,
+) -> Response:
+    """Delete an object; one that is not there is no error, unless `If-Match` names it."""
     check_writable(key)
+    if if_match is not None:
+        _require_same(if_match, await _head(services, key))
     await run_blocking(services, services.objects.delete, key)
     await audit(services, principal, request, action="storage.delete", subject=key, status="ok")
     return Response(status_code=204)
@@ -147,6 +159,11 @@ async def _head(services: Services, key: str) -> ObjectInfo:
     if info is None:
         raise NotFound(f"no object {key!r}", key=key)
     return info
+
+
+def _require_same(if_match: str | None, info: ObjectInfo) -> None:
+    if not is_same(if_match, info.etag):
+        raise PreconditionFailed(f'{info.key!r} has the ETag "{info.etag}" by now', key=info.key, etag=info.etag)
 
 
 def _headers(info: ObjectInfo, span: tuple[int, int] | None = None) -> dict[str, str]:

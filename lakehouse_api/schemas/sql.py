@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from lakehouse_api.schemas.times import Moment
 
 
 class SqlQuery(BaseModel):
@@ -23,7 +25,7 @@ class SqlQuery(BaseModel):
     max_rows: int | None = Field(
         None, ge=1, le=2**31, description="Most rows; unset: 10,000 for JSON (a setting), all for Arrow and CSV."
     )
-    as_of: AwareDatetime | None = Field(None, description="Datasets as they were at this time (ISO 8601 with offset).")
+    as_of: Moment | None = Field(None, description="Datasets as they were at this time (ISO 8601 with offset).")
 
 
 class SqlColumn(BaseModel):

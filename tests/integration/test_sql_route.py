@@ -171,6 +171,7 @@ def test_json_past_its_most_rows_is_pointed_to_streams(client: httpx.Client) -> 
         ({"sql": "SELECT 1", "max_rows": 0}, "max_rows"),
         ({"sql": "SELECT 1", "limit": 5}, "limit: Extra inputs are not permitted"),
         ({"sql": "SELECT 1", "as_of": "yesterday"}, "as_of"),
+        ({"sql": "SELECT 1", "as_of": "0001-01-01T00:00:00+14:00"}, "before the year 1"),
         ({"sql": "SELECT 1", "as_of": "2024-01-02T03:04:05"}, "timezone"),
         ({"sql": "SELECT " + "1+" * 200_000 + "1"}, "256 KiB"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import httpx
@@ -12,7 +13,9 @@ from starlette.requests import Request
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
-from lakehouse_api.spool import BodyTimeout, body_chunks
+from lakehouse_api.limits import BodyTimeout
+from lakehouse_api.middleware_body import BodyLimitMiddleware
+from lakehouse_api.spool import body_chunks
 from tests.api import RunningApi, api_settings, call, running_api
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
@@ -387,3 +390,46 @@ async def test_client_that_stalls_is_given_up(api: RunningApi) -> None:
         await anext(body_chunks(request, idle_timeout_s=0.01))
     assert refusal.value.status == 408
     assert refusal.value.detail == "nothing came for 0.01 s in the middle of the body; send it again"
+
+
+async def test_resumed_download_of_a_replaced_object_is_whole(
+    client: httpx.AsyncClient, objects: S3ObjectStore
+) -> None:
+    old = objects.put("files/a", b"old content")
+    new = objects.put("files/a", b"NEW CONTENT")
+    resumed = await client.get("/v1/storage/files/a", headers={"Range": "bytes=4-", "If-Range": f'"{old.etag}"'})
+    assert (resumed.status_code, resumed.content) == (200, b"NEW CONTENT")
+    same = await client.get("/v1/storage/files/a", headers={"Range": "bytes=4-", "If-Range": f'"{new.etag}"'})
+    assert (same.status_code, same.content) == (206, b"CONTENT")
+
+
+async def test_condition_on_another_content_is_412_and_changes_nothing(
+    client: httpx.AsyncClient, objects: S3ObjectStore
+) -> None:
+    info = objects.put("files/a", b"content")
+    for method in ("GET", "DELETE"):
+        refused = await client.request(method, "/v1/storage/files/a", headers={"If-Match": '"other"'})
+        assert refused.status_code == 412
+        assert info.etag in refused.json()["detail"]
+    assert objects.get("files/a").body == b"content"
+    assert (await client.get("/v1/storage/files/a", headers={"If-Match": f'"{info.etag}"'})).status_code == 200
+    assert (await client.delete("/v1/storage/files/a", headers={"If-Match": f'"{info.etag}"'})).status_code == 204
+    assert objects.head("files/a") is None
+
+
+async def test_stalled_json_body_is_408() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("the body never came")
+
+    sent: list[Any] = []
+    given = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive() -> Any:
+        return given.pop() if given else await anyio.sleep_forever()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/sql", "headers": [(b"content-length", b"9")], "state": {}}
+    await BodyLimitMiddleware(app, idle_timeout_s=0.01)(scope, receive, send)
+    assert sent[0]["status"] == 408
