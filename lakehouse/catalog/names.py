@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Iterable
 
-from lakehouse.errors import BadInput
+from lakehouse.errors import BadInput, Conflict
 
 DATASET_NAMESPACE = uuid.UUID("a8f3c1d2-4e5b-5a6c-9d8e-7f0a1b2c3d4e")
 RESERVED_NAMES = frozenset(
@@ -19,6 +19,8 @@ RESERVED_NAMES = frozenset(
         "observer_events", "quarantine",
     }
 )  # fmt: skip
+# Names of the engine's own tables: a dataset of such a name could never be asked for.
+ENGINE_NAMES = re.compile(r"(duckdb_|pragma_|sqlite_|pg_|information_schema).*", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -38,6 +40,12 @@ def check_dataset_name(name: str) -> str:
         raise BadInput(
             f"dataset name {name!r} is refused: it is a reserved view name; choose another", rule="reserved-name"
         )
+    if ENGINE_NAMES.fullmatch(name):
+        raise BadInput(
+            f"dataset name {name!r} is refused: names that begin with duckdb_, pragma_, sqlite_, pg_ or"
+            " information_schema are the SQL engine's; choose another",
+            rule="engine-name",
+        )
     return name
 
 
@@ -55,3 +63,20 @@ def schema_fingerprint(columns: Iterable[tuple[str, str]]) -> str:
     for name, type_ in columns:
         digest.update(f"{name}\x1f{type_}\x1e".encode())
     return digest.hexdigest()
+
+
+def refuse_ambiguous_columns(names: Iterable[str]) -> None:
+    """Refuse columns that SQL cannot tell apart: it takes upper and lower case for the same.
+
+    Raises:
+        Conflict: Naming the two.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise Conflict(
+                f"columns {other!r} and {name!r} differ only in upper and lower case, which SQL does not tell apart;"
+                " rename one of them",
+                columns=[other, name],
+            )

@@ -164,8 +164,9 @@ def describe_diff(diff: dict[str, Any]) -> str:
 
 def keep_marks(live: Manifest | None, columns: Sequence[Column]) -> tuple[Column, ...]:
     """The columns, with those that were personal data still marked so: a new file does not lift a mask."""
-    marked = {c.name for c in live.columns if c.pii} if live is not None else set()
-    return tuple(replace(c, pii=c.pii or c.name in marked) for c in columns)
+    # SQL does not tell upper from lower case, so a mark does not either.
+    marked = {c.name.casefold() for c in live.columns if c.pii} if live is not None else set()
+    return tuple(replace(c, pii=c.pii or c.name.casefold() in marked) for c in columns)
 
 
 def _check_request(columns: Sequence[Column], keys: Sequence[str]) -> None:

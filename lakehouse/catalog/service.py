@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from lakehouse.catalog.history import History, pointer_key, version_key
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
-from lakehouse.catalog.names import check_dataset_name, dataset_id
+from lakehouse.catalog.names import check_dataset_name, dataset_id, refuse_ambiguous_columns
 from lakehouse.catalog.snapshot import CatalogSnapshot, read_snapshot
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import NotFound, PreconditionFailed, Unavailable
@@ -114,6 +114,7 @@ class Catalog:
 
         Raises:
             BadInput: The name is refused.
+            Conflict: Two columns differ only in upper and lower case.
             Unavailable: Other writers kept winning until the deadline.
         """
         check_dataset_name(name)
@@ -130,6 +131,7 @@ class Catalog:
                 if live is None:
                     raise NotFound(f"no dataset {name!r}", name=name)
                 return Commit(live, live, is_new_version=False)
+            refuse_ambiguous_columns(column.name for column in draft.columns)
             manifest = self._next(name, draft, pointer, commit_id, skipped)
             if not self._claim(manifest):
                 if not self._wait_for_other(name, etag):

@@ -17,6 +17,7 @@ from typing import Any
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name, schema_fingerprint
+from lakehouse.catalog.register import keep_marks
 from lakehouse.catalog.service import Catalog, Draft
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import Conflict
@@ -188,10 +189,7 @@ class Ingester:
                     shutil.rmtree(folder)
                     folder.mkdir()
                     made = self._converter.convert(replace(request, types=misfits))
-            # What was marked personal stays so under new columns too: evolving must not unmask anything.
-            personal = {c.name for c in live.columns if c.pii} if live is not None else set()
-            columns = tuple(replace(c, pii=c.pii or c.name in personal) for c in made.columns)
-            made = replace(made, columns=columns)
+            made = replace(made, columns=keep_marks(live, made.columns))
             return self._upload(made, name, options, sha256=sha256, origin=origin)
 
     def _upload(self, made: Converted, name: str, options: IngestOptions, *, sha256: str, origin: str) -> Loaded:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse.catalog.names import ENGINE_NAMES
 from lakehouse.errors import BadInput, Forbidden
 from lakehouse.query.functions import SCALAR_FUNCTIONS, TABLE_FUNCTIONS
 from lakehouse.tables.reserved import PII_VIEWS
@@ -20,7 +21,6 @@ MAX_SQL_BYTES = 256 << 10
 _MAX_DEPTH = 400
 # A plain identifier cannot be a path; a CTE must not lend its name to one of the engine's own tables elsewhere.
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ENGINE_TABLES = re.compile(r"(duckdb_|pragma_|sqlite_|pg_|information_schema).*", re.IGNORECASE)
 _SHOW_TABLES = ["SELECT_NODE", "SHOW_REF"]
 _SHOWN = ("DESCRIBE", "SUMMARY")
 # What a tree may consist of; what another version of the engine adds is refused until it is looked at.
@@ -123,7 +123,7 @@ def _cte_names(node: Mapping[str, Any]) -> list[str]:
     if isinstance(node.get("cte_name"), str):
         names.append(node["cte_name"])
     for name in names:
-        if name and (not _PLAIN_NAME.fullmatch(name) or _ENGINE_TABLES.fullmatch(name)):
+        if name and (not _PLAIN_NAME.fullmatch(name) or ENGINE_NAMES.fullmatch(name)):
             raise Forbidden(f"the name {name[:60]!r} is not allowed in WITH; use letters, digits and underscores")
     return [name.lower() for name in names]
 
@@ -156,7 +156,7 @@ def _check_table(node: Mapping[str, Any], ctes: frozenset[str], tables: set[str]
         raise Forbidden("AT is not supported; send as_of for the state of a time")
     if not _PLAIN_NAME.fullmatch(name):
         raise Forbidden(f"{name[:60]!r} is no dataset: files and addresses cannot be read from SQL; ingest them first")
-    if _ENGINE_TABLES.fullmatch(name):
+    if ENGINE_NAMES.fullmatch(name):
         raise Forbidden(f"{name[:60]!r} is a table of the engine and cannot be read")
     if name.lower() in ctes and name.lower() in PII_VIEWS:
         raise Forbidden(f"{name!r} is a reserved name and cannot be used in WITH")

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.clock import utc_now
-from lakehouse.errors import Conflict, LakehouseError
+from lakehouse.errors import BadInput, Conflict, LakehouseError
 from lakehouse.ingest import make_options
 from tests.ingesting import IngestDesk
 
@@ -104,6 +104,20 @@ def test_other_columns_are_drift_named_one_by_one(desk: IngestDesk) -> None:
     diff = caught.value.fields["diff"]
     assert diff == {"added": [{"name": "state"}], "gone": [{"name": "city", "type": "VARCHAR"}], "retyped": []}
     assert desk.catalog.get("d").version == 1
+
+
+def test_columns_that_differ_in_case_alone_are_no_way_around_a_mark(desk: IngestDesk) -> None:
+    desk.load("id,email\n1,zed@secret.example\n")
+    with pytest.raises(Conflict, match="'email' and 'EMAIL' differ only in upper and lower case"):
+        desk.load("id,EMAIL\n2,q\n", mode="append", evolve=True)
+    new = desk.load("id,EMAIL\n2,q\n", evolve=True).manifest
+    assert [(c.name, c.pii) for c in new.columns] == [("id", False), ("EMAIL", True)]
+
+
+@pytest.mark.parametrize("name", ["pg_sales", "duckdb_x", "sqlite_master", "information_schema", "pragma_x"])
+def test_name_of_the_engines_own_tables_is_refused(desk: IngestDesk, name: str) -> None:
+    with pytest.raises(BadInput, match="SQL engine's"):
+        desk.load("a\n1\n", name)
 
 
 def test_evolve_keeps_what_is_marked_personal(desk: IngestDesk) -> None:
