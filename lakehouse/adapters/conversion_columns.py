@@ -20,13 +20,15 @@ PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 20480, COMPRESSION zstd, COMPRESSION_L
 MEMORY_MB = 220
 _COLUMN_KB = 110
 _MOST_MEMORY_MB = 2048
+_RECORDS_HELD = 16
 # Stands in the engine's message when a value does not fit its column.
 MISFIT = "lakehouse-misfit"
 
 
-def memory_limit(column_count: int) -> str:
-    """The engine's memory limit for a file of so many columns, as DuckDB writes it."""
-    return f"{min(MEMORY_MB + column_count * _COLUMN_KB // 1000, _MOST_MEMORY_MB)}MB"
+def memory_limit(column_count: int, record_bytes: int = 0) -> str:
+    """The engine's memory limit for a file of so many columns and such long records, as DuckDB writes it."""
+    wanted = MEMORY_MB + column_count * _COLUMN_KB // 1000 + _RECORDS_HELD * record_bytes // 1_000_000
+    return f"{min(wanted, _MOST_MEMORY_MB)}MB"
 
 
 def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:

@@ -36,12 +36,16 @@ _ORDERED_BYTES = 32 << 20
 
 @dataclass(slots=True)
 class CsvFile:
-    """A CSV in UTF-8, ready for the engine; `origin` is the one that it was rewritten from."""
+    """A CSV in UTF-8, ready for the engine; `origin` is the one that it was rewritten from.
+
+    `longest_bytes` bounds its records.
+    """
 
     path: Path
     delimiter: str
     names: list[str]
     origin: CsvFile | None = None
+    longest_bytes: int = _MAX_LINE_BYTES
 
 
 def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
@@ -60,7 +64,11 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     made = None if len(names) == 1 else _write_if_regular(engine, file, request, types, fixed)
     if made is None:
         file = _rewritten(file, request, fixed, bad)
-        made = _write_parquet(engine, file, request, types, fixed)
+        engine.execute(f"SET memory_limit = '{memory_limit(len(names), file.longest_bytes)}'")
+        try:
+            made = _write_parquet(engine, file, request, types, fixed)
+        except _Refused:
+            raise Unprocessable("the file could not be read although its records are sound; please report it") from None
     typed, row_count = made
     marked = {c.name for c in request.registered or () if c.pii} | options.pii
     columns = tuple(
@@ -115,8 +123,8 @@ def _rewritten(file: CsvFile, request: ConversionRequest, fixed: Mapping[str, st
     checked = {i: t for i, t in wanted.items() if is_quarantining and t}
     target = request.work_dir / "canonical.csv"
     scanner = CsvScanner(file.path, file.delimiter, types=checked, encoding=request.options.encoding)
-    rewrite_canonical(scanner, target, bad.take)
-    return CsvFile(target, ",", file.names, origin=file)
+    longest_bytes = rewrite_canonical(scanner, target, bad.take)
+    return CsvFile(target, ",", file.names, origin=file, longest_bytes=max(_MAX_LINE_BYTES, longest_bytes))
 
 
 class _Refused(Exception):
@@ -239,9 +247,11 @@ def _place(file: CsvFile, index: int, value: str) -> tuple[int, int]:
 def _reader(file: CsvFile) -> str:
     columns = ", ".join(f"{quote_text(n)}: 'VARCHAR'" for n in file.names)
     size = file.path.stat().st_size
-    buffer = f", buffer_size = {_BUFFER_BYTES}" if size > _BUFFER_BYTES else ""
+    longest = file.longest_bytes
+    buffer_bytes = _BUFFER_BYTES if longest == _MAX_LINE_BYTES else 2 * longest
+    buffer = f", buffer_size = {buffer_bytes}" if size > _BUFFER_BYTES or longest > _MAX_LINE_BYTES else ""
     return (
         f"read_csv({quote_text(str(file.path))}, columns = {{{columns}}}, auto_detect = false, header = true,"
         f" delim = {quote_text(file.delimiter)}, quote = '\"', escape = '\"', nullstr = '', strict_mode = true,"
-        f" null_padding = false, max_line_size = {_MAX_LINE_BYTES}{buffer})"
+        f" null_padding = false, max_line_size = {longest}{buffer})"
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_BYTES = 2 << 20
+# Half of what the engine is told of the longest line: a longer one fills such a stretch.
+_LONG_LINE_BYTES = 128 << 10
 _QUOTE, _CR, _LF = 0x22, 0x0D, 0x0A
 _BOM = b"\xef\xbb\xbf"
 
@@ -38,7 +40,7 @@ def inspect_shape(path: Path, delimiter: str) -> CsvShape:
     """Look at every byte of a UTF-8 file.
 
     `is_regular` is False when a quote stands elsewhere than around a field or doubled inside one, when there is a NUL,
-    or when lines end in more than one way.
+    when lines end in more than one way, or when one is very long.
     """
     shape = CsvShape(newline=_first_line_end(path))
     for block in _blocks(path):
@@ -106,12 +108,18 @@ def _fill(stream: RawIOBase, buffer: bytearray) -> int:
 
 def _is_regular(block: _Block, delimiter: str, shape: CsvShape) -> bool:
     size = len(block.data)
-    if block.raw.find(b"\x00", 0, size) >= 0 or not _has_regular_quotes(block, delimiter):
+    if block.raw.find(b"\x00", 0, size) >= 0 or _has_long_line(block) or not _has_regular_quotes(block, delimiter):
         return False
     if (shape.newline == "\r\n" or block.raw.find(b"\r", 0, size) >= 0) and not _has_regular_line_ends(block, shape):
         return False
     shape.has_trailing_delimiter = shape.has_trailing_delimiter or _has_trailing_delimiter(block, delimiter, shape)
     return True
+
+
+def _has_long_line(block: _Block) -> bool:
+    """True when some stretch has no line end: the engine may pass over a line that is longer than its buffer."""
+    starts = range(0, len(block.data) - _LONG_LINE_BYTES + 1, _LONG_LINE_BYTES)
+    return any(block.raw.find(b"\n", start, start + _LONG_LINE_BYTES) < 0 for start in starts)
 
 
 def _has_trailing_delimiter(block: _Block, delimiter: str, shape: CsvShape) -> bool:

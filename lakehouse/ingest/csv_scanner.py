@@ -18,6 +18,7 @@ from lakehouse.errors import Unprocessable
 from lakehouse.ingest.grammar import fits
 
 # One stray quote can swallow the rest of a file; so often is the scan taken up again behind it.
+MAX_RECORD_CHARS = 16 << 20
 MAX_RESUMPTIONS = 100
 _STATE_ENCODING = "state the file's encoding with encoding="
 _SNIFFED = ",\t;|"
@@ -104,6 +105,8 @@ class CsvScanner:
     def _misfit(self, fields: Sequence[str], width: int) -> str | None:
         if len(fields) != width:
             return f"{len(fields)} fields where the header has {width}"
+        if sum(map(len, fields)) > MAX_RECORD_CHARS:
+            return f"a record of more than {MAX_RECORD_CHARS >> 20} million characters"
         for index, type_ in self._types.items():
             if not fits(fields[index], type_):
                 return f"column {index + 1}: {fields[index][:80]!r} is no {type_}"
@@ -197,14 +200,16 @@ def sniff_delimiter(path: Path) -> str:
 
 
 def rewrite_canonical(scanner: CsvScanner, target: Path, take_bad: Callable[[BadRecord], None]) -> int:
-    """Write the good records as a CSV with every field quoted and LF line ends; returns how many there are.
+    """Write the good records as a CSV with every field quoted and LF line ends.
+
+    Returns the size in bytes of the longest one, at least.
 
     Args:
         scanner: The file to read.
         target: The file to write.
         take_bad: Is given each bad record, and may refuse the file.
     """
-    count = 0
+    longest = 0
     with target.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(scanner.header())
@@ -212,9 +217,9 @@ def rewrite_canonical(scanner: CsvScanner, target: Path, take_bad: Callable[[Bad
             if bad is not None:
                 take_bad(bad)
             elif fields is not None:
-                writer.writerow(fields)
-                count += 1
-    return count
+                # The writer gives the number of characters; each takes up to four bytes.
+                longest = max(longest, 4 * int(writer.writerow(fields)))
+    return longest
 
 
 @contextmanager

@@ -288,3 +288,16 @@ def test_json_text_takes_a_fixed_type_or_is_refused_with_its_line(desk: IngestDe
     with pytest.raises(Unprocessable, match=r"line 2: field 'day': '2024-13-02' is no DATE"):
         desk.load(b'{"day": null}\n{"day": "2024-13-02", "n": 1}\n', "e", file_name="d.jsonl", types=types)
     assert desk.catalog.find("e") is None
+
+
+@pytest.mark.parametrize("size", [200_000, 262_144, 2_000_000])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_field_of_megabytes_is_loaded(desk: IngestDesk, size: int, quote: str) -> None:
+    desk.load(f"id,t\n1,short\n2,{quote}{'x' * size}{quote}\n3,short\n")
+    assert [(i, len(t)) for i, t in desk.rows(order="id")] == [(1, 5), (2, size), (3, 5)]
+
+
+def test_record_that_is_too_long_is_refused_with_its_line(desk: IngestDesk) -> None:
+    with pytest.raises(Unprocessable, match="line 3: a record of more than 16 million characters"):
+        desk.load(f"id,t\n1,short\n2,{'x' * 17_000_000}\n")
+    assert desk.catalog.find("d") is None
