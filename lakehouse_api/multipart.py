@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import anyio
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
@@ -124,11 +124,15 @@ async def spooled_file(request: Request, services: Services, *, cap_bytes: int) 
         InsufficientStorage: The disk refused it.
     """
     reader = _FormReader()
-    parser = MultipartParser(_boundary(request), reader.callbacks())  # type: ignore[arg-type]
+    boundary = _boundary(request)
+    try:
+        parser = MultipartParser(boundary, reader.callbacks())  # type: ignore[arg-type]
+    except FormParserError as error:
+        raise BadInput(f"the boundary of the multipart form is refused: {error}") from None
     path = services.work_dir / f"upload-{new_id()}"
     try:
         async with _written(services, path) as file:
-            async for chunk in body_chunks(request):
+            async for chunk in _without_preamble(body_chunks(request), b"--" + boundary):
                 try:
                     parser.write(chunk)
                 except MultipartParseError as error:
@@ -192,6 +196,24 @@ async def _written(services: Services, path: Path) -> AsyncIterator[_Writer]:
                 await run_blocking(services, stream.close)
     except OSError as error:
         raise InsufficientStorage(f"the disk refused the upload on its way: {error.strerror}") from None
+
+
+async def _without_preamble(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
+    """The body from its first boundary on; what stands before it is for no reader (RFC 2046, section 5.1.1)."""
+    head: bytes | None = b""
+    async for chunk in chunks:
+        if head is None:
+            yield chunk
+            continue
+        head += chunk
+        start = 0 if head.startswith(boundary) else head.find(b"\r\n" + boundary) + 2
+        if start >= 2 or head.startswith(boundary):  # find gives -1
+            yield head[start:]
+            head = None
+        elif len(head) > _MAX_OTHER_BYTES:
+            raise BadInput(f"the body is no well-formed multipart form: no boundary in its first {len(head)} bytes")
+    if head:
+        raise BadInput("the body is no well-formed multipart form: its boundary is nowhere in it")
 
 
 def _boundary(request: Request) -> bytes:

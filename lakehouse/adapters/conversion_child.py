@@ -10,6 +10,7 @@ import os
 import pickle
 import struct
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import InsufficientStorage, LakehouseError, Unprocessable
@@ -48,6 +49,9 @@ def _answer(request: ConversionRequest, threads: int) -> Converted | LakehouseEr
         return convert(request, threads=threads)
     except LakehouseError as error:
         return error
+    except Exception as error:  # the edge of a process: a file must not end the child that serves the next one
+        traceback.print_exc()
+        return LakehouseError(f"the conversion failed by a fault of its own ({type(error).__name__}); the log has more")
 
 
 def convert(request: ConversionRequest, *, threads: int) -> Converted:
@@ -64,8 +68,10 @@ def convert(request: ConversionRequest, *, threads: int) -> Converted:
     engine = open_engine(request, threads=threads)
     try:
         return readers[request.options.format](engine, request)
-    except (duckdb.OutOfMemoryException, MemoryError) as error:
-        raise InsufficientStorage(f"the conversion ran out of memory or disk: {str(error)[:200]}") from None
+    except (duckdb.OutOfMemoryException, MemoryError):
+        raise InsufficientStorage(
+            "the conversion ran out of the memory or disk that it may take; split the file, by rows or by columns"
+        ) from None
     except OSError as error:
         raise InsufficientStorage(f"the conversion could not write its files: {error.strerror}") from None
     finally:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from lakehouse.errors import Unprocessable
+
 _CHUNK_BYTES = 1 << 20
 # A byte that is no UTF-8 stands for what could not be read: whoever reads the copy meets it, and names record and line.
 _UNREADABLE = "\udc80"
@@ -15,16 +17,27 @@ _ON_ERROR = "lakehouse-mark"
 
 
 def as_utf8(source: Path, work_dir: Path, encoding: str) -> Path:
-    """The file itself when it is UTF-8, else a transcoded copy; bytes that are not in the encoding stay invalid."""
+    """The file itself when it is UTF-8, else a transcoded copy; bytes that are not in the encoding stay invalid.
+
+    Raises:
+        Unprocessable: The bytes cannot be of this encoding at all.
+    """
     if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
         return source
     codecs.register_error(_ON_ERROR, _mark)
     decoder = codecs.getincrementaldecoder(encoding)(_ON_ERROR)
-    target = work_dir / "utf8.txt"
+    target, line = work_dir / "utf8.txt", 1
     with source.open("rb") as reader, target.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
         while True:
             chunk = reader.read(_CHUNK_BYTES)
-            out.write(decoder.decode(chunk, final=not chunk))
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+                out.write(text)
+            except UnicodeError as error:
+                reason = f"bytes that are not {encoding} ({error.args[0]}); state the file's encoding with encoding="
+                detail = f"near line {line}: {reason}. Nothing was loaded"
+                raise Unprocessable(detail, line=line, reason=reason) from None
+            line += text.count("\n")
             if not chunk:
                 return target
 

@@ -18,6 +18,8 @@ from lakehouse.errors import BadInput
 
 FIXED_TYPES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "VARCHAR")
 FORMATS = ("csv", "jsonl", "json", "parquet")
+# Codecs of host names, which Python counts among those of texts.
+_NO_FILE_ENCODINGS = ("idna", "punycode", "undefined")
 _BY_SUFFIX = {
     ".csv": ("csv", ","),
     ".tsv": ("csv", "\t"),
@@ -118,6 +120,12 @@ def parse_types(text: str | None) -> tuple[dict[str, str], frozenset[str]]:
         raise BadInput('types must be a JSON object from column to type, such as {"zip": "VARCHAR"}')
     fixed, pii = {}, set()
     for column, wanted in given.items():
+        unknown = sorted(set(wanted) - {"type", "pii"}) if isinstance(wanted, dict) else []
+        if unknown:
+            raise BadInput(
+                f"types[{column!r}] has the key {unknown[0]!r}; the keys are type and pii, in lower case",
+                option="types",
+            )
         type_, is_pii = (wanted.get("type"), wanted.get("pii", False)) if isinstance(wanted, dict) else (wanted, False)
         if type_ is not None:
             _check_choice(f"types[{column!r}]", str(type_).upper(), FIXED_TYPES)
@@ -142,7 +150,10 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 def _check_encoding(encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
-        b"".decode(name)
+        # Of a byte, since of none every codec makes an empty text; codecs that are for no text refuse it.
+        b"a".decode(name, "ignore")
+        if name in _NO_FILE_ENCODINGS or codecs.lookup(name).incrementaldecoder is None:
+            raise LookupError(name)
     except (LookupError, UnicodeError, ValueError):
         raise BadInput(
             f"encoding {encoding[:40]!r} is unknown; use utf-8, latin-1, cp1252, utf-16 or another of Python's codecs",

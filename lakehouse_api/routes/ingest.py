@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from lakehouse.catalog.names import check_dataset_name
-from lakehouse.errors import LakehouseError, StoreUnavailable
+from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
 from lakehouse.ingest.options import make_options
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import problems
@@ -23,6 +23,9 @@ from lakehouse_api.spool import check_length
 
 # A form's boundaries and headers come on top of the file.
 _FORM_BYTES = 128 << 10
+_PARAMETERS = (
+    "name", "mode", "encoding", "delimiter", "types", "on_error", "evolve", "allow_duplicate", "format",
+)  # fmt: skip
 router = APIRouter(prefix="/v1/ingest", tags=["ingest"])
 _BODY: dict[str, Any] = {
     "required": True,
@@ -70,6 +73,7 @@ async def ingest_file(
     ] = None,
 ) -> JSONResponse:
     """Load one file, as it streams in; nothing shows before all of it is loaded."""
+    _refuse_unknown(request)
     check_dataset_name(name)
     choose = partial(
         make_options,
@@ -106,3 +110,10 @@ async def ingest_file(
     rows = result.manifest.row_count
     await audit(services, principal, request, action="ingest", subject=name, status="ok", rows=rows, bytes=file.size)
     return JSONResponse(result.answer())
+
+
+def _refuse_unknown(request: Request) -> None:
+    """Raise `BadInput` for a query parameter that there is not: a misspelt option must not pass for its default."""
+    unknown = sorted(set(request.query_params) - set(_PARAMETERS))
+    if unknown:
+        raise BadInput(f"there is no parameter {unknown[0][:40]!r}; there are {', '.join(_PARAMETERS)}", option="query")

@@ -324,3 +324,20 @@ async def test_token_without_the_scope_is_403(api: RunningApi, objects: S3Object
     async with api.client(token="reader") as reader:
         assert (await post(reader, b"id,t\n1,x\n")).status_code == 403
     assert keys(objects) == []
+
+
+async def test_unknown_parameter_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    answer = await post(client, b"a\n1\n", on_eror="quarantine")
+    assert answer.status_code == 400
+    assert "'on_eror'" in answer.json()["detail"]
+    assert "on_error" in answer.json()["detail"]
+
+
+async def test_boundary_that_is_too_long_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await post_raw(client, b"", **{"Content-Type": f"multipart/form-data; boundary={'b' * 300}"})
+    assert answer.status_code == 400
+
+
+async def test_preamble_before_the_first_boundary_is_skipped(client: httpx.AsyncClient) -> None:
+    answer = await post_raw(client, b"for old readers\r\n" + form(b"a\n1\n"))
+    assert (answer.status_code, answer.json().get("row_count")) == (200, 1)
