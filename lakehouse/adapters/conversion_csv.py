@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion_columns import MISFIT, PARQUET, drift, fixed_types, memory_limit, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
+from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.adapters.csv_shape import inspect_shape
 from lakehouse.catalog.manifest import Column
@@ -21,7 +22,6 @@ from lakehouse.errors import Conflict, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, CsvScanner, rewrite_canonical, sniff_delimiter
 from lakehouse.ingest.grammar import narrowest_type, sql_check
-from lakehouse.ingest.pii import is_personal
 from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -71,13 +71,9 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
             raise Unprocessable("the file could not be read although its records are sound; please report it") from None
     typed, row_count = made
     marked = {c.name for c in request.registered or () if c.pii} | options.pii
-    columns = tuple(
-        Column(n, typed[n], n in marked or (request.registered is None and is_personal(n, values)))
-        for n, values in zip(names, sample, strict=True)
-    )
-    by_name = {c.name: c for c in columns}
-    ordered = columns if request.registered is None else tuple(by_name[c.name] for c in request.registered)
     parquet = request.work_dir / "out.parquet"
+    order = names if request.registered is None else [c.name for c in request.registered]
+    ordered = mark_personal(engine, parquet, tuple(Column(n, typed[n], n in marked) for n in order), row_count)
     without_sample = [n for n, v in zip(names, sample, strict=True) if n not in fixed and not any(v)]
     undecided = frozenset(_without_values(engine, parquet, without_sample))
     return Converted(ordered, parquet, row_count, bad.count, bad.file, undecided)

@@ -13,13 +13,13 @@ import orjson
 
 from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, PARQUET, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
+from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, check_header
 from lakehouse.ingest.grammar import fits, widen
-from lakehouse.ingest.pii import is_personal
 from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _MAX_OBJECT_BYTES = 64 << 20
 _USUAL_OBJECT_BYTES = 1 << 20
-_SAMPLE_ROWS = 1000
 _BOM = b"\xef\xbb\xbf"
 _EXACT_INTEGER = 2**53
 _SCALARS = {"BOOLEAN", "BIGINT", "DOUBLE"}
@@ -65,11 +64,9 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
         if MISFIT not in str(error):
             raise Unprocessable(f"the file cannot be read as JSON: {str(error).splitlines()[0][:200]}") from None
         raise _misfit_error(lines, request, fixed, list(fixed)) from None
-    sample = _sample(engine, request.work_dir / "out.parquet", order)
     marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
-    columns = tuple(
-        Column(n, typed[n], n in marked or (request.registered is None and is_personal(n, sample[n]))) for n in order
-    )
+    written = tuple(Column(n, typed[n], n in marked) for n in order)
+    columns = mark_personal(engine, request.work_dir / "out.parquet", written, row_count)
     undecided = frozenset(n for n, kinds in structure.items() if kinds <= {"null"} and n not in fixed)
     return Converted(columns, request.work_dir / "out.parquet", row_count, bad.count, bad.file, undecided)
 
@@ -225,11 +222,3 @@ def _write(
         f" TO {quote_text(str(target))} ({PARQUET})"
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def _sample(engine: duckdb.DuckDBPyConnection, parquet: Path, names: list[str]) -> dict[str, list[str]]:
-    selected = ", ".join(f"CAST({quote_name(n)} AS VARCHAR)" for n in names)
-    rows = engine.execute(
-        f"SELECT {selected} FROM read_parquet({quote_text(str(parquet))}) LIMIT {_SAMPLE_ROWS}"
-    ).fetchall()
-    return {n: [row[i] or "" for row in rows] for i, n in enumerate(names)}

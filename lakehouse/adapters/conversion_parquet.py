@@ -8,18 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion_columns import PARQUET, drift
+from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import check_header
-from lakehouse.ingest.pii import is_personal
 from lakehouse.query.quoting import quote_name
 
 if TYPE_CHECKING:
     import duckdb
-
-_SAMPLE_ROWS = 1000
 
 
 def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
@@ -49,15 +47,11 @@ def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionReques
         row = engine.execute(
             f"COPY (SELECT {selected} FROM read_parquet('{source}')) TO '{target}' ({PARQUET})"
         ).fetchone()
-        texts = ", ".join(f"CAST({quote_name(n)} AS VARCHAR)" for n in registered)
-        rows = engine.execute(f"SELECT {texts} FROM read_parquet('{target}') LIMIT {_SAMPLE_ROWS}").fetchall()
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
         raise Unprocessable(f"the Parquet file is damaged: {str(error).splitlines()[0][:200]}") from None
     marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
-    columns = tuple(
-        Column(n, t, n in marked or (request.registered is None and is_personal(n, [r[i] or "" for r in rows])))
-        for i, (n, t) in enumerate(registered.items())
-    )
-    return Converted(columns, target, int(row[0]) if row else 0)
+    row_count = int(row[0]) if row else 0
+    written = tuple(Column(n, t, n in marked) for n, t in registered.items())
+    return Converted(mark_personal(engine, target, written, row_count), target, row_count)

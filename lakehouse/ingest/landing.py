@@ -142,7 +142,8 @@ def _load_side_by_side(folder: _Folder, files: list[ObjectInfo], live: Manifest 
 
 def _columns(live: Manifest | None, loaded: dict[str, Loaded], *, evolve: bool) -> tuple[Column, ...]:
     if live is not None and not evolve:
-        return live.columns
+        marked = {c.name for item in loaded.values() for c in item.columns if c.pii}
+        return tuple(replace(c, pii=c.pii or c.name in marked) for c in live.columns)
     columns = live.columns if live is not None else ()
     open_columns: frozenset[str] = frozenset()
     for item in loaded.values():

@@ -12,6 +12,8 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?:\+?\d{1,3}[ .-]?)?(?:\(\d{2,4}\)|\d{2,4})(?:[ .-]?\d{2,4}){1,4}(?: ?(?:x|ext\.?) ?\d+)?")
 _FORMATTED_PHONE = re.compile(r"(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4}|\+\d{7,15}")
 _SSN = re.compile(r"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}")
+# A whole number has no leading zeros.
+_BARE_SSN = re.compile(r"\d{7,9}")
 _STREET = re.compile(
     r"(?:\d+[A-Za-z]?\s+\S.*\b(?:st|street|ave|avenue|rd|road|blvd|dr|drive|ln|lane|ct|court|way|pl|place|pkwy|hwy)\b.*"
     r"|p\.? ?o\.? box \d+.*)",
@@ -43,7 +45,7 @@ def is_personal(name: str, values: Sequence[str]) -> bool:
         return True
     if _PHONE_NAME.search(plain) and _share(_PHONE, filled) >= _NAMED_SHARE:
         return True
-    if _SSN_NAME.search(plain) and any(_SSN.fullmatch(v) for v in filled):
+    if _SSN_NAME.search(plain) and any(_SSN.fullmatch(v) or _BARE_SSN.fullmatch(v) for v in filled):
         return True
     if _share(_FORMATTED_PHONE, filled) >= _UNNAMED_SHARE or _share(_SSN, filled) >= _UNNAMED_SHARE:
         return True

@@ -1,0 +1,70 @@
+"""Personal columns are found wherever their values stand, and a mark never goes away by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.adapters.objects import S3ObjectStore
+from tests.ingesting import IngestDesk
+
+
+@pytest.fixture
+def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
+    desk = IngestDesk(objects, tmp_path)
+    yield desk
+    desk.converter.close()
+
+
+def marks(desk: IngestDesk, name: str = "d") -> dict[str, bool]:
+    return {c.name: c.pii for c in desk.catalog.get(name).columns}
+
+
+def mails(first: int, last: int) -> str:
+    return "".join(f"{i},person{i}@example.org\n" for i in range(first, last))
+
+
+def test_mails_behind_thousands_of_empty_rows_are_found(desk: IngestDesk) -> None:
+    desk.load("id,contact\n" + "".join(f"{i},\n" for i in range(5000)) + mails(5000, 5100))
+    assert marks(desk) == {"id": False, "contact": True}
+
+
+def test_mails_behind_thousands_of_words_are_found(desk: IngestDesk) -> None:
+    desk.load("id,contact\n" + "".join(f"{i},word\n" for i in range(2000)) + mails(2000, 22_000))
+    assert marks(desk) == {"id": False, "contact": True}
+
+
+def test_column_that_was_empty_is_marked_when_mails_come(desk: IngestDesk) -> None:
+    desk.load("id,contact\n1,\n")
+    assert marks(desk) == {"id": False, "contact": False}
+    desk.load("id,contact\n" + mails(1, 20))
+    assert marks(desk) == {"id": False, "contact": True}
+    desk.load("id,contact\n1,nobody\n")
+    assert marks(desk) == {"id": False, "contact": True}
+
+
+def test_landing_file_with_mails_marks_the_column_of_the_dataset(desk: IngestDesk) -> None:
+    desk.store.put("landing/d/a.csv", b"id,contact\n1,word\n")
+    desk.ingester.sync_landing("d", actor="sensor")
+    desk.store.put("landing/d/b.csv", ("id,contact\n" + mails(2, 30)).encode())
+    desk.ingester.sync_landing("d", actor="sensor")
+    assert marks(desk) == {"id": False, "contact": True}
+
+
+def test_bare_social_security_numbers_are_found_by_the_columns_name(desk: IngestDesk) -> None:
+    desk.load("id,ssn,number\n1,123456789,123456789\n2,012345678,223456789\n")
+    assert marks(desk) == {"id": False, "ssn": True, "number": False}
+    desk.load("id,ssn\n1,123456789\n", "whole")
+    assert marks(desk, "whole") == {"id": False, "ssn": True}
+
+
+def test_mails_in_json_and_parquet_are_found(desk: IngestDesk) -> None:
+    rows = [{"id": i, "contact": f"person{i}@example.org"} for i in range(100)]
+    desk.load("\n".join(map(json.dumps, rows)), "lines", file_name="d.jsonl")
+    assert marks(desk, "lines") == {"id": False, "contact": True}
+    (parquet,) = desk.files(desk.catalog.get("lines"))
+    desk.load(Path(parquet).read_bytes(), "parquet", file_name="d.parquet")
+    assert marks(desk, "parquet") == {"id": False, "contact": True}
