@@ -19,6 +19,9 @@ PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 20480, COMPRESSION zstd, COMPRESSION_L
 # What the engine may take, and what it needs for each column on top (buffers of the reader and the writer).
 MEMORY_MB = 220
 _COLUMN_KB = 110
+# More columns than this are converted by one thread.
+WIDE = 1500
+_WIDE_COLUMN_KB = 200
 _MOST_MEMORY_MB = 2048
 _RECORDS_HELD = 16
 # Stands in the engine's message when a value does not fit its column.
@@ -27,7 +30,8 @@ MISFIT = "lakehouse-misfit"
 
 def memory_limit(column_count: int, record_bytes: int = 0) -> str:
     """The engine's memory limit for a file of so many columns and such long records, as DuckDB writes it."""
-    wanted = MEMORY_MB + column_count * _COLUMN_KB // 1000 + _RECORDS_HELD * record_bytes // 1_000_000
+    column_kb = _WIDE_COLUMN_KB if column_count > WIDE else _COLUMN_KB
+    wanted = MEMORY_MB + column_count * column_kb // 1000 + _RECORDS_HELD * record_bytes // 1_000_000
     return f"{min(wanted, _MOST_MEMORY_MB)}MB"
 
 

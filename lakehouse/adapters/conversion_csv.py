@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import MISFIT, PARQUET, drift, fixed_types, memory_limit, typed_value
+from lakehouse.adapters.conversion_columns import MISFIT, PARQUET, WIDE, drift, fixed_types, memory_limit, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
@@ -57,6 +57,8 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     names = scanner.header()
     fixed = fixed_types(names, request)
     engine.execute(f"SET memory_limit = '{memory_limit(len(names))}'")
+    if len(names) > WIDE:
+        engine.execute("SET threads = 1")  # each thread holds buffers for every column
     bad = open_quarantine(request.work_dir, options.on_error)
     file = CsvFile(source, delimiter, names)
     sample = _sample(scanner)

@@ -5,6 +5,7 @@ Belongs here: the passes over JSON. Not here: CSV (see conversion_csv.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, PARQUET, dr
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
+from lakehouse.adapters.duckdb_engine import clean
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 _MAX_OBJECT_BYTES = 64 << 20
 _USUAL_OBJECT_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+# Whole numbers beyond 64 bits come as floats from the parser.
+_LONG_NUMBER = re.compile(rb"\d{20}")
+_PARSED_EXACTLY = 2.0**63
 _EXACT_INTEGER = 2**53
 _SCALARS = {"BOOLEAN", "BIGINT", "DOUBLE"}
 
@@ -62,7 +67,7 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
         raise
     except duckdb.Error as error:
         if MISFIT not in str(error):
-            raise Unprocessable(f"the file cannot be read as JSON: {str(error).splitlines()[0][:200]}") from None
+            raise Unprocessable(f"the file cannot be read as JSON: {clean(str(error).splitlines()[0])[:200]}") from None
         raise _misfit_error(lines, request, fixed, list(fixed)) from None
     marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
     written = tuple(Column(n, typed[n], n in marked) for n in order)
@@ -105,12 +110,14 @@ def _note(text: bytes, structure: dict[str, set[str]]) -> str | None:
         return f"no JSON ({error})"
     if not isinstance(value, dict):
         return f"a JSON {type(value).__name__}, where an object is needed"
+    is_long = _LONG_NUMBER.search(text) is not None
     for name, item in value.items():
-        structure.setdefault(name, set()).add(_kind(item))
+        structure.setdefault(name, set()).add(_kind(item, is_long=is_long))
     return None
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any, *, is_long: bool = False) -> str:
+    """What a value is; `is_long` says that whole numbers stand beside it which the parser rounds."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -120,7 +127,7 @@ def _kind(value: Any) -> str:
             return "BIGINT"
         return "LONG" if -(2**63) <= value < 2**63 else "VARCHAR"
     if isinstance(value, float):
-        return "DOUBLE"
+        return "ROUNDED" if is_long and abs(value) >= _PARSED_EXACTLY else "DOUBLE"
     return "VARCHAR" if isinstance(value, str) else "JSON"
 
 
@@ -140,7 +147,8 @@ def _is_held_by(kinds: set[str], type_: str) -> bool:
     found = _type_of(kinds)
     if type_ not in _SCALARS:
         return type_ == "VARCHAR" or "JSON" not in kinds  # values are checked as text when they are written
-    return kinds <= {"null"} or type_ in (found, "VARCHAR") or (type_ == "DOUBLE" and kinds <= {"null", "BIGINT"})
+    is_number = type_ == "DOUBLE" and kinds <= {"null", "BIGINT", "DOUBLE", "ROUNDED"}
+    return kinds <= {"null"} or type_ in (found, "VARCHAR") or is_number
 
 
 def _misfit_error(lines: Path, request: ConversionRequest, fixed: Mapping[str, str], names: list[str]) -> Exception:
@@ -192,6 +200,7 @@ def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], in
     rows = document if isinstance(document, list) else [document]
     structure: dict[str, set[str]] = {}
     longest_bytes = 0
+    is_long = _LONG_NUMBER.search(body) is not None
     with target.open("wb") as writer:
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict):
@@ -202,7 +211,12 @@ def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], in
                     reason=f"element is a {kind}",
                 )
             for name, item in row.items():
-                structure.setdefault(name, set()).add(_kind(item))
+                kind = _kind(item, is_long=is_long)
+                if kind == "ROUNDED":
+                    reason = f"field {name!r} holds a whole number of more than 64 bits, which would be rounded"
+                    advice = "write it as a text, or the file as JSON lines"
+                    raise Unprocessable(f"record {number}: {reason}; {advice}", record=number, reason=reason)
+                structure.setdefault(name, set()).add(kind)
             line = orjson.dumps(row)
             longest_bytes = max(longest_bytes, len(line))
             writer.write(line + b"\n")

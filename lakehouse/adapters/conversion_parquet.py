@@ -5,6 +5,7 @@ Belongs here: the rewriting of one file. Not here: reading its footer (see parqu
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.conversion_columns import PARQUET, drift
@@ -19,6 +20,9 @@ from lakehouse.query.quoting import quote_name
 if TYPE_CHECKING:
     import duckdb
 
+_DECIMAL = re.compile(r"DECIMAL\((\d+),")
+_MOST_DIGITS = 38
+
 
 def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
     """Convert a Parquet file; columns must have exactly the registered types, whatever their order."""
@@ -29,6 +33,11 @@ def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionReques
     facts = read_footer(request.source)
     check_header([name for name, _ in facts.columns], 0)
     found = dict(facts.columns)
+    for name, type_ in facts.columns:
+        wide = _DECIMAL.search(type_)
+        if wide is not None and int(wide[1]) > _MOST_DIGITS:
+            reason = f"column {name!r} is {type_}, and SQL holds at most {_MOST_DIGITS} digits"
+            raise Unprocessable(f"{reason}; write it with fewer, or as text", reason=reason, column=name)
     registered = {c.name: c.type for c in request.registered} if request.registered else found
     if found != registered:
         raise drift(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _STRETCH_ROWS = 400
 _FEW = 50
+_MOST_SPARSE = 100
 _MOST_CHARACTERS = 300
 # Of other types no value is an e-mail, a phone or an address; an SSN without hyphens is a whole number.
 _LOOKED_AT = ("VARCHAR", "BIGINT")
@@ -34,10 +35,13 @@ def mark_personal(
     open_names = [c.name for c in columns if not c.pii and c.type in _LOOKED_AT]
     last = max(0, row_count - _STRETCH_ROWS)
     stretches = [_stretch(engine, parquet, open_names, start) for start in sorted({0, last // 2, last})]
+    sparse = [name for name in open_names if sum(len(stretch[name]) for stretch in stretches) < _FEW]
+    is_seen_whole = row_count <= len(stretches) * _STRETCH_ROWS
+    looked_for = set() if is_seen_whole else set(sparse[:_MOST_SPARSE])
     found = set()
     for name in open_names:
         samples = [stretch[name] for stretch in stretches]
-        if sum(map(len, samples)) < _FEW:
+        if name in looked_for:
             samples.append(_values(engine, parquet, name))
         if any(is_personal(name, sample) for sample in samples if sample or not any(samples)):
             found.add(name)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
@@ -301,3 +304,34 @@ def test_record_that_is_too_long_is_refused_with_its_line(desk: IngestDesk) -> N
     with pytest.raises(Unprocessable, match="line 3: a record of more than 16 million characters"):
         desk.load(f"id,t\n1,short\n2,{'x' * 17_000_000}\n")
     assert desk.catalog.find("d") is None
+
+
+def test_whole_numbers_beyond_64_bits_keep_their_digits_in_json_lines(desk: IngestDesk) -> None:
+    desk.load('{"a":123456789012345678901234567890}\n{"a":1}\n', file_name="d.jsonl")
+    assert desk.types() == {"a": "VARCHAR"}
+    assert sorted(desk.column()) == ["1", "123456789012345678901234567890"]
+    with pytest.raises(Unprocessable, match="record 1: field 'a' holds a whole number of more than 64 bits"):
+        desk.load('[{"a":123456789012345678901234567890}]', "other", file_name="d.json")
+    desk.load('{"a":1e300}\n', "large", file_name="d.jsonl")
+    assert desk.types("large") == {"a": "DOUBLE"}
+
+
+def test_refusal_of_a_repeated_key_names_no_path_of_the_host(desk: IngestDesk) -> None:
+    with pytest.raises(Unprocessable) as refused:
+        desk.load('{"a":1,"a":2}\n', file_name="d.jsonl")
+    assert str(desk.folder) not in refused.value.detail
+
+
+@pytest.mark.parametrize("width", [1_400, 4_000])
+def test_thousands_of_columns_are_loaded(desk: IngestDesk, width: int) -> None:
+    header = ",".join(f"c{n}" for n in range(width))
+    row = ",".join(str(n) for n in range(width))
+    manifest = desk.load(f"{header}\n" + f"{row}\n" * 20).manifest
+    assert (len(manifest.columns), manifest.row_count) == (width, 20)
+
+
+def test_decimal_that_sql_cannot_hold_is_refused(desk: IngestDesk, tmp_path: Path) -> None:
+    wide = pa.table({"x": pa.array([Decimal(1)], pa.decimal256(60, 2))})
+    pq.write_table(wide, tmp_path / "wide.parquet")
+    with pytest.raises(Unprocessable, match=r"column 'x' is DECIMAL\(60"):
+        desk.load_file(tmp_path / "wide.parquet")
