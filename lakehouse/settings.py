@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lakehouse.errors import BadInput
+from lakehouse.settings_retrieval import RetrievalSettings
 
 PREFIX = "LAKEHOUSE_"
 MIB = 1 << 20
@@ -36,7 +37,7 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(BaseSettings):
+class Settings(RetrievalSettings, BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)
@@ -238,7 +239,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
         if name not in given and env.get(variable):
             given[name] = env[variable]
     try:
-        return _FromMapping.build(given)
+        return _FromMapping.build(given, env)
     except ValidationError as error:
         problems = [_explain(e) for e in error.errors()]
         raise SettingsError("; ".join(problems), settings=problems) from None
@@ -248,11 +249,16 @@ class _FromMapping(Settings):
     """Settings from a mapping of strings alone, JSON decoded as pydantic-settings would."""
 
     @classmethod
-    def build(cls, given: Mapping[str, str]) -> Settings:
+    def build(cls, given: Mapping[str, str], env: Mapping[str, str]) -> Settings:
         decoded: dict[str, Any] = dict(given)
-        if "storage_prefix_max_bytes" in decoded:
-            decoded["storage_prefix_max_bytes"] = _json_object(decoded["storage_prefix_max_bytes"])
-        return cls(**decoded)
+        for name in ("storage_prefix_max_bytes", "embedding_endpoints"):
+            if name in decoded:
+                decoded[name] = _json_object(decoded[name])
+        return cls(**decoded)._with_endpoint_keys(env)
+
+    def _with_endpoint_keys(self, env: Mapping[str, str]) -> Settings:
+        endpoints = {name: endpoint.with_key(env) for name, endpoint in self.embedding_endpoints.items()}
+        return self.model_copy(update={"embedding_endpoints": endpoints})
 
     @classmethod
     def settings_customise_sources(

@@ -20,9 +20,11 @@ _HEAD = """\
 
 
 def render_env_example() -> str:
-    """The file's text: a comment and a commented-out line for each setting, in the order of `Settings`."""
+    """The file's text: a comment and a commented-out line for each setting, in the order of the code."""
     lines = [_HEAD]
-    for name, field in Settings.model_fields.items():
+    own = [name for name in Settings.__annotations__ if name in Settings.model_fields]
+    for name in (*own, *(name for name in Settings.model_fields if name not in own)):
+        field = Settings.model_fields[name]
         default = field.get_default(call_default_factory=True)
         lines.append(f"# {field.description}\n#{PREFIX}{name.upper()}={_text(default)}\n")
     return "\n".join(lines)
