@@ -1,0 +1,135 @@
+"""Versioned configs in the bucket (CONTRACTS.md sections 1 and 7): written once, one of them live.
+
+Belongs here: versions and the live pointer. Not here: what a config means (see search_config.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from lakehouse.catalog.manifest import format_utc
+from lakehouse.clock import utc_now
+from lakehouse.errors import BadInput, NotFound, PreconditionFailed, Unavailable
+from lakehouse.storage.objects import ObjectStore, list_all
+
+PREFIX = "config/"
+FORMAT_VERSION = 1
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVersion:
+    """One version of a config: its number, document, and who wrote it when and why. `version` 0 is the default."""
+
+    name: str
+    version: int
+    document: Mapping[str, Any]
+    created_at: str = ""
+    by: str = ""
+    note: str = ""
+
+
+class ConfigStore:
+    """Configs by name over any `ObjectStore`; stateless.
+
+    Args:
+        store: The bucket.
+        clock: The time now, aware, in UTC.
+    """
+
+    def __init__(self, store: ObjectStore, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._clock = clock
+
+    def live(self, name: str) -> ConfigVersion:
+        """The version that serves; version 0 with an empty document when none was ever set.
+
+        Raises:
+            BadInput: The pointer or the version is damaged.
+            StoreUnavailable: The store does not answer.
+        """
+        pointer, _ = self._pointer(name)
+        return ConfigVersion(name, 0, {}) if pointer is None else self.get(name, pointer)
+
+    def get(self, name: str, version: int) -> ConfigVersion:
+        """One version.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        try:
+            document = orjson.loads(self._store.get(_key(name, version)).body)
+        except NotFound:
+            raise NotFound(f"there is no version {version} of config {name!r}", name=name) from None
+        except orjson.JSONDecodeError:
+            raise BadInput(f"{_key(name, version)} is damaged; set another version live", name=name) from None
+        return ConfigVersion(
+            name, version, document["config"], document["created_at"], document["by"], document.get("note", "")
+        )
+
+    def versions(self, name: str) -> list[ConfigVersion]:
+        """Every version, newest first."""
+        stems = (info.key.rsplit("/", 1)[1].removesuffix(".json") for info in list_all(self._store, f"{PREFIX}{name}/"))
+        return [self.get(name, n) for n in sorted((int(s) for s in stems if s.isdecimal()), reverse=True)]
+
+    def publish(self, name: str, document: Mapping[str, Any], *, by: str, note: str = "") -> ConfigVersion:
+        """Write a new version and make it live; of two at once both are kept, and the one that moved last is live.
+
+        Raises:
+            Unavailable: Others kept winning.
+        """
+        body = {"format_version": FORMAT_VERSION, "config": dict(document), "by": by, "note": note}
+        for _ in range(_TRIES):
+            taken = [v.version for v in self.versions(name)]
+            version = max(taken, default=0) + 1
+            created_at = format_utc(self._clock())
+            try:
+                self._store.put(
+                    _key(name, version), orjson.dumps(body | {"created_at": created_at}), if_absent=True,
+                    content_type="application/json",
+                )  # fmt: skip
+            except PreconditionFailed:
+                continue
+            self.set_live(name, version)
+            return ConfigVersion(name, version, document, created_at, by, note)
+        raise Unavailable(f"other writers of config {name!r} kept winning; try again", retry_after_s=1)
+
+    def set_live(self, name: str, version: int) -> None:
+        """Make a version that exists the live one; rolling back is this.
+
+        Raises:
+            NotFound: There is no such version.
+            Unavailable: Others kept winning.
+        """
+        self.get(name, version)
+        body = orjson.dumps({"format_version": FORMAT_VERSION, "version": version})
+        for _ in range(_TRIES):
+            _, etag = self._pointer(name)
+            try:
+                self._store.put(
+                    f"{PREFIX}{name}/live.json", body, if_match=etag, if_absent=etag is None,
+                    content_type="application/json",
+                )  # fmt: skip
+            except PreconditionFailed:
+                continue
+            return
+        raise Unavailable(f"other writers of config {name!r} kept winning; try again", retry_after_s=1)
+
+    def _pointer(self, name: str) -> tuple[int | None, str | None]:
+        try:
+            stored = self._store.get(f"{PREFIX}{name}/live.json")
+        except NotFound:
+            return None, None
+        try:
+            return int(orjson.loads(stored.body)["version"]), stored.info.etag
+        except (ValueError, KeyError, TypeError):
+            raise BadInput(f"{PREFIX}{name}/live.json is damaged; delete it or set a version live", name=name) from None
+
+
+def _key(name: str, version: int) -> str:
+    return f"{PREFIX}{name}/{version}.json"
