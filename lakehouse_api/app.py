@@ -82,7 +82,7 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
         )
     app.add_middleware(AuditMiddleware, services=services)
     app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path)
-    app.add_middleware(ContextMiddleware, metrics=services.metrics)
+    app.add_middleware(ContextMiddleware, metrics=services.metrics, access_log=services.access_log)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from lakehouse.catalog.snapshot import CatalogWatcher
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
+from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
 from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics
@@ -49,6 +50,7 @@ def compose_services(settings: Settings) -> Services:
         ),
         auth=make_authenticator(settings),
         metrics=Metrics(),
+        access_log=AccessLog(),
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),

@@ -33,6 +33,15 @@ class Metrics:
             "lakehouse_lost_audits", "Audit lines that the event log did not take.", registry=self.registry
         )
         self._gauges: dict[str, Gauge] = {}
+        self._latency_series: dict[tuple[str, str, int], Histogram] = {}
+
+    def observe_request(self, method: str, route: str, status: int, elapsed_s: float) -> None:
+        """Measure one request; the series are few, and looked up once."""
+        key = (method, route, status)
+        series = self._latency_series.get(key)
+        if series is None:
+            series = self._latency_series[key] = self.latency.labels(method, route, status)
+        series.observe(elapsed_s)
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
         """Count one audited action."""

@@ -14,12 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.clock import new_id
+from lakehouse_api.access_log import AccessLog
 from lakehouse_api.errors import internal_error
 from lakehouse_api.metrics import Metrics
 
 CLIENT_CLOSED = 499
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_log = structlog.get_logger("lakehouse.access")
+_log = structlog.get_logger("lakehouse.requests")
 
 
 class ContextMiddleware:
@@ -28,9 +29,10 @@ class ContextMiddleware:
     `X-Request-Id` is taken when it is sane and made otherwise, and returned; `X-Task-Id` ties a run to a task.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, access_log: AccessLog) -> None:
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,10 +56,9 @@ class ContextMiddleware:
         elapsed_s = time.perf_counter() - exchange.started_s
         status = exchange.status or CLIENT_CLOSED
         route = getattr(scope.get("route"), "path_format", "unmatched")
-        self._metrics.latency.labels(scope["method"], route, status).observe(elapsed_s)
+        self._metrics.observe_request(scope["method"], route, status, elapsed_s)
         state = scope["state"]
-        _log.info(
-            "request",
+        self._access_log.add(
             request_id=exchange.request_id,
             task_id=state["task_id"],
             method=scope["method"],

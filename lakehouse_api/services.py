@@ -20,6 +20,7 @@ import anyio.to_thread
 import structlog
 
 from lakehouse.errors import LakehouseError
+from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import Authenticator
 from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics
@@ -56,6 +57,7 @@ class Services:
     disk: DiskWatch
     auth: Authenticator
     metrics: Metrics
+    access_log: AccessLog
     work_dir: Path
     put_gate: Gate
     ingest_gate: Gate
@@ -67,6 +69,7 @@ class Services:
         async with contextlib.AsyncExitStack() as stack:
             self.work_dir.mkdir(parents=True, exist_ok=True)
             stack.callback(shutil.rmtree, self.work_dir, ignore_errors=True)
+            stack.callback(self.access_log.flush)
             await anyio.to_thread.run_sync(self.events.start)
             stack.push_async_callback(anyio.to_thread.run_sync, self.events.stop)
             self.watcher.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -277,8 +278,10 @@ async def test_metrics_count_by_route_template(api: RunningApi) -> None:
 
 
 async def test_access_log_has_no_query_and_no_token(api: RunningApi, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("lakehouse.access").setLevel(logging.INFO)
     async with api.client() as client:
         await client.get("/v1/storage", params={"prefix": "files/hidden-text"}, headers={"X-Task-Id": "task-7"})
+    api.services.access_log.flush()
     logged = capsys.readouterr().out
     assert "/v1/storage" in logged
     assert "task-7" in logged
