@@ -31,6 +31,19 @@ def list_after(client: S3Client, bucket: str, prefix: str, most: int, start_afte
     return [*_keys(client, bucket, folder, most), *found][:most]
 
 
+def list_folders(client: S3Client, bucket: str, prefix: str, after: str) -> list[str]:
+    """Names of the folders directly under a prefix that sort after `after`."""
+    found: list[str] = []
+    where: dict[str, Any] = {"StartAfter": f"{prefix}{after}/"} if after else {}
+    while True:
+        page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", MaxKeys=_PAGE, **where)
+        found += [folder["Prefix"][len(prefix) : -1] for folder in page.get("CommonPrefixes", [])]
+        if not page.get("IsTruncated"):
+            # In the order of bytes, a folder's objects come after the folder: `after` itself would be there.
+            return sorted(name for name in found if name > after)
+        where = {"ContinuationToken": page["NextContinuationToken"]}
+
+
 def _keys(client: S3Client, bucket: str, prefix: str, most: int, start_after: str = "") -> list[ObjectInfo]:
     found: list[ObjectInfo] = []
     where: dict[str, Any] = {"StartAfter": start_after} if start_after else {}

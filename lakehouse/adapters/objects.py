@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.adapters.listing import list_after
+from lakehouse.adapters.listing import list_after, list_folders
 from lakehouse.errors import LakehouseError, NotFound, PreconditionFailed, StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
@@ -121,6 +121,10 @@ class S3ObjectStore:
             found = list_after(self._client, self.bucket, prefix, limit + 1, start_after)
         kept = tuple(found[:limit])
         return Listing(kept, kept[-1].key if len(found) > limit else None)
+
+    def folders(self, prefix: str, *, after: str = "") -> list[str]:
+        with _translated(prefix):
+            return list_folders(self._client, self.bucket, prefix, after)
 
     def copy(self, source: str, target: str) -> ObjectInfo:
         with _translated(source):

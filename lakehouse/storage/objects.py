@@ -93,6 +93,13 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def folders(self, prefix: str, *, after: str = "") -> list[str]:
+        """Names of the folders directly under `prefix` (which ends with `/`), those that sort after `after`, sorted.
+
+        A folder whose last object was deleted may still be named: SeaweedFS keeps it for a while.
+        """
+        ...
+
     def copy(self, source: str, target: str) -> ObjectInfo:
         """Copy on the server; a key copied onto itself gets a new `modified_at` (and so a new life before gc)."""
         ...

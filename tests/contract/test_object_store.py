@@ -129,3 +129,22 @@ def test_listing_in_pages_gives_every_key_once_where_keys_are_folders_too(store:
         store.put(key, b"x")
     listed = [info.key for info in list_all(store, "z/", page_size=page_size)]
     assert sorted(listed) == sorted(keys)
+
+
+def test_folders_are_those_directly_under_the_prefix(store: ObjectStore) -> None:
+    for key in ("log/t/b/1", "log/t/b/2", "log/t/a/x/y", "log/t/lease.json", "log/u/c/1", "log/t-/d/1"):
+        store.put(key, b"x")
+    assert store.folders("log/t/") == ["a", "b"]
+    assert store.folders("log/") == ["t", "t-", "u"]
+    assert store.folders("log/t/", after="a") == ["b"]
+    assert store.folders("log/t/", after="b") == []
+    assert store.folders("nothing/") == []
+
+
+@pytest.mark.slow
+def test_more_folders_than_a_page_are_all_named(store: ObjectStore) -> None:
+    names = [f"{number:05d}" for number in range(1_100)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: store.put(f"many/{name}/1", b"x"), names))
+    assert store.folders("many/") == names
+    assert store.folders("many/", after="01050") == names[1051:]

@@ -88,6 +88,12 @@ class MemoryObjects:
             found = tuple(self._objects[key].info for key in keys[:limit])
         return Listing(found, found[-1].key if len(keys) > limit else None)
 
+    def folders(self, prefix: str, *, after: str = "") -> list[str]:
+        self._answer(prefix)
+        with self._lock:
+            rests = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
+        return sorted({rest.split("/")[0] for rest in rests if "/" in rest and rest.split("/")[0] > after})
+
     def copy(self, source: str, target: str) -> ObjectInfo:
         return self.put(target, self.get(source).body)
 
