@@ -5,7 +5,7 @@ Belongs here: S3 calls with deadlines, and the translation of their errors. Not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -122,7 +122,7 @@ class S3ObjectStore:
         kept = tuple(found[:limit])
         return Listing(kept, kept[-1].key if len(found) > limit else None)
 
-    def folders(self, prefix: str, *, after: str = "") -> list[str]:
+    def folders(self, prefix: str, *, after: str = "") -> Sequence[str]:
         with _translated(prefix):
             return list_folders(self._client, self.bucket, prefix, after)
 

@@ -6,7 +6,7 @@ tests/fakes/objects.py; both pass tests/contract/test_object_store.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,7 +93,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def folders(self, prefix: str, *, after: str = "") -> list[str]:
+    def folders(self, prefix: str, *, after: str = "") -> Sequence[str]:
         """Names of the folders directly under `prefix` (which ends with `/`), those that sort after `after`, sorted.
 
         A folder whose last object was deleted may still be named: SeaweedFS keeps it for a while.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -88,7 +88,7 @@ class MemoryObjects:
             found = tuple(self._objects[key].info for key in keys[:limit])
         return Listing(found, found[-1].key if len(keys) > limit else None)
 
-    def folders(self, prefix: str, *, after: str = "") -> list[str]:
+    def folders(self, prefix: str, *, after: str = "") -> Sequence[str]:
         self._answer(prefix)
         with self._lock:
             rests = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
