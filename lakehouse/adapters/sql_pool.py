@@ -20,7 +20,7 @@ from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.query.gate import MAX_SQL_BYTES
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared, SqlRequest
-from lakehouse.query.resolve import ReadAsOf, resolve_view, shown_names
+from lakehouse.query.resolve import ReadAsOf, is_known, resolve_view, shown_names
 from lakehouse.settings import Settings
 
 Frame = tuple[bytes, bytes]
@@ -121,6 +121,12 @@ class SqlPool:
             if not chunks.is_done:
                 await worker.cancel()
 
+    async def prepare(self, sql: str) -> Prepared:
+        """Parse and gate a statement without running it; raises as `run`."""
+        async with self._worker() as worker, self._stopping_what_is_left(worker):
+            async with asyncio.timeout(self._settings.sql_timeout_s):
+                return await self._prepare(worker, sql)
+
     async def _begin(
         self,
         worker: SqlProcess,
@@ -131,18 +137,10 @@ class SqlPool:
         read_as_of: ReadAsOf | None,
     ) -> Frame:
         """Parse, gate, resolve names, run: gives the first frame of the answer."""
-        if len(request.sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
-            raise BadInput(f"the SQL has more than {MAX_SQL_BYTES >> 10} KiB")
-        prepared = self._prepared.get(request.sql)
-        if prepared is None:
-            _, payload = await worker.ask(Prepare(request.sql))
-            prepared = pickle.loads(payload)  # noqa: S301 - from our own child
-            if len(self._prepared) >= PREPARED_CACHE:
-                self._prepared.clear()
-            self._prepared[request.sql] = prepared
+        prepared = await self._prepare(worker, request.sql)
         bucket = self._location.bucket
-        # A name that the query's own WITH gives need not be a dataset.
-        wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or snapshot.knows(name))
+        # A name that the query's own WITH gives need not be one of the catalog's.
+        wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or is_known(name, snapshot))
         views = [
             await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, read_as_of=read_as_of) for name in wanted
         ]
@@ -150,6 +148,18 @@ class SqlPool:
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
         absent = tuple(prepared.tables.difference(wanted))
         return await worker.execute(Execute(request.sql, tuple(views), has_pii, request.format, limit, names, absent))
+
+    async def _prepare(self, worker: SqlProcess, sql: str) -> Prepared:
+        if len(sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
+            raise BadInput(f"the SQL has more than {MAX_SQL_BYTES >> 10} KiB")
+        prepared = self._prepared.get(sql)
+        if prepared is None:
+            _, payload = await worker.ask(Prepare(sql))
+            prepared = pickle.loads(payload)  # noqa: S301 - from our own child
+            if len(self._prepared) >= PREPARED_CACHE:
+                self._prepared.clear()
+            self._prepared[sql] = prepared
+        return prepared
 
     @contextlib.asynccontextmanager
     async def _worker(self) -> AsyncIterator[SqlProcess]:

@@ -80,8 +80,9 @@ class SqlProcess:
     async def execute(self, message: Execute) -> tuple[bytes, bytes]:
         """Run what was prepared; views that the worker has already are not sent again."""
         unknown = tuple(v for v in message.views if self._known_views.get((message.is_full, v.name)) != v.identity)
-        for view in unknown:
-            self._known_views.pop((message.is_full, view.name), None)
+        # Whatever becomes of the query, the worker no longer has these as they were.
+        for name in (*message.absent, *(view.name for view in unknown)):
+            self._known_views.pop((message.is_full, name), None)
         answer = await self.ask(replace(message, views=unknown))
         self._known_views |= {(message.is_full, v.name): v.identity for v in unknown}
         return answer

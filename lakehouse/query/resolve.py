@@ -55,6 +55,11 @@ def _masked_as_now(then: Manifest, now: Manifest | None) -> Manifest:
     return replace(then, columns=columns, commit_id=f"{then.commit_id} masked by {now.commit_id if now else ''}")
 
 
+def is_known(name: str, snapshot: CatalogSnapshot) -> bool:
+    """True for a name that the catalog gives: a live dataset, broken or not, or a reserved view."""
+    return name in RESERVED_VIEWS or snapshot.knows(name)
+
+
 def shown_names(snapshot: CatalogSnapshot) -> tuple[str, ...]:
     """What SHOW TABLES lists."""
     return tuple(sorted({*snapshot.manifests, *RESERVED_VIEWS}))

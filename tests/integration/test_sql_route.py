@@ -219,6 +219,23 @@ def test_deleted_dataset_is_gone_where_a_with_has_its_name(client: httpx.Client)
     assert outside.status_code == 400
 
 
+def test_name_that_a_with_has_taken_is_back_for_the_next_query(client: httpx.Client) -> None:
+    plain, shadowed = "SELECT count(*) FROM builds", "WITH builds AS (SELECT 1 AS x) SELECT count(*) FROM builds"
+    for _ in range(3):
+        for _worker in range(2):
+            assert rows(client, plain) == [[0]]
+        assert rows(client, shadowed) == [[1]]
+
+
+def test_deleted_dataset_of_a_time_is_back_after_a_with_of_its_name(client: httpx.Client) -> None:
+    ingest(client, "shadow_then", "a\n1\n")
+    then = datetime.now(UTC).isoformat()
+    client.delete("/v1/catalog/shadow_then")
+    for _ in range(3):
+        assert rows(client, "SELECT a FROM shadow_then", as_of=then) == [[1]]
+        assert rows(client, "WITH shadow_then AS (SELECT 2 AS a) SELECT a FROM shadow_then") == [[2]]
+
+
 def test_writes_of_another_process_are_seen_within_two_seconds(
     store: S3ObjectStore, api: ApiProcess, client: httpx.Client, tmp_path: Path
 ) -> None:
