@@ -8,11 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
 from tests.servers import StoreServer, store_server
+
+# A slow machine is no failure: nothing here asserts a time.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 _numbers = itertools.count(1)
 # Emptied buckets for the next test: a new one costs the server a second of growing volumes.

@@ -20,7 +20,7 @@ from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.query.gate import MAX_SQL_BYTES
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared, SqlRequest
-from lakehouse.query.resolve import ReadAsOf, is_known, resolve_view, shown_names
+from lakehouse.query.resolve import Past, is_known, resolve_view, shown_names
 from lakehouse.settings import Settings
 
 Frame = tuple[bytes, bytes]
@@ -77,7 +77,7 @@ class SqlPool:
         *,
         snapshot: CatalogSnapshot,
         has_pii: bool,
-        read_as_of: ReadAsOf | None = None,
+        past: Past | None = None,
     ) -> Answer:
         """Answer a JSON query, whole.
 
@@ -85,7 +85,7 @@ class SqlPool:
             request: The query.
             snapshot: The catalog it sees.
             has_pii: True: personal data shows.
-            read_as_of: Gives a dataset's manifest of the request's time.
+            past: How old versions are read, for a request with a time.
 
         Raises:
             BadInput: It does not parse, bind or run.
@@ -96,7 +96,7 @@ class SqlPool:
         """
         async with self._worker() as worker, self._stopping_what_is_left(worker):
             async with asyncio.timeout(self._settings.sql_timeout_s):
-                _, payload = await self._begin(worker, request, snapshot, has_pii=has_pii, read_as_of=read_as_of)
+                _, payload = await self._begin(worker, request, snapshot, has_pii=has_pii, past=past)
             answer: Answer = pickle.loads(payload)  # noqa: S301 - from our own child
             return answer
 
@@ -107,7 +107,7 @@ class SqlPool:
         *,
         snapshot: CatalogSnapshot,
         has_pii: bool,
-        read_as_of: ReadAsOf | None = None,
+        past: Past | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Answer an Arrow or CSV query as chunks of bytes; errors as `run`, and the first chunk is there already.
 
@@ -115,7 +115,7 @@ class SqlPool:
         """
         async with self._worker() as worker, self._stopping_what_is_left(worker):
             async with asyncio.timeout(self._settings.sql_timeout_s):
-                first = await self._begin(worker, request, snapshot, has_pii=has_pii, read_as_of=read_as_of)
+                first = await self._begin(worker, request, snapshot, has_pii=has_pii, past=past)
             chunks = _Chunks(worker, first, self._settings.sql_timeout_s)
             yield chunks
             if not chunks.is_done:
@@ -134,7 +134,7 @@ class SqlPool:
         snapshot: CatalogSnapshot,
         *,
         has_pii: bool,
-        read_as_of: ReadAsOf | None,
+        past: Past | None,
     ) -> Frame:
         """Parse, gate, resolve names, run: gives the first frame of the answer."""
         prepared = await self._prepare(worker, request.sql)
@@ -142,7 +142,7 @@ class SqlPool:
         # A name that the query's own WITH gives need not be one of the catalog's.
         wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or is_known(name, snapshot))
         views = [
-            await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, read_as_of=read_as_of) for name in wanted
+            await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, past=past) for name in wanted
         ]
         names = shown_names(snapshot) if prepared.is_show_tables else ()
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)

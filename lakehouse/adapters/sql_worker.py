@@ -87,7 +87,7 @@ class Worker:
             gated = check_tree(tree)
             if len(self._parsed) >= PREPARED_CACHE:
                 self._parsed.clear()
-            self._parsed[sql] = Prepared(gated.tables, gated.ctes, gated.is_show_tables), text
+            self._parsed[sql] = Prepared(gated.tables, gated.ctes, gated.is_show_tables, gated.is_expression), text
         return self._parsed[sql]
 
     def _execute(self, message: Execute) -> None:

@@ -44,12 +44,13 @@ class Gated:
     """A statement that may run.
 
     `tables` are the datasets and reserved views it names, in lower case; a name among `ctes` may also mean the query's
-    own WITH, and need not be a dataset.
+    own WITH, and need not be a dataset. `is_expression`: it is `SELECT <one expression>` and nothing more.
     """
 
     tables: frozenset[str]
     ctes: frozenset[str] = frozenset()
     is_show_tables: bool = False
+    is_expression: bool = False
 
 
 def check_tree(tree: Mapping[str, Any]) -> Gated:
@@ -88,7 +89,20 @@ def check_tree(tree: Mapping[str, Any]) -> Gated:
     kinds = [node["type"] for node in nodes if isinstance(node.get("type"), str) and "class" not in node]
     if is_show_tables and kinds != _SHOW_TABLES:
         raise Forbidden("SHOW TABLES stands alone")
-    return Gated(frozenset(tables), ctes & tables, is_show_tables)
+    return Gated(frozenset(tables), ctes & tables, is_show_tables, _is_expression(statements[0]["node"]))
+
+
+def _is_expression(node: Mapping[str, Any]) -> bool:
+    """True for `SELECT <one expression>`: what closes a bracket early, or adds a clause, leaves another tree."""
+    is_bare = (
+        node.get("type") == "SELECT_NODE"
+        and node.get("from_table", {}).get("type") == "EMPTY"
+        and len(node.get("select_list", ())) == 1
+        and node["select_list"][0].get("class") != "STAR"
+        and not (node.get("cte_map") or {}).get("map")
+    )
+    clauses = ("modifiers", "where_clause", "group_expressions", "group_sets", "having", "qualify", "sample")
+    return is_bare and not any(node.get(clause) for clause in clauses)
 
 
 def _check_kind(node: Mapping[str, Any]) -> None:

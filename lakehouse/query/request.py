@@ -58,6 +58,7 @@ class Prepared:
     tables: frozenset[str]
     ctes: frozenset[str]
     is_show_tables: bool
+    is_expression: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lakehouse.adapters.duckdb_engine import parse
 from lakehouse.errors import BadInput, Forbidden
+from lakehouse.query.expression import bare_expression
 from lakehouse.query.functions import SCALAR_FUNCTIONS, TABLE_FUNCTIONS
 from lakehouse.query.gate import Gated, check_tree
 from tests.sql_attacks import ATTACKS, EXPLAIN_IN_COMMENTS, READS
@@ -126,3 +127,34 @@ def test_any_text_is_refused_or_reads(engine: duckdb.DuckDBPyConnection, text: s
         duckdb.StatementType.SELECT,
         duckdb.StatementType.EXPLAIN,
     )
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "a > 1 AND b = 'x'",
+        "a > 1 -- why",
+        "a > 1 /* why */",
+        "a IN (SELECT worker_id FROM blocks)",
+        "NOT (a OR b)",
+        "true",
+    ],
+)
+def test_one_expression_is_one(engine: duckdb.DuckDBPyConnection, expression: str) -> None:
+    assert gate(engine, bare_expression(expression)).is_expression
+
+
+@pytest.mark.parametrize(
+    "smuggled",
+    [
+        "1) UNION SELECT (2", "1), (2", "1) AS a, (2", "1) FROM people WHERE (2", "1) ORDER BY (1", "1) LIMIT (1",
+        "1) GROUP BY (1", "1) HAVING (1", "1) QUALIFY (true", "1) USING SAMPLE (1", "*", "people.*", "1) WHERE (2",
+        "1; SELECT (2", "a /*", "", "a AS b", "1)) --",
+    ],
+)  # fmt: skip
+def test_what_closes_the_bracket_is_no_expression(engine: duckdb.DuckDBPyConnection, smuggled: str) -> None:
+    try:
+        gated = gate(engine, bare_expression(smuggled))
+    except (BadInput, Forbidden):
+        return
+    assert not gated.is_expression
