@@ -141,9 +141,7 @@ class SqlPool:
         bucket = self._location.bucket
         # A name that the query's own WITH gives need not be one of the catalog's.
         wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or is_known(name, snapshot))
-        views = [
-            await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, past=past) for name in wanted
-        ]
+        views = [await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, past=past) for name in wanted]
         names = shown_names(snapshot) if prepared.is_show_tables else ()
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
         absent = tuple(prepared.tables.difference(wanted))

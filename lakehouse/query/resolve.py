@@ -5,20 +5,27 @@ Belongs here: names to views. Not here: the text of views (see views.py), who ru
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
+from lakehouse.catalog.history import pointer_key
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, Forbidden
 from lakehouse.query.views import ViewSpec, dataset_view, reserved_view
 from lakehouse.tables.reserved import PII_VIEWS, RESERVED_VIEWS
 
-ReadAsOf = Callable[[str], Awaitable[Manifest]]
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How a dataset's old versions are read: the one of the time that a query asks for, and all that are kept."""
+
+    read_as_of: Callable[[str], Awaitable[Manifest]]
+    read_versions: Callable[[str], Awaitable[Sequence[Manifest]]]
 
 
 async def resolve_view(
-    name: str, snapshot: CatalogSnapshot, *, bucket: str, has_pii: bool, read_as_of: ReadAsOf | None
+    name: str, snapshot: CatalogSnapshot, *, bucket: str, has_pii: bool, past: Past | None
 ) -> ViewSpec:
     """The view behind a name.
 
@@ -27,7 +34,7 @@ async def resolve_view(
         snapshot: The catalog as it is.
         bucket: Where the objects lie.
         has_pii: True: personal data may be seen.
-        read_as_of: Gives a dataset's manifest of the time that the query asks for.
+        past: Old versions, for a query that asks for a time.
 
     Raises:
         BadInput: There is no such dataset.
@@ -38,8 +45,8 @@ async def resolve_view(
         if name in PII_VIEWS and not has_pii:
             raise Forbidden(f"{name!r} holds free text of people; it needs a token with the scope pii")
         return reserved_view(name)
-    if read_as_of is not None:
-        return dataset_view(_masked_as_now(await read_as_of(name), snapshot.manifests.get(name)), bucket)
+    if past is not None:
+        return dataset_view(await _masked_as_now(await past.read_as_of(name), snapshot, past), bucket)
     if name in snapshot.broken:
         raise BrokenManifest(f"the manifest of {name!r} is broken: {snapshot.broken[name]}", name=name)
     manifest = snapshot.manifests.get(name)
@@ -48,11 +55,31 @@ async def resolve_view(
     return dataset_view(manifest, bucket)
 
 
-def _masked_as_now(then: Manifest, now: Manifest | None) -> Manifest:
-    """An old version with every column personal that is so now: marking one would be in vain otherwise."""
-    personal = {column.name for column in now.columns if column.pii} if now is not None else set()
-    columns = tuple(replace(column, pii=column.pii or column.name in personal) for column in then.columns)
-    return replace(then, columns=columns, commit_id=f"{then.commit_id} masked by {now.commit_id if now else ''}")
+async def _masked_as_now(then: Manifest, snapshot: CatalogSnapshot, past: Past) -> Manifest:
+    """An old version with every column personal that has become so since: marking one would be in vain otherwise.
+
+    A mark goes on from version to version, so the newest one tells, a deleted one too; but not of a column that went
+    on the way, nor of a dataset that was deleted and loaded again. There every version that is kept has a say.
+    """
+    _, pointer = snapshot.pointers.get(pointer_key(then.name), ("", None))
+    newest = pointer if isinstance(pointer, Manifest) else None
+    personal = _personal(newest)
+    if newest is None or newest.created_at != then.created_at or not _folded(then) <= _folded(newest):
+        personal = personal.union(*map(_personal, await past.read_versions(then.name)))
+    columns = tuple(replace(c, pii=c.pii or c.name.casefold() in personal) for c in then.columns)
+    if columns == then.columns:
+        return then
+    marked = ",".join(sorted(personal & _folded(then)))
+    return replace(then, columns=columns, commit_id=f"{then.commit_id} with {marked} masked")
+
+
+def _folded(manifest: Manifest) -> frozenset[str]:
+    """Names of the columns as SQL compares them: without their case."""
+    return frozenset(c.name.casefold() for c in manifest.columns)
+
+
+def _personal(manifest: Manifest | None) -> frozenset[str]:
+    return frozenset(c.name.casefold() for c in manifest.columns if c.pii) if manifest is not None else frozenset()
 
 
 def is_known(name: str, snapshot: CatalogSnapshot) -> bool:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.errors import BadInput, LakehouseError
 from lakehouse.query.request import SqlRequest
+from lakehouse.query.resolve import Past
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ReadDep, ServicesDep, audit, fresh_snapshot, run_blocking
 from lakehouse_api.disconnect import while_connected
@@ -89,10 +90,13 @@ async def _context(services: Services, principal: Principal, asked: SqlRequest) 
     async def read_as_of(name: str) -> Manifest:
         return await run_blocking(services, services.catalog.get, name, as_of=asked.as_of)
 
+    async def read_versions(name: str) -> list[Manifest]:
+        return await run_blocking(services, services.catalog.versions, name)
+
     return {
         "snapshot": await fresh_snapshot(services),
-        "has_pii": "pii" in principal.scopes,
-        "read_as_of": None if asked.as_of is None else read_as_of,
+        "has_pii": principal.has_pii,
+        "past": None if asked.as_of is None else Past(read_as_of, read_versions),
     }
 
 

@@ -283,6 +283,49 @@ def test_column_marked_personal_later_is_masked_in_old_versions_too(api: ApiProc
     assert rows(client, "SELECT who FROM marked", as_of=first) == [["ann"]]
 
 
+def mark_later(client: httpx.Client, name: str, *after: tuple[str, dict[str, str]]) -> str:
+    """A dataset with a column `contact` that nothing marks, then these versions; gives the first one's time."""
+    ingest(client, name, "contact,n\nann lee,1\n")
+    first = datetime.now(UTC).isoformat()
+    for text, options in after:
+        ingest(client, name, text, evolve="true", **options)
+    return first
+
+
+MARK = {"types": '{"contact": {"pii": true}}'}
+MARKED = ("contact,n\nbob ray,2\n", MARK)
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("marked_plain", [MARKED]),
+        ("marked_case", [("Contact,n\nbob ray,2\n", {"types": '{"Contact": {"pii": true}}'})]),
+        ("marked_gone", [MARKED, ("n\n2\n", {})]),
+    ],
+)
+def test_mark_holds_for_the_times_before_it(
+    api: ApiProcess, client: httpx.Client, name: str, after: list[tuple[str, dict[str, str]]]
+) -> None:
+    first = mark_later(client, name, *after)
+    with api.client(token="reader") as reader:
+        assert rows(reader, f"SELECT * FROM {name}", as_of=first) == [["[masked]", 1]]
+    assert rows(client, f"SELECT * FROM {name}", as_of=first) == [["ann lee", 1]]
+
+
+def test_delete_lifts_no_mask(api: ApiProcess, client: httpx.Client) -> None:
+    first = mark_later(client, "marked_deleted", MARKED)
+    client.delete("/v1/catalog/marked_deleted").raise_for_status()
+    with api.client(token="reader") as reader:
+        # Once the view of the time before is known to a worker as well as when it is new to it.
+        for _ in range(3):
+            assert rows(reader, "SELECT * FROM marked_deleted", as_of=first) == [["[masked]", 1]]
+        ingest(client, "marked_deleted", "contact,n\nyes,3\n")
+        assert rows(reader, "SELECT * FROM marked_deleted", as_of=first) == [["[masked]", 1]]
+        assert rows(reader, "SELECT * FROM marked_deleted") == [["yes", 3]]
+    assert rows(client, "SELECT * FROM marked_deleted", as_of=first) == [["ann lee", 1]]
+
+
 def test_broken_manifest_fails_alone(store: S3ObjectStore, client: httpx.Client) -> None:
     ingest(client, "sound", "a\n1\n")
     ingest(client, "broken", "a\n1\n")
