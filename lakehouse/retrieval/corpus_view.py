@@ -1,0 +1,96 @@
+"""A corpus as retrieval sees it: an index in memory or Lance's own, with what is known of its embedder and scores.
+
+Belongs here: the Protocols. Not here: who implements them (see lakehouse/adapters/open_corpus.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.retrieval.filters import Filter
+
+
+class Selection(Protocol):
+    """The rows of a corpus that filters leave, at one moment."""
+
+    def __len__(self) -> int: ...
+
+    def has(self, row: int) -> bool: ...
+
+
+class Hit(Protocol):
+    """A row and its value: a distance or a text score."""
+
+    @property
+    def row(self) -> int: ...
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def value(self) -> float: ...
+
+
+class CorpusView(Protocol):
+    """A corpus that can be searched. Rows are numbers that stay valid for the length of one search."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def embedder(self) -> str:
+        """Name of the embedder that queries need."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def has_text(self) -> bool:
+        """True when text search finds anything in it."""
+        ...
+
+    @property
+    def is_stale(self) -> bool:
+        """True when its store did not answer lately."""
+        ...
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What its table says of itself: dataset, id column, personal columns, calibration."""
+        ...
+
+    def select(
+        self,
+        *,
+        filter: Filter | None,  # noqa: A002 - the word of the contract
+        only_ids: Collection[str] | None,
+        exclude_ids: Collection[str],
+        masked: frozenset[str],
+    ) -> Selection: ...
+
+    def search_vector(self, vector: NDArray[np.float32], k: int, selection: Selection) -> Sequence[Hit]: ...
+
+    def search_text(self, query: str, k: int, selection: Selection) -> Sequence[Hit]: ...
+
+    def distances(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
+
+    def text_scores(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
+
+    def text_bound(self, query: str) -> float:
+        """A text score that no row passes."""
+        ...
+
+    def row_of(self, id: str) -> int | None: ...  # noqa: A002
+
+    def ids_of(self, rows: NDArray[np.int64]) -> list[str]: ...
+
+    def metadata_of(self, rows: NDArray[np.int64]) -> list[bytes]: ...
+
+    def relevance(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Probabilities that rows with these scores are relevant; None without a calibration."""
+        ...

@@ -1,0 +1,284 @@
+"""Playbooks: which answers worked for which queries, as the memory log tells it.
+
+The state is a fold of log entries that does not depend on the order in which they arrive: evidence is kept by its key
+and the latest in the log's order counts, a deletion counts for ever, feedback on an entry that is not known yet waits
+for it.
+
+Operations (payloads are JSON; `vector` is the query's embedding, float16 little-endian as base64):
+
+    record    {playbook_id, query, answer_id, answer_corpus, tags, score, embedder, vector}
+    feedback  {playbook_id, score, key}         a later one with the same key replaces it
+    delete    {playbook_id}
+    merge     {playbook_id, into}               `into` is older, and says the same
+
+Belongs here: entries, evidence, the fold. Not here: what evidence is worth (see playbook_scoring.py), the log (see
+lakehouse/memory).
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.memory.entry import Entry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse.retrieval.corpus_view import Hit
+
+RECORD, FEEDBACK, DELETE, MERGE = "record", "feedback", "delete", "merge"
+TABLE = "playbooks"
+# Two queries this close (cosine distance) that lead to the same answer are one entry.
+MERGE_DISTANCE = 0.02
+_MERGE_LOOKS = 16
+Key = tuple[str, str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One judgement of an entry: −1 (failed) to 1 (worked), who gave it, when, and its place in the log."""
+
+    order: str
+    source: str
+    score: float
+    at: datetime
+
+
+@dataclass(slots=True)
+class PlaybookEntry:
+    """A query and an answer that worked or failed for it, with the evidence."""
+
+    playbook_id: str
+    query: str = ""
+    answer_id: str = ""
+    answer_corpus: str | None = None
+    tags: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    first_order: str = ""
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    is_deleted: bool = False
+    merged_into: str | None = None
+    merged: set[str] = field(default_factory=set)
+
+    @property
+    def is_live(self) -> bool:
+        """False while only feedback has arrived, and once it is deleted or merged into another."""
+        return self.created_at is not None and not self.is_deleted and self.merged_into is None
+
+    @property
+    def key(self) -> Key:
+        """Equal keys, equal entries: the query but for case and spaces, and the answer."""
+        return key_of(self.query, self.answer_id, self.answer_corpus)
+
+    def keep(self, key: str, evidence: Evidence) -> None:
+        """Take evidence; of two with one key the later in the log's order counts."""
+        known = self.evidence.get(key)
+        if known is None or known.order < evidence.order:
+            self.evidence[key] = evidence
+
+
+class EntryIndex(Protocol):
+    """Nearest entries by the embedding of their query."""
+
+    def upsert(self, batch: pa.RecordBatch) -> None: ...
+
+    def delete(self, ids: Sequence[str]) -> int: ...
+
+    def nearest(self, vector: NDArray[np.float32], k: int) -> Sequence[Hit]: ...
+
+    def vector_of(self, id: str) -> NDArray[np.float32]: ...  # noqa: A002
+
+
+class PlaybookBook:
+    """All entries in memory; implements `MemoryState`. One thread applies, any number read.
+
+    Args:
+        index: Where the entries' query embeddings are looked up.
+        embedder: Name of the embedder that the index stands on.
+        embed: Embeds queries that another embedder's vectors came with.
+    """
+
+    def __init__(self, index: EntryIndex, *, embedder: str, embed: Embed) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._embed = embed
+        self._entries: dict[str, PlaybookEntry] = {}
+        self._by_key: dict[Key, tuple[str, ...]] = {}  # nearly always one
+        self._applying = threading.Lock()
+
+    def __len__(self) -> int:
+        return sum(1 for entry in tuple(self._entries.values()) if entry.is_live)
+
+    def get(self, playbook_id: str) -> PlaybookEntry | None:
+        """The live entry that holds what this one said, or None."""
+        entry = self._entries.get(playbook_id)
+        while entry is not None and entry.merged_into is not None:
+            entry = self._entries.get(entry.merged_into)
+        return entry if entry is not None and entry.is_live else None
+
+    def entries(self) -> list[PlaybookEntry]:
+        """The live entries, by id and so by the time they were made."""
+        live = [entry for entry in tuple(self._entries.values()) if entry.is_live]
+        return sorted(live, key=lambda entry: entry.playbook_id)
+
+    def find(self, key: Key) -> str | None:
+        """The id of the live entry with this key, of the oldest of several."""
+        return min(self._by_key.get(key, ()), default=None)
+
+    def nearest(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> list[tuple[float, PlaybookEntry]]:
+        """The live entries whose query is at most `max_distance` (cosine) away, nearest first."""
+        found = ((hit.value, self._entries.get(hit.id)) for hit in self._index.nearest(vector, k))
+        return [(d, entry) for d, entry in found if entry is not None and entry.is_live and d <= max_distance]
+
+    def plan_merges(self, playbook_ids: Iterable[str]) -> list[tuple[str, str]]:
+        """Pairs (entry, older one that says the same): nearly the same query, the same answer."""
+        merges = []
+        for playbook_id in sorted(playbook_ids):
+            entry = self._entries.get(playbook_id)
+            if entry is None or not entry.is_live:
+                continue
+            near = self.nearest(self._index.vector_of(playbook_id), k=_MERGE_LOOKS, max_distance=MERGE_DISTANCE)
+            answer = entry.key[1:]
+            twins = [e.playbook_id for _, e in near if e.key[1:] == answer and e.playbook_id < playbook_id]
+            if twins:
+                merges.append((playbook_id, min(twins)))
+        return merges
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Fold log entries in; each may come any number of times and in any order."""
+        with self._applying:
+            new: dict[str, Mapping[str, Any]] = {}
+            gone: list[str] = []
+            for entry in entries:
+                playbook_id = str(entry.payload["playbook_id"])
+                book = self._entries.setdefault(playbook_id, PlaybookEntry(playbook_id))
+                before = book.key
+                if entry.op == RECORD and _record(book, entry):
+                    new[playbook_id] = entry.payload
+                elif entry.op == FEEDBACK:
+                    _judge(book, entry, str(entry.payload.get("key") or entry.op_id))
+                elif entry.op == DELETE:
+                    book.is_deleted = True
+                    gone.append(playbook_id)
+                elif entry.op == MERGE and str(entry.payload["into"]) < playbook_id:
+                    self._merge(book, str(entry.payload["into"]))
+                    gone.append(playbook_id)
+                self._settle(book, before)
+            self._store([payload for playbook_id, payload in new.items() if self._entries[playbook_id].is_live])
+            if gone:
+                self._index.delete(gone)
+
+    def evidence_of(self, entry: PlaybookEntry) -> list[Evidence]:
+        """The evidence of an entry and of those that were merged into it."""
+        if not entry.merged:
+            return list(entry.evidence.values())
+        gathered = PlaybookEntry(entry.playbook_id)
+        waiting = [entry]
+        while waiting:
+            book = waiting.pop()
+            waiting += [self._entries[child] for child in book.merged]
+            if not book.is_deleted:
+                for key, evidence in book.evidence.items():
+                    gathered.keep(key, evidence)
+        return list(gathered.evidence.values())
+
+    def _merge(self, book: PlaybookEntry, into: str) -> None:
+        # Of two heirs the older one: whichever is heard first, all processes end with the same.
+        if book.merged_into is not None and book.merged_into <= into:
+            return
+        if book.merged_into is not None:
+            self._entries[book.merged_into].merged.discard(book.playbook_id)
+        book.merged_into = into
+        self._entries.setdefault(into, PlaybookEntry(into)).merged.add(book.playbook_id)
+
+    def _settle(self, book: PlaybookEntry, before: Key) -> None:
+        """Keep the keys to the live entries, now that an entry has changed."""
+        for key in {before, book.key}:
+            others = tuple(i for i in self._by_key.get(key, ()) if i != book.playbook_id)
+            ids = (*others, book.playbook_id) if book.is_live and key == book.key else others
+            if ids:
+                self._by_key[key] = ids
+            else:
+                self._by_key.pop(key, None)
+
+    def _store(self, payloads: list[Mapping[str, Any]]) -> None:
+        if not payloads:
+            return
+        vectors: list[NDArray[np.float32] | None] = [
+            decode_vector(str(p["vector"])) if p.get("embedder") == self._embedder and p.get("vector") else None
+            for p in payloads
+        ]
+        missing = [n for n, vector in enumerate(vectors) if vector is None]
+        if missing:
+            embedded = self._embed([str(payloads[n]["query"]) for n in missing])
+            for n, vector in zip(missing, embedded, strict=True):
+                vectors[n] = vector
+        self._index.upsert(_batch(payloads, np.stack([v for v in vectors if v is not None])))
+
+
+class Embed(Protocol):
+    """Embeds texts: (n, dimension), rows of unit length."""
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+def encode_vector(vector: NDArray[np.float32]) -> str:
+    """An embedding as the log keeps it."""
+    return base64.b64encode(vector.astype("<f2").tobytes()).decode()
+
+
+def decode_vector(text: str) -> NDArray[np.float32]:
+    """An embedding from the log, of unit length again."""
+    vector = np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float32)
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+
+
+def key_of(query: str, answer_id: str, answer_corpus: str | None) -> Key:
+    """The key of an entry."""
+    return " ".join(query.casefold().split()), answer_id, answer_corpus
+
+
+def _record(book: PlaybookEntry, entry: Entry) -> bool:
+    """Take a record's evidence; True when it gives the entry its words, and the index its vector."""
+    _judge(book, entry, entry.op_id)
+    # Of two records of one entry the first in the log's order gives its words, wherever it was heard first.
+    if book.created_at is not None and str(entry.order) >= book.first_order:
+        return False
+    payload = entry.payload
+    book.first_order = str(entry.order)
+    book.query, book.answer_id = str(payload["query"]), str(payload["answer_id"])
+    book.answer_corpus = payload.get("answer_corpus")
+    book.tags = tuple(payload.get("tags") or ())
+    book.created_at = entry.recorded_at
+    return True
+
+
+def _judge(book: PlaybookEntry, entry: Entry, key: str) -> None:
+    score = min(1.0, max(-1.0, float(entry.payload["score"])))
+    book.keep(key, Evidence(str(entry.order), entry.actor, score, entry.recorded_at))
+
+
+def _batch(payloads: Iterable[Mapping[str, Any]], vectors: NDArray[np.float32]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    from lakehouse.tables.corpus import corpus_schema
+
+    rows = list(payloads)
+    ids = [str(p["playbook_id"]) for p in rows]
+    columns = [
+        pa.array(ids),
+        pa.array(ids),
+        pa.array([str(p["query"]) for p in rows]),
+        pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+        pa.array(["{}"] * len(rows)),
+        pa.nulls(len(rows), pa.string()),
+    ]
+    return pa.record_batch(columns, schema=corpus_schema(vectors.shape[1]))
