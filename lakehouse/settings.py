@@ -16,21 +16,13 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lakehouse.errors import BadInput
 from lakehouse.settings_retrieval import RetrievalSettings
+from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token
 
 PREFIX = "LAKEHOUSE_"
-MIB = 1 << 20
-GIB = 1 << 30
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Bytes = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=1)]
-Percent = Annotated[float, Field(gt=0, le=100)]
-CommaList = Annotated[tuple[str, ...], NoDecode]
 
 
 class SettingsError(BadInput):
@@ -72,10 +64,10 @@ class Settings(RetrievalSettings, BaseSettings):
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="Level of the JSON logs.")
 
     # Auth
-    auth_token: SecretStr | None = Field(None, description="Primary token; wins over the environment variable named below.")
-    auth_secondary_tokens: SecretStr | None = Field(None, description="Further tokens, comma-separated.")
-    auth_token_env: str = Field("AUTH_TOKEN", description="Environment variable of the primary token.")
-    auth_secondary_tokens_env: str = Field("AUTH_SECONDARY_TOKENS", description="Environment variable of the further tokens.")
+    auth_token: Token | None = Field(None, description="Primary token; wins over the environment variable named below.")
+    auth_secondary_tokens: Token | None = Field(None, description="Further tokens, comma-separated.")
+    auth_token_env: str = Field("AUTH_TOKEN", description="Environment variable (or line of `.env`) of the primary token.")
+    auth_secondary_tokens_env: str = Field("AUTH_SECONDARY_TOKENS", description="Environment variable (or line of `.env`) of the further tokens.")
     tokens_file: Path | None = Field(None, description="JSON file (mode 0600) of scoped tokens: [{name, token_sha256, scopes}].")
     allowed_cidrs: CommaList = Field((), description="Client addresses allowed; empty: all.")
 
@@ -102,8 +94,8 @@ class Settings(RetrievalSettings, BaseSettings):
 
     # Catalog
     catalog_poll_s: Annotated[float, Field(gt=0, le=1.5)] = Field(0.5, description="How often other processes' changes are looked for.")
-    history_days: Annotated[float, Field(ge=0)] = Field(7, description="How long old versions stay readable.")
-    gc_min_age_hours: Annotated[float, Field(ge=0)] = Field(24, description="Age from which unreferenced objects are collected.")
+    history_days: Days = Field(7, description="How long old versions stay readable.")
+    gc_min_age_hours: Hours = Field(24, description="Age from which unreferenced objects are collected.")
 
     # Event log
     spool_dir: Path | None = Field(None, description="Folder of the run-log spool; unset: <data_dir>/spool.")
@@ -114,8 +106,8 @@ class Settings(RetrievalSettings, BaseSettings):
     disk_refuse_percent: Percent = Field(95, description="Disk use at which writes are refused with 507.")
 
     # Retention
-    log_retention_days: Annotated[float, Field(ge=0)] = Field(30, description="Age at which raw logs' folded objects may go.")
-    receipt_retention_days: Annotated[float, Field(ge=0)] = Field(400, description="Age at which receipts may go.")
+    log_retention_days: Days = Field(30, description="Age at which raw logs' folded objects may go.")
+    receipt_retention_days: Days = Field(400, description="Age at which receipts may go.")
     child_log_max_bytes: Bytes = Field(20 * MIB, description="Size at which a child's log file is rotated.")
     child_log_keep: Count = Field(3, description="Rotated log files kept per child.")
 
@@ -124,7 +116,7 @@ class Settings(RetrievalSettings, BaseSettings):
     dagster_port: Port = Field(3000, description="Port of the Dagster UI.")
     dagster_home: Path | None = Field(None, description="DAGSTER_HOME; unset: <data_dir>/dagster.")
     dagster_postgres_url: SecretStr | None = Field(None, description="Postgres for Dagster's storage; unset: SQLite.")
-    landing_interval_s: Annotated[int, Field(ge=1)] = Field(5, description="Seconds between looks into landing/.")
+    landing_interval_s: Annotated[int, Field(ge=1, le=86_400)] = Field(5, description="Seconds between looks into landing/.")
     failure_webhook_url: str | None = Field(None, description="URL that gets a JSON POST for each failed run.")
 
     # Sample
@@ -225,23 +217,24 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     Raises:
         SettingsError: Naming every setting that is unknown or wrong.
     """
-    env = os.environ if environ is None else environ
-    values = _dotenv(env_file) | {k: v for k, v in env.items() if k.upper().startswith(PREFIX)}
+    env = _dotenv(env_file) | dict(os.environ if environ is None else environ)
+    values = {k: v for k, v in env.items() if k.upper().startswith(PREFIX)}
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
-    unknown = sorted(k for k in values if k.upper() not in known and k.upper().startswith(PREFIX))
+    unknown = sorted(k for k in values if k.upper() not in known)
     if unknown:
         raise SettingsError(
             f"unknown setting {', '.join(unknown)}; known settings are listed in .env.example", settings=unknown
         )
-    given = {known[k.upper()]: v for k, v in values.items() if k.upper() in known and v != ""}
+    given = {known[k.upper()]: v for k, v in values.items() if v != ""}
+    variables = {name: variable for variable, name in known.items()}
     for name in ("auth_token", "auth_secondary_tokens"):
         variable = given.get(f"{name}_env", Settings.model_fields[f"{name}_env"].default)
         if name not in given and env.get(variable):
-            given[name] = env[variable]
+            given[name], variables[name] = env[variable], variable
     try:
         return _FromMapping.build(given, env)
     except ValidationError as error:
-        problems = [_explain(e) for e in error.errors()]
+        problems = [_explain(e, variables) for e in error.errors()]
         raise SettingsError("; ".join(problems), settings=problems) from None
 
 
@@ -286,11 +279,11 @@ def _dotenv(path: Path | None) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {k: v or "" for k, v in dotenv_values(path).items() if k.upper().startswith(PREFIX)}
+    return {k: v or "" for k, v in dotenv_values(path).items()}
 
 
-def _explain(error: Any) -> str:
-    name = f"{PREFIX}{str(error['loc'][0]).upper()}: " if error["loc"] else ""
+def _explain(error: Any, variables: Mapping[str, str]) -> str:
+    name = f"{variables[str(error['loc'][0])]}: " if error["loc"] else ""
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}{message}"
 

@@ -11,12 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-GIB = 1 << 30
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Bytes = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from lakehouse.settings_types import GIB, Bytes, Count, Seconds, Share
 
 
 class EmbeddingEndpoint(BaseModel):

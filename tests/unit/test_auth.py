@@ -51,6 +51,12 @@ def test_tokens_come_from_the_named_environment_variables(tmp_path: Path) -> Non
         renamed.authenticate(_bearer("a"), "::1")
 
 
+def test_token_with_a_line_end_is_the_token(tmp_path: Path) -> None:
+    auth = make_authenticator(_settings(tmp_path, {"AUTH_TOKEN": "a\n", "AUTH_SECONDARY_TOKENS": "b\r\n"}))
+    assert auth.authenticate(_bearer("a"), "::1").name == "primary"
+    assert auth.authenticate(_bearer("b"), "::1").name == "secondary-1"
+
+
 def test_explicit_setting_wins_over_the_environment_variable(tmp_path: Path) -> None:
     auth = make_authenticator(_settings(tmp_path, {"AUTH_TOKEN": "environment"}, auth_token="setting"))
     assert auth.authenticate(_bearer("setting"), "::1").name == "primary"
