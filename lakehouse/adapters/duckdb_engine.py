@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.adapters.duckdb_s3 import open_way
 from lakehouse.adapters.s3_keys import S3Keys
 from lakehouse.errors import BadInput, Forbidden, InsufficientStorage, LakehouseError, StoreUnavailable, TimedOut
+from lakehouse.query.gate import MAX_DEPTH
 from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import EngineConfig
 
@@ -77,7 +78,7 @@ def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], 
     options the request has around it.
 
     Raises:
-        BadInput: It does not parse.
+        BadInput: It does not parse, or is nested too deep.
         Forbidden: It is EXPLAIN with ANALYZE or options.
     """
     import duckdb
@@ -89,7 +90,10 @@ def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], 
     is_explain = len(statements) == 1 and statements[0].type == duckdb.StatementType.EXPLAIN
     inner = strip_explain(sql) if is_explain else sql
     row = engine.execute("SELECT json_serialize_sql(?)", [inner]).fetchone()
-    tree: dict[str, Any] = json.loads(row[0]) if row else {}
+    try:
+        tree: dict[str, Any] = json.loads(row[0]) if row else {}
+    except RecursionError:
+        raise BadInput(f"the SQL is nested deeper than {MAX_DEPTH} levels") from None
     return tree, f"EXPLAIN {inner}" if is_explain else sql
 
 

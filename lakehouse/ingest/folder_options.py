@@ -30,17 +30,17 @@ def read_folder_options(store: ObjectStore, folder: str) -> dict[str, Any]:
         return {}
     try:
         given = json.loads(stored.body) if stored.info.size <= _MAX_BYTES else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unprocessable(f"{key} is no JSON ({error})", key=key) from None
     if not isinstance(given, dict):
         raise Unprocessable(f'{key} must be a JSON object such as {{"delimiter": ";", "encoding": "cp1252"}}', key=key)
     unknown = sorted(set(given) - set(_ALLOWED))
     if unknown:
         raise Unprocessable(f"{key} has the unknown option {unknown[0]!r}; it may have {', '.join(_ALLOWED)}", key=key)
-    if given.get("types") is not None and not isinstance(given["types"], str):
-        given["types"] = json.dumps(given["types"])
     try:
+        if given.get("types") is not None and not isinstance(given["types"], str):
+            given["types"] = json.dumps(given["types"])
         make_options(**given)
-    except (BadInput, TypeError, AttributeError) as error:
+    except (BadInput, TypeError, AttributeError, RecursionError) as error:
         raise Unprocessable(f"{key}: {error}", key=key) from None
     return given

@@ -114,7 +114,7 @@ def parse_types(text: str | None) -> tuple[dict[str, str], frozenset[str]]:
         return {}, frozenset()
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f'types is no JSON ({error}); send an object such as {{"zip": "VARCHAR"}}') from None
     if not isinstance(given, dict):
         raise BadInput('types must be a JSON object from column to type, such as {"zip": "VARCHAR"}')
@@ -128,8 +128,10 @@ def parse_types(text: str | None) -> tuple[dict[str, str], frozenset[str]]:
             )
         type_, is_pii = (wanted.get("type"), wanted.get("pii", False)) if isinstance(wanted, dict) else (wanted, False)
         if type_ is not None:
-            _check_choice(f"types[{column!r}]", str(type_).upper(), FIXED_TYPES)
-            fixed[column] = str(type_).upper()
+            if not isinstance(type_, str):
+                raise BadInput(f"types[{column!r}] must be the name of a type, in quotes", option="types")
+            _check_choice(f"types[{column!r}]", type_.upper(), FIXED_TYPES)
+            fixed[column] = type_.upper()
         if is_pii:
             pii.add(column)
     return fixed, frozenset(pii)

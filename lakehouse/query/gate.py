@@ -18,7 +18,7 @@ from lakehouse.query.functions import SCALAR_FUNCTIONS, TABLE_FUNCTIONS
 from lakehouse.tables.reserved import PII_VIEWS
 
 MAX_SQL_BYTES = 256 << 10
-_MAX_DEPTH = 400
+MAX_DEPTH = 400
 # A plain identifier cannot be a path; a CTE must not lend its name to one of the engine's own tables elsewhere.
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHOW_TABLES = ["SELECT_NODE", "SHOW_REF"]
@@ -121,8 +121,8 @@ def _nodes(root: Any) -> Iterator[Mapping[str, Any]]:
     pending: list[tuple[Any, int]] = [(root, 0)]
     while pending:
         value, depth = pending.pop()
-        if depth > _MAX_DEPTH:
-            raise BadInput(f"the SQL is nested deeper than {_MAX_DEPTH} levels")
+        if depth > MAX_DEPTH:
+            raise BadInput(f"the SQL is nested deeper than {MAX_DEPTH} levels")
         if isinstance(value, dict):
             yield value
             pending += [(item, depth + 1) for item in value.values()]

@@ -9,6 +9,7 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import BadInput, Unprocessable
+from lakehouse.ingest import make_options
 from tests.ingesting import IngestDesk
 
 
@@ -37,3 +38,10 @@ def test_bytes_of_another_encoding_are_refused(desk: IngestDesk, encoding: str) 
 def test_unknown_key_in_types_is_refused(desk: IngestDesk) -> None:
     with pytest.raises(BadInput, match="'PII'"):
         desk.load("z\n1\n", types='{"z": {"PII": true}}')
+
+
+@pytest.mark.parametrize("depth", [900, 3000])
+@pytest.mark.parametrize("form", ["%s", '{"z": %s}', '{"z": {"type": %s}}', '{"z": {"x": %s}}'])
+def test_types_nested_deep_are_refused(form: str, depth: int) -> None:
+    with pytest.raises(BadInput, match="types"):
+        make_options(types=form % ("[" * depth + "]" * depth))

@@ -182,6 +182,9 @@ def test_options_that_change_read_the_files_again(desk: IngestDesk) -> None:
         ('{"encoding": "klingon"}', "encoding 'klingon' is unknown"),
         ('{"types": {"id": "INT"}}', "must be one of"),
         ('{"delimiter": 5}', "_options.json"),
+        ("[" * 3000, "is no JSON"),
+        ('{"types": {"id": %s}}' % ("[" * 900 + "]" * 900), "_options.json"),
+        ('{"delimiter": %s}' % ("[" * 900 + "]" * 900), "_options.json"),
     ],
 )
 def test_wrong_options_are_refused_by_name_and_nothing_changes(desk: IngestDesk, body: str, says: str) -> None:

@@ -199,6 +199,13 @@ def test_error_of_the_query_is_400_with_the_engines_message(client: httpx.Client
         assert words.lower() in refused.json()["detail"].lower()
 
 
+@pytest.mark.parametrize("depth", [300, 450, 950, 5000])
+@pytest.mark.parametrize(("head", "tail"), [("abs(", ")"), ("[", "]"), ("1+", ""), ("(SELECT ", ")")])
+def test_nested_deep_is_400(client: httpx.Client, head: str, tail: str, depth: int) -> None:
+    refused = ask(client, f"SELECT {head * depth}1{tail * depth}")
+    assert refused.status_code == 400, refused.text
+
+
 def test_own_writes_are_seen_by_the_next_query(client: httpx.Client) -> None:
     for number in range(5):
         ingest(client, "fresh_own", f"a\n{number}\n")
