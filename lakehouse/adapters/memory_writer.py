@@ -1,0 +1,205 @@
+"""The writer of a memory log: what gathers while the last group is written is the next group.
+
+No timers and no waiting for company. A group is one object; its callers are answered together, with one wake-up for
+each event loop, when the object is in the bucket and in the state.
+
+Belongs here: grouping, the thread, answers. Not here: the object's way into the bucket (see memory_stream.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from lakehouse.adapters.memory_applied import AppliedLog
+from lakehouse.adapters.memory_stream import OwnStream
+from lakehouse.errors import LakehouseError, StoreUnavailable, Unavailable
+from lakehouse.memory.entry import Draft, Entry
+from lakehouse.memory.hybrid_clock import HybridClock
+
+_GROUP_ENTRIES = 4096
+_GROUP_BYTES = 4 << 20
+_WAITING_BYTES = 64 << 20
+_SETTLE_S = 1.0
+_log = structlog.get_logger("lakehouse.memory")
+
+Answer = Entry | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    draft: Draft
+    future: asyncio.Future[Entry] | Future[Entry]
+    loop: asyncio.AbstractEventLoop | None
+
+
+class MemoryWriter:
+    """Accepts drafts from any thread or loop and writes them in groups, in the order they came.
+
+    Args:
+        stream: Where groups go.
+        applied: Takes them in.
+        clock: Gives their order.
+    """
+
+    def __init__(self, stream: OwnStream, applied: AppliedLog, clock: HybridClock) -> None:
+        self._stream = stream
+        self._applied = applied
+        self._clock = clock
+        self._ready = threading.Condition(threading.Lock())
+        self._waiting: list[_Caller] = []
+        self._waiting_bytes = 0
+        self._group: list[_Caller] = []
+        self._is_running = False
+        self._thread: threading.Thread | None = None
+        self.counts = {"groups": 0, "failed_groups": 0, "late_entries": 0}
+        self.last_error: str | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._is_running = True
+        self._thread = threading.Thread(target=self._run, name="memory-writer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what was accepted, or answer it with an error; then refuse."""
+        with self._ready:
+            self._is_running = False
+            self._ready.notify()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    @property
+    def pending(self) -> int:
+        """Entries that wait for their group to begin."""
+        return len(self._waiting)
+
+    async def append(self, draft: Draft) -> Entry:
+        """Write one entry; see `MemoryLog.append`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Entry] = loop.create_future()
+        self._submit(_Caller(draft, future, loop))
+        return await future
+
+    def append_sync(self, draft: Draft) -> Entry:
+        """The same for threads."""
+        future: Future[Entry] = Future()
+        self._submit(_Caller(draft, future, None))
+        return future.result()
+
+    def _submit(self, caller: _Caller) -> None:
+        size = len(caller.draft.payload_json)
+        with self._ready:
+            if not self._is_running:
+                raise Unavailable(f"the memory log {self._applied.table!r} is stopped", retry_after_s=5)
+            if self._waiting_bytes + size > _WAITING_BYTES:
+                raise Unavailable(
+                    f"too many writes wait for the memory log {self._applied.table!r}; try again", retry_after_s=1
+                )
+            self._waiting.append(caller)
+            self._waiting_bytes += size
+            if len(self._waiting) == 1:
+                self._ready.notify()
+
+    def _run(self) -> None:
+        try:
+            while self._write_group():
+                pass
+        finally:
+            # After a fault of ours nobody is left to wait for this thread.
+            with self._ready:
+                self._is_running = False
+                left, self._waiting = [*self._group, *self._waiting], []
+            gone = Unavailable(f"the memory log {self._applied.table!r} is stopped", retry_after_s=5)
+            _answer(left, [gone for _ in left])
+
+    def _write_group(self) -> bool:
+        """One round; False when it was the last."""
+        self._group, is_ending = self._next_group()
+        failure = None if self._stream.is_settled else self._settle()
+        if failure is not None:
+            self._fail(self._group, failure)
+        elif self._group:
+            self._commit(self._group)
+        self._group = []
+        return not is_ending
+
+    def _next_group(self) -> tuple[list[_Caller], bool]:
+        """What has gathered; empty when the last object is to be settled meanwhile. True when nothing can follow."""
+        with self._ready:
+            while not self._waiting and self._is_running:
+                is_notified = self._ready.wait(None if self._stream.is_settled else _SETTLE_S)
+                if not is_notified:
+                    break
+            group = self._cut()
+            return group, not self._is_running and not self._waiting
+
+    def _cut(self) -> list[_Caller]:
+        size = count = 0
+        for count, caller in enumerate(self._waiting, start=1):
+            size += len(caller.draft.payload_json)
+            if size >= _GROUP_BYTES or count >= _GROUP_ENTRIES:
+                break
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_bytes -= size
+        return group
+
+    def _commit(self, group: list[_Caller]) -> None:
+        drafts = [caller.draft for caller in group]
+        try:
+            written, size = self._stream.put(drafts, hlc=self._clock.tick(len(drafts)))
+        except StoreUnavailable as error:
+            self._fail(group, error)
+            return
+        refused = self._applied.take(written, size=size)
+        self.counts["groups"] += 1
+        self.last_error = None
+        answers = [refused.get(entry.op_id, entry) for entry in written.entries]
+        _answer(group, answers)
+
+    def _settle(self) -> LakehouseError | None:
+        """Find out what became of a group whose callers have heard an error; the error when that fails again."""
+        try:
+            written, size = self._stream.settle()
+        except StoreUnavailable as error:
+            return error
+        # In the bucket after all: others may have read it, so it counts as recorded.
+        self._applied.take(written, size=size)
+        self.counts["late_entries"] += len(written.entries)
+        _log.info("memory_group_settled", table=self._applied.table, seq=written.seq, recorded=len(written.entries))
+        return None
+
+    def _fail(self, group: list[_Caller], error: LakehouseError) -> None:
+        self.counts["failed_groups"] += bool(group)
+        self.last_error = error.detail
+        _answer(group, [type(error)(error.detail, **error.fields) for _ in group])
+
+
+def _answer(group: Sequence[_Caller], answers: Sequence[Answer]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Entry], Answer]]] = {}
+    for caller, answer in zip(group, answers, strict=True):
+        if isinstance(caller.future, asyncio.Future):
+            by_loop.setdefault(caller.loop, []).append((caller.future, answer))  # type: ignore[arg-type]
+        else:
+            _resolve([(caller.future, answer)])
+    for loop, pairs in by_loop.items():
+        with suppress(RuntimeError):  # the loop has been closed, with all who waited
+            loop.call_soon_threadsafe(_resolve, pairs)
+
+
+def _resolve(pairs: Sequence[tuple[Any, Answer]]) -> None:
+    for future, answer in pairs:
+        if future.done():
+            continue  # its caller has gone
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -1,0 +1,104 @@
+"""What tests of the memory log share: logs that run, a store with faults, waiting for what another thread does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakehouse.adapters.memory_log import MemoryLog
+from lakehouse.errors import StoreUnavailable
+from lakehouse.memory.state import FoldedRows
+from lakehouse.storage.objects import ObjectInfo, ObjectStore, StoredObject
+from tests.fakes.memory import Collected, FoldedInMemory, FoldedTable
+from tests.fakes.objects import MemoryObjects
+
+TABLE = "playbooks"
+
+
+@dataclass
+class Process:
+    """One process's log with its state and its view of the table."""
+
+    log: MemoryLog
+    state: Collected
+    folded: FoldedRows
+
+    def numbers(self) -> list[object]:
+        return [payload["n"] for payload in self.state.payloads()]
+
+
+@contextmanager
+def running(
+    objects: ObjectStore,
+    table: FoldedTable | None = None,
+    *,
+    poll_s: float = 0.02,
+    folded: FoldedRows | None = None,
+    **options: Any,
+) -> Iterator[Process]:
+    state, folded = Collected(), folded or FoldedInMemory(table)
+    log = MemoryLog(objects, TABLE, state, folded, poll_s=poll_s, **options)
+    log.start()
+    try:
+        yield Process(log, state, folded)
+    finally:
+        log.stop()
+
+
+def wait_until(is_so: Callable[[], object], *, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.005)
+
+
+def unavailable(key: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the object store did not answer for {key!r}", key=key, retry_after_s=5)
+
+
+@dataclass
+class FaultyObjects(MemoryObjects):
+    """A bucket in memory whose log objects meet with faults.
+
+    `puts` are taken one by one by the next writes of log objects: "fail" (not written), "lose" (written, answered with
+    an error), "late" (answered with an error, written when `land` is called), "" (as it should be). `unreadable` are
+    keys that are listed and not given.
+    """
+
+    puts: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
+    late: list[tuple[str, Any, dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def put(self, key: str, body: Any, **options: Any) -> ObjectInfo:
+        fault = self.puts.pop(0) if self.puts and key.endswith(".jsonl") else ""
+        if fault == "late":
+            self.late.append((key, body, options))
+        if fault in ("late", "fail"):
+            raise unavailable(key)
+        written = super().put(key, body, **options)
+        if fault == "lose":
+            raise unavailable(key)
+        return written
+
+    def get(self, key: str) -> StoredObject:
+        if key in self.unreadable:
+            raise unavailable(key)
+        return super().get(key)
+
+    def land(self) -> list[Exception]:
+        """Let the late writes reach the bucket; gives what they were told."""
+        told: list[Exception] = []
+        for key, body, options in self.late:
+            try:
+                super().put(key, body, **options)
+            except Exception as error:
+                told.append(error)
+        self.late.clear()
+        return told
