@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lakehouse.catalog.manifest import Manifest
 from lakehouse.catalog.service import Catalog
 from lakehouse.clock import utc_now
 from lakehouse.ingest import Ingester, IngestResult, make_options
-from lakehouse.ingest.conversion import ConversionRequest, Converted
+from lakehouse.ingest.conversion import ConversionRequest, Converted, Converter
 from lakehouse.settings import load_settings
 from lakehouse.storage.objects import list_all
 
@@ -25,6 +26,26 @@ class DirectConversion:
 
     def convert(self, request: ConversionRequest) -> Converted:
         return convert(request, threads=2)
+
+
+class OvertakenConversion:
+    """Converts as `inner` does, and lets another writer be done before this one goes on.
+
+    Args:
+        inner: The real converter.
+        meanwhile: What the other writer does, once, after a conversion.
+    """
+
+    def __init__(self, inner: Converter, meanwhile: Callable[[], object]) -> None:
+        self._inner = inner
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def convert(self, request: ConversionRequest) -> Converted:
+        made = self._inner.convert(request)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return made
 
 
 class IngestDesk:
@@ -43,11 +64,15 @@ class IngestDesk:
         self.now: datetime | None = None
         settings = load_settings({"LAKEHOUSE_DATA_DIR": str(folder / "data")}, env_file=None)
         self.converter = ConversionProcess(settings)
-        self.ingester = Ingester(
-            store,
+        self.ingester = self.ingester_with(DirectConversion() if is_direct else self.converter)
+
+    def ingester_with(self, converter: Converter) -> Ingester:
+        """An `Ingester` on the same bucket that converts in another way."""
+        return Ingester(
+            self.store,
             self.catalog,
-            DirectConversion() if is_direct else self.converter,
-            work_dir=folder / "work",
+            converter,
+            work_dir=self.folder / "work",
             clock=lambda: self.now or utc_now(),
         )
 

@@ -149,7 +149,8 @@ class Ingester:
             )
             kept = now.objects if is_appending and now else ()
             note = f"evolve accepted by {actor}" if options.evolve and now is not None else ""
-            return Draft(columns, (*kept, loaded.object), committed_by=actor, note=note)
+            # Of the version that is replaced, which may be newer than the one that the file was read by.
+            return Draft(keep_marks(now, columns), (*kept, loaded.object), committed_by=actor, note=note)
 
         commit = self.catalog.commit(name, update)
         return IngestResult(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.catalog.service import Draft
-from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unprocessable
+from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unavailable, Unprocessable
 from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
 from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, hash_file, merge_columns
 from lakehouse.ingest.options import IngestOptions, make_options
@@ -21,6 +22,7 @@ from lakehouse.storage.objects import ObjectInfo, list_all
 
 LANDING = "landing/"
 _AT_ONCE = 2
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,24 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
         NotFound: There is neither such a dataset nor a file in its folder.
         Unprocessable: Files could not be read; those that could are loaded.
         Conflict: Files do not fit the registered columns; those that do are loaded.
+        Unavailable: Other writers kept changing the columns.
     """
     check_dataset_name(name)
+    for _ in range(_TRIES):
+        with suppress(_Overtaken):
+            return _sync(ingester, name, actor=actor, evolve=evolve)
+    raise Unavailable(
+        f"the columns of {name!r} kept changing while the files of its folder were read; try again",
+        name=name,
+        retry_after_s=5,
+    )
+
+
+class _Overtaken(Exception):
+    """Another writer changed what the files were read by."""
+
+
+def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestResult:
     folder = f"{LANDING}{name}/"
     given = read_folder_options(ingester.store, folder)
     found = sorted(list_all(ingester.store, folder), key=lambda info: info.key)
@@ -70,17 +88,18 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
     live = ingester.catalog.find(name)
     if live is None and not files:
         raise NotFound(f"no file under {LANDING}{name}/ and no such dataset; put a file there", name=name)
-    known = {(o.source_key, o.source_etag, o.source_options) for o in live.objects} if live is not None else set()
+    known = _known(live)
     options = {file.key: make_options(file_name=file.key, **given) for file in files}
     new = [f for f in files if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
     loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
-    columns = _columns(live, loaded, evolve=evolve)
     quarantined = sum(item.quarantined for item in loaded.values())
-    if not columns:
+    if live is None and not loaded:
         raise _refusal(refused, kept=False)
 
     def update(now: Manifest | None) -> Draft | None:
-        objects = _union(now, files, loaded, refused)
+        if _known(now) != known or _fingerprint(now) != _fingerprint(live):
+            raise _Overtaken
+        objects, columns = _union(now, files, loaded, refused), _columns(now, loaded, evolve=evolve)
         if now is not None and objects == now.objects and columns == now.columns:
             return None
         note = f"evolve accepted by {actor}" if evolve else ""
@@ -91,6 +110,16 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
         raise _refusal(refused, kept=True)
     keys = tuple(key for item in loaded.values() for key in item.quarantine_keys)
     return IngestResult(commit.manifest, not commit.is_new_version, quarantined, keys)
+
+
+def _known(manifest: Manifest | None) -> set[tuple[str | None, str | None, str]]:
+    """What of the folder a version holds."""
+    objects = manifest.objects if manifest is not None else ()
+    return {(o.source_key, o.source_etag, o.source_options) for o in objects if o.source_key}
+
+
+def _fingerprint(manifest: Manifest | None) -> str | None:
+    return None if manifest is None else manifest.schema_fingerprint
 
 
 def _load_all(
