@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.lance_engine import keyed
 from lakehouse.adapters.lance_files import LanceFiles, conform
-from lakehouse.adapters.lance_table import LanceTable, promoted
+from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import Conflict, NotFound, Unavailable
 from lakehouse.retrieval.live_table import LiveTable, Successor, next_uri
@@ -138,7 +138,7 @@ class LanceDraft:
                     return replace(live, successor=replace(successor, built=known))
                 if (live.uri, live.version) != (seen.uri, seen.version):
                     return None  # rows that no build makes were written meanwhile: they come along first
-                moved = promoted(live, self._files.uri, self._files.committed(), now=utc_now())
+                moved = live.succeeded_by(self._files.uri, self._files.committed(), now=utc_now())
                 return replace(moved, info={**info, "built": known})
 
             live = self.table.swap(move)

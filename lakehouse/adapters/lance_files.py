@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.lance_engine import LanceEngine, translated
 from lakehouse.errors import BadInput
 from lakehouse.query.quoting import quote_text
+from lakehouse.retrieval.live_table import Committed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,15 +25,6 @@ SCAN_ROWS = 8192
 IDS_PER_FILTER = 10_000
 CONFLICT_RETRIES = 50
 RETRY_TIMEOUT = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What a commit made: the version, and its rows and fragments."""
-
-    version: int
-    rows: int
-    fragments: int
 
 
 class LanceFiles:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters import lance_search, lance_upkeep
 from lakehouse.adapters.lance_engine import LanceEngine, keyed
-from lakehouse.adapters.lance_files import Committed, LanceFiles, conform
+from lakehouse.adapters.lance_files import LanceFiles, conform
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Conflict, NotFound, Unavailable
 from lakehouse.retrieval.live_pointer import LivePointer, checked_fence
-from lakehouse.retrieval.live_table import Former, LiveTable, next_uri
+from lakehouse.retrieval.live_table import Committed, LiveTable, next_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,12 +101,7 @@ class LanceTable:
     def scan(
         self, columns: Sequence[str] | None = None, version: int | None = None, *, where: str | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows, a batch at a time in flat memory, of what serves or of an earlier version of the same files.
-
-        Raises:
-            NotFound: The version is gone.
-            BrokenFiles: The files are damaged.
-        """
+        """The rows, a batch at a time in flat memory, of what serves or of an earlier version of the same files."""
         live, files = self._now()
         return files.scan(live.version if version is None else version, columns, where=where)
 
@@ -201,9 +196,8 @@ class LanceTable:
         def move(live: LiveTable) -> LiveTable:
             if (live.uri, live.version) != (before.uri, before.version):
                 raise Conflict(f"table {self.name!r} was written to while it was rebuilt; do it again", name=self.name)
-            moved = promoted(live, made.uri, done, now=utc_now())
             return replace(
-                moved,
+                live.succeeded_by(made.uri, done, now=utc_now()),
                 info=live.info if info is None else dict(info),
                 folded_through=live.folded_through if folded_through is None else dict(folded_through),
                 fence=checked_fence(live, fence),
@@ -261,9 +255,8 @@ class LanceTable:
             if is_elsewhere:
                 return None
             moved = replace(live, fence=fence_now)
-            if done.version > live.version:
-                # Lance's versions are one line: a later one that serves already has these rows in it.
-                moved = replace(moved, version=done.version, rows=done.rows, fragments=done.fragments)
+            if done.version > live.version:  # Lance's versions are one line: a later one has these rows in it, too
+                moved = moved.at(done)
             if folded_through is not None:
                 moved = replace(moved, folded_through=dict(folded_through))
             if update is not None:
@@ -303,17 +296,3 @@ class LanceTable:
 
 def _moment(live: LiveTable) -> datetime:
     return live.updated_at or datetime.min.replace(tzinfo=UTC)
-
-
-def promoted(live: LiveTable, uri: str, done: Committed, *, now: datetime) -> LiveTable:
-    """The pointer after other files took over; those that served until now are remembered for the history."""
-    return replace(
-        live,
-        uri=uri,
-        version=done.version,
-        rows=done.rows,
-        fragments=done.fragments,
-        generation=live.generation + 1,
-        successor=None,
-        former=(*live.former, Former(live.uri, now)),
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,15 @@ class Former:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit to some files made: the version, and its rows and fragments."""
+
+    version: int
+    rows: int
+    fragments: int
+
+
+@dataclass(frozen=True, slots=True)
 class LiveTable:
     """What serves now.
 
@@ -79,6 +88,15 @@ class LiveTable:
     def revision(self) -> str:
         """Rises with every change of what serves; sorts as text."""
         return f"{self.generation:06d}.{self.version:012d}"
+
+    def at(self, done: Committed) -> LiveTable:
+        """The pointer after a commit to the files that serve."""
+        return replace(self, version=done.version, rows=done.rows, fragments=done.fragments)
+
+    def succeeded_by(self, uri: str, done: Committed, *, now: datetime) -> LiveTable:
+        """The pointer after other files took over; those that served until now are remembered for the history."""
+        former = (*self.former, Former(self.uri, now))
+        return replace(self.at(done), uri=uri, generation=self.generation + 1, successor=None, former=former)
 
     def to_json(self) -> bytes:
         """The stored bytes."""
