@@ -1,0 +1,150 @@
+"""WordLlama's static vectors: a text is the sum of its words, a word the sum of its tokens' rows.
+
+Belongs here: the table of rows, the words met so far. Not here: where the files come from (see package_files.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lakehouse.adapters.package_files import package_file
+from lakehouse.errors import Unavailable
+from lakehouse.retrieval.embedding import Vectors, sums_by_owner, unit_rows
+
+WEIGHTS_FILE = ("wordllama", "weights", "l2_supercat_256.safetensors")
+TOKENIZER_FILE = ("wordllama", "tokenizers", "l2_supercat_tokenizer_config.json")
+# So many rows fit into a core's cache while they are summed.
+_ROWS_AT_A_TIME = 1024
+_CHUNK_TEXTS = 1024
+_KNOWN_WORDS = 1 << 15
+_LONGEST_KNOWN = 48
+# Handing a few words to the tokenizer's threads takes longer than the words.
+_FEW = 32
+
+
+class StaticEmbedder:
+    """The mean of a text's token rows, 256 numbers: no network to run, so tens of thousands of texts a second.
+
+    No token of this vocabulary reaches over the border of two words, so that a text's tokens are those of its words;
+    the sums of words met before are kept, which spares most of the work. White space of any kind and length is one
+    border between words.
+
+    Args:
+        weights: The safetensors file with one row for each token; by default the installed package's.
+        tokenizer: Its tokenizer; likewise.
+
+    Raises:
+        Unavailable: A file is missing or damaged.
+
+    Source: WordLlama, https://github.com/dleemiller/WordLlama.
+    """
+
+    name = "static"
+    dimension = 256
+    # Texts of so many characters in all take less time than handing them to a thread and back.
+    inline_characters = 1024
+
+    def __init__(self, *, weights: Path | None = None, tokenizer: Path | None = None) -> None:
+        rows = _read_rows(weights or package_file(*WEIGHTS_FILE), self.dimension)
+        self._words = _Words(rows, _open_tokenizer(tokenizer or package_file(*TOKENIZER_FILE)))
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder`."""
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for start in range(0, len(texts), _CHUNK_TEXTS):
+            words = [text.split() for text in texts[start : start + _CHUNK_TEXTS]]
+            sums = sums_by_owner(words, self._words.rows, dimension=self.dimension, most=_ROWS_AT_A_TIME)
+            vectors[start : start + len(words)] = unit_rows(sums)  # of a sum and of a mean it is the same
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """How many tokens these texts have."""
+        return sum(len(ids) for ids in self._words.tokens([" ".join(text.split()) for text in texts]))
+
+
+class _Words:
+    """Sums of words' token rows. Those met before are kept; when there are too many, it starts anew."""
+
+    def __init__(self, token_rows: Vectors, tokenizer: Any) -> None:
+        self._token_rows = token_rows
+        self._tokenizer = tokenizer
+        self._keeping = threading.Lock()
+        self._known = self._nothing()
+
+    def rows(self, words: Sequence[str]) -> Vectors:
+        """One row for each word, shape (len(words), dimension)."""
+        index, table = self._known  # read once: another thread may start anew meanwhile
+        places = [index.get(word, -1) for word in words]
+        rows: Vectors = table.take(places, axis=0)
+        if -1 in places:
+            missing = [place for place, known in enumerate(places) if known < 0]
+            new = list(dict.fromkeys(words[place] for place in missing))
+            sums = self._sums(new)
+            numbers = {word: number for number, word in enumerate(new)}
+            rows[missing] = sums[[numbers[words[place]] for place in missing]]
+            self._keep(new, sums)
+        return rows
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, none added before or after."""
+        if len(texts) <= _FEW:
+            return [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def _sums(self, words: Sequence[str]) -> Vectors:
+        def rows_of(ids: list[int]) -> Vectors:
+            rows: Vectors = self._token_rows.take(ids, axis=0)
+            return rows
+
+        dimension = self._token_rows.shape[1]
+        return sums_by_owner(self.tokens(words), rows_of, dimension=dimension, most=_ROWS_AT_A_TIME)
+
+    def _nothing(self) -> tuple[dict[str, int], Vectors]:
+        # Pages of the table take memory when they are written to.
+        return {}, np.empty((_KNOWN_WORDS, self._token_rows.shape[1]), dtype=np.float32)
+
+    def _keep(self, words: Sequence[str], sums: Vectors) -> None:
+        with self._keeping:
+            index, table = self._known
+            if len(index) + len(words) > _KNOWN_WORDS:
+                self._known = index, table = self._nothing()
+            for word, row in zip(words, sums, strict=True):
+                if len(word) <= _LONGEST_KNOWN and word not in index:
+                    table[len(index)] = row  # before its word is found
+                    index[word] = len(index)
+
+
+def _read_rows(path: Path, dimension: int) -> Vectors:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        (rows,) = load_file(path).values()
+        return np.ascontiguousarray(rows.astype(np.float32)).reshape(-1, dimension)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unreadable(path) from error
+
+
+def _open_tokenizer(path: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare `Exception`
+        raise _unreadable(path) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _unreadable(path: Path) -> Unavailable:
+    return Unavailable(
+        f"the embedder 'static' cannot read its file {path.name}, which is missing or damaged;"
+        " install the locked packages anew (`make setup`)"
+    )

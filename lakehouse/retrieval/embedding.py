@@ -1,0 +1,192 @@
+"""Embeddings: what an embedder is, which texts it takes, and the arithmetic that all of them share.
+
+Belongs here: the Protocol, the check of texts, pooling, unit length, batches of like length.
+Not here: models (see lakehouse/adapters/minilm_embedder.py, static_embedder.py, endpoint_embedder.py), the cache and
+the micro-batches of the API (see lakehouse/adapters/embedding_service.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.errors import BadInput
+
+MAX_TEXT_BYTES = 1 << 20
+
+Vectors = NDArray[np.float32]
+Item = TypeVar("Item")
+_TINY = 1e-12
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of one length whose cosines say how alike the texts are.
+
+    A text's vector depends on that text alone, not on its neighbours in the call.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a corpus stores: `minilm`, `static` or `<endpoint>/<model>`."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts; blocks, and may be called from any number of threads.
+
+        Args:
+            texts: Any number. A blank one gets the first axis, so that no vector is ever zero or NaN; it is about as
+                far from everything as two texts that have nothing in common.
+
+        Returns:
+            Shape (len(texts), dimension), rows of unit length, finite.
+
+        Raises:
+            BadInput: A text cannot be embedded; the message says which.
+            Unavailable: The model does not answer.
+        """
+
+
+def check_texts(texts: Sequence[str], *, most: int | None = None) -> None:
+    """Refuse what nobody can mean to embed; for the edges where users' texts come in.
+
+    Args:
+        texts: At least one, none of them blank, each at most 1 MiB of UTF-8.
+        most: How many there may be; None: any number.
+
+    Raises:
+        BadInput: Naming the index of the first text that is refused.
+    """
+    if not texts:
+        raise BadInput("there is no text to embed; send at least one")
+    if most is not None and len(texts) > most:
+        raise BadInput(f"{len(texts)} texts in one call, but at most {most} are taken; send them in parts")
+    for index, text in enumerate(texts):
+        reason = _refusal(text)
+        if reason is not None:
+            raise BadInput(f"text {index} {reason}", index=index)
+
+
+def is_blank(text: str) -> bool:
+    """True for a text of white space alone."""
+    return not text or text.isspace()
+
+
+def _refusal(text: str) -> str | None:
+    if is_blank(text):
+        return "is blank: there is nothing to embed"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        return f"has half of a surrogate pair at character {error.start}, which is no text"
+    if size > MAX_TEXT_BYTES:
+        return f"has {size} bytes, but at most {MAX_TEXT_BYTES} are taken; send it in chunks"
+    return None
+
+
+def mean_pool(hidden: Vectors, mask: NDArray[np.integer]) -> Vectors:
+    """Mean of the tokens that count.
+
+    Args:
+        hidden: Shape (texts, tokens, dimension).
+        mask: Shape (texts, tokens), 1 where there is a token and 0 where there is padding.
+
+    Returns:
+        Shape (texts, dimension); zero where a text has no token.
+    """
+    weights = mask.astype(np.float32)
+    summed: Vectors = np.einsum("btd,bt->bd", hidden, weights, optimize=True)
+    counts = weights.sum(axis=1, keepdims=True)
+    summed /= np.maximum(counts, 1.0)
+    return summed
+
+
+def unit_rows(rows: Vectors) -> Vectors:
+    """The same rows at unit length, changed in place; a row without a direction becomes the first axis.
+
+    Args:
+        rows: Shape (n, dimension), finite.
+    """
+    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    directionless = norms < _TINY
+    if directionless.any():
+        rows[directionless] = 0.0
+        rows[directionless, 0] = 1.0
+        norms[directionless] = 1.0
+    rows /= norms[:, None]
+    return rows
+
+
+def length_buckets(lengths: Sequence[int], size: int) -> list[NDArray[np.int64]]:
+    """Batches of texts of like length, so that little of a batch is padding.
+
+    Args:
+        lengths: Tokens of each text.
+        size: Most texts of a batch, at least 1.
+
+    Returns:
+        Index arrays that together hold every index once, the shortest texts first.
+    """
+    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def padded(ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids as one matrix, and the mask of what is no padding.
+
+    Args:
+        ids: Token ids of each text, of any lengths.
+
+    Returns:
+        Two arrays of shape (texts, longest); padding is 0 in both.
+    """
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    mask = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]
+    matrix = np.zeros(mask.shape, dtype=np.int64)
+    matrix[mask] = np.fromiter((i for text in ids for i in text), dtype=np.int64, count=int(lengths.sum()))
+    return matrix, mask.astype(np.int64)
+
+
+def sums_by_owner(
+    items: Sequence[Sequence[Item]], rows_of: Callable[[list[Item]], Vectors], *, dimension: int, most: int
+) -> Vectors:
+    """Sum the rows of each owner's items, in memory that does not grow with their number.
+
+    Args:
+        items: The items of each owner; an owner without any gets zeros.
+        rows_of: Gives shape (items, dimension) for some items.
+        dimension: Length of a row.
+        most: Rows that are made at a time, twice as many at the most.
+
+    Returns:
+        Shape (len(items), dimension). A sum depends on its own items alone.
+    """
+    sums = np.zeros((len(items), dimension), dtype=np.float32)
+    owners: list[int] = []
+    lengths: list[int] = []
+    gathered: list[Item] = []
+    for owner, own in enumerate(items):
+        for start in range(0, len(own), most):
+            part = own[start : start + most]
+            owners.append(owner)
+            lengths.append(len(part))
+            gathered += part
+            if len(gathered) >= most:  # as every part of a divided owner is: none is twice among `owners`
+                sums[owners] += _segment_sums(rows_of(gathered), lengths)
+                owners, lengths, gathered = [], [], []
+    if gathered:
+        sums[owners] += _segment_sums(rows_of(gathered), lengths)
+    return sums
+
+
+def _segment_sums(rows: Vectors, lengths: Sequence[int]) -> Vectors:
+    """Sums of consecutive rows, so many each."""
+    starts = np.zeros(len(lengths), dtype=np.int64)
+    np.cumsum(lengths[:-1], out=starts[1:])
+    sums: Vectors = np.add.reduceat(rows, starts, axis=0)
+    return sums
