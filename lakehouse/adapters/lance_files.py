@@ -7,7 +7,7 @@ compaction and indexes (see lance_upkeep.py, lance_search.py).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -134,6 +134,30 @@ class LanceFiles:
                 fragment_readahead=2,
                 scan_in_order=True,
             ).to_batches()
+
+    def fragments(self, version: int) -> dict[int, int]:
+        """The fragments of a version by number, each with its rows that are not deleted."""
+        dataset = self.at(version)
+        with translated(self.uri):
+            return {fragment.fragment_id: fragment.count_rows() for fragment in dataset.get_fragments()}
+
+    def scan_fragments(
+        self,
+        version: int,
+        numbers: Collection[int],
+        columns: Sequence[str] | None = None,
+        *,
+        batch_rows: int = SCAN_ROWS,
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of some fragments of a version, as `scan`."""
+        dataset = self.at(version)
+        chosen = None if columns is None else list(columns)
+        with translated(self.uri):
+            wanted = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in numbers]
+            if wanted:
+                yield from dataset.scanner(
+                    columns=chosen, fragments=wanted, batch_size=batch_rows, scan_in_order=True
+                ).to_batches()
 
     def take(self, version: int, positions: NDArray[Any], columns: Sequence[str]) -> pa.Table:
         """Rows by their position in `scan` of the same version, in the order asked for."""

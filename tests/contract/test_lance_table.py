@@ -129,6 +129,17 @@ def test_nothing_to_delete_is_no_error(table: LanceTable) -> None:
     assert ids_of(table) == ["a"]
 
 
+def test_fragments_tell_what_came_and_what_went(table: LanceTable) -> None:
+    first = table.upsert(corpus_rows(["a", "b"]))
+    second = table.upsert(corpus_rows(["b", "c"], text="newer"))
+    before, now = table.files.fragments(first), table.files.fragments(second)
+    assert sum(now.values()) == 3
+    assert before.keys() < now.keys()
+    new = table.files.scan_fragments(second, now.keys() - before.keys(), ["id"])
+    assert sorted(i for batch in new for i in batch.column("id").to_pylist()) == ["b", "c"]
+    assert list(table.files.scan_fragments(second, [])) == []
+
+
 def test_reader_goes_on_with_its_version_until_it_looks(objects: S3ObjectStore, table: LanceTable) -> None:
     reader = reopened(objects)
     assert reader.refresh() is False
