@@ -21,7 +21,7 @@ from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
-from lakehouse_api.routes import catalog, health, ingest, metrics, sql, storage
+from lakehouse_api.routes import catalog, embed, health, ingest, metrics, sql, storage
 from lakehouse_api.services import Services
 
 _log = structlog.get_logger("lakehouse.app")
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (health, metrics, storage, catalog, ingest, sql):
+    for module in (health, metrics, storage, catalog, ingest, sql, embed):
         app.include_router(module.router)
     describe(app, root_path=settings.root_path)
     add_error_handlers(app)

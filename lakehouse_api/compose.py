@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters.connect import connect_store, read_location
 from lakehouse.adapters.conversion import ConversionProcess
+from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.adapters.sql_pool import SqlPool
@@ -44,6 +45,7 @@ def compose_services(settings: Settings) -> Services:
         converter=converter,
         ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
         sql=SqlPool(settings, read_location(settings), temp_root=work_dir / "sql"),
+        embedding=EmbeddingService(settings),
         events=EventLog(settings, objects),
         disk=DiskWatch(
             [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent

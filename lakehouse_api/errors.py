@@ -1,6 +1,7 @@
-"""The edge where errors become answers: RFC 9457 problem documents.
+"""The edge where errors become answers: RFC 9457 problem documents, and OpenAI's shape on OpenAI's routes.
 
-Belongs here: the mapping, and `problems` that documents it. Not here: the errors (see lakehouse/errors.py).
+Belongs here: the mapping, and `problems` that documents it. Not here: the errors (see lakehouse/errors.py), OpenAI's
+shape (see openai_errors.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from lakehouse.errors import LakehouseError, TooLarge, Unauthorized
+from lakehouse_api.openai_errors import is_openai, openai_response
 from lakehouse_api.schemas.problem import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -67,7 +69,9 @@ def render(
     fields: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One problem document."""
+    """One problem document, or on OpenAI's routes one of its errors."""
+    if is_openai(scope):
+        return openai_response(status, detail, fields=fields or {}, headers=headers or {})
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": title,

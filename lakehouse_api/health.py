@@ -23,6 +23,7 @@ def read_health(services: Services) -> Health:
         "store": _store(services),
         "catalog": _catalog(services),
         "sql": _sql(services),
+        "embedding": _embedding(services),
         "event_log": _event_log(services),
         "disk": _disk(services),
     }
@@ -52,6 +53,14 @@ def _catalog(services: Services) -> Part:
 
 def _sql(services: Services) -> Part:
     return part("ok", **dict[str, Any](services.sql.stats()))
+
+
+def _embedding(services: Services) -> Part:
+    numbers = dict[str, Any](services.embedding.stats())
+    failures = services.embedding.failures()
+    if failures:
+        return part("degraded", "; ".join(failures.values()), **numbers)
+    return part("ok", **numbers)
 
 
 def _event_log(services: Services) -> Part:

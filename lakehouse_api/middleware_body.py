@@ -14,6 +14,8 @@ from lakehouse_api.errors import problem_response
 from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
 
 MAX_JSON_BYTES = 1 << 20
+# Routes that take lists of texts.
+LARGER_BYTES = {("POST", "/v1/embed"): 8 << 20, ("POST", "/v1/embeddings"): 8 << 20}
 # These take their body as a stream and have caps of their own.
 STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"))
 
@@ -33,9 +35,10 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        max_bytes = max(self._max_bytes, LARGER_BYTES.get((scope["method"], _path(scope)), 0))
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+        if length.isdecimal() and int(length) > max_bytes:
+            await _refuse(max_bytes, scope, receive, send)
             return
         if length in ("", "0") and "transfer-encoding" not in headers:
             await self._app(scope, receive, send)
@@ -50,8 +53,8 @@ class BodyLimitMiddleware:
                 await problem_response(body_timeout(self._idle_timeout_s), scope)(scope, receive, send)
                 return
             size += len(messages[-1].get("body", b""))
-            if size > self._max_bytes:
-                await self._refuse(scope, receive, send)
+            if size > max_bytes:
+                await _refuse(max_bytes, scope, receive, send)
                 return
 
         async def replay() -> Message:
@@ -59,14 +62,19 @@ class BodyLimitMiddleware:
 
         await self._app(scope, replay, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = TooLarge(f"a JSON body has at most {self._max_bytes} bytes here", max_bytes=self._max_bytes)
-        await problem_response(error, scope)(scope, receive, send)
+
+async def _refuse(max_bytes: int, scope: Scope, receive: Receive, send: Send) -> None:
+    error = TooLarge(f"a JSON body has at most {max_bytes} bytes here", max_bytes=max_bytes)
+    await problem_response(error, scope)(scope, receive, send)
 
 
 def _is_streaming(scope: Scope) -> bool:
+    path = _path(scope)
+    return any(scope["method"] == method and path.startswith(prefix) for method, prefix in STREAMING)
+
+
+def _path(scope: Scope) -> str:
+    """The path without the sub-path, which a proxy may have left there."""
     root: str = scope.get("root_path", "")
     path: str = scope["path"]
-    if root and path.startswith(f"{root}/"):
-        path = path.removeprefix(root)
-    return any(scope["method"] == method and path.startswith(prefix) for method, prefix in STREAMING)
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

@@ -10,15 +10,18 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from lakehouse_api.errors import problems
 from lakehouse_api.middleware_door import OPEN_PATHS
+from lakehouse_api.openai_errors import OPENAI_PATHS, OpenAiError, OpenAiErrorDetail, documented_openai_error
 from lakehouse_api.schemas.problem import Problem
 
 DESCRIPTION = """\
 Files in a bucket are the truth; this API answers from them, and what it does becomes the next files.
 
-Every error is an RFC 9457 problem document (`application/problem+json`) whose `detail` says what to do next.
+Every error is an RFC 9457 problem document (`application/problem+json`) whose `detail` says what to do next; on the
+routes of OpenAI's form it is OpenAI's `{"error": {…}}`.
 Requests carry `Authorization: Bearer <token>`; `X-Request-Id` is taken when it is sane and always returned.
 """
 _BEHIND_THE_DOOR = (400, 401, 403, 413, 500, 503)
@@ -54,13 +57,24 @@ def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = Problem.model_json_schema()
+    schemas["OpenAiErrorDetail"] = OpenAiErrorDetail.model_json_schema()
+    schemas["OpenAiError"] = _without_definitions(OpenAiError)
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "Scopes: read, write, admin, pii."}
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete(operation, is_open=path in OPEN_PATHS)
+            if path in OPENAI_PATHS:
+                errors = {s: documented_openai_error(int(s)) for s in operation["responses"] if int(s) >= 400}
+                operation["responses"] |= errors
     return document
+
+
+def _without_definitions(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs")
+    return schema
 
 
 def _complete(operation: dict[str, Any], *, is_open: bool) -> None:

@@ -27,6 +27,7 @@ from lakehouse_api.metrics import Metrics
 
 if TYPE_CHECKING:
     from lakehouse.adapters.conversion import ConversionProcess
+    from lakehouse.adapters.embedding_service import EmbeddingService
     from lakehouse.adapters.event_log import EventLog
     from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.adapters.sql_pool import SqlPool
@@ -53,6 +54,7 @@ class Services:
     converter: ConversionProcess
     ingester: Ingester
     sql: SqlPool
+    embedding: EmbeddingService
     events: EventLog
     disk: DiskWatch
     auth: Authenticator
@@ -75,6 +77,7 @@ class Services:
             self.watcher.start()
             stack.push_async_callback(anyio.to_thread.run_sync, self.watcher.stop)
             stack.callback(self.converter.close)
+            stack.callback(self.embedding.close)
             await self.sql.start()
             stack.push_async_callback(self.sql.stop)
             warming = asyncio.create_task(self._warm())

@@ -33,6 +33,7 @@ class Health(BaseModel):
                     "store": {"state": "ok", "detail": None},
                     "catalog": {"state": "ok", "detail": None, "datasets": 3, "broken": 0, "age_s": 0.2},
                     "sql": {"state": "ok", "detail": None, "workers": 2, "busy": 0},
+                    "embedding": {"state": "ok", "detail": None, "hits": 90, "misses": 10, "batches": 4, "texts": 10},
                     "event_log": {"state": "ok", "detail": None, "depth_lines": 12, "depth_bytes": 4096, "dropped": 0},
                     "disk": {"state": "ok", "detail": None, "percent": 41.5},
                 },

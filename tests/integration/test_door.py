@@ -89,7 +89,7 @@ async def test_health_is_ok_once_the_store_has_answered(api: RunningApi) -> None
                 await anyio.sleep(0.05)
     document = answer.json()
     assert document["status"] == "ok"
-    assert set(document["parts"]) == {"store", "catalog", "sql", "event_log", "disk"}
+    assert set(document["parts"]) == {"store", "catalog", "sql", "embedding", "event_log", "disk"}
 
 
 async def test_wrong_address_is_403(api: RunningApi) -> None:

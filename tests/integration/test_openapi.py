@@ -16,11 +16,13 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from lakehouse.settings import load_settings
 from lakehouse.storage.objects import list_all
 from lakehouse_api.app import create_app
+from lakehouse_api.openai_errors import OPENAI_PATHS
 from tests.api import TOKEN, api_settings, serving
 from tests.fakes.services import services_with_fakes
 from tests.servers import StoreServer
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
+OPENAI_ERROR = {"$ref": "#/components/schemas/OpenAiError"}
 # Keys and statements have rules that a schema cannot say: data of the right shape may be refused.
 UNSUITED = [positive_data_acceptance]
 METHODS = {"get", "put", "post", "delete", "head"}
@@ -57,6 +59,9 @@ def test_every_error_is_a_documented_problem(document: dict[str, Any]) -> None:
         assert {"400", "403", "500"} <= set(operation["responses"]), (method, path)
         for status, response in operation["responses"].items():
             if int(status) < 400 or (path, status) == ("/health", "503"):
+                continue
+            if path in OPENAI_PATHS:
+                assert response["content"]["application/json"]["schema"] == OPENAI_ERROR, (method, path, status)
                 continue
             content = response["content"]["application/problem+json"]
             assert content["schema"] == PROBLEM, (method, path, status)

@@ -1,0 +1,74 @@
+"""Errors in OpenAI's shape, for the routes that OpenAI's clients call.
+
+Belongs here: which routes, the shape. Not here: which error becomes which status (see errors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+from starlette.types import Scope
+
+OPENAI_PATHS = frozenset({"/v1/embeddings"})
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_CODES = {401: "invalid_api_key"}
+_EXAMPLE: dict[str, Any] = {
+    "message": "there is no embedder 'gpt'; there are minilm, static",
+    "type": "invalid_request_error",
+    "param": "model",
+    "code": "model_not_found",
+}
+
+
+class OpenAiErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(description="What is wrong and what to do next.")
+    type: str = Field(description="The kind of error.")
+    param: str | None = Field(description="The member of the request that is wrong.")
+    code: str | None = Field(description="A word for it, where there is one.")
+
+
+class OpenAiError(BaseModel):
+    """An error as OpenAI's clients read it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"error": _EXAMPLE}})
+
+    error: OpenAiErrorDetail
+
+
+def is_openai(scope: Scope) -> bool:
+    """True for a request to one of these routes, under a sub-path or not."""
+    path: str = scope.get("path", "")
+    root: str = scope.get("root_path", "")
+    return (path.removeprefix(root) if root else path) in OPENAI_PATHS
+
+
+def openai_response(status: int, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    """One error; `param` and `code` come from the error's fields."""
+    refused = fields.get("errors") or [{"field": None}]
+    error = {
+        "message": detail,
+        "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
+        "param": fields.get("param", _parameter(refused[0]["field"])),
+        "code": fields.get("code", _CODES.get(status)),
+    }
+    return Response(orjson.dumps({"error": error}), status, media_type="application/json", headers=dict(headers))
+
+
+def documented_openai_error(status: int) -> dict[str, Any]:
+    """How OpenAPI describes such an answer."""
+    error = {**_EXAMPLE, "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")}
+    schema = {"$ref": "#/components/schemas/OpenAiError"}
+    content = {"application/json": {"schema": schema, "example": {"error": error}}}
+    return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+def _parameter(field: str | None) -> str | None:
+    parts = (field or "").split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "body" else None
