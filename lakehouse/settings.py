@@ -61,6 +61,7 @@ class Settings(RetrievalSettings, BaseSettings):
     allowed_hosts: CommaList = Field(("127.0.0.1", "localhost", "[::1]"), description="Host names the API and the Dagster guard answer to.")
     allowed_origins: CommaList = Field((), description="Further web origins that may call the API.")
     shutdown_grace_s: Seconds = Field(30, description="Time that accepted requests have to finish at shutdown.")
+    client_stall_s: Seconds = Field(60, description="Longest time in which a client takes nothing of its answer; then its connection is broken.")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="Level of the JSON logs.")
 
     # Auth

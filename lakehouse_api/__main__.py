@@ -33,8 +33,11 @@ def main() -> int:
 
     import uvicorn
 
+    from lakehouse_api.http_protocol import bounded_protocol
+
     config = uvicorn.Config(
         app,
+        http=bounded_protocol(settings.client_stall_s),
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
