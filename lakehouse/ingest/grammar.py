@@ -7,22 +7,35 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 _INTEGER = r"-?(?:0|[1-9][0-9]*)"
 _DECIMAL = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIMESTAMP = _DATE + r"[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
-_PATTERNS = {name: re.compile(p) for name, p in (("i", _INTEGER), ("f", _DECIMAL), ("d", _DATE), ("t", _TIMESTAMP))}
-_EXACT_INTEGER = 2**53
-_EXACT_DIGITS = 17
+# The year 0000 would become 1 BC. RE2, the engine's patterns, cannot look ahead.
+_YEAR = r"(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+_DATE = _YEAR + r"-[0-9]{2}-[0-9]{2}"
+# 24:00 would become the next day.
+_MINUTE, _SECOND = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", r":[0-5][0-9]"
+_TIMESTAMP = rf"{_DATE}[ T]{_MINUTE}(?:{_SECOND}(?:\.[0-9]{{1,6}})?)?"
+_CANONICAL_TIMESTAMP = "____-__-__ __:__:__%"
+_TIME = rf"{_MINUTE}{_SECOND}(?:\.[0-9]{{0,5}}[1-9])?"
+# Beyond these years nanoseconds do not fit 64 bits, and in those that fit in part the engine fails.
+_YEAR_NS = r"(?:167[89]|16[89][0-9]|1[7-9][0-9]{2}|2[01][0-9]{2}|22[0-5][0-9]|226[01])"
+_TIMESTAMP_NS = rf"{_YEAR_NS}-[0-9]{{2}}-[0-9]{{2}} {_MINUTE}{_SECOND}(?:\.[0-9]{{0,8}}[1-9])?"
+_IS_INTEGER, _IS_DECIMAL, _IS_DATE, _IS_TIMESTAMP, _IS_TIME, _IS_TIMESTAMP_NS = (
+    re.compile(p).fullmatch for p in (_INTEGER, _DECIMAL, _DATE, _TIMESTAMP, _TIME, _TIMESTAMP_NS)
+)
 _PLAIN_DECIMAL = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
-_PLAIN_CHARACTERS = 15
+# No whole number that any type holds is longer; of thousands of digits Python makes none.
+_MOST_CHARACTERS = 40
 
-_BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "HUGEINT": 128}
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 _RANGES = {name: (-(2 ** (bits - 1)), 2 ** (bits - 1)) for name, bits in _BITS.items()} | {
-    f"U{name}": (0, 2**bits) for name, bits in {**_BITS, "BIGINT": 64}.items()
+    f"U{name}": (0, 2**bits) for name, bits in _BITS.items()
 }
 _DECIMAL_TYPE = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
@@ -30,18 +43,45 @@ _DECIMAL_TYPE = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 TYPES = ("BOOLEAN", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP")
 
 
-def _is_bigint(value: str) -> bool:
-    return _PATTERNS["i"].fullmatch(value) is not None and value != "-0" and -(2**63) <= int(value) < 2**63
+@dataclass(frozen=True, slots=True)
+class _Floating:
+    """A floating-point type: whole numbers up to 2^`whole_bits` and `digits` significant digits are held exactly.
+
+    Plain decimals of up to `plain_characters` are surely among those.
+    """
+
+    whole_bits: int
+    digits: int
+    plain_characters: int
 
 
-def _is_double(value: str) -> bool:
-    if _PATTERNS["f"].fullmatch(value) is None or not math.isfinite(float(value)):
+_FLOATING = {"DOUBLE": _Floating(53, 17, 15), "FLOAT": _Floating(24, 9, 7)}
+
+
+def _is_whole(value: str, type_: str) -> bool:
+    low, high = _RANGES[type_]
+    is_integer = len(value) <= _MOST_CHARACTERS and _IS_INTEGER(value) is not None and value != "-0"
+    return is_integer and low <= int(value) < high
+
+
+def _is_floating(value: str, type_: str) -> bool:
+    if _IS_DECIMAL(value) is None:
         return False
-    if _PATTERNS["i"].fullmatch(value):
-        return value != "-0" and abs(int(value)) <= _EXACT_INTEGER
+    bounds, number = _FLOATING[type_], _rounded(float(value), type_)
+    if _IS_INTEGER(value):
+        return value != "-0" and len(value) <= _MOST_CHARACTERS and abs(int(value)) <= 2**bounds.whole_bits
     mantissa = re.split("[eE]", value)[0].lstrip("-").replace(".", "").lstrip("0")
-    # A number too small for a double would become zero, which is another number.
-    return len(mantissa) <= _EXACT_DIGITS and (float(value) != 0 or mantissa == "")
+    # A number too small for the type would become zero, which is another number.
+    return math.isfinite(number) and len(mantissa) <= bounds.digits and (number != 0 or mantissa == "")
+
+
+def _rounded(number: float, type_: str) -> float:
+    if type_ == "DOUBLE":
+        return number
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError:
+        return math.inf
 
 
 def _is_boolean(value: str) -> bool:
@@ -49,11 +89,15 @@ def _is_boolean(value: str) -> bool:
 
 
 def _is_date(value: str) -> bool:
-    return _PATTERNS["d"].fullmatch(value) is not None and _parses(date.fromisoformat, value)
+    return _IS_DATE(value) is not None and _parses(date.fromisoformat, value)
 
 
 def _is_timestamp(value: str) -> bool:
-    return _PATTERNS["t"].fullmatch(value) is not None and _parses(datetime.fromisoformat, value)
+    return _IS_TIMESTAMP(value) is not None and _parses(datetime.fromisoformat, value)
+
+
+def _is_timestamp_ns(value: str) -> bool:
+    return _IS_TIMESTAMP_NS(value) is not None and _parses(datetime.fromisoformat, value[:19])
 
 
 def _parses(parse: Callable[[str], object], value: str) -> bool:
@@ -66,24 +110,23 @@ def _parses(parse: Callable[[str], object], value: str) -> bool:
 
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "BOOLEAN": _is_boolean,
-    "BIGINT": _is_bigint,
-    "DOUBLE": _is_double,
     "DATE": _is_date,
     "TIMESTAMP": _is_timestamp,
     "VARCHAR": lambda _: True,
+    "TIME": lambda value: _IS_TIME(value) is not None,
+    "TIMESTAMP_NS": _is_timestamp_ns,
+    **{type_: partial(_is_floating, type_=type_) for type_ in _FLOATING},
+    **{type_: partial(_is_whole, type_=type_) for type_ in _RANGES},
 }
 
 
 def fits(value: str, type_: str) -> bool:
     """True when a text is a value of the type in full; an empty text is null and fits every type.
 
-    Datasets from Parquet have other types than `TYPES`; those that are no number are let through here.
+    Lists, bytes and times with a zone, which a dataset may have from a Parquet file, are let through here.
     """
     if value == "" or type_ in _CHECKS:
         return value == "" or _CHECKS[type_](value)
-    if type_ in _RANGES:
-        low, high = _RANGES[type_]
-        return _PATTERNS["i"].fullmatch(value) is not None and value != "-0" and low <= int(value) < high
     decimal = _DECIMAL_TYPE.fullmatch(type_)
     if decimal:
         width, scale = int(decimal[1]), int(decimal[2])
@@ -122,29 +165,39 @@ def sql_check(column: str, type_: str) -> tuple[str, str]:
     The cheap condition that accepts nearly all values stands first; only others pay for the full one.
     """
     value = f"TRY_CAST({column} AS {type_})"
-    # DuckDB's patterns are RE2's and know the same syntax.
-    full = f"regexp_full_match({column}, '{{}}')"
-    if type_ == "BOOLEAN":
-        return value, f"lower({column}) IN ('true', 'false')"
     decimal = _DECIMAL_TYPE.fullmatch(type_)
     if decimal:
-        return value, f"{full.format(_fixed_point(int(decimal[2])))} AND {value} IS NOT NULL"
-    if type_ == "FLOAT":
-        return value, f"{full.format(_DECIMAL)} AND isfinite({value})"
-    if type_ == "BIGINT" or type_ not in TYPES:
-        return value, f"{value}::VARCHAR = {column}"
-    if type_ == "DATE":
-        return value, f"{value}::VARCHAR = {column} AND length({column}) = 10"
-    if type_ == "TIMESTAMP":
-        canonical = f"({value}::VARCHAR = {column} AND length({column}) >= 19)"
-        return value, f"{canonical} OR ({full.format(_TIMESTAMP)} AND {value} IS NOT NULL)"
+        return value, f"{_full(column, _fixed_point(int(decimal[2])))} AND {value} IS NOT NULL"
+    if type_ in _FLOATING:
+        return value, _floating_check(column, value, _FLOATING[type_])
+    is_canonical = f"{value}::VARCHAR = {column}"
+    conditions = {
+        "BOOLEAN": f"lower({column}) IN ('true', 'false')",
+        "DATE": f"{is_canonical} AND length({column}) = 10",
+        "TIMESTAMP_NS": f"CASE WHEN {_full(column, _TIMESTAMP_NS)} THEN {value} IS NOT NULL ELSE false END",
+        "TIME": f"{_full(column, _TIME)} AND {value} IS NOT NULL",
+        # The form keeps out years of five digits and those before Christ, which read back as they were written, too.
+        "TIMESTAMP": f"({is_canonical} AND {column} LIKE '{_CANONICAL_TIMESTAMP}')"
+        f" OR ({_full(column, _TIMESTAMP)} AND {value} IS NOT NULL)",
+    }
+    return value, conditions.get(type_, is_canonical)
+
+
+def _floating_check(column: str, value: str, bounds: _Floating) -> str:
     mantissa = f"ltrim(replace(ltrim(regexp_replace({column}, '[eE].*', ''), '-'), '.', ''), '0')"
-    is_small = f"{column} != '-0' AND abs({value}) <= {_EXACT_INTEGER}"
-    is_exact = f"length({mantissa}) <= {_EXACT_DIGITS} AND ({value} != 0 OR {mantissa} = '')"
-    whole = full.format(_INTEGER)
+    # The limit itself is compared as text: the number after it becomes the same when it is rounded.
+    limit = 2**bounds.whole_bits
+    is_small = f"({column} != '-0' AND abs({value}) < {limit} OR {column} IN ('{limit}', '-{limit}'))"
+    is_exact = f"length({mantissa}) <= {bounds.digits} AND ({value} != 0 OR {mantissa} = '')"
     pattern = (
-        f"({full.format(_DECIMAL)} AND isfinite({value}) AND CASE WHEN {whole} THEN {is_small} ELSE {is_exact} END)"
+        f"({_full(column, _DECIMAL)} AND isfinite({value})"
+        f" AND CASE WHEN {_full(column, _INTEGER)} THEN {is_small} ELSE {is_exact} END)"
     )
-    # Up to 15 characters a plain decimal is exact and finite, which is all that the long way would find out.
-    plain = f"(strlen({column}) <= {_PLAIN_CHARACTERS} AND {column} != '-0' AND {full.format(_PLAIN_DECIMAL)})"
-    return value, f"{plain} OR {pattern}"
+    # Short plain decimals are exact and finite, which is all that the long way would find out.
+    is_short = f"strlen({column}) <= {bounds.plain_characters} AND {column} != '-0'"
+    return f"({is_short} AND {_full(column, _PLAIN_DECIMAL)}) OR {pattern}"
+
+
+def _full(column: str, pattern: str) -> str:
+    # DuckDB's patterns are RE2's and know the same syntax.
+    return f"regexp_full_match({column}, '{pattern}')"

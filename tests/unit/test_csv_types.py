@@ -90,3 +90,33 @@ def test_column_takes_the_narrowest_type_that_every_value_fits(
     assert made.columns[0].type == type_
     assert made.row_count == len(values)
     assert [row[0] for row in duckdb.sql(f"FROM read_parquet('{made.parquet}')").fetchall()] == loaded
+
+
+@pytest.mark.parametrize(
+    ("usual", "late"),
+    [
+        ("2024-01-01 00:00", "2024-01-01 24:00"),
+        ("2024-01-01 00:00:00", "2024-01-01T24:00:00"),
+        ("2024-01-01 00:00", "0000-01-01 00:00"),
+        ("2024-01-01 00:00:00", "0001-01-01 (BC) 00:00:00"),
+        ("2024-01-01 00:00:00", "12024-01-01 00:00:00"),
+        ("1.5", "9007199254740993"),
+        ("1", "1" * 5000),
+    ],
+)
+def test_late_value_that_would_be_altered_makes_the_column_text(tmp_path: Path, usual: str, late: str) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text(csv_column(*[usual] * 2000, late))
+    (tmp_path / "work").mkdir()
+    made = convert(ConversionRequest(source, tmp_path / "work", IngestOptions()), threads=1)
+    assert made.columns[0].type == "VARCHAR"
+    rows = duckdb.sql(f"SELECT v, count(*) FROM read_parquet('{made.parquet}') GROUP BY v ORDER BY 2").fetchall()
+    assert rows == [(late, 1), (usual, 2000)]
+
+
+def test_number_of_thousands_of_digits_is_text(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text(csv_column("1", "9" * 5000))
+    (tmp_path / "work").mkdir()
+    made = convert(ConversionRequest(source, tmp_path / "work", IngestOptions()), threads=1)
+    assert made.columns[0].type == "VARCHAR"
