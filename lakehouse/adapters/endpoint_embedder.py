@@ -157,12 +157,17 @@ class EndpointEmbedder:
             got = "no vector" if other < 0 else f"a vector of {other} numbers"
             raise self._wrong(f"{got} where its `dimension` in {SETTING} says {self.dimension}")
         try:
-            rows = np.asarray(vectors, dtype=np.float32)
+            rows = np.asarray(vectors, dtype=np.float64)
+            if rows.ndim != 2:
+                raise TypeError
         except (TypeError, ValueError, OverflowError):
             raise self._wrong("a vector of something else than numbers") from None
-        if not np.isfinite(rows).all() or not rows.any(axis=1).all():
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+        if not (np.isfinite(norms) & (norms > 0)).all():
             raise self._wrong("a vector that is not finite or has no direction")
-        return rows
+        unit: Vectors = (rows / norms).astype(np.float32)
+        return unit
 
     @property
     def _what(self) -> str:
