@@ -64,6 +64,16 @@ class LanceDraft:
         """The files' version as of the last commit here."""
         return self._done.version
 
+    @property
+    def uri(self) -> str:
+        """The files that are written to."""
+        return self._files.uri
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return int(self._files.schema().field("vector").type.list_size)
+
     def scan(self, columns: Sequence[str], *, where: str | None = None) -> Iterator[pa.RecordBatch]:
         """The draft's rows as of its last commit, in stored order."""
         return self._files.scan(self.version, columns, where=where)
@@ -102,7 +112,7 @@ class LanceDraft:
         """Show a draft in place; record a part of a successor, and let it serve when all parts are there.
 
         Args:
-            info: What the table says of itself from then on, all but `built`.
+            info: What the table says of itself from then on, all but `built`; a table in place keeps what else it said.
             built: What to remember of this part.
             parts: How many parts make the table.
             adapt: Makes rows that no build made, which a successor takes over, fit its columns.
@@ -116,7 +126,7 @@ class LanceDraft:
         def update(live: LiveTable) -> LiveTable:
             self._checked(live)
             known = {**live.info.get("built", {}), self._part: dict(built)}
-            return replace(live, info={**info, "built": known})
+            return replace(live, info={**live.info, **info, "built": known})
 
         live = self.table.publish(self._files, self._done, update=update)
         if live is None:
