@@ -66,6 +66,8 @@ def _embedding(services: Services) -> Part:
 def _event_log(services: Services) -> Part:
     stats = dict(services.events.stats())
     error = stats.pop("last_error", None)
+    if stats.pop("has_failed"):
+        return part("unavailable", "the event log has failed; restart the API, its log says why", **stats)
     if error is not None:
         return part("degraded", "the event log is not being shipped; its lines wait on disk", **stats)
     return part("ok", **stats)

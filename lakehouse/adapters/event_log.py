@@ -65,6 +65,9 @@ class EventLog:
         self._shipped_parts = 0
         self._last_error: str | None = None
         self._is_running = False
+        self._has_failed = False
+        self._has_writer_ended = False
+        self._in_hand: list[_Entry] = []
         self._wake_shipper = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -76,8 +79,8 @@ class EventLog:
             self._count(part.size, part.lines)
         self._is_running = True
         self._threads = [
-            threading.Thread(target=self._write_all, name="event-log-writer", daemon=True),
-            threading.Thread(target=self._ship_all, name="event-log-shipper", daemon=True),
+            threading.Thread(target=self._run_writer, name="event-log-writer", daemon=True),
+            threading.Thread(target=self._run_shipper, name="event-log-shipper", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -104,7 +107,7 @@ class EventLog:
 
         Raises:
             BadInput: The line cannot be logged at all.
-            Unavailable: The spool is full, or the log is not running.
+            Unavailable: The spool is full, or the log is not running or has failed.
             InsufficientStorage: The disk refused the line.
         """
         run_id, done = self._submit(stream, line, durable=durable)
@@ -120,7 +123,7 @@ class EventLog:
         return run_id
 
     def stats(self) -> dict[str, Any]:
-        """How much waits here, how much was dropped or shipped, and why shipping fails if it does."""
+        """How much waits here, how much was dropped or shipped, why shipping fails, whether a thread has ended."""
         with self._counts:
             waiting = [part.opened_s for part in tuple(self._closed)]
             return {
@@ -131,6 +134,7 @@ class EventLog:
                 "dropped": self._dropped,
                 "shipped_parts": self._shipped_parts,
                 "last_error": self._last_error,
+                "has_failed": self._has_failed,
             }
 
     def _submit(self, stream: str, line: Mapping[str, Any], *, durable: bool) -> tuple[str, Future[None] | None]:
@@ -138,45 +142,79 @@ class EventLog:
         run_id = str(line.get("run_id") or new_id())
         encoded = make_line(stream, line, run_id=run_id, recorded_at=now)
         is_full = self._depth_bytes + len(encoded) > self._settings.spool_max_bytes
-        if is_full or not self._is_running:
-            if not durable:
-                with self._counts:
-                    self._dropped += 1
-                return run_id, None
-            what = "the run-log spool is full" if is_full else "the event log is stopped"
-            raise Unavailable(f"{what}; lines are shipped when the store answers again", retry_after_s=5)
+        if is_full or not self._is_running or self._has_failed:
+            if durable:
+                raise self._refusal(is_full=is_full)
+            self._drop(1)
+            return run_id, None
         done: Future[None] | None = Future() if durable else None
         self._count(len(encoded), 1)
         self._queue.put(_Entry(stream, f"{now:%Y-%m-%d}", encoded, done))
+        if self._has_writer_ended:
+            self._refuse_late_lines()  # it ended between the look and the line: nobody else will
         return run_id, done
+
+    def _refusal(self, *, is_full: bool = False) -> Unavailable:
+        if self._has_failed:
+            why = "the event log has failed; its process must be restarted, its log says why"
+            return Unavailable(why, retry_after_s=30)
+        what = "the run-log spool is full" if is_full else "the event log is stopped"
+        return Unavailable(f"{what}; lines are shipped when the store answers again", retry_after_s=5)
+
+    def _drop(self, lines: int) -> None:
+        with self._counts:
+            self._dropped += lines
+
+    def _note(self, error: str | None) -> None:
+        with self._counts:
+            self._last_error = error
 
     def _count(self, size: int, lines: int) -> None:
         with self._counts:
             self._depth_bytes += size
             self._depth_lines += lines
 
+    def _run_writer(self) -> None:
+        try:
+            self._write_all()
+        except BaseException:
+            self._has_failed = True
+            raise
+        finally:
+            self._has_writer_ended = True
+            self._refuse_late_lines()
+            self._hand_over(self._spool.close())
+
     def _write_all(self) -> None:
         is_ending = False
         while not is_ending:
-            group, is_ending = self._next_group()
-            for key, entries in _by_part(group).items():
+            self._in_hand, is_ending = self._next_group()
+            for key, entries in _by_part(self._in_hand).items():
                 self._write(key, entries)
-            limits = {"max_bytes": self._settings.spool_part_bytes, "max_age_s": self._settings.spool_part_age_s}
+            self._rotate()
+
+    def _rotate(self) -> None:
+        limits = {"max_bytes": self._settings.spool_part_bytes, "max_age_s": self._settings.spool_part_age_s}
+        try:
             closed = self._spool.rotate(**limits, day=f"{self._clock():%Y-%m-%d}")  # type: ignore[arg-type]
+        except OSError as error:
+            self._note(f"the disk refused to close a part of the run log: {error.strerror}")
+        else:
             self._hand_over(closed)
-        self._refuse_late_lines()
-        self._hand_over(self._spool.close())
 
     def _refuse_late_lines(self) -> None:
-        """Answer those who saw the log running and came after its end."""
+        """Answer those who saw the log running and came after its end, and whom a failed writer left without answer."""
+        late = [entry for entry in self._in_hand if entry.done is not None and not entry.done.done()]
         with suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
-                if entry is None:
-                    continue
-                self._count(-len(entry.line), -1)
-                if entry.done is not None and entry.done.set_running_or_notify_cancel():
-                    entry.done.set_exception(Unavailable("the event log is stopped", retry_after_s=5))
+                late += [entry] if entry is not None else []
+        for entry in late:
+            self._count(-len(entry.line), -1)
+            if entry.done is None:
+                self._drop(1)
+            elif entry.done.set_running_or_notify_cancel():
+                entry.done.set_exception(self._refusal())
 
     def _next_group(self) -> tuple[list[_Entry], bool]:
         """What has gathered, at least one line or a second of silence; True when this is the end."""
@@ -199,9 +237,8 @@ class EventLog:
         except OSError as failure:
             error = InsufficientStorage(f"the disk refused a run-log line: {failure.strerror}")
             self._count(-sum(len(entry.line) for entry in entries), -len(entries))
-            with self._counts:
-                self._last_error = str(error)
-                self._dropped += sum(entry.done is None for entry in entries)
+            self._note(str(error))
+            self._drop(sum(entry.done is None for entry in entries))
         for entry in entries:
             if entry.done is None or not entry.done.set_running_or_notify_cancel():
                 continue
@@ -215,6 +252,13 @@ class EventLog:
             self._closed.extend(parts)
             self._wake_shipper.set()
 
+    def _run_shipper(self) -> None:
+        try:
+            self._ship_all()
+        except BaseException:
+            self._has_failed = True
+            raise
+
     def _ship_all(self) -> None:
         while True:
             while self._closed and self._ship(self._closed[0]):
@@ -225,19 +269,26 @@ class EventLog:
             self._wake_shipper.clear()
 
     def _ship(self, part: Part) -> bool:
+        """Ship one part; False when it, or all of them, must wait."""
         # The key is the part's own: shipped twice, after a crash in between, it is still one object.
         key = part_key(part.stream, part.day, part.part_id)
         try:
             self._objects.put(key, part.path, content_type="application/x-ndjson")
+            part.path.unlink(missing_ok=True)
         except LakehouseError as error:
-            with self._counts:
-                self._last_error = error.detail
+            self._note(error.detail)
             return False
-        part.path.unlink(missing_ok=True)
+        except OSError as error:
+            if part.path.exists():
+                self._note(f"a part of the run log cannot be shipped: {error.strerror or error}")
+                self._closed.rotate(-1)  # the next ones must not wait for it
+                return False
+            self._drop(part.lines)  # somebody took it away
+        else:
+            with self._counts:
+                self._shipped_parts += 1
+            self._note(None)
         self._count(-part.size, -part.lines)
-        with self._counts:
-            self._shipped_parts += 1
-            self._last_error = None
         return True
 
 

@@ -122,15 +122,21 @@ class Spool:
                 _sync_folder(self.folder)
             path = folder / f"{day}_{new_id()}.jsonl"
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
-            _sync_folder(folder)
+            try:
+                _sync_folder(folder)
+            except OSError:
+                os.close(handle)
+                raise
             self._open[key] = (handle, Part(path, 0, 0, self._monotonic()))
         return self._open[key]
 
     def _close(self, key: tuple[str, str]) -> Part | None:
         handle, part = self._open.pop(key)
-        os.close(handle)
+        with suppress(OSError):  # what had to be on disk has been synced
+            os.close(handle)
         if part.size == 0:
-            part.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.path.unlink(missing_ok=True)
             return None
         return part
 

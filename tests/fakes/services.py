@@ -22,6 +22,7 @@ class FakeEventLog:
 
     lines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     failure: LakehouseError | None = None
+    has_failed: bool = False
 
     def start(self) -> None: ...
 
@@ -34,7 +35,7 @@ class FakeEventLog:
         return "run"
 
     def stats(self) -> dict[str, Any]:
-        return {"depth_lines": len(self.lines), "depth_bytes": 0, "last_error": None}
+        return {"depth_lines": len(self.lines), "depth_bytes": 0, "has_failed": self.has_failed, "last_error": None}
 
 
 @dataclass

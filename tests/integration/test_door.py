@@ -92,6 +92,18 @@ async def test_health_is_ok_once_the_store_has_answered(api: RunningApi) -> None
     assert set(document["parts"]) == {"store", "catalog", "sql", "embedding", "event_log", "disk"}
 
 
+async def test_health_is_unavailable_when_the_event_log_has_failed(store: S3ObjectStore, tmp_path: Path) -> None:
+    async with running_api(api_settings(store, tmp_path)) as api, api.client() as client:
+        api.services.events.has_failed = True  # type: ignore[attr-defined]
+        answer = await client.get("/health")
+    assert answer.status_code == 503
+    part = answer.json()["parts"]["event_log"]
+    assert (part["state"], part["detail"]) == (
+        "unavailable",
+        "the event log has failed; restart the API, its log says why",
+    )
+
+
 async def test_wrong_address_is_403(api: RunningApi) -> None:
     async with api.client(address="203.0.113.9") as client:
         answer = await client.get("/v1/catalog")

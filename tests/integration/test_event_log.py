@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import BadInput, Unavailable
 from lakehouse.events.envelope import MAX_LINE_BYTES
 from lakehouse.settings import Settings, load_settings, process_environ
-from lakehouse.storage.objects import ObjectStore, list_all
+from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 from tests.fakes.objects import MemoryObjects
 
 pytestmark = pytest.mark.anyio
@@ -209,6 +210,114 @@ async def test_caller_that_goes_away_harms_nobody(tmp_path: Path) -> None:
         await asyncio.gather(*leaving, return_exceptions=True)
         run_id = await log.append("audits", {})
     assert run_id in {line["run_id"] for line in lines(store)}
+
+
+def closed_parts(folder: Path) -> list[Path]:
+    return sorted((folder / "spool").rglob("*.jsonl"))
+
+
+async def test_part_that_vanishes_is_counted_and_holds_up_no_other(tmp_path: Path) -> None:
+    store = MemoryObjects()
+    store.is_down = True
+    with running(tmp_path, store, spool_part_bytes=1) as log:
+        await log.append("audits", {})
+        wait_for(lambda: log.stats()["last_error"])
+        (vanishing,) = closed_parts(tmp_path)
+        vanishing.unlink()
+        kept = [await log.append("audits", {}) for _ in range(3)]
+        store.is_down = False
+        wait_for(lambda: log.stats()["depth_lines"] == 0)
+        kept.append(await log.append("audits", {}))
+        wait_for(lambda: log.stats()["depth_lines"] == 0)
+        assert (log.stats()["dropped"], log.stats()["has_failed"], log.stats()["depth_bytes"]) == (1, False, 0)
+    assert sorted(line["run_id"] for line in lines(store)) == sorted(kept)
+
+
+async def test_part_that_cannot_be_read_waits_and_holds_up_no_other(tmp_path: Path) -> None:
+    store = MemoryObjects()
+    store.is_down = True
+    with running(tmp_path, store, spool_part_bytes=1) as log:
+        unreadable = await log.append("audits", {})
+        wait_for(lambda: log.stats()["last_error"])
+        (part,) = closed_parts(tmp_path)
+        aside = part.rename(tmp_path / "aside")
+        part.mkdir()
+        run_id = await log.append("audits", {})
+        store.is_down = False
+        wait_for(lambda: log.stats()["shipped_parts"] == 1)
+        wait_for(lambda: log.stats()["last_error"])
+        assert [line["run_id"] for line in lines(store)] == [run_id]
+        part.rmdir()
+        aside.rename(part)
+        wait_for(lambda: log.stats()["shipped_parts"] == 2)
+    assert sorted(line["run_id"] for line in lines(store)) == sorted([unreadable, run_id])
+
+
+class WritersClock:
+    """A clock that fails in the thread of the writer, which asks it when it closes parts."""
+
+    def __init__(self, failure: Exception) -> None:
+        self.failure: Exception | None = failure
+        self.failed = threading.Event()
+
+    def __call__(self) -> datetime:
+        if self.failure is not None and threading.current_thread().name == "event-log-writer":
+            self.failed.set()
+            raise self.failure
+        return datetime.now(UTC)
+
+
+async def test_disk_that_refuses_to_close_parts_stops_no_writer(tmp_path: Path) -> None:
+    store, clock = MemoryObjects(), WritersClock(OSError(5, "Input/output error"))
+    log = EventLog(settings_of(tmp_path), store, clock=clock)
+    log.start()
+    async with asyncio.timeout(20):
+        ids = [await log.append("audits", {}) for _ in range(3)]
+        assert log.stats()["last_error"] == "the disk refused to close a part of the run log: Input/output error"
+        clock.failure = None
+        ids.append(await log.append("audits", {}))
+    log.stop()
+    assert sorted(line["run_id"] for line in lines(store)) == sorted(ids)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_dead_writer_answers_everybody_and_refuses_what_comes(tmp_path: Path) -> None:
+    store, clock = MemoryObjects(), WritersClock(RuntimeError("a fault"))
+    log = EventLog(settings_of(tmp_path), store, clock=clock)
+    log.start()
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*(log.append("audits", {}) for _ in range(200)), return_exceptions=True)
+        await asyncio.to_thread(clock.failed.wait)
+        wait_for(lambda: log.stats()["has_failed"])
+        with pytest.raises(Unavailable, match="has failed"):
+            await log.append("audits", {})
+        await log.append("searches", {}, durable=False)
+    assert log.stats()["dropped"] == 1
+    acknowledged = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert all(isinstance(outcome, str | Unavailable) for outcome in outcomes)
+    log.stop()
+    assert sorted(line["run_id"] for line in lines(store)) == sorted(acknowledged)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+class FaultyObjects(MemoryObjects):
+    """Fails as no store should."""
+
+    def put(self, *_: object, **__: object) -> ObjectInfo:
+        raise RuntimeError("a fault")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_dead_shipper_refuses_lines_and_leaves_them_for_the_next_start(tmp_path: Path) -> None:
+    with running(tmp_path, FaultyObjects(), spool_part_bytes=1) as log:
+        run_id = await log.append("audits", {})
+        wait_for(lambda: log.stats()["has_failed"])
+        with pytest.raises(Unavailable, match="has failed"):
+            await log.append("audits", {})
+    store = MemoryObjects()
+    with running(tmp_path, store) as log:
+        wait_for(lambda: log.stats()["shipped_parts"] == 1)
+    assert [line["run_id"] for line in lines(store)] == [run_id]
 
 
 @pytest.mark.parametrize("acknowledged_lines", [1, 200, 2000])
