@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -51,6 +51,7 @@ class MemoryLog:
         poll_s: How often other processes' entries are looked for, at most 1.5.
         fold_s: How often to fold in the background; None: only `fold` does.
         gap_s: How long a missing object is waited for.
+        lease_s: How long after the death of a process that folds another takes over.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class MemoryLog:
         poll_s: float = 1.0,
         fold_s: float | None = None,
         gap_s: float = 5.0,
+        lease_s: float = 30.0,
     ) -> None:
         self.table = check_table(table)
         self._clock = clock
@@ -76,7 +78,13 @@ class MemoryLog:
         self._follower = MemoryFollower(
             objects, self._applied, folded, own=self._stream.writers, clock=clock, gap_s=gap_s
         )
-        lease = LeaseHolder(objects, lease_key(table), published_fence=lambda: folded.fence, clock=clock)
+        lease = LeaseHolder(
+            objects,
+            lease_key(table),
+            published_fence=lambda: folded.fence,
+            clock=clock,
+            duration=timedelta(seconds=lease_s),
+        )
         self._folder = MemoryFolder(objects, self._applied, folded, lease)
         self._is_replayed = False
         self._last_error: str | None = None
