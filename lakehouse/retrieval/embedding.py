@@ -167,26 +167,24 @@ def sums_by_owner(
         Shape (len(items), dimension). A sum depends on its own items alone.
     """
     sums = np.zeros((len(items), dimension), dtype=np.float32)
-    owners: list[int] = []
-    lengths: list[int] = []
+    parts: list[tuple[int, int]] = []  # an owner and how many of its items
     gathered: list[Item] = []
+
+    def add() -> None:
+        rows = rows_of(gathered)
+        start = 0
+        for owner, length in parts:  # `np.add.reduceat` does the same in four times the time
+            sums[owner] += np.add.reduce(rows[start : start + length], axis=0)
+            start += length
+
     for owner, own in enumerate(items):
         for start in range(0, len(own), most):
             part = own[start : start + most]
-            owners.append(owner)
-            lengths.append(len(part))
+            parts.append((owner, len(part)))
             gathered += part
-            if len(gathered) >= most:  # as every part of a divided owner is: none is twice among `owners`
-                sums[owners] += _segment_sums(rows_of(gathered), lengths)
-                owners, lengths, gathered = [], [], []
+            if len(gathered) >= most:
+                add()
+                parts, gathered = [], []
     if gathered:
-        sums[owners] += _segment_sums(rows_of(gathered), lengths)
-    return sums
-
-
-def _segment_sums(rows: Vectors, lengths: Sequence[int]) -> Vectors:
-    """Sums of consecutive rows, so many each."""
-    starts = np.zeros(len(lengths), dtype=np.int64)
-    np.cumsum(lengths[:-1], out=starts[1:])
-    sums: Vectors = np.add.reduceat(rows, starts, axis=0)
+        add()
     return sums

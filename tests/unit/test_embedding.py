@@ -113,7 +113,7 @@ def test_static_vector_is_the_mean_of_the_token_rows() -> None:
 
 def test_static_words_beyond_those_kept_are_embedded_alike() -> None:
     embedder = StaticEmbedder()
-    texts = [" ".join(f"{n}x{m}" for m in range(400)) for n in range(200)]
+    texts = [" ".join(f"{n}x{m}" for m in range(400)) for n in range(330)]
     before = embedder.embed(texts[:3])
     embedder.embed(texts)
     assert_allclose(embedder.embed(texts[:3]), before, atol=1e-6)
