@@ -1,7 +1,7 @@
 """Housekeeping: what keeps the lake small, as assets so that their reports and their age show in the UI.
 
 Belongs here: the jobs `gc`, `apply_retention`, `purge_runs` and `watch`, their schedules.
-Not here: what is garbage (see lakehouse/catalog/gc.py).
+Not here: what is garbage (see lakehouse/operations/garbage.py).
 """
 
 # No postponed annotations here: Dagster reads the config class from the signature.
@@ -26,8 +26,9 @@ from dagster import (
 )
 from pydantic import Field
 
-from lakehouse.catalog.gc import GcReport, collect_garbage
+from lakehouse.catalog.gc import GcReport
 from lakehouse.clock import utc_now
+from lakehouse.operations.garbage import collect_all_garbage
 from lakehouse.operations.retention import apply_retention
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.lineage import export_lineage
@@ -58,10 +59,10 @@ class RunHistoryConfig(Config):
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=3)),
 )
 def garbage(context: AssetExecutionContext, config: GarbageConfig, store: LakeStore) -> MaterializeResult[None]:
-    """What no manifest refers to any more, and versions past their history: reported, or removed."""
+    """What no manifest or table refers to any more, and versions past their history: reported, or removed."""
     settings = store.lake.settings
     with mapped_errors(context.instance, context.run.run_id):
-        report = collect_garbage(
+        report = collect_all_garbage(
             store.lake.objects,
             now=utc_now(),
             history=timedelta(days=settings.history_days),

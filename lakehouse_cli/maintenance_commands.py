@@ -1,6 +1,6 @@
 """Commands for operators: gc, backup, restore, upgrade, doctor.
 
-Belongs here: options and output. Not here: the work (see lakehouse/catalog/gc.py, lakehouse/operations/, doctor.py).
+Belongs here: options and output. Not here: the work (see lakehouse/operations/, doctor.py).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def gc(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     from rich.filesize import decimal
 
     from lakehouse.adapters.connect import connect_store
-    from lakehouse.catalog.gc import collect_garbage
     from lakehouse.clock import utc_now
+    from lakehouse.operations.garbage import collect_all_garbage
     from lakehouse.settings import load_settings
 
     settings = load_settings()
-    report = collect_garbage(
+    report = collect_all_garbage(
         connect_store(settings),
         now=utc_now(),
         history=timedelta(days=settings.history_days),

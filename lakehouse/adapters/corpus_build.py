@@ -43,7 +43,7 @@ DELETE_ROWS = 10_000
 CALIBRATION_ROWS = 2_000
 RECALIBRATE_SHARE = 0.1
 OnProgress = Callable[[BuildProgress], None]
-Calibrate = Callable[[Vectors, Sequence[str]], dict[str, Any]]
+Calibrate = Callable[[Vectors, Sequence[str], Embedder], dict[str, Any]]
 
 
 class Embedders(Protocol):
@@ -60,8 +60,8 @@ class Embedders(Protocol):
 class BuildContext:
     """What builds of one bucket work with.
 
-    `calibrate` makes a calibration of scores out of vectors and their texts; the table's info keeps it. So many rows as
-    `chunk_rows` are committed at a time: what a build that is killed loses at the most.
+    `calibrate` makes a calibration of scores out of some rows' vectors, their texts and the embedder; the table's info
+    keeps it. So many rows as `chunk_rows` are committed at a time: what a build that is killed loses at the most.
     """
 
     objects: ObjectStore
@@ -244,7 +244,7 @@ class CorpusBuild:
         rows = done.new + done.changed + done.unchanged
         is_much = done.new + done.changed + done.deleted > RECALIBRATE_SHARE * draft.rows
         if self._context.calibrate is not None and draft.rows and (is_much or "calibration" not in table.info):
-            info = {**info, "calibration": self._calibration(draft)}
+            info = {**info, "calibration": self._calibration(draft, embedder)}
         built = {
             "source": self._source.fingerprint,
             "source_rows": done.seen,
@@ -258,11 +258,12 @@ class CorpusBuild:
         is_waiting = live.uri != draft.uri
         return self._report(table, rows=rows, is_changed=draft.is_changed, is_waiting=is_waiting, quarantine_key=key)
 
-    def _calibration(self, draft: LanceDraft) -> dict[str, Any]:
+    def _calibration(self, draft: LanceDraft, embedder: Embedder) -> dict[str, Any]:
         assert self._context.calibrate is not None
         positions = np.unique(np.linspace(0, draft.rows - 1, CALIBRATION_ROWS).astype(np.int64))
         sample = draft.take(draft.version, positions, ["text", "vector"])
-        return self._context.calibrate(matrix_of(sample.column("vector")), sample.column("text").to_pylist())
+        texts: list[str] = sample.column("text").to_pylist()
+        return self._context.calibrate(matrix_of(sample.column("vector")), texts, embedder)
 
     def _report(self, table: LanceTable, *, rows: int, is_changed: bool, **more: Any) -> BuildReport:
         self._tell()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput, Conflict, NotFound, Unavailable
 from lakehouse.retrieval.corpus_info import KIND
+from lakehouse.retrieval.embedding import Embedder
 from lakehouse.storage.objects import list_all
 from lakehouse.tables.corpus import corpus_schema
 from tests.corpora import NOTES, CorpusDesk, declare, row, rows
@@ -329,8 +331,9 @@ def test_calibration_is_made_of_what_serves_and_kept(desk: CorpusDesk) -> None:
     desk.put_rows(rows(*range(50)))
     given = []
 
-    def calibrate(vectors: np.ndarray, texts: object) -> dict[str, object]:
-        given.append((vectors.shape, len(texts)))  # type: ignore[arg-type]
+    def calibrate(vectors: np.ndarray, texts: Sequence[str], embedder: Embedder) -> dict[str, float]:
+        given.append((vectors.shape, len(texts)))
+        np.testing.assert_allclose(embedder.embed(texts), vectors, atol=1e-6)
         return {"slope": 2.0}
 
     desk.build(calibrate=calibrate)
