@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource
@@ -51,11 +50,15 @@ class LakeConnection:
     def ingester(self) -> Ingester:
         """The ingester that HTTP and the command line use, too."""
         from lakehouse.adapters.conversion import ConversionProcess
+        from lakehouse.events import DiskWatch
         from lakehouse.ingest.ingester import Ingester
 
-        work_dir = self.settings.data_dir / "tmp" / "dagster"
+        settings = self.settings
+        work_dir = settings.data_dir / "tmp" / "dagster"
         work_dir.mkdir(parents=True, exist_ok=True)
-        return Ingester(self.objects, self.catalog, ConversionProcess(self.settings), work_dir=Path(work_dir))
+        disk = DiskWatch([settings.data_dir], settings.disk_degraded_percent, settings.disk_refuse_percent)
+        converter = ConversionProcess(settings)
+        return Ingester(self.objects, self.catalog, converter, work_dir=work_dir, require_space=disk.require_space)
 
     @cached_property
     def read_location(self) -> S3Location:

@@ -76,6 +76,7 @@ class Ingester:
         converter: Makes Parquet.
         work_dir: Local folder for files on their way.
         clock: The time now.
+        require_space: Raises `InsufficientStorage` when the disk may take no more.
     """
 
     def __init__(
@@ -86,12 +87,14 @@ class Ingester:
         *,
         work_dir: Path,
         clock: Callable[[], datetime] = utc_now,
+        require_space: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.catalog = catalog
         self._converter = converter
         self._work_dir = work_dir
         self._clock = clock
+        self._require_space = require_space
 
     def prepare(self) -> None:
         """Tell the engine that a file is on its way."""
@@ -222,7 +225,12 @@ class Ingester:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """An empty work folder that goes at the end."""
+        """An empty work folder that goes at the end.
+
+        Raises:
+            InsufficientStorage: The disk is used beyond its limit.
+        """
+        self._require_space()
         path = self._work_dir / f"ingest-{new_id()}"
         path.mkdir(parents=True)
         try:

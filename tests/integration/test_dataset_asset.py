@@ -156,6 +156,26 @@ def test_name_without_dataset_or_files_fails_without_retry(
     assert list(list_all(objects, "receipts/")) == []
 
 
+def test_full_disk_takes_nothing_from_landing(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/jobs/a.csv", b"code,n\n0527A,1\n")
+    full = {"LAKEHOUSE_DISK_DEGRADED_PERCENT": "0.000001", "LAKEHOUSE_DISK_REFUSE_PERCENT": "0.000001"}
+    result = materialize(instance, objects, tmp_path, "jobs", **full)
+    assert not result.success
+    failure = result.failure_data_for_node("dataset")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.metadata["status"].value == 507
+    assert "full and writes are refused" in str(failure.user_failure_data.description)
+    assert Catalog(objects).find("jobs") is None
+    assert list((tmp_path / "tmp" / "dagster").iterdir()) == []
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert REFUSED_TAG not in run.tags  # the same file is tried again when there is space
+    assert materialize(instance, objects, tmp_path, "jobs").success
+
+
 def test_store_that_never_answers_is_retried_then_fails(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
 ) -> None:
