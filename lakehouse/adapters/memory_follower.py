@@ -126,9 +126,7 @@ class MemoryFollower:
             self._take(found)
         for stream in streams:
             stream.has_ended = stream.newest_at is None or begun - stream.newest_at > STREAM_ENDED
-        for stream in list(self._applied.streams.values()):
-            if stream.gaps:
-                self._mend(stream)
+        self._mend()
         if is_sweep:
             self._swept_s = begun_s
         self.looked_s = time.monotonic()
@@ -191,18 +189,21 @@ class MemoryFollower:
         else:
             self._applied.miss(found.stream, found.seq, is_listed=not found.is_gone)
 
-    def _mend(self, stream: Stream) -> None:
-        for gap in list(stream.gaps):
-            self._read_again(stream, gap)
-        lost = stream.lost(time.monotonic(), after_s=self._gap_s)
-        if not lost:
+    def _mend(self) -> None:
+        """Look for what is missing; what stays away is in the folded rows, or lost."""
+        for stream in list(self._applied.streams.values()):
+            for gap in list(stream.gaps):
+                self._read_again(stream, gap)
+        if not self._overdue():
             return
-        _log.warning("memory_gap", table=self._table, writer=stream.writer, first=lost[0].first, last=lost[-1].last)
-        self._folded.refresh()
-        if self._folded.folded_through.get(stream.writer, 0) >= lost[0].first:
-            self.read_rows()
-        for gap in stream.lost(time.monotonic(), after_s=self._gap_s):
+        self.read_rows()
+        for stream, gap in self._overdue():
             self._applied.give_up(stream, gap)
+
+    def _overdue(self) -> list[tuple[Stream, Gap]]:
+        now_s = time.monotonic()
+        streams = list(self._applied.streams.values())
+        return [(stream, gap) for stream in streams for gap in stream.lost(now_s, after_s=self._gap_s)]
 
     def _read_again(self, stream: Stream, gap: Gap) -> None:
         is_there = False
