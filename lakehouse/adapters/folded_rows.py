@@ -1,0 +1,162 @@
+"""Folded rows: the `FoldedRows` of a memory table, in Lance.
+
+A table that is not there is an empty one, and the next merge makes it. Rows are merged by `op_id`, and what is there
+already stays as it is but for its end, so merging twice changes nothing. How far each stream is folded, and under
+which fence, moves in one swap of the pointer with the version that has the rows.
+
+Belongs here: reading, merging, making the table anew. Not here: what is folded when (see memory_folder.py), the rows
+(see lakehouse/memory/rows.py), rows of damaged files (see folded_salvage.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lakehouse.adapters.folded_salvage import salvage
+from lakehouse.adapters.lance_files import among
+from lakehouse.adapters.lance_table import LanceTable
+from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.errors import Conflict, LakehouseError, NotFound, StoreUnavailable
+from lakehouse.memory.entry import Entry
+from lakehouse.memory.rows import VALIDITY_COLUMNS, Mark, RowRules, ends, marks_of, to_entries, to_rows, with_ends
+from lakehouse.retrieval.live_pointer import checked_fence
+from lakehouse.retrieval.live_table import LiveTable
+from lakehouse.tables.memory import KEY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KIND = "memory"
+_SUBJECTS_AT_ONCE = 5_000
+
+
+class LanceFoldedRows:
+    """`FoldedRows` over `LanceTable`; thread-safe.
+
+    Args:
+        tables: The bucket's tables.
+        objects: The bucket.
+        name: The memory table's name.
+        rules: What its rows are made of.
+    """
+
+    def __init__(self, tables: LanceTables, objects: S3ObjectStore, name: str, rules: RowRules) -> None:
+        self._tables = tables
+        self._objects = objects
+        self._name = name
+        self._rules = rules
+        self._table: LanceTable | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def folded_through(self) -> Mapping[str, int]:
+        table = self._table
+        return {} if table is None else table.folded_through
+
+    @property
+    def fence(self) -> int:
+        table = self._table
+        return 0 if table is None else table.live.fence
+
+    def refresh(self) -> None:
+        with self._lock:
+            if self._table is not None:
+                try:
+                    self._table.refresh()
+                except NotFound:
+                    self._table = None  # dropped
+            if self._table is None:
+                self._table = self._tables.open(self._name)
+
+    def read(self) -> Iterator[Entry]:
+        table = self._table
+        if table is not None:
+            for batch in table.scan():
+                yield from to_entries(batch)
+
+    def merge(self, entries: Sequence[Entry], folded_through: Mapping[str, int], *, fence: int) -> None:
+        table = self._open_or_create()
+        rows = to_rows(entries, self._rules)
+        if not rows.num_rows:
+            self._say(table, folded_through, fence)
+            return
+        table.refresh()
+        checked_fence(table.live, fence)
+        if self._rules.has_closings:
+            rows = self._with_ends(table, rows)
+        table.upsert(rows, on=KEY, is_update=self._rules.has_closings, folded_through=dict(folded_through), fence=fence)
+
+    def rebuild(self, entries: Iterator[Entry], folded_through: Mapping[str, int], *, fence: int) -> dict[str, int]:
+        import pyarrow as pa
+
+        found = salvage(self._objects, self._name, self._rules.schema)
+        from_table = sum(rows.num_rows for rows in found.rows)
+        found.add(to_rows(entries, self._rules))
+        rows = pa.concat_tables(found.rows)
+        rows = with_ends(rows, ends(list(marks_of(rows)), self._rules))
+        self._replace(rows, folded_through, fence)
+        return {
+            "rows": rows.num_rows,
+            "from_table": from_table,
+            "from_log": rows.num_rows - from_table,
+            "unreadable_files": found.unreadable_files,
+        }
+
+    def _open_or_create(self) -> LanceTable:
+        self.refresh()
+        if self._table is None:
+            with suppress(Conflict):  # another process makes it just now
+                self._tables.create(self._name, self._rules.schema, info={"kind": KIND}, key=KEY)
+            self.refresh()
+        if self._table is None:
+            raise StoreUnavailable(f"the table {self._name!r} was dropped right after it was made", retry_after_s=5)
+        return self._table
+
+    def _say(self, table: LanceTable, folded_through: Mapping[str, int], fence: int) -> None:
+        def move(live: LiveTable) -> LiveTable | None:
+            moved = replace(live, folded_through=dict(folded_through), fence=checked_fence(live, fence))
+            return None if moved == live else moved
+
+        table.swap(move)
+
+    def _with_ends(self, table: LanceTable, rows: pa.Table) -> pa.Table:
+        """The new rows, and those in the table whose end they change, all with their ends."""
+        import pyarrow as pa
+
+        stored = {mark.op_id: mark for mark in self._stored_marks(table, rows)}
+        op_ids = rows.column(KEY).to_pylist()
+        rows = rows.filter(pa.array([op_id not in stored for op_id in op_ids], pa.bool_()))
+        ended = ends([*stored.values(), *marks_of(rows)], self._rules)
+        changed = [op_id for op_id, mark in stored.items() if ended.get(op_id) != mark.valid_to]
+        if changed:
+            rows = pa.concat_tables([rows, table.take_ids(changed).select(rows.column_names).cast(rows.schema)])
+        return with_ends(rows, ended)
+
+    def _stored_marks(self, table: LanceTable, rows: pa.Table) -> Iterator[Mark]:
+        subjects = list(dict.fromkeys(rows.column("subject_id").to_pylist()))
+        for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
+            where = among("subject_id", subjects[first : first + _SUBJECTS_AT_ONCE])
+            for batch in table.scan(VALIDITY_COLUMNS, where=where):
+                yield from marks_of(batch)
+
+    def _replace(self, rows: pa.Table, folded_through: Mapping[str, int], fence: int) -> None:
+        try:
+            self.refresh()
+        except StoreUnavailable:
+            raise
+        except LakehouseError:
+            # The pointer is damaged. Its files stay, and a rebuild that is cut off here finds their rows again.
+            self._tables.drop(self._name)
+            self._table = None
+        self._open_or_create().replace(
+            iter([rows]),
+            schema=self._rules.schema,
+            info={"kind": KIND},
+            folded_through=dict(folded_through),
+            fence=fence,
+        )

@@ -1,0 +1,93 @@
+"""A process that writes to the memory log until it is killed: `python -m tests.memory_worker`, a JSON line on stdin.
+
+It prints every acknowledged number and op_id, whole lines at a time. `kill_at` says where it kills itself: the prefix
+of a key, before or after a write to it, and which such write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from lakehouse.adapters.folded_rows import LanceFoldedRows
+from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.memory_log import MemoryLog
+from lakehouse.adapters.objects import S3Location, S3ObjectStore
+from lakehouse.memory.rows import RowRules
+from tests.fakes.memory import Collected
+
+TABLE = "playbooks"
+RULES = RowRules(subject_field="subject", closing_ops=frozenset({"record"}))
+
+
+@dataclass
+class KillPoint:
+    """Before or after the `number`-th write of a key that has `part` in it."""
+
+    part: str
+    when: str
+    number: int
+
+
+class DeadlyStore(S3ObjectStore):
+    """The real store, with a point at which the process is killed."""
+
+    def __init__(self, location: S3Location, point: KillPoint | None) -> None:
+        super().__init__(location)
+        self._point = point
+        self._left = 0 if point is None else point.number
+
+    def put(self, key: str, *args: Any, **options: Any) -> Any:
+        is_here = self._point is not None and self._point.part in key
+        self._left -= is_here
+        is_now = is_here and self._left == 0
+        if is_now and self._point is not None and self._point.when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = super().put(key, *args, **options)
+        if is_now:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+
+def open_log(objects: S3ObjectStore, state: Collected, **options: Any) -> MemoryLog:
+    """The log as these tests have it, over Lance."""
+    folded = LanceFoldedRows(LanceTables(objects.location, objects), objects, TABLE, RULES)
+    return MemoryLog(objects, TABLE, state, folded, lease_s=2.0, **options)
+
+
+async def write(log: MemoryLog, name: str, callers: int, last: int, rest_s: float) -> None:
+    numbers = iter(range(last))
+
+    async def call() -> None:
+        for number in numbers:
+            payload = {"n": f"{name}-{number}", "subject": f"s{number % 100}", "text": "x" * 200}
+            entry = await log.append("record", payload, actor=name)
+            os.write(1, f"{name}-{number} {entry.op_id} {entry.order}\n".encode())
+            if rest_s:
+                await asyncio.sleep(rest_s)
+
+    await asyncio.gather(*(call() for _ in range(callers)))
+
+
+def main() -> None:
+    given = orjson.loads(sys.stdin.readline())
+    point = given.get("kill_at")
+    objects = DeadlyStore(S3Location(**given["location"]), None if point is None else KillPoint(**point))
+    log = open_log(objects, Collected(), poll_s=0.2, fold_s=given.get("fold_s", 0.1))
+    log.start()
+    os.write(1, b"started\n")
+    last = given.get("writes", 1_000_000)
+    asyncio.run(write(log, given["name"], given.get("callers", 50), last, given.get("rest_s", 0)))
+    os.write(1, b"done\n")
+    sys.stdin.readline()  # goes on following until it is told to end
+    log.stop()
+
+
+if __name__ == "__main__":
+    main()
