@@ -16,12 +16,25 @@ from fastapi.middleware.cors import CORSMiddleware
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
 from lakehouse_api.errors import add_error_handlers
+from lakehouse_api.hot_routes import HOT, HotRoutesMiddleware
 from lakehouse_api.middleware_audit import AuditMiddleware
 from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
-from lakehouse_api.routes import catalog, embed, health, ingest, metrics, sql, storage
+from lakehouse_api.routes import (
+    catalog,
+    config,
+    embed,
+    health,
+    ingest,
+    matrix,
+    metrics,
+    outcomes,
+    sql,
+    storage,
+    vectors,
+)
 from lakehouse_api.services import Services
 
 _log = structlog.get_logger("lakehouse.app")
@@ -48,7 +61,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (health, metrics, storage, catalog, ingest, sql, embed):
+    for module in (health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config):
         app.include_router(module.router)
     describe(app, root_path=settings.root_path)
     add_error_handlers(app)
@@ -64,6 +77,7 @@ def _compose() -> Callable[[Settings], Services]:
 
 def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> None:
     """The last one added is the outermost."""
+    app.add_middleware(HotRoutesMiddleware, table=HOT, services=services)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(
         DoorMiddleware,

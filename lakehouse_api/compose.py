@@ -20,9 +20,12 @@ from lakehouse.catalog.snapshot import CatalogWatcher
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
+from lakehouse.retrieval.config_store import ConfigStore
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
+from lakehouse_api.compose_retrieval import compose_retrieval
 from lakehouse_api.limits import Gate
+from lakehouse_api.live_config import LiveConfig
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.services import Services, process_work_dir
 
@@ -36,16 +39,21 @@ def compose_services(settings: Settings) -> Services:
     catalog = Catalog(objects, history=timedelta(days=settings.history_days))
     converter = ConversionProcess(settings)
     work_dir = process_work_dir(settings.data_dir)
+    watcher = CatalogWatcher(objects, poll_s=settings.catalog_poll_s)
+    sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql")
+    embedding = EmbeddingService(settings)
+    configs = ConfigStore(objects)
+    live_config = LiveConfig(configs)
     return Services(
         settings=settings,
         objects=objects,
         catalog=catalog,
         registrar=Registrar(objects, catalog, read_footer, lambda name: is_personal(name, ()), work_dir=work_dir),
-        watcher=CatalogWatcher(objects, poll_s=settings.catalog_poll_s),
+        watcher=watcher,
         converter=converter,
         ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
-        sql=SqlPool(settings, read_location(settings), temp_root=work_dir / "sql"),
-        embedding=EmbeddingService(settings),
+        sql=sql,
+        embedding=embedding,
         events=EventLog(settings, objects),
         disk=DiskWatch(
             [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
@@ -53,6 +61,11 @@ def compose_services(settings: Settings) -> Services:
         auth=make_authenticator(settings),
         metrics=Metrics(),
         access_log=AccessLog(),
+        configs=configs,
+        live_config=live_config,
+        retrieval=compose_retrieval(
+            settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_config
+        ),
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),

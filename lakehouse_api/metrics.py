@@ -32,6 +32,13 @@ class Metrics:
         self.lost_audits = Counter(
             "lakehouse_lost_audits", "Audit lines that the event log did not take.", registry=self.registry
         )
+        self.searches = Counter(
+            "lakehouse_searches",
+            "Matrix searches, by arm and by whether the query's embeddings were in memory.",
+            ["arm", "embedding_cached"],
+            registry=self.registry,
+        )
+        self._search_series: dict[tuple[str, bool], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._latency_series: dict[tuple[str, str, int], Histogram] = {}
 
@@ -42,6 +49,14 @@ class Metrics:
         if series is None:
             series = self._latency_series[key] = self.latency.labels(method, route, status)
         series.observe(elapsed_s)
+
+    def count_search(self, arm: str, *, is_embedding_cached: bool) -> None:
+        """Count one matrix search."""
+        key = (arm, is_embedding_cached)
+        series = self._search_series.get(key)
+        if series is None:
+            series = self._search_series[key] = self.searches.labels(arm, str(is_embedding_cached).lower())
+        series.inc()
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
         """Count one audited action."""

@@ -16,6 +16,8 @@ from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
 MAX_JSON_BYTES = 1 << 20
 # Routes that take lists of texts.
 LARGER_BYTES = {("POST", "/v1/embed"): 8 << 20, ("POST", "/v1/embeddings"): 8 << 20}
+# Vectors come in numbers; a thousand of 384 dimensions have some 8 MiB as JSON, 1.5 MiB as Arrow.
+VECTORS, ADD, MAX_VECTORS_BYTES = "/v1/vectors/index/", "/add", 64 << 20
 # These take their body as a stream and have caps of their own.
 STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"))
 
@@ -35,7 +37,7 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        max_bytes = max(self._max_bytes, LARGER_BYTES.get((scope["method"], _path(scope)), 0))
+        max_bytes = max(self._max_bytes, _larger_bytes(scope))
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > max_bytes:
             await _refuse(max_bytes, scope, receive, send)
@@ -61,6 +63,13 @@ class BodyLimitMiddleware:
             return messages.pop(0) if messages else await receive()
 
         await self._app(scope, replay, send)
+
+
+def _larger_bytes(scope: Scope) -> int:
+    path = _path(scope)
+    if path.startswith(VECTORS) and path.endswith(ADD) and scope["method"] == "POST":
+        return MAX_VECTORS_BYTES
+    return LARGER_BYTES.get((scope["method"], path), 0)
 
 
 async def _refuse(max_bytes: int, scope: Scope, receive: Receive, send: Send) -> None:

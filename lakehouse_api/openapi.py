@@ -16,6 +16,7 @@ from lakehouse_api.errors import problems
 from lakehouse_api.middleware_door import OPEN_PATHS
 from lakehouse_api.openai_errors import OPENAI_PATHS, OpenAiError, OpenAiErrorDetail, documented_openai_error
 from lakehouse_api.schemas.problem import Problem
+from lakehouse_api.struct_bodies import components as components_of_structs
 
 DESCRIPTION = """\
 Files in a bucket are the truth; this API answers from them, and what it does becomes the next files.
@@ -56,6 +57,7 @@ def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    schemas.update(components_of_structs())
     schemas["Problem"] = Problem.model_json_schema()
     schemas["OpenAiErrorDetail"] = OpenAiErrorDetail.model_json_schema()
     schemas["OpenAiError"] = _without_definitions(OpenAiError)

@@ -22,6 +22,7 @@ import structlog
 from lakehouse.errors import LakehouseError
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import Authenticator
+from lakehouse_api.background import end_task
 from lakehouse_api.limits import Gate
 from lakehouse_api.metrics import Metrics
 
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from lakehouse.catalog.snapshot import CatalogWatcher
     from lakehouse.events import DiskWatch
     from lakehouse.ingest import Ingester
+    from lakehouse.retrieval.config_store import ConfigStore
     from lakehouse.settings import Settings
+    from lakehouse_api.live_config import LiveConfig
+    from lakehouse_api.retrieval import Retrieval
 
 STORE_THREADS = 32
 _log = structlog.get_logger("lakehouse.services")
@@ -60,6 +64,9 @@ class Services:
     auth: Authenticator
     metrics: Metrics
     access_log: AccessLog
+    configs: ConfigStore
+    live_config: LiveConfig
+    retrieval: Retrieval
     work_dir: Path
     put_gate: Gate
     ingest_gate: Gate
@@ -80,10 +87,9 @@ class Services:
             stack.callback(self.embedding.close)
             await self.sql.start()
             stack.push_async_callback(self.sql.stop)
-            warming = asyncio.create_task(self._warm())
-            stack.callback(warming.cancel)
-            making_bucket = asyncio.create_task(self._make_bucket())
-            stack.callback(making_bucket.cancel)
+            await stack.enter_async_context(self.retrieval.running())
+            for work in (self._warm(), self._make_bucket()):
+                stack.push_async_callback(end_task, asyncio.create_task(work))
             yield
 
     async def _warm(self) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from lakehouse.errors import LakehouseError
-from lakehouse_cli import data_commands, maintenance_commands, process_commands
+from lakehouse_cli import corpus_commands, data_commands, maintenance_commands, process_commands, search_commands
 
 
 class _Edge(TyperGroup):
@@ -44,7 +44,9 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the trace
 
 process_commands.register(app)
 data_commands.register(app)
+corpus_commands.register(app)
 maintenance_commands.register(app)
+search_commands.register(app)
 
 
 def run() -> None:

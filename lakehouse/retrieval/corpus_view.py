@@ -11,15 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.retrieval.filter_fit import FilterFit
 from lakehouse.retrieval.filters import Filter
-
-
-class Selection(Protocol):
-    """The rows of a corpus that filters leave, at one moment."""
-
-    def __len__(self) -> int: ...
-
-    def has(self, row: int) -> bool: ...
+from lakehouse.retrieval.selection import Selection
 
 
 class Hit(Protocol):
@@ -80,6 +74,14 @@ class CorpusView(Protocol):
     def distances(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
     def text_scores(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
+
+    def similarity(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distances turned round: higher is nearer, by a constant."""
+        ...
+
+    def check(self, filter: Filter, *, masked: frozenset[str]) -> FilterFit:  # noqa: A002
+        """What the corpus says to a filter's fields and values."""
+        ...
 
     def text_bound(self, query: str) -> float:
         """A text score that no row passes."""

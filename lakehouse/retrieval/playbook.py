@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.memory.entry import Entry
+from lakehouse.memory.rows import RowRules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +41,8 @@ TABLE = "playbooks"
 MERGE_DISTANCE = 0.02
 _MERGE_LOOKS = 16
 Key = tuple[str, str, str | None]
+ROW_RULES = RowRules(subject_field="playbook_id", ending_ops=frozenset({DELETE, MERGE}))
+"""How entries of this log become rows of its table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,207 @@
+"""The corpora of a process: opened when they are first asked for, kept fresh by one thread, written in groups.
+
+Writes to one corpus gather while the last one commits and go into the next commit together: there is no timer, and a
+commit takes about as long for one row as for a thousand.
+
+Belongs here: which corpora are open, grouping of writes, the thread that follows. Not here: one corpus (see
+open_corpus.py), shapes and names of indexes (see lakehouse_api/routes/vectors.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import structlog
+
+from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.open_corpus import OpenCorpus
+from lakehouse.errors import LakehouseError, NotFound, Unavailable
+from lakehouse.tables.corpus import corpus_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Done = TypeVar("Done")
+_WAIT_S = 2.0
+_POLL_S = 0.02
+_log = structlog.get_logger("lakehouse.corpora")
+
+
+class Corpora:
+    """Corpora by name, for one event loop.
+
+    Args:
+        tables: The bucket's Lance tables.
+        poll_s: Pause between two looks at each open corpus; others' writes show within 2 s.
+        hidden: Tables that are no corpora: the memory tables.
+    """
+
+    def __init__(self, tables: LanceTables, *, poll_s: float, hidden: frozenset[str]) -> None:
+        self._tables = tables
+        self._poll_s = poll_s
+        self._hidden = hidden
+        self._open: dict[str, OpenCorpus] = {}
+        self._opening: dict[str, asyncio.Task[OpenCorpus]] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="corpora")
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread = threading.Thread(target=self._follow, name="corpora-follower", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what was begun and end."""
+        self._stopping.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._thread is not None:
+            self._thread.join()
+
+    async def warm(self) -> None:
+        """Open every corpus there is, ahead of the first search."""
+        try:
+            for name in await self._run(self._tables.names):
+                if name not in self._hidden:
+                    await self.open(name)
+        except LakehouseError as error:
+            _log.warning("corpora are opened when they are asked for", reason=error.detail)
+
+    async def open(self, name: str) -> CorpusReader:
+        """A corpus for one search.
+
+        Raises:
+            NotFound: There is none of that name.
+            StoreUnavailable, BrokenFiles: It is not open yet, and cannot be read.
+        """
+        corpus = self._open.get(name)
+        return (corpus or await self._opened(name)).reader
+
+    async def names(self) -> list[str]:
+        """Names of all corpora, sorted."""
+        return [name for name in await self._run(self._tables.names) if name not in self._hidden]
+
+    async def create(self, name: str, info: Mapping[str, Any]) -> CorpusReader:
+        """Make a corpus without rows.
+
+        Raises:
+            BadInput: The name is refused.
+            Conflict: There is one.
+        """
+        table = await self._run(lambda: self._tables.create(name, corpus_schema(int(info["dimension"])), info=info))
+        self._open[name] = await self._run(OpenCorpus, table)
+        return self._open[name].reader
+
+    async def drop(self, name: str) -> None:
+        """Take a corpus away; raises `NotFound` when there is none."""
+        await self._opened(name)
+        await self._run(self._tables.drop, name)
+        self._open.pop(name, None)
+
+    async def upsert(self, name: str, rows: pa.Table) -> str:
+        """Insert or replace rows by id; durable and searchable when it returns the revision."""
+        queue = self._queues.setdefault(name, _Queue())
+        return await queue.put(rows, lambda group: self._commit(name, group))
+
+    async def delete(self, name: str, ids: Sequence[str]) -> tuple[int, str]:
+        """Take rows away; how many were there, and the revision without them."""
+        corpus = await self._opened(name)
+        return await self._run(corpus.delete, ids)
+
+    async def wait_for(self, name: str, revision: str) -> None:
+        """Return when a corpus is at a revision or past it.
+
+        Raises:
+            Unavailable: It did not get there within 2 s.
+        """
+        with anyio.move_on_after(_WAIT_S):
+            while (await self.open(name)).revision < revision:
+                await asyncio.sleep(_POLL_S)
+            return
+        raise Unavailable(f"corpus {name!r} has not seen revision {revision[:60]!r} yet; try again", retry_after_s=1)
+
+    def stats(self) -> dict[str, Any]:
+        """What is open."""
+        open_corpora = tuple(self._open.items())
+        return {name: corpus.reader.index.stats() for name, corpus in open_corpora}
+
+    async def _opened(self, name: str) -> OpenCorpus:
+        corpus = self._open.get(name)
+        if corpus is not None:
+            return corpus
+        if name not in self._opening:
+            self._opening[name] = asyncio.create_task(self._open_table(name))
+            self._opening[name].add_done_callback(lambda _: self._opening.pop(name, None))
+        return await asyncio.shield(self._opening[name])
+
+    async def _open_table(self, name: str) -> OpenCorpus:
+        table = None if name in self._hidden else await self._run(self._tables.open, name)
+        if table is None:
+            raise NotFound(
+                f"there is no corpus {name[:100]!r}; GET /v1/vectors/index lists those there are", corpus=name[:100]
+            )
+        corpus = await self._run(OpenCorpus, table)
+        self._open[name] = corpus
+        return corpus
+
+    async def _commit(self, name: str, group: Sequence[pa.Table]) -> str:
+        import pyarrow as pa
+
+        corpus = await self._opened(name)
+        return await self._run(lambda: corpus.upsert(pa.concat_tables(group)))
+
+    async def _run(self, function: Callable[..., Done], *args: Any) -> Done:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(self._poll_s):
+            for name, corpus in tuple(self._open.items()):
+                try:
+                    corpus.follow()
+                except NotFound:
+                    self._open.pop(name, None)
+                except LakehouseError as error:
+                    _log.warning("corpus not followed", corpus=name, reason=error.detail)
+
+
+class _Queue:
+    """Writes that wait for the commit before them."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Any, asyncio.Future[str]]] = []
+        self._is_busy = False
+
+    async def put(self, rows: Any, commit: Any) -> str:
+        """Wait until the rows are in a commit; gives its revision."""
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((rows, done))
+        if not self._is_busy:
+            self._is_busy = True
+            self._task = asyncio.create_task(self._drain(commit))
+        return await done
+
+    async def _drain(self, commit: Any) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                try:
+                    revision = await commit([rows for rows, _ in group])
+                except Exception as error:  # each caller hears what became of the group
+                    _finish(group, lambda done, e=error: done.set_exception(e))
+                else:
+                    _finish(group, lambda done, r=revision: done.set_result(r))
+        finally:
+            self._is_busy = False
+
+
+def _finish(group: list[tuple[Any, asyncio.Future[str]]], settle: Any) -> None:
+    for _, done in group:
+        if not done.done():
+            settle(done)

@@ -1,0 +1,111 @@
+"""A corpus as one search sees it: an index and what the table says of itself, both as of one moment.
+
+Belongs here: the `CorpusView` over a hot index. Not here: keeping the index fresh (see open_corpus.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.hot_index import HotIndex
+from lakehouse.retrieval.corpus_view import Hit
+from lakehouse.retrieval.filter_fit import FilterFit
+from lakehouse.retrieval.filters import Filter
+from lakehouse.retrieval.relevance import RelevanceModel
+from lakehouse.retrieval.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusReader:
+    """A corpus for searches. A later one may hold another index: a search keeps the one that it began with."""
+
+    name: str
+    info: Mapping[str, Any]
+    index: HotIndex
+    revision: str
+    is_stale: bool = False
+    calibration: RelevanceModel | None = None
+
+    @property
+    def embedder(self) -> str:
+        """Name of the embedder of its vectors."""
+        return str(self.info["embedder"])
+
+    @property
+    def dimension(self) -> int:
+        """Length of its vectors."""
+        return int(self.info["dimension"])
+
+    @property
+    def distance(self) -> str:
+        """`cosine`, `l2` or `dot`."""
+        return str(self.info.get("distance", "cosine"))
+
+    @property
+    def has_text(self) -> bool:
+        """True when rows may have text."""
+        return bool(self.info.get("has_text", True))
+
+    def select(
+        self,
+        *,
+        filter: Filter | None = None,  # noqa: A002 - the word of the contract
+        only_ids: Collection[str] | None = None,
+        exclude_ids: Collection[str] = (),
+        masked: frozenset[str] = frozenset(),
+    ) -> Selection:
+        """The rows that may come back."""
+        return self.index.select(filter=filter, only_ids=only_ids, exclude_ids=exclude_ids, masked=masked)
+
+    def check(self, filter: Filter, *, masked: frozenset[str]) -> FilterFit:  # noqa: A002
+        """What the corpus says to a filter's fields and values."""
+        return self.index.check(filter, masked=masked)
+
+    def search_vector(self, vector: NDArray[np.float32], k: int, selection: Selection) -> Sequence[Hit]:
+        """The nearest rows, nearest first."""
+        return self.index.search_vector(vector, k, selection)
+
+    def search_text(self, query: str, k: int, selection: Selection) -> Sequence[Hit]:
+        """The rows with the best text scores, best first."""
+        return self.index.search_text(query, k, selection)
+
+    def distances(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Exact distances of some rows."""
+        return self.index.distances(vector, rows)
+
+    def similarity(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distances turned round: the cosine itself, or the negative distance."""
+        return np.float32(1) - distances if self.distance == "cosine" else -distances
+
+    def relevance(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Probabilities that rows with these scores are relevant, None without a calibration."""
+        return None if self.calibration is None else self.calibration.probability(scores)
+
+    def text_scores(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Text scores of some rows."""
+        return self.index.text_scores(query, rows)
+
+    def text_bound(self, query: str) -> float:
+        """A text score that no row passes."""
+        return self.index.text_bound(query)
+
+    def row_of(self, id: str) -> int | None:  # noqa: A002
+        """The row of an id."""
+        return self.index.row_of(id)
+
+    def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of some rows."""
+        return self.index.ids_of(rows)
+
+    def metadata_of(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """The metadata of some rows, JSON objects."""
+        return self.index.metadata_of(rows)
+
+    def texts_of(self, rows: NDArray[np.int64]) -> list[str]:
+        """The texts of some rows."""
+        return self.index.texts_of(rows)

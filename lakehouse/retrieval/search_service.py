@@ -1,0 +1,229 @@
+"""The search of live corpora: plan, embed, select, retrieve, lift, merge, sign. Replay and the API run this same code.
+
+Belongs here: the order of the steps and what is measured. Not here: the rule of each step (see matrix.py,
+playbook_scoring.py), HTTP, logging (see search_log.py).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.clock import new_id, utc_now
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.corpus_view import CorpusView
+from lakehouse.retrieval.filter_fit import refuse_unfit
+from lakehouse.retrieval.masking import masked_metadata, personal_fields
+from lakehouse.retrieval.matrix import Candidate, Counts, Lifts, Merged, candidates_of, merge
+from lakehouse.retrieval.playbook import PlaybookBook
+from lakehouse.retrieval.playbook_lift import lifts_of
+from lakehouse.retrieval.search_config import SearchConfig
+from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
+from lakehouse.retrieval.selection import Selection
+from lakehouse.retrieval.trace import Arm, Shown, Trace, TraceSigner
+
+_MAX_SHOWN = 200
+Vector = NDArray[np.float32]
+EmbedQuery = Callable[[str, str], Awaitable[tuple[Vector, bool]]]
+
+
+class Corpora(Protocol):
+    """The corpora of a process."""
+
+    async def open(self, name: str) -> CorpusView: ...
+
+
+class SqlIds(Protocol):
+    """The ids that a SQL expression leaves."""
+
+    async def ids(self, expression: str, *, dataset: str, id_column: str, has_pii: bool) -> frozenset[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result; `metadata` is a JSON object as bytes, with personal fields masked where the token needs it."""
+
+    candidate: Candidate
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """What a search gives. Times are milliseconds."""
+
+    run_id: str
+    plan: Plan
+    results: list[Result]
+    counts: Mapping[str, Counts]
+    is_downgraded: bool
+    arm: Arm
+    config_version: str
+    trace_id: str
+    stale: list[str]
+    embed_ms: float
+    search_ms: float
+    merge_ms: float
+    total_ms: float
+    is_embedding_cached: bool
+
+
+class SearchService:
+    """Searches for one process; safe for any number of coroutines.
+
+    Args:
+        corpora: The corpora.
+        embed: Embeds a query by a named embedder; says whether it came from memory.
+        book: The playbooks, looked up by `playbook_embedder`.
+        config: The live config and its name.
+        sql: Answers SQL filters.
+        signer: Signs trace ids.
+        holdout_share: Share of `"auto"` searches that are served without playbooks.
+        clock: The time now, aware, in UTC.
+        draw: A number in [0, 1) for the hold-out.
+    """
+
+    def __init__(
+        self,
+        corpora: Corpora,
+        embed: EmbedQuery,
+        book: PlaybookBook,
+        *,
+        playbook_embedder: str,
+        config: Callable[[], tuple[SearchConfig, str]],
+        sql: SqlIds,
+        signer: TraceSigner,
+        holdout_share: float,
+        clock: Callable[[], datetime] = utc_now,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._corpora = corpora
+        self._embed = embed
+        self._book = book
+        self._playbook_embedder = playbook_embedder
+        self._config = config
+        self._sql = sql
+        self._signer = signer
+        self._holdout_share = holdout_share
+        self._clock = clock
+        self._draw = draw
+
+    async def search(self, request: SearchRequest, *, has_pii: bool) -> SearchAnswer:
+        """Answer one search.
+
+        Raises:
+            BadInput: The request is wrong; the message says where.
+            NotFound: A corpus is unknown.
+            Forbidden, TimedOut, Unavailable: The SQL filter, or an embedder, says so.
+        """
+        begun = time.perf_counter()
+        config, config_version = self._config()
+        plan = plan_search(request, config)
+        views = [await self._corpora.open(name) for name in plan.corpora]
+        arm = self._arm(plan)
+        vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
+        embedded = time.perf_counter()
+        selections = await self._selections(plan, views, has_pii=has_pii)
+        lifts: Lifts = {}
+        if self._playbook_embedder in vectors and arm == "playbook":
+            lifts = lifts_of(
+                self._book,
+                vectors[self._playbook_embedder],
+                config=plan.playbook,
+                now=self._clock(),
+            )
+        found = {
+            view.name: candidates_of(view, plan.ask, vectors.get(view.embedder), selection, lifts)
+            for view, selection in zip(views, selections, strict=True)
+        }
+        searched = time.perf_counter()
+        merged = merge(found, plan.ask)
+        results = _results(merged, {view.name: view for view in views}, has_pii=has_pii)
+        run_id = new_id()
+        trace_id = self._signer.sign(Trace(run_id, arm, config_version, _shown(merged.results)))
+        done = time.perf_counter()
+        return SearchAnswer(
+            run_id=run_id,
+            plan=plan,
+            results=results,
+            counts=merged.counts,
+            is_downgraded=merged.is_downgraded,
+            arm=arm,
+            config_version=config_version,
+            trace_id=trace_id,
+            stale=[view.name for view in views if view.is_stale],
+            embed_ms=(embedded - begun) * 1000,
+            search_ms=(searched - embedded) * 1000,
+            merge_ms=(done - searched) * 1000,
+            total_ms=(done - begun) * 1000,
+            is_embedding_cached=is_cached,
+        )
+
+    def _arm(self, plan: Plan) -> Arm:
+        if plan.use_playbook == "auto":
+            return "holdout" if self._draw() < self._holdout_share else "playbook"
+        return "playbook" if plan.use_playbook else "off"
+
+    async def _vectors(
+        self, plan: Plan, views: Sequence[CorpusView], *, with_playbook: bool
+    ) -> tuple[dict[str, Vector], bool]:
+        """The query by every embedder that is needed; a corpus's query is embedded by the corpus's own model."""
+        wanted = {view.embedder for view in views} if plan.ask.mode != "text" else set()
+        if with_playbook and len(self._book):
+            wanted.add(self._playbook_embedder)
+        vectors: dict[str, Vector] = {}
+        is_cached = True
+        for name in wanted:
+            vectors[name], was_cached = await self._embed(name, plan.ask.query)
+            is_cached = is_cached and was_cached
+        for view in views:
+            vector = vectors.get(view.embedder)
+            if vector is not None and plan.ask.mode != "text" and len(vector) != view.dimension:
+                raise BadInput(
+                    f"corpus {view.name!r} has vectors of {view.dimension} dimensions, but its embedder"
+                    f" {view.embedder!r} gives {len(vector)}; rebuild it: lakehouse index rebuild {view.name}"
+                )
+        return vectors, is_cached
+
+    async def _selections(self, plan: Plan, views: Sequence[CorpusView], *, has_pii: bool) -> list[Selection]:
+        masked = {view.name: frozenset() if has_pii else personal_fields(view.info) for view in views}
+        if plan.filter is not None:
+            fits = {view.name: view.check(plan.filter, masked=masked[view.name]) for view in views}
+            refuse_unfit(plan.filter, fits)
+        selections = []
+        for view in views:
+            only = None if plan.sql_filter is None else await self._sql_ids(plan.sql_filter, view, has_pii=has_pii)
+            hidden = masked[view.name]
+            selections.append(
+                view.select(filter=plan.filter, only_ids=only, exclude_ids=plan.exclude_ids, masked=hidden)
+            )
+        return selections
+
+    async def _sql_ids(self, expression: str, view: CorpusView, *, has_pii: bool) -> frozenset[str]:
+        dataset, id_column = view.info.get("dataset"), view.info.get("id_column")
+        if not dataset or not id_column:
+            raise BadInput(f"sql_filter needs a dataset, and corpus {view.name!r} was not made of one; use filter")
+        return await self._sql.ids(expression, dataset=dataset, id_column=id_column, has_pii=has_pii)
+
+
+def _results(merged: Merged, views: Mapping[str, CorpusView], *, has_pii: bool) -> list[Result]:
+    metadata: dict[tuple[str, str], bytes] = {}
+    for name, view in views.items():
+        mine = [c for c in merged.results if c.corpus == name]
+        if not mine:
+            continue
+        documents = view.metadata_of(np.array([c.row for c in mine], np.int64))
+        personal = frozenset() if has_pii else personal_fields(view.info)
+        for candidate, document in zip(mine, documents, strict=True):
+            metadata[name, candidate.id] = masked_metadata(document, personal) if personal else document
+    return [Result(c, metadata[c.corpus, c.id]) for c in merged.results]
+
+
+def _shown(results: Sequence[Candidate]) -> tuple[Shown, ...]:
+    return tuple(Shown(c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in results[:_MAX_SHOWN])

@@ -1,0 +1,96 @@
+"""The composition of retrieval: which adapter serves corpora, playbooks and searches.
+
+Belongs here: constructors and the settings they take. Not here: opening and closing (see retrieval.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.adapters.corpora import Corpora
+from lakehouse.adapters.entry_index import HotEntryIndex
+from lakehouse.adapters.folded_rows import LanceFoldedRows
+from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.memory_log import MemoryLog
+from lakehouse.adapters.sql_filter import SqlFilter
+from lakehouse.adapters.trace_key import load_or_make_trace_key
+from lakehouse.retrieval.playbook import ROW_RULES, TABLE, PlaybookBook
+from lakehouse.retrieval.playbook_desk import PlaybookDesk
+from lakehouse.retrieval.search_config import SearchConfig
+from lakehouse.retrieval.search_service import SearchService
+from lakehouse.retrieval.trace import TraceSigner
+from lakehouse_api.live_config import LiveConfig
+from lakehouse_api.retrieval import Retrieval
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.embedding_service import EmbeddingService
+    from lakehouse.adapters.objects import S3ObjectStore
+    from lakehouse.adapters.sql_pool import SqlPool
+    from lakehouse.catalog.snapshot import CatalogWatcher
+    from lakehouse.settings import Settings
+
+MEMORY_TABLES = frozenset({TABLE, "pathways", "observer_events"})
+"""Tables that are no corpora."""
+
+
+def compose_retrieval(
+    settings: Settings,
+    objects: S3ObjectStore,
+    *,
+    embedding: EmbeddingService,
+    sql: SqlPool,
+    watcher: CatalogWatcher,
+    live_config: LiveConfig,
+) -> Retrieval:
+    """Make the retrieval side; nothing is started and nothing asked of the store yet."""
+    tables = LanceTables(objects.location, objects)
+    embedder = settings.playbook_embedder
+    book = PlaybookBook(
+        HotEntryIndex(lambda: embedding.get(embedder).dimension),
+        embedder=embedder,
+        embed=lambda texts: embedding.get(embedder).embed(texts),
+    )
+    log = MemoryLog(
+        objects,
+        TABLE,
+        book,
+        LanceFoldedRows(tables, objects, TABLE, ROW_RULES),
+        poll_s=settings.memory_poll_s,
+        fold_s=settings.memory_fold_s,
+    )
+    corpora = Corpora(tables, poll_s=settings.memory_poll_s, hidden=MEMORY_TABLES)
+    signer = TraceSigner(load_or_make_trace_key(settings))
+
+    async def embed_query(name: str, text: str) -> tuple[Any, bool]:
+        return await embedding.embed_query(name, text)
+
+    async def embed_playbook(text: str) -> Any:
+        return (await embedding.embed_query(embedder, text))[0]
+
+    def config() -> tuple[SearchConfig, str]:
+        return live_config.config, live_config.version_name
+
+    search = SearchService(
+        corpora,
+        embed_query,
+        book,
+        playbook_embedder=embedder,
+        config=config,
+        sql=_CatalogSql(SqlFilter(sql), watcher),
+        signer=signer,
+        holdout_share=settings.holdout_share,
+    )
+    desk = PlaybookDesk(book, log, embed_playbook, embedder=embedder)
+    return Retrieval(corpora, log, book, desk, search, signer, live_config)
+
+
+class _CatalogSql:
+    """SQL filters over the catalog as it is now."""
+
+    def __init__(self, sql: SqlFilter, watcher: CatalogWatcher) -> None:
+        self._sql = sql
+        self._watcher = watcher
+
+    async def ids(self, expression: str, *, dataset: str, id_column: str, has_pii: bool) -> frozenset[str]:
+        snapshot = self._watcher.current()
+        return await self._sql.ids(expression, dataset=dataset, id_column=id_column, snapshot=snapshot, has_pii=has_pii)

@@ -1,0 +1,152 @@
+"""The busiest routes without the framework's router, dependencies and models: they cost more than a search does.
+
+A hot route is a coroutine that takes a request's bytes and gives an answer's. It is declared once: FastAPI knows it too
+(for the document, and for whoever asks with another spelling of the path), and both ways run the same coroutine, behind
+the same door, with the same log lines.
+
+Belongs here: the table, the short way. Not here: the routes (see routes/).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehouse.errors import LakehouseError
+from lakehouse_api.auth import Principal
+from lakehouse_api.errors import problem_response, problems
+from lakehouse_api.struct_bodies import Body
+
+if TYPE_CHECKING:
+    from lakehouse_api.services import Services
+
+_HEADERS = [(b"content-type", b"application/json")]
+_WITHOUT_NAME = inspect.Signature([inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of a hot route: who asks, the request's state (its ids), its decoded body, the name in its path."""
+
+    services: Services
+    principal: Principal
+    state: dict[str, Any]
+    body: Any
+    name: str = ""
+
+
+HotRoute = Callable[[Asked], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    body: Body
+    scope: str
+    run: HotRoute
+    status: int
+    path_format: str
+
+
+class HotTable:
+    """Hot routes by path; all of them are POST with a JSON body. A path may hold one `{name}`."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, _Declared] = {}
+        self._named: list[tuple[str, str, _Declared]] = []
+
+    def find(self, path: str) -> tuple[_Declared, str] | None:
+        """The route of a path, and the name in it."""
+        route = self._routes.get(path)
+        if route is not None:
+            return route, ""
+        for head, tail, named in self._named:
+            if path.startswith(head) and path.endswith(tail):
+                name = path[len(head) : len(path) - len(tail)]
+                if name and "/" not in name:
+                    return named, name
+        return None
+
+    def declare(
+        self, router: APIRouter, path: str, run: HotRoute, *, body: Body, scope: str, status: int = 200, **openapi: Any
+    ) -> None:
+        """Declare a route here and with FastAPI.
+
+        Args:
+            router: Where it is documented; its prefix counts.
+            path: Below the router's prefix.
+            run: The route.
+            body: What it is asked.
+            scope: The scope that a token needs.
+            status: Of its answer.
+            openapi: `responses`, `summary` and so on, for the document.
+        """
+        declared = _Declared(body, scope, run, status, router.prefix + path)
+        head, is_named, tail = declared.path_format.partition("{name}")
+        if is_named:
+            self._named.append((head, tail, declared))
+        else:
+            self._routes[declared.path_format] = declared
+
+        async def by_framework(request: Request, name: str = "") -> Response:
+            answer = await _answer(declared, request.app.state.services, request.scope, await request.body(), name)
+            return Response(answer, status, media_type="application/json")
+
+        if not is_named:
+            by_framework.__signature__ = _WITHOUT_NAME  # type: ignore[attr-defined]
+        by_framework.__name__ = run.__name__
+        by_framework.__doc__ = run.__doc__
+        extra = {"responses": {**problems(404), **openapi.pop("responses", {})}, **openapi}
+        router.post(path, status_code=status, openapi_extra=body.openapi, **extra)(by_framework)
+
+
+class HotRoutesMiddleware:
+    """Answers hot routes itself and hands everything else on; stands inside the door."""
+
+    def __init__(self, app: ASGIApp, *, table: HotTable, services: Services) -> None:
+        self._app = app
+        self._table = table
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._table.find(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        route, name = found
+        scope["route"] = route
+        try:
+            answer = await _answer(route, self._services, scope, await _read(receive), name)
+        except LakehouseError as error:
+            await problem_response(error, scope)(scope, receive, send)
+            return
+        headers = [*_HEADERS, (b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": route.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+async def _answer(route: _Declared, services: Services, scope: Scope, body: bytes, name: str) -> bytes:
+    state = scope["state"]
+    principal: Principal = state["principal"]
+    principal.require(route.scope)
+    return await route.run(Asked(services, principal, state, route.body.decode(body), name))
+
+
+async def _read(receive: Receive) -> bytes:
+    """The body; its size was checked on the way in."""
+    message: Message = await receive()
+    if not message.get("more_body", False):
+        return bytes(message.get("body", b""))
+    parts = [message.get("body", b"")]
+    while message.get("more_body", False):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
+HOT = HotTable()

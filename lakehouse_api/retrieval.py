@@ -1,0 +1,74 @@
+"""The retrieval side of the API: corpora, playbooks, searches, and the order in which they open and close.
+
+Belongs here: their lifetimes, waiting for revisions. Not here: which adapter serves which (see compose_retrieval.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from lakehouse.retrieval.search_service import SearchService
+from lakehouse.retrieval.trace import TraceSigner
+from lakehouse_api.background import end_task
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.corpora import Corpora
+    from lakehouse.adapters.memory_log import MemoryLog
+    from lakehouse.retrieval.playbook import PlaybookBook
+    from lakehouse.retrieval.playbook_desk import PlaybookDesk
+    from lakehouse_api.live_config import LiveConfig
+
+
+@dataclass(slots=True)
+class Retrieval:
+    """What the retrieval routes work with."""
+
+    corpora: Corpora
+    log: MemoryLog
+    book: PlaybookBook
+    desk: PlaybookDesk
+    search: SearchService
+    signer: TraceSigner
+    live_config: LiveConfig
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open everything without waiting for the store, and close it in reverse order."""
+        async with contextlib.AsyncExitStack() as stack:
+            self.corpora.start()
+            stack.push_async_callback(anyio.to_thread.run_sync, self.corpora.stop)
+            starting = asyncio.create_task(anyio.to_thread.run_sync(self.log.start))
+            stack.push_async_callback(self._stop_log, starting)
+            for work in (self.live_config.watch(), self.corpora.warm()):
+                stack.push_async_callback(end_task, asyncio.create_task(work))
+            yield
+
+    async def wait_for(self, revision: str) -> None:
+        """Return when a write is visible here: `<index>@<revision>` of an index, else one of the memory log.
+
+        Raises:
+            BadInput: It is no revision.
+            NotFound: It is of an index that is not there.
+            Unavailable: It did not get here within 2 s.
+        """
+        name, is_index, position = revision.partition("@")
+        if is_index:
+            await self.corpora.wait_for(name, position)
+        else:
+            await self.log.wait_for(revision)
+
+    def stats(self) -> dict[str, Any]:
+        """What `/health` and `/metrics` show."""
+        return {"playbooks": self.log.stats(), "corpora": self.corpora.stats()}
+
+    async def _stop_log(self, starting: asyncio.Task[None]) -> None:
+        with contextlib.suppress(Exception):  # a start that failed has been heard of already
+            await starting
+        await anyio.to_thread.run_sync(self.log.stop)

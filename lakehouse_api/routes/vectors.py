@@ -1,0 +1,233 @@
+"""`/v1/vectors/index`: indexes of vectors or texts, each a corpus that matrix search can name (CONTRACTS.md section 7).
+
+Belongs here: the routes. Not here: rows (see lakehouse/retrieval/vector_items.py), the indexes (see
+lakehouse/adapters/corpora.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+
+from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.clock import new_id
+from lakehouse.errors import BadInput, Conflict
+from lakehouse.retrieval.filter_fit import refuse_unfit
+from lakehouse.retrieval.filters import parse_filter
+from lakehouse.retrieval.live_table import check_table_name
+from lakehouse.retrieval.masking import masked_metadata, personal_fields
+from lakehouse.retrieval.vector_items import Items, item_rows, read_arrow_items, read_items, vector_matrix
+from lakehouse.tables.reserved import RESERVED_VIEWS
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
+from lakehouse_api.errors import problems
+from lakehouse_api.hot_routes import HOT, Asked
+from lakehouse_api.schemas.vectors import (
+    Added,
+    AddItems,
+    Deleted,
+    DeleteItems,
+    IndexAnswer,
+    IndexList,
+    IndexSearch,
+    IndexView,
+    NewIndex,
+)
+from lakehouse_api.services import Services
+from lakehouse_api.struct_bodies import Body, answers
+
+ARROW = "application/vnd.apache.arrow.stream"
+router = APIRouter(prefix="/v1/vectors/index", tags=["vectors"])
+Name = Annotated[str, Path(description="`[a-z][a-z0-9_]{0,62}`.", examples=["notes"])]
+_ADD = Body(
+    AddItems, example={"items": [{"id": "n1", "text": "night shift preferred", "metadata": {"city": "Toledo"}}]}
+)
+_DELETE = Body(DeleteItems, example={"ids": ["n1"]})
+_SEARCH = Body(IndexSearch, example={"text": "works at night", "k": 5, "filter": {"city": "Toledo"}})
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(409, 507) | {200: {"model": IndexView, "description": "It was there, with this shape."}},
+)
+async def create_index(
+    request: Request, response: Response, services: ServicesDep, principal: WriteDep, new: NewIndex
+) -> IndexView:
+    """Make an index; again with the same shape is no error, with another one it is."""
+    services.disk.require_space()
+    name = check_table_name(new.name)
+    if name in RESERVED_VIEWS:
+        raise BadInput(f"{name!r} is a reserved name; choose another", name=name)
+    embedder = new.embedder or services.settings.default_embedder
+    dimension = new.dimension or (await services.embedding.opened(embedder)).dimension
+    info = {"kind": "index", "dimension": dimension, "distance": new.distance, "embedder": embedder}
+    corpora = services.retrieval.corpora
+    try:
+        reader = await corpora.create(name, info)
+    except Conflict:
+        reader = await corpora.open(name)
+        shape = {key: reader.info.get(key) for key in info}
+        if shape != info:
+            raise Conflict(f"index {name!r} exists with another shape: {shape}", name=name) from None
+        response.status_code = 200
+    await audit(services, principal, request, action="vectors.create", subject=name, status="ok")
+    return _view(reader)
+
+
+@router.get("")
+async def list_indexes(services: ServicesDep, _: ReadDep) -> IndexList:
+    """List every index, corpora among them."""
+    corpora = services.retrieval.corpora
+    return IndexList(indexes=[_view(await corpora.open(name)) for name in await corpora.names()])
+
+
+@router.get("/{name}", responses=problems(404))
+async def get_index(services: ServicesDep, _: ReadDep, name: Name) -> IndexView:
+    """Read an index's shape, and how it is held."""
+    return _view(await services.retrieval.corpora.open(name))
+
+
+@router.delete("/{name}", status_code=204, responses=problems(404))
+async def delete_index(request: Request, services: ServicesDep, principal: WriteDep, name: Name) -> Response:
+    """Drop an index; its files stay until `gc`."""
+    await services.retrieval.corpora.drop(name)
+    await audit(services, principal, request, action="vectors.drop", subject=name, status="ok")
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{name}/add",
+    responses={200: answers(Added), **problems(404, 507)},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                **_ADD.openapi["requestBody"]["content"],
+                ARROW: {
+                    "schema": {"type": "string", "format": "binary", "description": "id, vector or text, metadata"}
+                },
+            },
+        }
+    },
+)
+async def add_items(request: Request, services: ServicesDep, principal: WriteDep, name: Name) -> Response:
+    """Insert or replace items; durable, and found by the next search here."""
+    services.disk.require_space()
+    reader = await services.retrieval.corpora.open(name)
+    body = await request.body()
+    if request.headers.get("content-type", "").startswith(ARROW):
+        items = await run_blocking(services, _read_arrow, body)
+    else:
+        items = await run_blocking(services, lambda: read_items(_ADD.decode(body).items))
+    rows = await _rows(services, reader, items)
+    revision = await services.retrieval.corpora.upsert(name, rows)
+    await audit(
+        services,
+        principal,
+        request,
+        action="vectors.add",
+        subject=name,
+        status="ok",
+        rows=rows.num_rows,
+        bytes=len(body),
+    )
+    return _json({"added": rows.num_rows, "revision": f"{name}@{revision}"})
+
+
+async def delete_items(asked: Asked) -> bytes:
+    """Take items away; from the next search on they are not found."""
+    body: DeleteItems = asked.body
+    deleted, revision = await asked.services.retrieval.corpora.delete(asked.name, body.ids)
+    return orjson.dumps({"deleted": deleted, "revision": f"{asked.name}@{revision}"})
+
+
+async def search_index(asked: Asked) -> bytes:
+    """Find the nearest items to a vector or a text; filters hold before the search."""
+    body: IndexSearch = asked.body
+    services = asked.services
+    if body.min_revision is not None:
+        await services.retrieval.wait_for(body.min_revision)
+    reader = await services.retrieval.corpora.open(asked.name)
+    vector = await _query_vector(services, reader, body)
+    masked = frozenset[str]() if asked.principal.has_pii else personal_fields(reader.info)
+    wanted = None if body.filter is None else parse_filter(body.filter)
+    if wanted is not None:
+        refuse_unfit(wanted, {reader.name: reader.check(wanted, masked=masked)})
+    selection = reader.select(filter=wanted, exclude_ids=body.exclude_ids, masked=masked)
+    hits = reader.search_vector(vector, body.k, selection)
+    documents = reader.metadata_of(np.array([hit.row for hit in hits], np.int64))
+    constant = 1.0 if reader.distance == "cosine" else 0.0
+    results = [
+        {
+            "id": hit.id,
+            "score": constant - hit.value,
+            "distance": hit.value,
+            "metadata": orjson.Fragment(masked_metadata(document, masked) if masked else document),
+        }
+        for hit, document in zip(hits, documents, strict=True)
+    ]
+    return orjson.dumps({"results": results, "stale": reader.is_stale})
+
+
+HOT.declare(
+    router, "/{name}/search", search_index, body=_SEARCH, scope="read",
+    responses={200: answers(IndexAnswer), **problems(404)},
+)  # fmt: skip
+HOT.declare(
+    router, "/{name}/delete", delete_items, body=_DELETE, scope="write",
+    responses={200: answers(Deleted), **problems(404)},
+)  # fmt: skip
+
+
+async def _query_vector(services: Services, reader: CorpusReader, body: IndexSearch) -> Any:
+    if (body.vector is None) == (body.text is None):
+        raise BadInput("send vector or text, and not both")
+    if body.text is not None:
+        vector, _ = await services.embedding.embed_query(reader.embedder, body.text)
+        return vector
+    return vector_matrix([body.vector], ["vector"], dimension=reader.dimension, distance=reader.distance)[0]
+
+
+async def _rows(services: Services, reader: CorpusReader, items: Items) -> Any:
+    """The items as stored rows; those with a text are embedded by the index's own embedder."""
+    vectors = items.vectors
+    textual = [n for n, vector in enumerate(vectors) if vector is None]
+    if textual:
+        vectors = list(vectors)
+        embedded = await services.embedding.embed_many(reader.embedder, [str(items.texts[n]) for n in textual])
+        for n, vector in zip(textual, embedded, strict=True):
+            vectors[n] = vector
+    matrix = await run_blocking(
+        services, vector_matrix, vectors, items.ids, dimension=reader.dimension, distance=reader.distance
+    )
+    return item_rows(items, matrix, op_id=new_id())
+
+
+def _read_arrow(body: bytes) -> Items:
+    import pyarrow as pa
+
+    try:
+        table = pa.ipc.open_stream(body).read_all()
+    except pa.ArrowInvalid as error:
+        raise BadInput(f"the body is no Arrow IPC stream: {error}") from None
+    return read_arrow_items(table)
+
+
+def _view(reader: CorpusReader) -> IndexView:
+    return IndexView(
+        name=reader.name,
+        dimension=reader.dimension,
+        distance=reader.distance,
+        embedder=reader.embedder,
+        kind=str(reader.info.get("kind", "index")),
+        rows=len(reader.index),
+        revision=f"{reader.name}@{reader.revision}",
+        state=dict(reader.index.stats()),
+    )
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")

@@ -1,0 +1,170 @@
+"""Commands for retrieval: search, playbook, index.
+
+Belongs here: options and output. Not here: HTTP (see client.py), building corpora (see corpus_commands.py).
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from lakehouse_cli.process_commands import JsonOption
+
+playbook = typer.Typer(help="Answers that worked or failed: record, judge, list, forget.", no_args_is_help=True)
+index = typer.Typer(help="Indexes of vectors and texts: list, make, drop, mend.", no_args_is_help=True)
+
+
+class _Mode(StrEnum):
+    VECTOR = "vector"
+    TEXT = "text"
+    HYBRID = "hybrid"
+
+
+class _Use(StrEnum):
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+_WIRE: dict[_Use, bool | str] = {_Use.AUTO: "auto", _Use.YES: True, _Use.NO: False}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(search)
+    app.add_typer(playbook, name="playbook")
+    app.add_typer(index, name="index")
+
+
+def search(  # noqa: PLR0917 - Typer passes all by name
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    corpus: Annotated[list[str], typer.Option("--corpus", "-c", help="A corpus; name several to search together.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Most results.")] = 10,
+    filter_json: Annotated[str, typer.Option("--filter", help='Metadata filter, as JSON: {"state": "OH"}.')] = "",
+    sql_filter: Annotated[str, typer.Option(help="A boolean SQL expression over the corpus's dataset.")] = "",
+    mode: Annotated[_Mode | None, typer.Option(help="Default: the live config's.")] = None,
+    use_playbook: Annotated[_Use, typer.Option("--playbook", help="Let what worked before lift results.")] = _Use.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Search corpora together."""
+    body: dict[str, Any] = {"query": query, "corpora": corpus, "k": k, "use_playbook": _WIRE[use_playbook]}
+    if filter_json:
+        body["filter"] = _parse(filter_json, "--filter")
+    if sql_filter:
+        body["sql_filter"] = sql_filter
+    if mode is not None:
+        body["mode"] = mode.value
+    answer = _call("POST", "/v1/matrix/search", json=body)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    from lakehouse_cli import search_tables
+
+    search_tables.print_results(answer)
+
+
+@playbook.command("record")
+def record_playbook(
+    query: Annotated[str, typer.Argument(help="The query.")],
+    answer_id: Annotated[str, typer.Argument(help="Id of the answer that worked or failed.")],
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", "-c", help="The answer's corpus; any when left out.")
+    ] = None,
+    score: Annotated[float, typer.Option(min=-1, max=1, help="-1 failed, 1 worked.")] = 1.0,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given several times.")] = None,
+) -> None:
+    """Record that an answer worked (or failed) for a query; the next search knows it."""
+    body = {"query": query, "answer_id": answer_id, "answer_corpus": corpus, "score": score, "tags": tag or []}
+    answer = _call("POST", "/v1/matrix/playbooks/record", json=body)
+    typer.echo(f"{'added to' if answer['merged'] else 'recorded'} {answer['playbook_id']}")
+
+
+@playbook.command("feedback")
+def judge_playbook(
+    playbook_id: Annotated[str, typer.Argument(help="Id of the entry.")],
+    score: Annotated[float, typer.Argument(min=-1, max=1, help="-1 failed, 1 worked.")],
+) -> None:
+    """Judge an entry."""
+    _call("POST", "/v1/matrix/playbooks/feedback", json={"playbook_id": playbook_id, "score": score})
+    typer.echo(f"judged {playbook_id}")
+
+
+@playbook.command("list")
+def list_playbooks(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most entries.")] = 100, as_json: JsonOption = False
+) -> None:
+    """List entries with their evidence."""
+    answer = _call("GET", "/v1/matrix/playbooks", params={"limit": limit})
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    from lakehouse_cli import search_tables
+
+    search_tables.print_playbooks(answer)
+
+
+@playbook.command("delete")
+def delete_playbook(playbook_id: Annotated[str, typer.Argument(help="Id of the entry.")]) -> None:
+    """Forget an entry, for good."""
+    _call("DELETE", f"/v1/matrix/playbooks/{playbook_id}")
+    typer.echo(f"forgot {playbook_id}")
+
+
+@index.command("list")
+def list_indexes(as_json: JsonOption = False) -> None:
+    """List indexes and corpora: shape, rows, how they are held."""
+    answer = _call("GET", "/v1/vectors/index")
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    from lakehouse_cli import search_tables
+
+    search_tables.print_indexes(answer)
+
+
+@index.command("create")
+def create_index(
+    name: Annotated[str, typer.Argument(help="`[a-z][a-z0-9_]{0,62}`.")],
+    dimension: Annotated[int | None, typer.Option(min=1, max=8192, help="Default: the embedder's.")] = None,
+    distance: Annotated[str, typer.Option(help="cosine, l2 or dot.")] = "cosine",
+    embedder: Annotated[str | None, typer.Option(help="minilm, static, or an endpoint's name.")] = None,
+) -> None:
+    """Make an index."""
+    body = {"name": name, "dimension": dimension, "distance": distance, "embedder": embedder}
+    answer = _call("POST", "/v1/vectors/index", json={k: v for k, v in body.items() if v is not None})
+    typer.echo(f"{name}: {answer['dimension']} dimensions, {answer['distance']}, texts by {answer['embedder']}")
+
+
+@index.command("drop")
+def drop_index(name: Annotated[str, typer.Argument(help="The index.")]) -> None:
+    """Drop an index; its files stay until `gc`."""
+    _call("DELETE", f"/v1/vectors/index/{name}")
+    typer.echo(f"dropped {name}")
+
+
+@index.command("rebuild")
+def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, or `playbooks`.")]) -> None:
+    """Mend a damaged table from what is left: its dataset, its rows that can be read, the memory log."""
+    from lakehouse.settings import load_settings
+    from lakehouse_cli.index_rebuild import rebuild
+
+    for line in rebuild(load_settings(), name):
+        typer.echo(line)
+
+
+def _call(method: str, path: str, **request: Any) -> Any:
+    from lakehouse.settings import load_settings
+    from lakehouse_cli.client import connect_api
+
+    with connect_api(load_settings()) as api:
+        return api.json(method, path, **request)
+
+
+def _parse(text: str, option: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"is no JSON: {error}", param_hint=option) from None
