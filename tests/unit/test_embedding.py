@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,16 @@ def test_unit_rows_give_the_first_axis_to_rows_without_direction() -> None:
     assert_allclose(rows, [[0.6, 0.8], [1, 0], [1, 0]])
 
 
-@given(st.lists(st.integers(0, 300), max_size=80), st.integers(1, 20))
-def test_length_buckets_hold_every_index_once_by_rising_length(lengths: list[int], size: int) -> None:
-    buckets = length_buckets(lengths, size)
+@given(st.lists(st.integers(0, 300), max_size=80), st.integers(1, 20), st.integers(1, 2000))
+def test_length_buckets_hold_every_index_once_by_rising_length(lengths: list[int], size: int, most: int) -> None:
+    buckets = length_buckets(lengths, size, most_tokens=most)
     flat = [int(i) for bucket in buckets for i in bucket]
     assert sorted(flat) == list(range(len(lengths)))
     assert [lengths[i] for i in flat] == sorted(lengths)
-    assert all(len(bucket) == size for bucket in buckets[:-1])
+    assert all(0 < len(bucket) <= size for bucket in buckets)
+    assert all(len(bucket) == 1 or len(bucket) * lengths[bucket[-1]] <= most for bucket in buckets)
+    for bucket, following in itertools.pairwise(buckets):  # none that could have taken one more
+        assert len(bucket) == size or (len(bucket) + 1) * lengths[following[0]] > most
 
 
 def test_padded_ids_are_told_apart_from_padding() -> None:
