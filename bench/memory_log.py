@@ -21,6 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lakehouse.adapters.memory_log import MemoryLog
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.adapters.s3_direct import open_objects
 from lakehouse.adapters.seaweedfs import require_fsync
 from lakehouse.clock import new_id
 from lakehouse.storage.objects import ObjectStore, list_all
@@ -72,7 +74,7 @@ def measure(name: str, objects: ObjectStore, writes: int, callers: int) -> None:
     """Rounds on one store, and their medians."""
     rates, bares, waits, sizes, cpu_us = [], [], [], [], []
     for number in range(ROUNDS + 1):
-        table = f"round_{number}"
+        table = f"round_{number}_{type(objects).__name__.lower()}"
         log = MemoryLog(objects, table, Collected(), FoldedInMemory())
         log.start()
         used = time.process_time()
@@ -110,9 +112,10 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="bench-memory-", dir=given.folder) as name,
         store_server(Path(name)) as server,
     ):
-        objects = server.objects()
+        location = server.objects().location
         require_fsync(server.embedded)
-        measure("embedded store, fsync on", objects, given.writes, given.callers)
+        measure("embedded store, fsync on", open_objects(location), given.writes, given.callers)
+        measure("the same through boto3", S3ObjectStore(location), given.writes, given.callers)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,12 @@ class AppliedLog:
         """True while somebody waits for an entry of another process."""
         return any(not future.done() for _, _, future in self._waiters)
 
+    @property
+    def has_passing_gaps(self) -> bool:
+        """True while objects are missing that will be given up when their time is over."""
+        with self._lock:
+            return any(not gap.is_listed for stream in self.streams.values() for gap in stream.gaps)
+
     def stream(self, writer: str) -> Stream:
         """The stream of a writer, begun when it is new."""
         with self._lock:

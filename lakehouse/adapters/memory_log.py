@@ -71,6 +71,7 @@ class MemoryLog:
         self._clock = clock
         self._poll_s = poll_s
         self._fold_s = fold_s
+        self._gap_s = gap_s
         hybrid = HybridClock(clock)
         self._applied = AppliedLog(table, state, hybrid)
         self._stream = OwnStream(objects, table, clock=clock)
@@ -178,12 +179,14 @@ class MemoryLog:
         """What waits, what was read, what was skipped, and what failed last.
 
         Returns:
-            `pending` (entries whose group has not begun), `entries`, `corrupt_lines`, `refused_entries`,
-            `lost_objects`, `missing_objects`, `lag_s` (since the last whole look; None before the first), and more.
+            `pending` (entries whose group has not begun), `is_running`, `is_replayed`, `entries`, `corrupt_lines`,
+            `refused_entries`, `late_entries`, `lost_objects`, `missing_objects`, `lag_s` (since the last whole look;
+            None before the first), `last_error`, and more.
         """
         looked_s = self._follower.looked_s
         return {
             "pending": self._writer.pending,
+            "is_running": self._writer.is_running and all(thread.is_alive() for thread in self._threads),
             "is_replayed": self._is_replayed,
             "lag_s": None if looked_s is None else round(time.monotonic() - looked_s, 3),
             "last_error": self._writer.last_error
@@ -216,6 +219,10 @@ class MemoryLog:
             Unavailable: The store does not answer, or another process is folding.
         """
         self._require_replayed()
+        # What retention has taken out of the log is a gap where no table tells of it: wait until that has passed.
+        give_up = time.monotonic() + 2 * self._gap_s
+        while self._applied.has_passing_gaps and time.monotonic() < give_up:
+            self._stopping.wait(self._poll_s)
         report = self._folder.rebuild()
         self._follower.read_rows()
         return report
@@ -249,10 +256,11 @@ class MemoryLog:
             else:
                 self._follower.replay()
                 self._is_replayed = True
-        except LakehouseError as error:
+        # Whatever it was, the next look may succeed: a thread that ends would leave this process behind for good.
+        except Exception as error:
             if self._last_error is None:
-                _log.warning("memory_look_failed", table=self.table, error=error.detail)
-            self._last_error = error.detail
+                _log.warning("memory_look_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
+            self._last_error = _told(error)
         else:
             self._last_error = None
 
@@ -261,6 +269,14 @@ class MemoryLog:
             try:
                 self.fold()
                 self._fold_error = None
-            except LakehouseError as error:
-                self._fold_error = error.detail
-                _log.warning("memory_fold_failed", table=self.table, error=error.detail)
+            except Exception as error:  # as above
+                self._fold_error = _told(error)
+                _log.warning("memory_fold_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
+
+
+def _is_fault(error: Exception) -> bool:
+    return not isinstance(error, LakehouseError)
+
+
+def _told(error: Exception) -> str:
+    return error.detail if isinstance(error, LakehouseError) else f"a fault in the memory log: {type(error).__name__}"

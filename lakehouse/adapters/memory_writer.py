@@ -53,7 +53,8 @@ class MemoryWriter:
         self._stream = stream
         self._applied = applied
         self._clock = clock
-        self._ready = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
         self._waiting: list[_Caller] = []
         self._waiting_bytes = 0
         self._group: list[_Caller] = []
@@ -70,12 +71,17 @@ class MemoryWriter:
 
     def stop(self) -> None:
         """Write what was accepted, or answer it with an error; then refuse."""
-        with self._ready:
+        with self._lock:
             self._is_running = False
-            self._ready.notify()
+        self._ready.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    @property
+    def is_running(self) -> bool:
+        """False before `start`, after `stop`, and when a fault has ended the thread."""
+        return self._is_running
 
     @property
     def pending(self) -> int:
@@ -97,7 +103,7 @@ class MemoryWriter:
 
     def _submit(self, caller: _Caller) -> None:
         size = len(caller.draft.payload_json)
-        with self._ready:
+        with self._lock:
             if not self._is_running:
                 raise Unavailable(f"the memory log {self._applied.table!r} is stopped", retry_after_s=5)
             if self._waiting_bytes + size > _WAITING_BYTES:
@@ -106,8 +112,9 @@ class MemoryWriter:
                 )
             self._waiting.append(caller)
             self._waiting_bytes += size
-            if len(self._waiting) == 1:
-                self._ready.notify()
+            is_first = len(self._waiting) == 1
+        if is_first:
+            self._ready.set()
 
     def _run(self) -> None:
         try:
@@ -115,7 +122,7 @@ class MemoryWriter:
                 pass
         finally:
             # After a fault of ours nobody is left to wait for this thread.
-            with self._ready:
+            with self._lock:
                 self._is_running = False
                 left, self._waiting = [*self._group, *self._waiting], []
             gone = Unavailable(f"the memory log {self._applied.table!r} is stopped", retry_after_s=5)
@@ -134,11 +141,11 @@ class MemoryWriter:
 
     def _next_group(self) -> tuple[list[_Caller], bool]:
         """What has gathered; empty when the last object is to be settled meanwhile. True when nothing can follow."""
-        with self._ready:
-            while not self._waiting and self._is_running:
-                is_notified = self._ready.wait(None if self._stream.is_settled else _SETTLE_S)
-                if not is_notified:
-                    break
+        # Whoever appends the first entry, or stops, sets the event after that.
+        if not self._waiting and self._is_running:
+            self._ready.wait(None if self._stream.is_settled else _SETTLE_S)
+        self._ready.clear()
+        with self._lock:
             group = self._cut()
             return group, not self._is_running and not self._waiting
 

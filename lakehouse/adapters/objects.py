@@ -199,16 +199,17 @@ def _translated(key: str) -> Iterator[None]:
     except LakehouseError:
         raise
     except ClientError as error:
-        status = _status(error)
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if status == 404 or code in ("NoSuchKey", "NoSuchBucket", "404"):
-            raise NotFound(f"no object {key!r}", key=key) from None
-        if status in (409, 412):
-            raise PreconditionFailed(f"{key!r} was changed by somebody else", key=key) from None
-        raise StoreUnavailable(
-            f"the object store refused {key!r}: {code or status}", key=key, retry_after_s=5
-        ) from None
+        raise refusal(_status(error), str(error.response.get("Error", {}).get("Code", "")), key) from None
     except (BotoCoreError, HTTPClientError, OSError) as error:
         raise StoreUnavailable(
             f"the object store did not answer for {key!r} ({type(error).__name__})", key=key, retry_after_s=5
         ) from None
+
+
+def refusal(status: int, code: str, key: str) -> LakehouseError:
+    """What a store's refusal means: its HTTP status and S3 error code as one of our errors."""
+    if status == 404 or code in ("NoSuchKey", "NoSuchBucket", "404"):
+        return NotFound(f"no object {key!r}", key=key)
+    if status in (409, 412):
+        return PreconditionFailed(f"{key!r} was changed by somebody else", key=key)
+    return StoreUnavailable(f"the object store refused {key!r}: {code or status}", key=key, retry_after_s=5)

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.adapters.s3_direct import DirectObjects
 from lakehouse.clock import utc_now
 from lakehouse.errors import NotFound, PreconditionFailed
 from lakehouse.storage.objects import ObjectStore, list_all
 from tests.fakes.objects import MemoryObjects
 
 
-@pytest.fixture(params=["seaweedfs", "memory"])
+@pytest.fixture(params=["seaweedfs", "seaweedfs, asked directly", "memory"])
 def store(request: pytest.FixtureRequest) -> ObjectStore:
-    return MemoryObjects() if request.param == "memory" else request.getfixturevalue("objects")
+    if request.param == "memory":
+        return MemoryObjects()
+    objects: S3ObjectStore = request.getfixturevalue("objects")
+    return objects if request.param == "seaweedfs" else DirectObjects(objects.location)
 
 
 def test_put_object_is_read_back_whole(store: ObjectStore) -> None:
@@ -24,6 +29,17 @@ def test_put_object_is_read_back_whole(store: ObjectStore) -> None:
     assert stored.body == b"content"
     assert (stored.info.key, stored.info.size, stored.info.etag) == ("files/a.txt", 7, written.etag)
     assert abs((utc_now() - stored.info.modified_at).total_seconds()) < 60
+
+
+def test_key_with_any_characters_is_itself_everywhere(store: ObjectStore) -> None:
+    keys = ["a b+c", "naïve☃/x", "100%25 %", "q?a=b&c#d", "tilde~(x)'!*,;:@$=", "a%2Fb"]
+    for key in keys:
+        written = store.put(f"files/{key}", key.encode(), if_absent=True)
+        assert store.get(f"files/{key}").body == key.encode()
+        store.put(f"files/{key}", key.encode(), if_match=written.etag)
+    assert sorted(info.key for info in list_all(store, "files/")) == sorted(f"files/{key}" for key in keys)
+    assert [info.key for info in store.list("files/a b+").objects] == ["files/a b+c"]
+    assert store.folders("files/") == ["naïve☃"]
 
 
 def test_put_file_is_streamed_from_disk(store: ObjectStore, tmp_path: Path) -> None:

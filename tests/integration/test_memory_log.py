@@ -427,3 +427,42 @@ async def test_payloads_over_the_limit_and_too_many_at_once_are_refused() -> Non
         assert all("too many writes wait" in str(answer) for answer in refused)
         assert len(one.state.entries) == 80 - len(refused) > 60
         assert max(map(len, log_objects(store).values())) < 6 << 20
+
+
+async def test_fault_in_a_look_is_told_and_the_next_look_goes_on() -> None:
+    class Odd(MemoryObjects):
+        is_odd = False
+
+        def folders(self, prefix: str, *, after: str = "") -> list[str]:
+            if self.is_odd:
+                raise KeyError("what nobody thought of")
+            return list(super().folders(prefix, after=after))
+
+    store = Odd()
+    with running(store) as one, running(store) as two:
+        store.is_odd = True
+        await append(one, 1)
+        await asyncio.to_thread(wait_until, lambda: two.log.stats()["last_error"])
+        assert two.log.stats()["last_error"] == "a fault in the memory log: KeyError"
+        store.is_odd = False
+        await asyncio.to_thread(wait_until, lambda: two.numbers() == [1])
+        assert two.log.stats()["is_running"]
+
+
+async def test_fault_in_the_writer_leaves_nobody_waiting() -> None:
+    class Odd(MemoryObjects):
+        def put(self, key: str, *args: object, **options: object) -> object:  # type: ignore[override]
+            raise KeyError("what nobody thought of")
+
+    faults: list[object] = []
+    hook, threading.excepthook = threading.excepthook, lambda told: faults.append(told.exc_type)
+    try:
+        with running(Odd()) as one:
+            answers = await asyncio.gather(*(append(one, n) for n in range(5)), return_exceptions=True)
+            assert [type(answer) for answer in answers] == [Unavailable] * 5
+            with pytest.raises(Unavailable, match="is stopped"):
+                await append(one, 1)
+            assert not one.log.stats()["is_running"]
+    finally:
+        threading.excepthook = hook
+    assert faults == [KeyError]
