@@ -1,0 +1,71 @@
+"""Exact distances by faiss's kernels: rows of a matrix, side by side or picked, without a copy of them.
+
+The threads of faiss are a setting of each thread that calls it; one is asked for here every time, since a team of
+threads that waits by spinning costs more than it brings on a busy machine.
+
+Belongs here: distances of rows, the nearest among them. Not here: compressed codes (see faiss_codes.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.retrieval.row_batch import Distance
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+def faiss_library() -> Any:
+    """faiss, set to one thread for who calls; untyped, since its stubs know neither the kernels nor the parameters."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    return faiss
+
+
+def span_distances(vectors: Vectors, query: Vectors, distance: Distance) -> Vectors:
+    """The distance of every row of a contiguous (n, d) matrix to a query (d,)."""
+    faiss = faiss_library()
+    count, dimension = vectors.shape
+    found = np.empty(count, np.float32)
+    kernel: Callable[..., Any] = faiss.fvec_L2sqr_ny if distance == "l2" else faiss.fvec_inner_products_ny
+    if count:
+        pointer = faiss.swig_ptr
+        kernel(pointer(found), pointer(query), pointer(vectors), dimension, count)
+    return _as_distances(found, distance)
+
+
+def row_distances(vectors: Vectors, query: Vectors, rows: Rows, distance: Distance) -> Vectors:
+    """The distances of some rows, in their order."""
+    faiss = faiss_library()
+    found = np.empty(len(rows), np.float32)
+    kernel: Callable[..., Any] = faiss.fvec_L2sqr_by_idx if distance == "l2" else faiss.fvec_inner_products_by_idx
+    if len(rows):
+        pointer = faiss.swig_ptr
+        kernel(pointer(found), pointer(query), pointer(vectors), pointer(rows), vectors.shape[1], 1, len(rows))
+    return _as_distances(found, distance)
+
+
+def nearest(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
+    """The `k` rows with the least distances, nearest first, the lower row first where they are equal."""
+    if len(rows) > 4 * k:
+        edge = np.partition(distances, k - 1)[k - 1]
+        near = np.flatnonzero(distances <= edge)
+        rows, distances = rows[near], distances[near]
+    order = np.lexsort((rows, distances))[:k]
+    return rows[order], distances[order]
+
+
+def _as_distances(values: Vectors, distance: Distance) -> Vectors:
+    if distance == "l2":
+        return values
+    if distance == "dot":
+        return np.negative(values, out=values)
+    np.subtract(np.float32(1), values, out=values)
+    # Rounding may take the cosine of equal directions over 1.
+    return np.maximum(values, np.float32(0), out=values)

@@ -1,0 +1,274 @@
+"""The hot index: one corpus in memory, written to and searched at once.
+
+Every search sees the whole of each write or nothing of it. Rows are numbers; a number is never used twice, and stays
+good for as long as the selection that it came from is kept.
+
+Belongs here: the index as others use it. Not here: rows (see hot_rows.py), searching them (see hot_search.py), codes
+and compaction (see hot_upkeep.py), files (see hot_snapshot.py), where rows come from (see open_corpus.py).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.faiss_kernels import row_distances
+from lakehouse.adapters.hot_rows import HotRows, RowsView
+from lakehouse.adapters.hot_search import search_rows
+from lakehouse.adapters.hot_upkeep import Upkeep
+from lakehouse.errors import BadInput, NotFound
+from lakehouse.retrieval.filter_fit import FilterFit
+from lakehouse.retrieval.filters import Filter
+from lakehouse.retrieval.row_batch import DISTANCES, Distance, read_batch, read_query
+from lakehouse.retrieval.selection import Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row that was found; `value` is a distance (`search_vector`) or a BM25 score (`search_text`)."""
+
+    row: int
+    id: str
+    value: float
+
+
+class HotIndex:
+    """One corpus in memory; all methods are thread-safe, and no search waits for a write.
+
+    Args:
+        dimension: Length of the vectors.
+        distance: `cosine` (1 − cosine), `l2` (squared) or `dot` (negative product).
+        has_text: Keep an index of the texts for `search_text`.
+
+    Source:
+        CONTRACTS.md section 7; ARCHITECTURE.md section 3.
+    """
+
+    def __init__(self, *, dimension: int, distance: Distance = "cosine", has_text: bool = True) -> None:
+        if distance not in DISTANCES:
+            raise BadInput(f"there is no distance {distance!r}; known: {', '.join(DISTANCES)}")
+        if dimension < 1:
+            raise BadInput(f"the dimension of an index is at least 1, not {dimension}")
+        self.dimension = dimension
+        self.distance: Distance = distance
+        self.has_text = has_text
+        self._writing = threading.Lock()
+        self._rows = HotRows(dimension, has_text=has_text)
+        self._upkeep = Upkeep(lambda: self._rows, self._swap, distance=distance)
+        # Earlier generations, as long as a selection keeps them; after that where the rows of the last one went.
+        self._earlier: list[weakref.ref[HotRows]] = []
+        self._moved: tuple[int, Rows] = (0, np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return self._rows.view.live
+
+    def reserve(self, rows: int) -> None:
+        """Say that a load will bring the index to so many rows: memory is taken once, codes are trained at its end."""
+        self._upkeep.expected_rows = rows
+        with self._writing:
+            self._rows.vectors.reserve(rows)
+
+    def upsert(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Insert or replace rows by id; searches that begin after it returns find all of them.
+
+        Args:
+            batch: `id`, `vector`, and if they are there `text` and `metadata` (see lakehouse/tables/corpus.py). The
+                last one counts where one id comes twice.
+
+        Raises:
+            BadInput: Names the item by id and position; nothing was changed.
+        """
+        rows = read_batch(batch, dimension=self.dimension, distance=self.distance)
+        if not rows.ids:
+            return
+        with self._writing:
+            self._rows.append(rows)
+        self._upkeep.kick()
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Take rows away; how many were there."""
+        with self._writing:
+            count = self._rows.delete(ids)
+        self._upkeep.kick()
+        return count
+
+    def keep_only(self, ids: Collection[str]) -> int:
+        """Take away every row but these; how many went."""
+        kept = set(ids)
+        with self._writing:
+            gone = [id for id in self._rows.living_ids() if id not in kept]  # noqa: A001
+            count = self._rows.delete(gone)
+        self._upkeep.kick()
+        return count
+
+    def settle(self) -> None:
+        """Do what upkeep has to do, and return when it is done: after a load, before a snapshot."""
+        self._upkeep.settle()
+
+    def select(
+        self,
+        *,
+        filter: Filter | None = None,  # noqa: A002 - the word of the contract
+        only_ids: Collection[str] | None = None,
+        exclude_ids: Collection[str] = (),
+        masked: frozenset[str] = frozenset(),
+    ) -> Selection:
+        """The rows that a search may return, as of now.
+
+        Args:
+            filter: Rows must pass it.
+            only_ids: And be among these; unknown ids are passed over.
+            exclude_ids: And not among these.
+            masked: Metadata columns that read as the constant `[masked]` to the filter.
+        """
+        return self._rows.select(filter=filter, only_ids=only_ids, exclude_ids=exclude_ids, masked=masked)
+
+    def check(self, filter: Filter, *, masked: frozenset[str] = frozenset()) -> FilterFit:  # noqa: A002
+        """What the corpus says to a filter's fields and values."""
+        return self._rows.columns.check(filter, masked=masked)
+
+    def search_vector(self, vector: object, k: int, selection: Selection) -> list[Hit]:
+        """The nearest of the selected rows, nearest first: `k`, or all where fewer are selected.
+
+        Args:
+            vector: (dimension,), of any length under `cosine`.
+            k: How many; none for less than 1.
+            selection: From `select`.
+
+        Raises:
+            BadInput: Another dimension, a value that is not finite, a zero vector under `cosine`.
+        """
+        query = read_query(vector, dimension=self.dimension, distance=self.distance)
+        rows, distances = search_rows(selection, query, k, self.distance)
+        return _hits(selection, rows, distances)
+
+    def search_text(self, query: str, k: int, selection: Selection) -> list[Hit]:
+        """The selected rows with the best BM25 scores, best first; those without a term of the query never come."""
+        index = selection.source.text_index
+        if index is None or k < 1:
+            return []
+        rows, scores = index.top(query, k, selection.mask())
+        return _hits(selection, rows, scores)
+
+    def text_scores(self, query: str, rows: Rows) -> NDArray[np.float32]:
+        """The BM25 scores of some rows, 0 without a term of the query."""
+        source, at = self._at(rows)
+        if source.text_index is None:
+            return np.zeros(len(at), np.float32)
+        scores: NDArray[np.float32] = source.text_index.scores_of(query, at)
+        return scores
+
+    def text_bound(self, query: str) -> float:
+        """A BM25 score that no row passes."""
+        index = self._rows.text_index
+        return 0.0 if index is None else index.max_score(query)
+
+    def distances(self, vector: object, rows: Rows) -> NDArray[np.float32]:
+        """The exact distances of some rows to a vector, in their order.
+
+        Raises:
+            BadInput: As `search_vector`.
+        """
+        query = read_query(vector, dimension=self.dimension, distance=self.distance)
+        source, at = self._at(rows)
+        return row_distances(source.vectors.view(), query, at, self.distance)
+
+    def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows
+        """The row of an id, None when there is none."""
+        rows = self._rows
+        at = rows.row_of(id)
+        return None if at is None else rows.first + at
+
+    def ids_of(self, rows: Rows) -> list[str]:
+        """The ids of some rows."""
+        source, at = self._at(rows)
+        return source.ids.texts_of(at)
+
+    def metadata_of(self, rows: Rows) -> list[bytes]:
+        """The metadata of some rows: JSON objects as they were given."""
+        source, at = self._at(rows)
+        return source.columns.json_of(at)
+
+    def texts_of(self, rows: Rows) -> list[str]:
+        """The texts of some rows, empty where there is none."""
+        source, at = self._at(rows)
+        return source.texts.texts_of(at)
+
+    def vectors_of(self, rows: Rows) -> NDArray[np.float32]:
+        """The vectors of some rows, of length 1 under `cosine`."""
+        source, at = self._at(rows)
+        vectors: NDArray[np.float32] = source.vectors.view()[at]
+        return vectors
+
+    def stats(self) -> dict[str, Any]:
+        """Counts for metrics: rows, deleted, segments, bytes; kind (`exact`, `pq`, `ivf`) and recall_probe."""
+        return self._rows.stats()
+
+    def save(self, folder: Path, *, source: Mapping[str, Any] | None = None) -> None:
+        """Write a snapshot.
+
+        Args:
+            folder: Replaced when it is there; written beside it first, so that what is there is whole.
+            source: What it belongs to (table, version); `load` compares it.
+        """
+        from lakehouse.adapters.hot_snapshot import save_rows
+
+        save_rows(self._rows, folder, distance=self.distance, source=dict(source or {}), writing=self._writing)
+
+    @classmethod
+    def load(cls, folder: Path, *, source: Mapping[str, Any] | None = None) -> Self:
+        """Read a snapshot.
+
+        Raises:
+            NotFound: There is none.
+            Conflict: It is damaged, of another format, or of another source; build the index from its table.
+        """
+        from lakehouse.adapters.hot_snapshot import load_rows
+
+        rows, distance = load_rows(folder, source=source)
+        index = cls(dimension=rows.dimension, distance=distance, has_text=rows.text_index is not None)
+        index._rows = rows
+        return index
+
+    def _swap(self, copy: HotRows, old: HotRows, copied: RowsView) -> None:
+        with self._writing:
+            moved = old.catch_up(copy, copied)
+            self._earlier = [ref for ref in self._earlier if ref() is not None] + [weakref.ref(old)]
+            self._moved = (old.first, moved)
+            self._rows = copy
+        old.forget_selections()
+
+    def _at(self, rows: Rows) -> tuple[HotRows, Rows]:
+        """The generation of some rows, and where they are in it."""
+        numbers = np.asarray(rows, np.int64)
+        current = self._rows
+        if not len(numbers) or current.has_rows(numbers):
+            return current, numbers - current.first
+        for earlier in [ref() for ref in self._earlier]:
+            if earlier is not None and earlier.has_rows(numbers):
+                return earlier, numbers - earlier.first
+        first, moved = self._moved
+        was = (first <= numbers) & (numbers < first + len(moved))
+        now = numbers.copy()
+        now[was] = moved[numbers[was] - first]
+        if not current.has_rows(now):
+            raise NotFound(f"rows {numbers[:3].tolist()} … are gone; rows are good while their selection is kept")
+        return current, now - current.first
+
+
+def _hits(selection: Selection, rows: Rows, values: NDArray[np.float32]) -> list[Hit]:
+    ids = selection.source.ids.texts_of(rows)
+    numbers = (rows + selection.first).tolist()
+    return [Hit(*hit) for hit in zip(numbers, ids, values.tolist(), strict=True)]

@@ -1,0 +1,101 @@
+"""Searching the rows of a hot index: exactly, or by codes with exact distances for the best of them.
+
+Few rows, and rows that no code covers yet, are compared one by one. Else the nearest lists of codes give candidates,
+among the selected rows alone; where these lists hold too few of them (a filter that is at odds with the query), all
+lists are scanned. So whenever k rows are selected, k come back.
+
+Belongs here: which way, and putting the parts together. Not here: codes (see faiss_codes.py), rows (see hot_rows.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.faiss_codes import Codes, selector_of
+from lakehouse.adapters.faiss_kernels import nearest, row_distances, span_distances
+from lakehouse.adapters.hot_rows import HotRows
+from lakehouse.retrieval.row_batch import Distance
+from lakehouse.retrieval.selection import Selection
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+# Picking a row costs what scanning the codes of so many costs.
+_PICK_COST = 32
+_EXACT_ROWS = 2_000
+# From a share of the rows on, reading all of them in order is no slower than picking them.
+_DENSE = 0.25
+
+
+def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance) -> tuple[Rows, Vectors]:
+    """The nearest selected rows.
+
+    Args:
+        selection: Of a `HotRows`.
+        query: As it is compared, (d,).
+        k: How many, 1 or more.
+        distance: Of the index.
+
+    Returns:
+        Rows counted from 0 and their distances, nearest first; k of them, or all that are selected.
+    """
+    rows: HotRows = selection.source
+    k = min(k, len(selection))
+    if k < 1:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    codes = rows.codes
+    if codes is None or not _is_worth(codes, selection, k):
+        return nearest(*_all(selection, query, distance), k)
+    vectors = rows.vectors.view()
+    found = _candidates(codes, selection, query, k)
+    if (tail := selection.end - codes.end) > 0:
+        found = np.concatenate([found, _tail(selection, codes.end, tail)])
+    return nearest(found, row_distances(vectors, query, found, distance), k)
+
+
+def _is_worth(codes: Codes, selection: Selection, k: int) -> bool:
+    """Whether the codes are good enough, and cheaper than all selected rows one by one."""
+    picked = codes.width.candidates_for(k)
+    cost = max(_EXACT_ROWS, selection.end // _PICK_COST) + picked
+    return len(selection) > cost and codes.width.is_good
+
+
+def _all(selection: Selection, query: Vectors, distance: Distance) -> tuple[Rows, Vectors]:
+    vectors = selection.source.vectors.view(0, selection.end)
+    if len(selection) < _DENSE * selection.end:
+        picked = selection.rows()
+        return picked, row_distances(vectors, query, picked, distance)
+    distances = span_distances(vectors, query, distance)
+    if selection.is_all:
+        return np.arange(selection.end), distances
+    return selection.rows(), distances[selection.mask()]
+
+
+def _candidates(codes: Codes, selection: Selection, query: Vectors, k: int) -> Rows:
+    """Selected rows that look nearest by their codes, k at least where so many have codes."""
+    width = codes.width
+    wanted = width.candidates_for(k)
+    if selection.is_all:
+        found = codes.scan(query, wanted, lists=width.lists)
+        # The codes may be newer than the selection.
+        found = found[found < selection.end] if codes.end > selection.end else found
+        lists = width.lists
+    else:
+        if selection.kept is None:
+            selection.kept = selector_of(selection.mask())
+        lists = math.ceil(width.lists * math.sqrt(selection.end / len(selection)))
+        found = codes.scan(query, wanted, lists=lists, selector=selection.kept)
+    if len(found) < (k if selection.is_all else wanted) and lists < codes.lists:
+        if selection.kept is None:
+            selection.kept = selector_of(selection.mask())
+        found = codes.scan(query, wanted, lists=codes.lists, selector=selection.kept)
+    return found
+
+
+def _tail(selection: Selection, start: int, count: int) -> Rows:
+    """Selected rows that have no code yet."""
+    if selection.is_all:
+        return np.arange(start, start + count)
+    return start + np.flatnonzero(selection.mask()[start:])

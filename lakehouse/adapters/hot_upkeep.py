@@ -1,0 +1,126 @@
+"""What a hot index does beside its work: codes for rows that have none, and room where rows are dead.
+
+One thread at a time, started by a write when there is something to do, and gone when there is nothing left.
+
+Belongs here: what is due, doing it, the swap. Not here: codes (see faiss_codes.py), rows (see hot_rows.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from lakehouse.adapters.codes_probe import measure
+from lakehouse.adapters.faiss_codes import train
+from lakehouse.adapters.hot_rows import HotRows, RowsView
+from lakehouse.retrieval.row_batch import Distance
+
+Task = Literal["train", "extend", "compact"]
+MIN_CODED_ROWS = 5_000
+_TAIL_VALUES = 1 << 18  # compared one by one in about a tenth of a millisecond
+_GROWTH = 2
+_DEAD_SHARE = 0.3
+_FEW_DEAD = 1_000
+_SMALLEST_DIMENSION = 16
+_log = structlog.get_logger("lakehouse.hot_index")
+
+
+def due(rows: HotRows, *, expected_rows: int = 0) -> Task | None:
+    """What is to be done to these rows.
+
+    Args:
+        rows: A generation.
+        expected_rows: A load is on its way to so many; training waits for them.
+    """
+    view, codes = rows.view, rows.codes
+    dead = view.end - view.live
+    if dead > _FEW_DEAD and dead > _DEAD_SHARE * view.end:
+        return "compact"
+    if view.end < max(MIN_CODED_ROWS, expected_rows) or rows.dimension < _SMALLEST_DIMENSION:
+        return None
+    if codes is None or view.end >= _GROWTH * codes.trained_rows:
+        return "train"
+    tail = view.end - codes.end
+    return "extend" if tail > max(1, _TAIL_VALUES // rows.dimension) else None
+
+
+class Upkeep:
+    """Does what is due to the rows of one index.
+
+    Args:
+        rows: Gives the generation that is searched.
+        swap: Puts a compacted copy of a view in its place.
+        distance: Of the index.
+    """
+
+    def __init__(
+        self,
+        rows: Callable[[], HotRows],
+        swap: Callable[[HotRows, HotRows, RowsView], None],
+        *,
+        distance: Distance,
+    ) -> None:
+        self._rows = rows
+        self._swap = swap
+        self._distance = distance
+        self._lock = threading.Lock()
+        self._working = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._has_failed = False
+        self.expected_rows = 0
+
+    def kick(self) -> None:
+        """Start the thread when something is due and it does not run."""
+        with self._lock:
+            if self._thread is None and self._due() is not None:
+                self._thread = threading.Thread(target=self._run, name="hot-index-upkeep", daemon=True)
+                self._thread.start()
+
+    def settle(self) -> None:
+        """Do all that is due here and now, after what another thread is doing."""
+        self.expected_rows = 0
+        while True:
+            with self._working:
+                task = self._due()
+                if task is None:
+                    return
+                self._do(task)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if self._due() is None:
+                    self._thread = None
+                    return
+            with self._working:
+                if (task := self._due()) is not None:
+                    self._do(task)
+
+    def _due(self) -> Task | None:
+        return None if self._has_failed else due(self._rows(), expected_rows=self.expected_rows)
+
+    def _do(self, task: Task) -> None:
+        try:
+            self._do_unsafely(task)
+        except (MemoryError, RuntimeError) as error:
+            # The index answers on, exactly and slower; trying again at every write would only make it worse.
+            self._has_failed = True
+            _log.error("upkeep of a hot index failed", task=task, error=repr(error), rows=self._rows().view.end)
+
+    def _do_unsafely(self, task: Task) -> None:
+        rows = self._rows()
+        view, codes = rows.view, rows.codes
+        if task == "compact":
+            copy = rows.copy_living(view)
+            if codes is not None and copy.view.end >= MIN_CODED_ROWS:
+                copy.codes = codes.recoded(copy.vectors.view())
+            self._swap(copy, rows, view)
+            return
+        vectors = rows.vectors.view(0, view.end)
+        if task == "extend" and codes is not None:
+            rows.codes = codes.extended(vectors)
+        else:
+            rows.codes = measure(train(vectors, self._distance), vectors, self._distance)

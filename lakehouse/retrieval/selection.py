@@ -1,0 +1,123 @@
+"""Which rows of an index may come back: filters, ids asked for, ids excluded, rows that are gone.
+
+Belongs here: a selection in both its forms, masks of recent filters. Not here: what a filter means (see filters.py),
+rows and their ids (see lakehouse/adapters/hot_rows.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.retrieval.filters import Filter
+from lakehouse.retrieval.metadata_columns import MetadataColumns
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+_CACHE_BYTES = 32 << 20
+_CACHE_ENTRIES = 256
+
+
+class Selection:
+    """The rows of one index that a search may return, at one moment.
+
+    It keeps the arrays it was made from alive: what is written or compacted later changes nothing in it.
+
+    Args:
+        source: The rows it is about.
+        first: Public number of row 0.
+        end: How many rows there were; all of them are meant without `mask` and `rows`.
+        mask: True for those that are meant, one bool a row.
+        rows: Those that are meant, ascending.
+    """
+
+    __slots__ = ("_count", "_mask", "_rows", "end", "first", "kept", "source")
+
+    def __init__(
+        self, source: Any, first: int, end: int, *, mask: Mask | None = None, rows: Rows | None = None
+    ) -> None:
+        self.source = source
+        self.first = first
+        self.end = end
+        self.kept: Any = None  # what a search engine made of it
+        self._mask = mask
+        self._rows = rows
+        self._count = end if mask is None else int(np.count_nonzero(mask))
+        if rows is not None:
+            self._count = len(rows)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def is_all(self) -> bool:
+        """True when every row is meant."""
+        return self._count == self.end
+
+    def rows(self) -> Rows:
+        """The rows meant, ascending, counted from 0."""
+        if self._rows is None:
+            self._rows = np.arange(self.end) if self._mask is None else np.flatnonzero(self._mask)
+        return self._rows
+
+    def mask(self) -> Mask:
+        """One bool a row; not to be written to."""
+        if self._mask is None:
+            mask = np.full(self.end, self._rows is None)
+            if self._rows is not None:
+                mask[self._rows] = True
+            self._mask = mask
+        return self._mask
+
+    def has(self, row: int) -> bool:
+        """Whether a row, by its public number, is meant."""
+        at = row - self.first
+        return 0 <= at < self.end and bool(self.mask()[at])
+
+    def without(self, rows: Rows) -> Selection:
+        """The same without some rows, counted from 0."""
+        mask = self.mask().copy()
+        mask[rows] = False
+        return Selection(self.source, self.first, self.end, mask=mask)
+
+    def only(self, rows: Rows) -> Selection:
+        """Those of some rows, counted from 0, that are meant here."""
+        unique = np.unique(rows)
+        unique = unique[unique < self.end]
+        return Selection(self.source, self.first, self.end, rows=unique[self.mask()[unique]])
+
+
+class FilterMasks:
+    """Masks of the filters asked for lately. A row never changes, so a mask only has to grow with the rows."""
+
+    def __init__(self, columns: MetadataColumns) -> None:
+        self._columns = columns
+        self._lock = threading.Lock()
+        self._masks: OrderedDict[tuple[Filter, frozenset[str]], Mask] = OrderedDict()
+
+    def mask(self, filter: Filter, masked: frozenset[str], end: int) -> Mask:  # noqa: A002 - the word of the contract
+        """Which of the first `end` rows pass; not to be written to."""
+        key = (filter, masked)
+        with self._lock:
+            known = self._masks.get(key)
+        start = 0 if known is None else len(known)
+        if known is not None and start >= end:
+            return known[:end]
+        fresh = self._columns.evaluate(filter, start, end, masked=masked)
+        whole = fresh if known is None else np.concatenate([known, fresh])
+        with self._lock:
+            self._masks[key] = whole
+            self._masks.move_to_end(key)
+            while len(self._masks) > max(1, min(_CACHE_ENTRIES, _CACHE_BYTES // max(1, end))):
+                self._masks.popitem(last=False)
+        return whole
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the masks."""
+        with self._lock:
+            return sum(mask.nbytes for mask in self._masks.values())
