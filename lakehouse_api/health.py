@@ -24,6 +24,8 @@ def read_health(services: Services) -> Health:
         "catalog": _catalog(services),
         "sql": _sql(services),
         "embedding": _embedding(services),
+        "corpora": _corpora(services),
+        "memory": _memory(services),
         "event_log": _event_log(services),
         "disk": _disk(services),
     }
@@ -61,6 +63,27 @@ def _embedding(services: Services) -> Part:
     if failures:
         return part("degraded", "; ".join(failures.values()), **numbers)
     return part("ok", **numbers)
+
+
+def _corpora(services: Services) -> Part:
+    stats = services.retrieval.corpora.stats()
+    numbers: dict[str, Any] = {
+        "open": len(stats),
+        "stale": sum(one["stale"] for one in stats.values()),
+        "rows": sum(one["rows"] for one in stats.values()),
+        "bytes": sum(one["bytes"] for one in stats.values()),
+    }
+    if numbers["stale"]:
+        return part("degraded", "the store does not answer: corpora are served as they were", **numbers)
+    return part("ok", **numbers)
+
+
+def _memory(services: Services) -> Part:
+    stats = services.retrieval.log.stats()
+    error = stats.pop("last_error", None)
+    if error is not None:
+        return part("degraded", "the memory log is behind: writes may be refused until the store answers", **stats)
+    return part("ok", **stats)
 
 
 def _event_log(services: Services) -> Part:

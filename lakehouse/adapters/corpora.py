@@ -127,10 +127,13 @@ class Corpora:
             return
         raise Unavailable(f"corpus {name!r} has not seen revision {revision[:60]!r} yet; try again", retry_after_s=1)
 
-    def stats(self) -> dict[str, Any]:
-        """What is open."""
-        open_corpora = tuple(self._open.items())
-        return {name: corpus.reader.index.stats() for name, corpus in open_corpora}
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Of each open corpus: its rows, the index's bytes, and whether it is stale."""
+        readers = [(name, corpus.reader) for name, corpus in tuple(self._open.items())]
+        return {
+            name: {"rows": len(reader.index), "bytes": reader.index.stats()["bytes"], "stale": reader.is_stale}
+            for name, reader in readers
+        }
 
     async def _opened(self, name: str) -> OpenCorpus:
         corpus = self._open.get(name)

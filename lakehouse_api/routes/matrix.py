@@ -29,12 +29,37 @@ from lakehouse_api.schemas.matrix import (
     PlaybookRecord,
     PlaybookRecorded,
 )
-from lakehouse_api.schemas.playbooks import PlaybookBulkAnswer, PlaybookList, PlaybookView
+from lakehouse_api.schemas.playbooks import PlaybookBulkAnswer, PlaybookDeleted, PlaybookList, PlaybookView
 from lakehouse_api.struct_bodies import Body, answers
 
 router = APIRouter(prefix="/v1/matrix", tags=["matrix"])
 _EXAMPLE = {"query": "electrician with industrial wiring", "corpora": ["workers"], "k": 5, "filter": {"state": "OH"}}
 _RECORD_EXAMPLE = {"query": "forklift driver, OSHA-30", "answer_id": "1017", "answer_corpus": "workers", "score": 1.0}
+_RECORDED = {
+    "playbook_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c",
+    "merged": False,
+    "revision": "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000",
+}
+_ANSWER = {
+    "query": "electrician with industrial wiring",
+    "results": [
+        {
+            "id": "1017",
+            "corpus": "workers",
+            "score": 1.31,
+            "distance": 0.42,
+            "metadata": {"state": "OH", "role": "Electrician"},
+            "playbook": {"boost": 0.6, "playbook_ids": ["0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c"]},
+        }
+    ],
+    "corpora": {"workers": {"hits": 50, "kept": 1, "dropped": 0}},
+    "downgraded": False,
+    "arm": "playbook",
+    "config_version": "search/0",
+    "trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ",
+    "timings_ms": {"embed": 0.1, "search": 0.6, "merge": 0.1, "total": 0.8, "embed_cached": True},
+    "stale": [],
+}
 PlaybookId = Annotated[str, Path(max_length=100)]
 
 
@@ -100,21 +125,21 @@ _SEARCH = Body(MatrixSearch, example=_EXAMPLE)
 _RECORD = Body(PlaybookRecord, example=_RECORD_EXAMPLE)
 HOT.declare(
     router, "/search", search_matrix, body=_SEARCH, scope="read",
-    responses={200: answers(MatrixAnswer), **problems(404, 504, 507)},
+    responses={200: answers(MatrixAnswer, example=_ANSWER), **problems(404, 504, 507)},
 )  # fmt: skip
 HOT.declare(
     router, "/playbooks/record", record_playbook, body=_RECORD, scope="write",
-    responses={200: answers(PlaybookRecorded), **problems(507)},
+    responses={200: answers(PlaybookRecorded, example=_RECORDED), **problems(507)},
 )  # fmt: skip
 HOT.declare(
     router, "/playbooks/bulk", record_playbooks, scope="write",
     body=Body(PlaybookBulk, example={"records": [_RECORD_EXAMPLE]}),
-    responses={200: answers(PlaybookBulkAnswer), **problems(507)},
+    responses={200: answers(PlaybookBulkAnswer, example={"results": [{"ok": True, **_RECORDED}]}), **problems(507)},
 )  # fmt: skip
 HOT.declare(
     router, "/playbooks/feedback", judge_playbook, scope="write",
     body=Body(PlaybookFeedback, example={"playbook_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c", "score": -1}),
-    responses={200: answers(PlaybookRecorded), **problems(404, 507)},
+    responses={200: answers(PlaybookRecorded, example=_RECORDED), **problems(404, 507)},
 )  # fmt: skip
 
 
@@ -135,11 +160,11 @@ async def list_playbooks(
 @router.delete("/playbooks/{playbook_id}", responses=problems(404, 507))
 async def delete_playbook(
     request: Request, services: ServicesDep, principal: WriteDep, playbook_id: PlaybookId
-) -> dict[str, str]:
+) -> PlaybookDeleted:
     """Forget an entry, for good."""
     deleted = await services.retrieval.desk.delete(playbook_id, actor=principal.name)
     await _log_event(Asked(services, principal, request.scope["state"], None), "delete", deleted)
-    return {"playbook_id": deleted.playbook_id, "revision": deleted.revision}
+    return PlaybookDeleted(playbook_id=deleted.playbook_id, revision=deleted.revision)
 
 
 async def _record(asked: Asked, body: PlaybookRecord) -> Recorded:

@@ -56,7 +56,9 @@ async def report_outcome(asked: Asked) -> bytes:
     return orjson.dumps({"run_id": run_id, "credited": credited})
 
 
+_EXAMPLE = {"trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ", "success": True, "answer_id": "1017"}
+_TAKEN = {"run_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c", "credited": []}
 HOT.declare(
-    router, "", report_outcome, body=Body(Outcome, example={"trace_id": "…", "success": True, "answer_id": "1017"}),
-    scope="write", status=201, responses={201: answers(OutcomeTaken), **problems(404, 507)},
+    router, "", report_outcome, body=Body(Outcome, example=_EXAMPLE), scope="write", status=201,
+    responses={201: answers(OutcomeTaken, example=_TAKEN), **problems(404, 507)},
 )  # fmt: skip

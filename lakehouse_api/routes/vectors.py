@@ -39,6 +39,7 @@ from lakehouse_api.services import Services
 from lakehouse_api.struct_bodies import Body, answers
 
 ARROW = "application/vnd.apache.arrow.stream"
+_FOUND = {"results": [{"id": "n1", "score": 0.61, "distance": 0.39, "metadata": {"city": "Toledo"}}], "stale": False}
 router = APIRouter(prefix="/v1/vectors/index", tags=["vectors"])
 Name = Annotated[str, Path(description="`[a-z][a-z0-9_]{0,62}`.", examples=["notes"])]
 _ADD = Body(
@@ -100,7 +101,10 @@ async def delete_index(request: Request, services: ServicesDep, principal: Write
 
 @router.post(
     "/{name}/add",
-    responses={200: answers(Added), **problems(404, 507)},
+    responses={
+        200: answers(Added, example={"added": 2, "revision": "notes@000001.000000000002"}),
+        **problems(404, 507),
+    },
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -174,11 +178,11 @@ async def search_index(asked: Asked) -> bytes:
 
 HOT.declare(
     router, "/{name}/search", search_index, body=_SEARCH, scope="read",
-    responses={200: answers(IndexAnswer), **problems(404)},
+    responses={200: answers(IndexAnswer, example=_FOUND), **problems(404)},
 )  # fmt: skip
 HOT.declare(
     router, "/{name}/delete", delete_items, body=_DELETE, scope="write",
-    responses={200: answers(Deleted), **problems(404)},
+    responses={200: answers(Deleted, example={"deleted": 1, "revision": "notes@000001.000000000003"}), **problems(404)},
 )  # fmt: skip
 
 

@@ -11,9 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse.retrieval.config_store import ConfigVersion
 
+_EXAMPLE: dict[str, Any] = {
+    "name": "search",
+    "version": 3,
+    "config_version": "search/3",
+    "config": {"k": 10, "mode": "hybrid"},
+    "created_at": "2026-01-01T00:00:00Z",
+    "by": "primary",
+    "note": "wider",
+    "is_live": True,
+}
+
 
 class ConfigAnswer(BaseModel):
     """One version of a config, every field with its value."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     name: str = Field(examples=["search"])
     version: int = Field(description="0 is the built-in default.")
@@ -43,11 +56,15 @@ class ConfigAnswer(BaseModel):
 class ConfigList(BaseModel):
     """The live version of every config."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"configs": [_EXAMPLE]}})
+
     configs: list[ConfigAnswer]
 
 
 class ConfigVersions(BaseModel):
     """Every version, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"versions": [_EXAMPLE]}})
 
     versions: list[ConfigAnswer]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from msgspec import Struct
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class PlaybookBulkResult(Struct, omit_defaults=True):
@@ -27,6 +27,22 @@ class PlaybookBulkAnswer(Struct):
     results: list[PlaybookBulkResult]
 
 
+class PlaybookDeleted(BaseModel):
+    """The entry that is gone, and the revision without it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "playbook_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c",
+                "revision": "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000",
+            }
+        }
+    )
+
+    playbook_id: str
+    revision: str
+
+
 class PlaybookView(BaseModel):
     """An entry with what stands behind it."""
 
@@ -42,6 +58,26 @@ class PlaybookView(BaseModel):
 
 class PlaybookList(BaseModel):
     """A page of entries, oldest first; `next` is the `start_after` of the following page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "playbooks": [
+                    {
+                        "playbook_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c",
+                        "query": "forklift driver, OSHA-30",
+                        "answer_id": "1017",
+                        "answer_corpus": "workers",
+                        "tags": ["fill"],
+                        "created_at": "2026-01-01T00:00:00Z",
+                        "evidence": 2,
+                        "mean_score": 0.5,
+                    }
+                ],
+                "next": None,
+            }
+        }
+    )
 
     playbooks: list[PlaybookView]
     next: str | None

@@ -24,8 +24,22 @@ class NewIndex(BaseModel):
     embedder: str | None = Field(None, description="Embeds its texts and queries; default: the platform's.")
 
 
+_EXAMPLE = {
+    "name": "notes",
+    "dimension": 256,
+    "distance": "cosine",
+    "embedder": "static",
+    "kind": "index",
+    "rows": 2,
+    "revision": "notes@000001.000000000002",
+    "state": {"kind": "exact", "rows": 2},
+}
+
+
 class IndexView(BaseModel):
     """An index: its shape and how many rows it has."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     name: str
     dimension: int
@@ -39,6 +53,8 @@ class IndexView(BaseModel):
 
 class IndexList(BaseModel):
     """All indexes by name."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"indexes": [_EXAMPLE]}})
 
     indexes: list[IndexView]
 

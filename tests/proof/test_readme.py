@@ -23,6 +23,7 @@ PAGES = (
     "docs/guides/real-data.md",
     "docs/guides/backup-and-restore.md",
     "docs/guides/upgrade.md",
+    "docs/guides/retrieval.md",
 )
 
 
