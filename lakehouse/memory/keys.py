@@ -54,8 +54,3 @@ def parse_object_key(key: str) -> tuple[str, str, int] | None:
 def lease_key(table: str) -> str:
     """Key of the lease that lets one process fold."""
     return f"{LOG_PREFIX}{table}/lease.json"
-
-
-def live_key(table: str) -> str:
-    """Key of the pointer of the Lance table that a memory table is folded into."""
-    return f"lance/{table}/live.json"

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 import orjson
 
 from lakehouse.errors import NotFound
-from lakehouse.memory.keys import LOG_PREFIX, STREAM_ENDED, live_key, parse_object_key
+from lakehouse.memory.keys import LOG_PREFIX, STREAM_ENDED, parse_object_key
 from lakehouse.receipts.receipt import PREFIX as RECEIPTS
+from lakehouse.retrieval.live_table import live_key
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 
 

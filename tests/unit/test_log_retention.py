@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from lakehouse.clock import utc_now
-from lakehouse.memory.keys import live_key, object_key
+from lakehouse.memory.keys import object_key
 from lakehouse.operations.retention import apply_retention
+from lakehouse.retrieval.live_table import live_key
 from lakehouse.storage.objects import list_all
 from tests.fakes.objects import MemoryObjects
 
