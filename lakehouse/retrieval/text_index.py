@@ -17,7 +17,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
-from lakehouse.retrieval.text_ranking import Clause, add, best_of, clause_of, kth_at_least, look_up
+from lakehouse.retrieval.text_ranking import (
+    Clause,
+    add,
+    best_among,
+    best_of,
+    clause_of,
+    contenders,
+    is_cheap,
+    look_up,
+    rarity,
+)
 from lakehouse.retrieval.text_segment import Postings, Saturation, Segment, Tail, build_segment, merge_segments, reweigh
 from lakehouse.retrieval.tokens import Tokens, terms_of, tokenize
 
@@ -32,8 +42,6 @@ _SLICE_ROWS = 65_536
 _MERGE_RATIO = 4
 # The average length used is renewed when the true one has moved by so much.
 _DRIFT = 0.01
-# Looking up a row in a list costs as much as reading so many of the list.
-_LOOK_UP_COST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,16 @@ class TextIndex:
             look_up(clause, rows, scores)
         return scores
 
+    def term_weights(self, query: str) -> dict[str, float]:
+        """The terms of a query and how rare each is: `ln(1 + (N − df + ½) / (df + ½))`, unknown ones the rarest."""
+        state = self._state
+        weights = {}
+        for term in dict.fromkeys(terms_of(query)):
+            number = self._vocabulary.get(term)
+            rows = 0 if number is None else sum(len(p.rows) for p in _postings(number, state))
+            weights[term] = rarity(rows, state.filled_rows)
+        return weights
+
     def max_score(self, query: str) -> float:
         """A bound that no row's score passes: what a row would have that is best for every term at once."""
         return float(sum(clause.bound for clause in self._clauses(query, self._state)))
@@ -125,19 +143,19 @@ class TextIndex:
         allowed = np.flatnonzero(mask[: state.rows]) if mask is not None else None
         if not clauses:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if allowed is not None and _is_cheap(len(allowed), clauses):
-            return _best_among(allowed, np.zeros(len(allowed), np.float32), clauses, k)
+        if allowed is not None and is_cheap(len(allowed), clauses):
+            return best_among(allowed, np.zeros(len(allowed), np.float32), clauses, k)
         scores = np.zeros(state.rows, np.float32)
         bounds = np.cumsum([0.0, *(clause.bound for clause in reversed(clauses))])[::-1]
         for number, clause in enumerate(clauses):
             rest = clauses[number:]
             # Looking rows up pays when long lists are left that cannot lift a row not seen yet among the best.
             if number and sum(c.rows for c in rest) > state.rows:
-                rows = _contenders(scores, allowed, k, remaining=float(bounds[number]))
-                if rows is not None and _is_cheap(len(rows), rest):
-                    return _best_among(rows, scores[rows], rest, k)
+                rows = contenders(scores, allowed, k, remaining=float(bounds[number]))
+                if rows is not None and is_cheap(len(rows), rest):
+                    return best_among(rows, scores[rows], rest, k)
             add(clause, scores)
-        rows = _contenders(scores, allowed, k, remaining=0.0)
+        rows = contenders(scores, allowed, k, remaining=0.0)
         rows = (np.arange(state.rows) if allowed is None else allowed) if rows is None else rows
         return best_of(rows, scores[rows], k)
 
@@ -254,38 +272,6 @@ def _postings(term: int, state: _State) -> Iterator[Postings]:
             yield postings
     if (postings := state.tail.postings(term, state.rows, state.saturation)) is not None:
         yield postings
-
-
-def _is_cheap(rows: int, clauses: Sequence[Clause]) -> bool:
-    """True when looking so many rows up costs less than reading the lists."""
-    return _LOOK_UP_COST * rows * len(clauses) < sum(clause.rows for clause in clauses)
-
-
-def _contenders(
-    scores: NDArray[np.float32], allowed: NDArray[np.int64] | None, k: int, *, remaining: float
-) -> NDArray[np.int64] | None:
-    """The rows that may be among the best k, or nothing when a row without a score may be.
-
-    Args:
-        scores: What each row has so far.
-        allowed: The rows that count; all when None.
-        k: How many are wanted.
-        remaining: The most that terms still to come can add.
-    """
-    values = scores if allowed is None else scores[allowed]
-    threshold = kth_at_least(values, k)
-    if threshold <= remaining:
-        return None
-    found = np.flatnonzero(values >= np.float32(threshold - remaining))
-    return found if allowed is None else allowed[found]
-
-
-def _best_among(
-    rows: NDArray[np.int64], scores: NDArray[np.float32], clauses: Sequence[Clause], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    for clause in clauses:
-        look_up(clause, rows, scores)
-    return best_of(rows, scores, k)
 
 
 def _tiered(segments: tuple[Segment, ...], saturation: Saturation) -> tuple[Segment, ...]:

@@ -7,6 +7,7 @@ text_index.py).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from lakehouse.retrieval.text_segment import Postings
 
 _GROUP = 32
+# Looking up a row in a list costs as much as reading so many of the list.
+_LOOK_UP_COST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,14 @@ def clause_of(times: int, postings: tuple[Postings, ...], *, rows: int) -> Claus
         rows: Rows of the index that have any term.
     """
     having = sum(len(p.rows) for p in postings)
-    factor = np.float32(times * math.log1p((rows - having + 0.5) / (having + 0.5)))
+    factor = np.float32(times * rarity(having, rows))
     # A hair above what single precision may round a sum to.
     return Clause(factor, postings, float(factor) * max(p.max_weight for p in postings) * (1 + 1e-5))
+
+
+def rarity(having: int, rows: int) -> float:
+    """What a term weighs that `having` of `rows` rows have (BM25's inverse document frequency)."""
+    return math.log1p((rows - having + 0.5) / (having + 0.5))
 
 
 def add(clause: Clause, scores: NDArray[np.float32]) -> None:
@@ -87,3 +95,36 @@ def best_of(
     chosen = np.concatenate([better, equal])
     order = chosen[np.argsort(-scores[chosen], kind="stable")]
     return rows[order], scores[order]
+
+
+def is_cheap(rows: int, clauses: Sequence[Clause]) -> bool:
+    """True when looking so many rows up costs less than reading the lists."""
+    return _LOOK_UP_COST * rows * len(clauses) < sum(clause.rows for clause in clauses)
+
+
+def contenders(
+    scores: NDArray[np.float32], allowed: NDArray[np.int64] | None, k: int, *, remaining: float
+) -> NDArray[np.int64] | None:
+    """The rows that may be among the best k, or nothing when a row without a score may be.
+
+    Args:
+        scores: What each row has so far.
+        allowed: The rows that count; all when None.
+        k: How many are wanted.
+        remaining: The most that terms still to come can add.
+    """
+    values = scores if allowed is None else scores[allowed]
+    threshold = kth_at_least(values, k)
+    if threshold <= remaining:
+        return None
+    found = np.flatnonzero(values >= np.float32(threshold - remaining))
+    return found if allowed is None else allowed[found]
+
+
+def best_among(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], clauses: Sequence[Clause], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The best k of some rows, once these clauses are added to the scores they have."""
+    for clause in clauses:
+        look_up(clause, rows, scores)
+    return best_of(rows, scores, k)

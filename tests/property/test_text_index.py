@@ -130,13 +130,13 @@ def test_reader_beside_the_writer_sees_whole_appends() -> None:
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for _ in range(900):
+    for _ in range(300):
         index.append(["dock", "dock", "dock"])
     is_done.set()
     for reader in readers:
         reader.join()
     assert problems == []
-    assert len(index.top("dock", 10_000)[0]) == 2700
+    assert len(index.top("dock", 10_000)[0]) == 900
 
 
 def test_rows_that_are_not_there_are_refused() -> None:
