@@ -21,6 +21,7 @@ from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.query.gate import MAX_SQL_BYTES
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared, SqlRequest
 from lakehouse.query.resolve import Past, is_known, resolve_view, shown_names
+from lakehouse.query.views import Views
 from lakehouse.settings import Settings
 
 Frame = tuple[bytes, bytes]
@@ -42,6 +43,7 @@ class SqlPool:
         self._temp_root = temp_root
         self._idle: asyncio.LifoQueue[SqlProcess | None] = asyncio.LifoQueue()
         self._workers: set[SqlProcess] = set()
+        self._views = Views(location.bucket)
         self._prepared: dict[str, Prepared] = {}
         self._busy = 0
         self._killed = 0
@@ -138,10 +140,9 @@ class SqlPool:
     ) -> Frame:
         """Parse, gate, resolve names, run: gives the first frame of the answer."""
         prepared = await self._prepare(worker, request.sql)
-        bucket = self._location.bucket
         # A name that the query's own WITH gives need not be one of the catalog's.
         wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or is_known(name, snapshot))
-        views = [await resolve_view(name, snapshot, bucket=bucket, has_pii=has_pii, past=past) for name in wanted]
+        views = [await resolve_view(name, snapshot, views=self._views, has_pii=has_pii, past=past) for name in wanted]
         names = shown_names(snapshot) if prepared.is_show_tables else ()
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
         absent = tuple(prepared.tables.difference(wanted))

@@ -132,7 +132,8 @@ class Worker:
         if self._views.get((is_full, view.name)) == view.identity:
             return
         self._views.pop((is_full, view.name), None)
-        text = view.full_sql if is_full else view.masked_sql
+        read = engine.execute(view.description).fetchall() if view.types else []
+        text = view.text(is_full=is_full, is_cast=tuple(row[:2] for row in read) != view.types)
         engine.execute(f"CREATE OR REPLACE VIEW {quote_name(view.name)} AS {text}")
         self._views[is_full, view.name] = view.identity
 

@@ -12,7 +12,7 @@ from lakehouse.catalog.history import pointer_key
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, Forbidden
-from lakehouse.query.views import ViewSpec, dataset_view, reserved_view
+from lakehouse.query.views import Views, ViewSpec, reserved_view
 from lakehouse.tables.reserved import PII_VIEWS, RESERVED_VIEWS
 
 
@@ -25,14 +25,14 @@ class Past:
 
 
 async def resolve_view(
-    name: str, snapshot: CatalogSnapshot, *, bucket: str, has_pii: bool, past: Past | None
+    name: str, snapshot: CatalogSnapshot, *, views: Views, has_pii: bool, past: Past | None
 ) -> ViewSpec:
     """The view behind a name.
 
     Args:
         name: A name from the query, lower case.
         snapshot: The catalog as it is.
-        bucket: Where the objects lie.
+        views: Those made before.
         has_pii: True: personal data may be seen.
         past: Old versions, for a query that asks for a time.
 
@@ -46,13 +46,13 @@ async def resolve_view(
             raise Forbidden(f"{name!r} holds free text of people; it needs a token with the scope pii")
         return reserved_view(name)
     if past is not None:
-        return dataset_view(await _masked_as_now(await past.read_as_of(name), snapshot, past), bucket)
+        return views.of(await _masked_as_now(await past.read_as_of(name), snapshot, past))
     if name in snapshot.broken:
         raise BrokenManifest(f"the manifest of {name!r} is broken: {snapshot.broken[name]}", name=name)
     manifest = snapshot.manifests.get(name)
     if manifest is None:
         raise BadInput(f"there is no dataset {name!r}; SHOW TABLES lists those there are", name=name)
-    return dataset_view(manifest, bucket)
+    return views.of(manifest)
 
 
 async def _masked_as_now(then: Manifest, snapshot: CatalogSnapshot, past: Past) -> Manifest:

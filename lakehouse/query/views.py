@@ -5,23 +5,62 @@ Belongs here: the text of views from manifests. Not here: running it (see lakeho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from lakehouse.catalog.manifest import Column, Manifest
 from lakehouse.query.quoting import quote_name, quote_text
 from lakehouse.tables.reserved import RESERVED_VIEWS
 
 MASK = "[masked]"
+_MOST_VIEWS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ViewSpec:
-    """A view as a worker needs it: equal `identity`, equal view."""
+class ViewSpec(NamedTuple):
+    """A view as a worker needs it: equal `identity`, equal view.
+
+    `types` are those of the columns where the view casts each; a worker whose engine reads the very same from
+    `source` leaves the casts out, which would cost every query.
+    """
 
     name: str
     identity: str
-    full_sql: str
-    masked_sql: str
+    full: tuple[str, ...]
+    masked: tuple[str, ...]
+    source: str
+    types: tuple[tuple[str, str], ...] = ()
+
+    def text(self, *, is_full: bool, is_cast: bool = True) -> str:
+        """The query of the view: all columns in full, or with masks in the place of personal ones."""
+        casts = ", ".join(f"CAST({quote_name(name)} AS {type_}) AS {quote_name(name)}" for name, type_ in self.types)
+        source = f"(SELECT {casts} FROM {self.source})" if is_cast and casts else self.source
+        return f"SELECT {', '.join(self.full if is_full else self.masked)} FROM {source}"
+
+    @property
+    def description(self) -> str:
+        """The statement that says what the engine reads, to compare with `types`."""
+        return f"DESCRIBE SELECT {', '.join(quote_name(name) for name, _ in self.types)} FROM {self.source}"
+
+
+class Views:
+    """The views of datasets, made once per version: a dataset of many files has a long one.
+
+    Args:
+        bucket: Where the files lie.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+        self._made: dict[str, ViewSpec] = {}
+
+    def of(self, manifest: Manifest) -> ViewSpec:
+        """The view of one version of a dataset."""
+        view = self._made.get(manifest.name)
+        if view is None or view.identity != manifest.commit_id:
+            if len(self._made) >= _MOST_VIEWS:
+                self._made.clear()
+            view = self._made[manifest.name] = dataset_view(manifest, self._bucket)
+        return view
 
 
 def dataset_view(manifest: Manifest, bucket: str) -> ViewSpec:
@@ -30,37 +69,30 @@ def dataset_view(manifest: Manifest, bucket: str) -> ViewSpec:
     A masked column is a constant for every row, so that neither a null, nor a length, a sort, a join or a cast tells
     anything of the value; its type is VARCHAR there.
     """
-    full = _select(manifest, bucket, [_plain(c) for c in manifest.columns])
-    masked = _select(manifest, bucket, [_masked(c) if c.pii else _plain(c) for c in manifest.columns])
-    return ViewSpec(manifest.name, manifest.commit_id, full, masked)
-
-
-def reserved_view(name: str) -> ViewSpec:
-    """The empty view of a reserved name."""
-    columns = [Column(n, t) for n, t in RESERVED_VIEWS[name].items()]
-    empty = _empty(columns, [_plain(c) for c in columns])
-    return ViewSpec(name, "empty", empty, empty)
-
-
-def _select(manifest: Manifest, bucket: str, selected: list[str]) -> str:
+    full = tuple(quote_name(c.name) for c in manifest.columns)
+    masked = tuple(_masked(c) if c.pii else quote_name(c.name) for c in manifest.columns)
+    types = tuple((c.name, c.type) for c in manifest.columns)
     files = ", ".join(quote_text(f"s3://{bucket}/{o.key}") for o in manifest.objects if o.row_count)
     if not files:
-        return _empty(manifest.columns, selected)
+        return ViewSpec(manifest.name, manifest.commit_id, full, masked, _empty(types))
     # Files of several schemas are read by name; one schema saves the look into every footer.
     fingerprints = {o.key.split("/")[2] for o in manifest.objects}
     union = ", union_by_name = true" if len(fingerprints) > 1 else ""
-    columns = ", ".join(f"CAST({quote_name(c.name)} AS {c.type}) AS {quote_name(c.name)}" for c in manifest.columns)
-    source = f"SELECT {columns} FROM read_parquet([{files}]{union}, hive_partitioning = false)"
-    return f"SELECT {', '.join(selected)} FROM ({source})"
+    source = f"read_parquet([{files}]{union}, hive_partitioning = false)"
+    return ViewSpec(manifest.name, manifest.commit_id, full, masked, source, types)
 
 
-def _empty(columns: tuple[Column, ...] | list[Column], selected: list[str]) -> str:
-    nulls = ", ".join(f"CAST(NULL AS {c.type}) AS {quote_name(c.name)}" for c in columns)
-    return f"SELECT {', '.join(selected)} FROM (SELECT {nulls}) WHERE false"
+@lru_cache
+def reserved_view(name: str) -> ViewSpec:
+    """The empty view of a reserved name."""
+    types = tuple(RESERVED_VIEWS[name].items())
+    columns = tuple(quote_name(column) for column, _ in types)
+    return ViewSpec(name, "empty", columns, columns, _empty(types))
 
 
-def _plain(column: Column) -> str:
-    return quote_name(column.name)
+def _empty(types: tuple[tuple[str, str], ...]) -> str:
+    nulls = ", ".join(f"CAST(NULL AS {type_}) AS {quote_name(name)}" for name, type_ in types)
+    return f"(SELECT {nulls} WHERE false)"
 
 
 def _masked(column: Column) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import signal
@@ -19,10 +20,14 @@ import httpx
 import orjson
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.history import POINTERS
+from lakehouse.catalog.manifest import Column, DataObject
+from lakehouse.catalog.names import schema_fingerprint
+from lakehouse.catalog.service import Catalog, Draft
 from lakehouse.storage.objects import list_all
 from tests.api import ApiProcess, api_process
 from tests.servers import StoreServer, store_server
@@ -260,6 +265,23 @@ def test_evolved_columns_are_seen(client: httpx.Client) -> None:
     assert rows(client, "SELECT * FROM evolved") == [[1]]
     ingest(client, "evolved", "a,b\n1,x\n", evolve="true")
     assert rows(client, "SELECT * FROM evolved") == [[1, "x"]]
+
+
+def test_file_of_other_types_than_the_manifest_says_is_cast(store: S3ObjectStore, client: httpx.Client) -> None:
+    # Registered files come from anywhere: what the catalog says of a column holds.
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"n": pa.array([1, 2], pa.int16()), "t": ["a", "b"], "p": ["x", "y"]}), sink)
+    body = sink.getvalue().to_pybytes()
+    columns = (Column("n", "BIGINT"), Column("t", "VARCHAR"), Column("p", "VARCHAR", pii=True))
+    fingerprint = schema_fingerprint((c.name, c.type) for c in columns)
+    key = f"datasets/other_types/{fingerprint}/{hashlib.sha256(body).hexdigest()}.parquet"
+    store.put(key, body)
+    data = DataObject(key, len(body), "", "", 2)
+    Catalog(store).commit("other_types", lambda _: Draft(columns, (data,)))
+    wait_for(lambda: ask(client, "SELECT 1 FROM other_types").status_code == 200)
+    sql = "SELECT typeof(n), n, t, p FROM other_types ORDER BY n"
+    assert rows(client, sql) == [["BIGINT", 1, "a", "x"], ["BIGINT", 2, "b", "y"]]
+    assert ask(client, "SELECT * FROM other_types").json()["columns"][0]["type"] == "BIGINT"
 
 
 def test_as_of_answers_from_the_version_of_the_time(client: httpx.Client) -> None:
