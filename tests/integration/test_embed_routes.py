@@ -274,11 +274,20 @@ async def test_hits_misses_and_batches_are_counted(settings: Settings) -> None:
 
 
 async def test_model_is_opened_and_run_beside_the_event_loop(settings: Settings) -> None:
-    async with running_api(settings) as api, api.client() as client:
-        with blockbuster_ctx(["lakehouse", "lakehouse_api"]):
-            for model in ("minilm", "static", "home"):
-                asked = {"texts": ["a", "long " * 500], "model": model}
-                assert (await client.post("/v1/embed", json=asked)).status_code == 200
+    service = EmbeddingService(settings)
+    with blockbuster_ctx(["lakehouse", "lakehouse_api"]):
+        for model in ("minilm", "static", "home"):
+            assert len(await service.embed_many(model, ["a", "long " * 500])) == 2
+            assert await service.count_tokens(model, ["a", "long " * 500]) > 250
+    service.close()
+
+
+async def test_routes_do_not_block_the_event_loop(client: httpx.AsyncClient) -> None:
+    with blockbuster_ctx(["lakehouse", "lakehouse_api"]):
+        for model in ("minilm", "static", "home"):
+            texts = ["b", "long " * 500]
+            assert (await client.post("/v1/embed", json={"texts": texts, "model": model})).status_code == 200
+            assert (await client.post("/v1/embeddings", json={"input": texts, "model": model})).status_code == 200
 
 
 async def test_nothing_is_loaded_before_it_is_asked(settings: Settings) -> None:
