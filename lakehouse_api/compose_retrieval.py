@@ -58,7 +58,9 @@ def compose_retrieval(
         poll_s=settings.memory_poll_s,
         fold_s=settings.memory_fold_s,
     )
-    corpora = Corpora(tables, poll_s=settings.memory_poll_s, hidden=MEMORY_TABLES)
+    corpora = Corpora(
+        tables, poll_s=settings.memory_poll_s, hidden=MEMORY_TABLES, snapshots=settings.data_dir / "indexes"
+    )
     signer = TraceSigner(load_or_make_trace_key(settings))
 
     async def embed_query(name: str, text: str) -> tuple[Any, bool]:

@@ -13,12 +13,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import structlog
 
 from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.open_corpus import OpenCorpus
 from lakehouse.errors import LakehouseError, NotFound, Unavailable
@@ -40,12 +42,16 @@ class Corpora:
         tables: The bucket's Lance tables.
         poll_s: Pause between two looks at each open corpus; others' writes show within 2 s.
         hidden: Tables that are no corpora: the memory tables.
+        snapshots: Folder of the snapshots of hot indexes; None: there are none.
     """
 
-    def __init__(self, tables: LanceTables, *, poll_s: float, hidden: frozenset[str]) -> None:
+    def __init__(
+        self, tables: LanceTables, *, poll_s: float, hidden: frozenset[str], snapshots: Path | None = None
+    ) -> None:
         self._tables = tables
         self._poll_s = poll_s
         self._hidden = hidden
+        self._snapshots = snapshots
         self._open: dict[str, OpenCorpus] = {}
         self._opening: dict[str, asyncio.Task[OpenCorpus]] = {}
         self._queues: dict[str, _Queue] = {}
@@ -96,7 +102,7 @@ class Corpora:
             Conflict: There is one.
         """
         table = await self._run(lambda: self._tables.create(name, corpus_schema(int(info["dimension"])), info=info))
-        self._open[name] = await self._run(OpenCorpus, table)
+        self._open[name] = await self._run(self._read, table)
         return self._open[name].reader
 
     async def drop(self, name: str) -> None:
@@ -150,9 +156,13 @@ class Corpora:
             raise NotFound(
                 f"there is no corpus {name[:100]!r}; GET /v1/vectors/index lists those there are", corpus=name[:100]
             )
-        corpus = await self._run(OpenCorpus, table)
+        corpus = await self._run(self._read, table)
         self._open[name] = corpus
         return corpus
+
+    def _read(self, table: LanceTable) -> OpenCorpus:
+        folder = None if self._snapshots is None else self._snapshots / table.name
+        return OpenCorpus(table, snapshot=folder)
 
     async def _commit(self, name: str, group: Sequence[pa.Table]) -> str:
         import pyarrow as pa
@@ -168,6 +178,7 @@ class Corpora:
             for name, corpus in tuple(self._open.items()):
                 try:
                     corpus.follow()
+                    corpus.save_snapshot()
                 except NotFound:
                     self._open.pop(name, None)
                 except LakehouseError as error:

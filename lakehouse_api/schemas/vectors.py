@@ -24,7 +24,7 @@ class NewIndex(BaseModel):
     embedder: str | None = Field(None, description="Embeds its texts and queries; default: the platform's.")
 
 
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "name": "notes",
     "dimension": 256,
     "distance": "cosine",
