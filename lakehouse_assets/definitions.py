@@ -7,32 +7,43 @@ Belongs here: `build_defs` and the module attribute `defs`. Not here: any defini
 
 from __future__ import annotations
 
-from dagster import Definitions, in_process_executor
+from pathlib import Path
+
+from dagster import Definitions, PipesSubprocessClient, in_process_executor
 
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
 from jobs.ingest import ingest_job
+from jobs.retrieval import corpora_behind, corpus_jobs, optimize, optimize_job, retrieval_schedules
+from lakehouse.adapters.corpus_files import read_folder
+from lakehouse_assets.corpora import corpora_automation, corpus_assets
+from lakehouse_assets.corpus_checks import corpus_checks
 from lakehouse_assets.dataset import dataset, landing
 from lakehouse_assets.dataset_checks import dataset_checks
+from lakehouse_assets.processes import PROJECT
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.sensor_ticks import sensors_tick
 from sensors.catalog import catalog_sensor
 from sensors.failures import failure_sensor
 from sensors.landing import landing_sensor
 
+CORPORA = PROJECT / "corpora"
 
-def build_defs(store: LakeStore | None = None) -> Definitions:
+
+def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> Definitions:
     """All definitions of the code location.
 
     Args:
         store: The lake; by default the one that the process's settings describe, connected on first use.
+        corpora: The folder of corpus declarations; one that is missing declares none.
     """
+    declared = read_folder(corpora)
     return Definitions(
-        assets=[landing, dataset, *housekeeping_assets],
-        asset_checks=[*dataset_checks, sensors_tick],
-        jobs=[ingest_job, *housekeeping_jobs],
-        schedules=list(housekeeping_schedules),
-        sensors=[landing_sensor, catalog_sensor, failure_sensor],
-        resources={"store": store or LakeStore()},
+        assets=[landing, dataset, *corpus_assets(declared), optimize, *housekeeping_assets],
+        asset_checks=[*dataset_checks, *corpus_checks(declared), sensors_tick],
+        jobs=[ingest_job, *corpus_jobs([d.name for d in declared]), optimize_job, *housekeeping_jobs],
+        schedules=[corpora_behind(declared), *retrieval_schedules, *housekeeping_schedules],
+        sensors=[landing_sensor, catalog_sensor, failure_sensor, corpora_automation],
+        resources={"store": store or LakeStore(), "child": PipesSubprocessClient()},
         executor=in_process_executor,
     )
 

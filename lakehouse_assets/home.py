@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("dagster.yaml")
 OPEN_LOCK_FILE = "open.lock"
+ONE_AT_A_TIME = ("lance",)
 POSTGRES_URL_VARIABLE = f"{PREFIX}DAGSTER_POSTGRES_URL"
 _POSTGRES = f"""
 storage:
@@ -59,4 +60,17 @@ def open_instance(settings: Settings) -> DagsterInstance:
         instance.all_asset_keys()  # the event log's tables are made at their first use
         instance.get_daemon_heartbeats()
         instance.all_instigator_state()
+        limit_pools(instance)
         return instance
+
+
+def limit_pools(instance: DagsterInstance) -> None:
+    """Give pools their limits that are not the default; those that an operator has set stay.
+
+    Several writers of Lance tables at once are safe, but each takes the machine's cores and memory.
+    """
+    storage = instance.event_log_storage
+    known = {limit.name for limit in storage.get_pool_limits() if not limit.from_default}
+    for pool in ONE_AT_A_TIME:
+        if pool not in known:
+            storage.set_concurrency_slots(pool, 1)

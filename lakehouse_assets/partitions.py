@@ -9,3 +9,6 @@ from dagster import DynamicPartitionsDefinition
 
 datasets_partitions = DynamicPartitionsDefinition(name="datasets")
 """One partition per dataset in the catalog; rows are never partitions."""
+
+tables_partitions = DynamicPartitionsDefinition(name="lance_tables")
+"""One partition per Lance table, corpora and memory tables alike."""

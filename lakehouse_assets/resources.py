@@ -13,9 +13,11 @@ from dagster import ConfigurableResource
 from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
+    from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.catalog.service import Catalog
     from lakehouse.ingest.ingester import Ingester
+    from lakehouse.retrieval.live_table import LiveTable
     from lakehouse.settings import Settings
 
 
@@ -45,6 +47,28 @@ class LakeConnection:
         from lakehouse.catalog.service import Catalog
 
         return Catalog(self.objects, history=timedelta(days=self.settings.history_days))
+
+    @cached_property
+    def tables(self) -> LanceTables:
+        """The Lance tables of the bucket."""
+        from lakehouse.adapters.lance_tables import LanceTables
+
+        return LanceTables(self.objects.location, self.objects)
+
+    def live_table(self, name: str) -> LiveTable:
+        """What a table's pointer says, without opening its files.
+
+        Raises:
+            NotFound: There is no such table.
+            BrokenPointer: The pointer is damaged.
+        """
+        from lakehouse.errors import NotFound
+        from lakehouse.retrieval.live_pointer import LivePointer
+
+        live = LivePointer(self.objects, name).read()
+        if live is None:
+            raise NotFound(f"there is no table {name!r}", name=name)
+        return live
 
     @cached_property
     def ingester(self) -> Ingester:

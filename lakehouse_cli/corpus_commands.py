@@ -47,8 +47,7 @@ def build(
     errors = Console(stderr=True)
     reports = [report for d in declarations for report in _build(settings, d, errors, is_full=full)]
     if as_json:
-        documents = [asdict(r) | {"rows_per_s": round(r.progress.rows_per_s, 1)} for r in reports]
-        typer.echo(json.dumps(documents, indent=2))
+        typer.echo(json.dumps([report.to_document() for report in reports], indent=2))
         return
     for report in reports:
         typer.echo(_told(report))

@@ -272,6 +272,7 @@ class CorpusBuild:
             corpus=self._declaration.name,
             part=self._part,
             embedder=self._embedder_name,
+            dimension=int(live.info["dimension"]),
             progress=self.progress,
             rows=rows,
             version=live.version,
@@ -281,5 +282,6 @@ class CorpusBuild:
             is_changed=is_changed,
             inputs=self._source.items,
             fingerprint=self._fingerprint,
+            source_fingerprint=self._source.fingerprint,
             **more,
         )

@@ -6,8 +6,10 @@ lakehouse_assets/corpus_metadata.py, lakehouse_cli/corpus_commands.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem
 
@@ -49,6 +51,7 @@ class BuildReport:
     corpus: str
     part: str
     embedder: str
+    dimension: int
     progress: BuildProgress
     rows: int
     version: int
@@ -60,8 +63,17 @@ class BuildReport:
     has_memo: bool = False
     inputs: tuple[ReceiptItem, ...] = ()
     fingerprint: str = ""
+    source_fingerprint: str = ""
     quarantine_key: str | None = None
-    personal: tuple[str, ...] = field(default=())
+
+    @property
+    def content(self) -> str:
+        """SHA-256 hex, the same exactly when declaration and source are the same."""
+        return hashlib.sha256(f"{self.fingerprint}.{self.source_fingerprint}".encode()).hexdigest()
+
+    def to_document(self) -> dict[str, Any]:
+        """The report as JSON has it, with what follows from it."""
+        return {**asdict(self), "rows_per_s": round(self.progress.rows_per_s, 1), "content": self.content}
 
     def receipt(
         self, *, run_id: str, code_version: str, git_commit: str, started_at: datetime, now: datetime
@@ -77,7 +89,7 @@ class BuildReport:
             started_at=started_at,
             ended_at=now,
             inputs=self.inputs,
-            outputs=(ReceiptItem(self.uri, self.fingerprint, self.rows),),
+            outputs=(ReceiptItem(self.uri, self.content, self.rows),),
             counts=ReceiptCounts(
                 taken=done.new + done.changed + done.unchanged + done.refused,
                 new=done.new,

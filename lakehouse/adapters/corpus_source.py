@@ -77,10 +77,7 @@ class DatasetRows:
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self.manifest.schema_fingerprint.encode())
-        for part in (*(o.sha256 for o in self.manifest.objects), *sorted(self.personal)):
-            digest.update(b"\x1f" + part.encode())
-        return digest.hexdigest()
+        return dataset_fingerprint(self.manifest)
 
     @property
     def total(self) -> int | None:
@@ -88,7 +85,7 @@ class DatasetRows:
 
     @property
     def personal(self) -> frozenset[str]:
-        return frozenset(c.name for c in self.manifest.columns if c.pii)
+        return personal_columns(self.manifest)
 
     @property
     def items(self) -> tuple[ReceiptItem, ...]:
@@ -142,6 +139,19 @@ class FileRows:
             return _parquet(path, columns, first)
         rows = _json_rows(path, self._file) if form == "jsonl" else _text_rows(path, form, self._file)
         return _gathered(rows, columns, first)
+
+
+def dataset_fingerprint(manifest: Manifest) -> str:
+    """The fingerprint of a dataset as a source: the same exactly when content and marks of personal data are."""
+    digest = hashlib.sha256(manifest.schema_fingerprint.encode())
+    for part in (*(o.sha256 for o in manifest.objects), *sorted(personal_columns(manifest))):
+        digest.update(b"\x1f" + part.encode())
+    return digest.hexdigest()
+
+
+def personal_columns(manifest: Manifest) -> frozenset[str]:
+    """The columns that hold personal data."""
+    return frozenset(c.name for c in manifest.columns if c.pii)
 
 
 def open_source(

@@ -40,8 +40,8 @@ def build_index(table: LanceTable, *, column: str = "vector") -> dict[str, Any]:
     """Make the index, or make it anew, and choose how many of its parts a search looks into.
 
     Returns:
-        `kind` (`flat` for a small table), `parts`, `nprobes`, `recall` at 10 on the table's own vectors; the table's
-        info keeps them under `index`.
+        `kind` (`flat` for a small table), `parts`, `nprobes`, `recall` at 10 on the table's own vectors, the `rows` it
+        was made for; the table's info keeps them under `index`.
 
     Raises:
         Unavailable: A build is writing to the table; what it has written is not to be seen yet.
@@ -49,7 +49,7 @@ def build_index(table: LanceTable, *, column: str = "vector") -> dict[str, Any]:
     table.refresh()
     live, files = table.live, table.files
     if live.rows < MIN_ROWS:
-        return {"kind": "flat", "parts": 0, "nprobes": 0, "recall": 1.0}
+        return {"kind": "flat", "parts": 0, "nprobes": 0, "recall": 1.0, "rows": live.rows}
     parts = max(1, live.rows // ROWS_PER_PART)
     with files.exclusive() as head:
         if head.version != live.version:
@@ -61,7 +61,7 @@ def build_index(table: LanceTable, *, column: str = "vector") -> dict[str, Any]:
         done = committed_of(head)
     table.publish(files, done)
     nprobes, recall = _choose_width(table, column, parts)
-    index = {"kind": "ivf_sq", "parts": parts, "nprobes": nprobes, "recall": round(recall, 4)}
+    index = {"kind": "ivf_sq", "parts": parts, "nprobes": nprobes, "recall": round(recall, 4), "rows": done.rows}
     table.change_info(lambda info: {**info, "index": index})
     return index
 

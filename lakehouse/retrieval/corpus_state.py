@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.errors import BadInput
@@ -69,6 +69,28 @@ def state_of(
         source=_source(declared),
         problem=problem,
     )
+
+
+def parts_behind(
+    declaration: CorpusDeclaration, live: LiveTable | None, *, embedder: str, source_fingerprint: str
+) -> list[str]:
+    """The parts that a build would find work in.
+
+    Args:
+        declaration: The corpus.
+        live: Its pointer.
+        embedder: The name of its embedder, as a corpus stores it.
+        source_fingerprint: Of its source as it is now.
+    """
+    built: Mapping[str, Mapping[str, Any]] = {}
+    if live is not None:
+        fingerprint = declaration.fingerprint(embedder)
+        if live.info.get("fingerprint") == fingerprint:
+            built = live.info.get("built", {})
+        elif live.successor is not None and live.successor.tag == fingerprint:
+            built = live.successor.built
+    parts = part_names(declaration.partitions)
+    return [part for part in parts if built.get(part, {}).get("source") != source_fingerprint]
 
 
 def _state(

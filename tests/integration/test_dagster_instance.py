@@ -43,16 +43,22 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 def test_definitions_load_and_name_everything() -> None:
     repository = build_defs().get_repository_def()
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
-        "landing", "dataset", "garbage", "retention", "run_history",
+        "landing", "dataset", "corpus/workers", "corpus/notes", "corpus/occupations", "optimize",
+        "garbage", "retention", "run_history",
     }  # fmt: skip
-    assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure"}
+    assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
+        "corpora_behind",
         "gc_daily",
+        "optimize_by_fragments",
+        "optimize_daily",
         "purge_runs_weekly",
         "retention_daily",
         "watch_hourly",
     }
-    assert {job.name for job in repository.get_all_jobs()} >= {"ingest", "gc", "purge_runs", "watch"}
+    assert {job.name for job in repository.get_all_jobs()} >= {
+        "ingest", "corpus_workers", "optimize", "gc", "purge_runs", "watch",
+    }  # fmt: skip
     dg.Definitions.validate_loadable(build_defs())
 
 
