@@ -19,6 +19,7 @@ from lakehouse.adapters.folded_rows import LanceFoldedRows
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.memory_log import MemoryLog
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
+from lakehouse.adapters.s3_direct import DirectObjects
 from lakehouse.memory.rows import RowRules
 from tests.fakes.memory import Collected
 
@@ -35,7 +36,7 @@ class KillPoint:
     number: int
 
 
-class DeadlyStore(S3ObjectStore):
+class DeadlyStore(DirectObjects):
     """The real store, with a point at which the process is killed."""
 
     def __init__(self, location: S3Location, point: KillPoint | None) -> None:

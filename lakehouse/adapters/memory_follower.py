@@ -160,12 +160,12 @@ class MemoryFollower:
                 if failed > 1:
                     return  # the store is failing; the next look goes on here
 
-    def _listed(self, stream: Stream, after: int) -> Iterator[list[tuple[int, ObjectInfo]]]:
+    def _listed(self, stream: Stream, after: int, *, page_size: int = _PAGE) -> Iterator[list[tuple[int, ObjectInfo]]]:
         """Windows of a stream's objects after a number."""
         prefix = stream_prefix(self._table, stream.writer)
         start_after = object_key(self._table, stream.writer, after) if after else ""
         while True:
-            page = self._objects.list(prefix, limit=_PAGE, start_after=start_after)
+            page = self._objects.list(prefix, limit=page_size, start_after=start_after)
             found = [(key[2], info) for info in page.objects if (key := parse_object_key(info.key)) is not None]
             for first in range(0, len(found), _WINDOW):
                 yield found[first : first + _WINDOW]
@@ -207,7 +207,8 @@ class MemoryFollower:
 
     def _read_again(self, stream: Stream, gap: Gap) -> None:
         is_there = False
-        for infos in self._listed(stream, gap.first - 1):
+        page_size = min(gap.last - gap.first + 2, _PAGE)
+        for infos in self._listed(stream, gap.first - 1, page_size=page_size):
             inside = [(seq, info) for seq, info in infos if seq <= gap.last]
             is_there = is_there or bool(inside)
             for (seq, info), body in zip(inside, self._bodies(inside), strict=True):

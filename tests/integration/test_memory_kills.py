@@ -19,6 +19,7 @@ import pytest
 
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.adapters.s3_direct import DirectObjects
 from lakehouse.memory.keys import parse_object_key
 from lakehouse.memory.log_object import read_object
 from lakehouse.storage.objects import list_all
@@ -170,9 +171,9 @@ def test_two_processes_on_one_bucket_lose_nothing_and_see_each_other_within_two_
     bucket: S3ObjectStore,
 ) -> None:
     state = Collected()
-    log = open_log(bucket, state, poll_s=1.0)
+    log = open_log(DirectObjects(bucket.location), state, poll_s=0.5)
     log.start()
-    writers = [Writer(bucket, name, writes=1500, callers=25) for name in ("a", "b")]
+    writers = [Writer(bucket, name, writes=1500, callers=25, rest_s=0.05) for name in ("a", "b")]
     try:
         for _ in range(5):
             wait_until(lambda: all(writer.acknowledged for writer in writers), timeout_s=60)
