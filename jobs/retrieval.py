@@ -97,7 +97,9 @@ def vector_bytes(live: LiveTable) -> int:
 
 
 optimize_job = define_asset_job(
-    "optimize", AssetSelection.assets(optimize), description="Compact Lance tables and bring their indexes up to date."
+    "optimize_tables",
+    AssetSelection.assets(optimize),
+    description="Compact Lance tables and bring their indexes up to date.",
 )
 
 

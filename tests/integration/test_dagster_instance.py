@@ -57,7 +57,7 @@ def test_definitions_load_and_name_everything() -> None:
         "watch_hourly",
     }
     assert {job.name for job in repository.get_all_jobs()} >= {
-        "ingest", "corpus_workers", "optimize", "gc", "purge_runs", "watch",
+        "ingest", "corpus_workers", "optimize_tables", "gc", "purge_runs", "watch",
     }  # fmt: skip
     dg.Definitions.validate_loadable(build_defs())
 
