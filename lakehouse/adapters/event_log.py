@@ -3,24 +3,22 @@
 One thread writes: whatever has gathered while the last group was made durable is the next group, so there is no timer
 and no waiting for company. One thread ships closed parts; a part is removed here when the bucket has it.
 
-Belongs here: the two threads, what is counted, what is refused. Not here: files (see spool.py), the envelope (see
-lakehouse/events).
+Belongs here: the two threads, what is counted, what is refused. Not here: groups (see event_queue.py), files (see
+spool.py), the envelope (see lakehouse/events).
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lakehouse.adapters.event_queue import Entry, EventQueue
 from lakehouse.adapters.spool import Part, Spool
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import InsufficientStorage, LakehouseError, Unavailable
@@ -28,18 +26,8 @@ from lakehouse.events.envelope import make_line, part_key
 from lakehouse.settings import Settings
 from lakehouse.storage.objects import ObjectStore
 
-_MAX_GROUP = 4096
-_IDLE_S = 1.0
 _RETRY_S = 2.0
 _STOP_SHIPPING_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    stream: str
-    day: str
-    line: bytes
-    done: Future[None] | None
 
 
 class EventLog:
@@ -56,7 +44,7 @@ class EventLog:
         self._objects = objects
         self._clock = clock
         self._spool = Spool(settings.spool_path, monotonic=time.monotonic)
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._queue = EventQueue()
         self._closed: deque[Part] = deque()
         self._counts = threading.Lock()
         self._depth_bytes = 0
@@ -67,7 +55,7 @@ class EventLog:
         self._is_running = False
         self._has_failed = False
         self._has_writer_ended = False
-        self._in_hand: list[_Entry] = []
+        self._in_hand: list[Entry] = []
         self._wake_shipper = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -90,7 +78,7 @@ class EventLog:
         if not self._is_running:
             return
         self._is_running = False
-        self._queue.put(None)
+        self._queue.end()
         self._threads[0].join()
         self._stopping.set()
         self._wake_shipper.set()
@@ -149,7 +137,7 @@ class EventLog:
             return run_id, None
         done: Future[None] | None = Future() if durable else None
         self._count(len(encoded), 1)
-        self._queue.put(_Entry(stream, f"{now:%Y-%m-%d}", encoded, done))
+        self._queue.put(Entry(stream, f"{now:%Y-%m-%d}", encoded, done))
         if self._has_writer_ended:
             self._refuse_late_lines()  # it ended between the look and the line: nobody else will
         return run_id, done
@@ -188,7 +176,7 @@ class EventLog:
     def _write_all(self) -> None:
         is_ending = False
         while not is_ending:
-            self._in_hand, is_ending = self._next_group()
+            self._in_hand, is_ending = self._queue.next_group()
             for key, entries in _by_part(self._in_hand).items():
                 self._write(key, entries)
             self._rotate()
@@ -204,32 +192,15 @@ class EventLog:
 
     def _refuse_late_lines(self) -> None:
         """Answer those who saw the log running and came after its end, and whom a failed writer left without answer."""
-        late = [entry for entry in self._in_hand if entry.done is not None and not entry.done.done()]
-        with suppress(queue.Empty):
-            while True:
-                entry = self._queue.get_nowait()
-                late += [entry] if entry is not None else []
-        for entry in late:
+        unanswered = [entry for entry in self._in_hand if entry.done is not None and not entry.done.done()]
+        for entry in unanswered + self._queue.rest():
             self._count(-len(entry.line), -1)
             if entry.done is None:
                 self._drop(1)
             elif entry.done.set_running_or_notify_cancel():
                 entry.done.set_exception(self._refusal())
 
-    def _next_group(self) -> tuple[list[_Entry], bool]:
-        """What has gathered, at least one line or a second of silence; True when this is the end."""
-        group: list[_Entry] = []
-        with suppress(queue.Empty):
-            entry = self._queue.get(timeout=_IDLE_S)
-            while entry is not None and len(group) < _MAX_GROUP:
-                group.append(entry)
-                entry = self._queue.get_nowait()
-            if entry is None:
-                return group, True
-            group.append(entry)
-        return group, False
-
-    def _write(self, key: tuple[str, str], entries: list[_Entry]) -> None:
+    def _write(self, key: tuple[str, str], entries: list[Entry]) -> None:
         is_durable = any(entry.done is not None for entry in entries)
         error: Exception | None = None
         try:
@@ -292,8 +263,8 @@ class EventLog:
         return True
 
 
-def _by_part(group: list[_Entry]) -> dict[tuple[str, str], list[_Entry]]:
-    parts: dict[tuple[str, str], list[_Entry]] = {}
+def _by_part(group: list[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    parts: dict[tuple[str, str], list[Entry]] = {}
     for entry in group:
         parts.setdefault((entry.stream, entry.day), []).append(entry)
     return parts

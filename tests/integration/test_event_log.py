@@ -200,6 +200,20 @@ async def test_stopped_log_refuses(tmp_path: Path) -> None:
         await log.append("audits", {})
 
 
+async def test_line_that_nobody_waits_for_is_soon_on_disk(tmp_path: Path) -> None:
+    with running(tmp_path, MemoryObjects()) as log:
+        await log.append("audits", {}, durable=False)
+        wait_for(lambda: lines_on_disk(tmp_path) == 1)
+
+
+async def test_stop_writes_what_nobody_waits_for(tmp_path: Path) -> None:
+    store = MemoryObjects()
+    with running(tmp_path, store) as log:
+        ids = [await log.append("audits", {}, durable=number % 1000 == 0) for number in range(10_000)]
+    assert [line["run_id"] for line in lines(store)] == ids
+    assert log.stats()["dropped"] == 0
+
+
 async def test_caller_that_goes_away_harms_nobody(tmp_path: Path) -> None:
     store = MemoryObjects()
     with running(tmp_path, store) as log:
