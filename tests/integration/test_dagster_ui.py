@@ -201,7 +201,7 @@ def test_everything_killed_amid_a_run_leaves_the_old_state_and_the_next_boot_goe
     rows = b"".join(b"%d,person%d@example.org\n" % (i, i) for i in range(400_000))
     running.objects.put("landing/workers/b.csv", b"id,email\n" + rows)
     with open_instance(running.settings) as instance:
-        in_work = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        in_work = dg.RunsFilter(job_name="ingest", statuses=[dg.DagsterRunStatus.STARTED])
         wait_until(lambda: bool(instance.get_runs(in_work)), f"a run starts\n{running.logs()}", 90)
         (run,) = instance.get_runs(in_work)
         running.stop(signal.SIGKILL)
