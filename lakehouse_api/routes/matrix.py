@@ -5,6 +5,7 @@ Belongs here: the routes and how answers are written. Not here: the search (see 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Annotated, Any
 
@@ -104,8 +105,6 @@ async def record_playbook(asked: Asked) -> bytes:
 
 async def record_playbooks(asked: Asked) -> bytes:
     """Record many; good ones are kept whatever becomes of the others."""
-    import asyncio
-
     asked.services.disk.require_space()
     raw: list[msgspec.Raw] = asked.body.records
     results = await asyncio.gather(*(_record_one(asked, bytes(one)) for one in raw))
