@@ -5,6 +5,7 @@ Belongs here: constructors and the settings they take. Not here: opening and clo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.corpora import Corpora
@@ -12,6 +13,8 @@ from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.adapters.folded_rows import LanceFoldedRows
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.memory_log import MemoryLog
+from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.s3_direct import open_objects
 from lakehouse.adapters.sql_filter import SqlFilter
 from lakehouse.adapters.trace_key import load_or_make_trace_key
 from lakehouse.retrieval.playbook import ROW_RULES, TABLE, PlaybookBook
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from lakehouse.catalog.snapshot import CatalogWatcher
     from lakehouse.settings import Settings
 
+_LOG_TIMEOUT_S = 5.0
+_LOG_ATTEMPTS = 2
 MEMORY_TABLES = frozenset({TABLE, "pathways", "observer_events"})
 """Tables that are no corpora."""
 
@@ -51,7 +56,7 @@ def compose_retrieval(
         embed=lambda texts: embedding.get(embedder).embed(texts),
     )
     log = MemoryLog(
-        objects,
+        open_objects(_for_small_writes(objects.location)),
         TABLE,
         book,
         LanceFoldedRows(tables, objects, TABLE, ROW_RULES),
@@ -84,6 +89,15 @@ def compose_retrieval(
     )
     desk = PlaybookDesk(book, log, embed_playbook, embedder=embedder)
     return Retrieval(corpora, log, book, desk, search, signer, live_config)
+
+
+def _for_small_writes(location: S3Location) -> S3Location:
+    """The same place with deadlines for objects of kilobytes: a store that hangs must not hold writes for a minute."""
+    return replace(
+        location,
+        read_timeout_s=min(location.read_timeout_s, _LOG_TIMEOUT_S),
+        max_attempts=min(location.max_attempts, _LOG_ATTEMPTS),
+    )
 
 
 class _CatalogSql:

@@ -187,8 +187,10 @@ def _distances(queries: NDArray[np.float32], rows: NDArray[np.float32], distance
         return -products
     norms = np.einsum("ij,ij->i", rows, rows)
     if distance == "l2":
-        return norms[None, :] - 2 * products  # the query's own length changes no order
-    return -products / np.sqrt(np.maximum(norms, np.finfo(np.float32).tiny))[None, :]
+        # The query's own length changes no order.
+        return np.asarray(norms[None, :] - 2 * products, np.float32)
+    lengths = np.sqrt(np.maximum(norms, np.finfo(np.float32).tiny))
+    return np.asarray(-products / lengths[None, :], np.float32)
 
 
 def matrix_of(vectors: Any) -> NDArray[np.float32]:
