@@ -37,6 +37,8 @@ B = 0.4
 # Rarer ones of a longer query say what it is about; the rest would cost time and change little.
 MAX_QUERY_TERMS = 1024
 TAIL_ROWS = 1024
+# More at once make a segment of their own, which is quicker to ask than the tail.
+_FEW_ROWS = 64
 _SLICE_ROWS = 65_536
 # A segment is merged with the one before it as soon as it has a quarter of its rows.
 _MERGE_RATIO = 4
@@ -82,7 +84,7 @@ class TextIndex:
 
     def append(self, texts: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> None:
         """Add rows, numbered on from the current length; null or empty text is a row that no query finds."""
-        if len(texts) <= self._tail_rows:
+        if len(texts) <= min(_FEW_ROWS, self._tail_rows):
             self._append_few(tokenize(texts))
             return
         for start in range(0, len(texts), _SLICE_ROWS):

@@ -1,0 +1,211 @@
+"""What recorded queries do to the results of a search: known answers change places, endorsed ones rise, rejected sink.
+
+A query that no entry is within `max_distance` of is left exactly as it was. Otherwise, in one corpus:
+
+1. *Change of places.* Answers that have entries are known; each has a likeness to the query (playbook_profiles.py).
+   They are put into the order of `score + 4 · likeness + endorsement` and take the places (the scores) that they held
+   together. An answer that no entry speaks of keeps its place: it does not lose for want of entries.
+2. *Lift.* A known answer gains up to ½ by its likeness, from 0 at `1 − max_distance` on.
+3. *Endorsement, rejection.* The nearest entry that speaks for an answer adds up to ¼, the nearest that speaks against
+   it takes up to ¾: the square of its nearness (1 at no distance, 0 at `max_distance`), times its worth. An entry of
+   the very same query (at most `SAME_QUERY` away) moves it by 1 more: all that retrieval can say.
+
+Only the nearest entry counts for and against an answer, so a burst of entries from one source moves no answer further
+than one entry does. docs/decisions/0021-playbooks-reorder-what-is-known.md has the numbers.
+
+Belongs here: pure rules over arrays. Not here: likeness (see playbook_profiles.py), entries and evidence (see
+playbook.py), candidates (see matrix.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.retrieval.search_config import PlaybookConfig
+
+Floats = NDArray[np.float32]
+Answer = tuple[str | None, str]  # corpus (None: any) and id
+
+LIKENESS_ORDER = 4.0
+LIKENESS_FLOOR = 0.3
+LIKENESS_LIFT = 0.5
+ENDORSEMENT_LIFT = 0.25
+REJECTION_LIFT = 0.75
+SAME_QUERY = 0.02
+# So many answers may one source name for one and the same query before its word is split among them.
+ANSWERS_PER_QUERY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a source said of an entry: −1 (failed) to 1 (worked), and how long ago."""
+
+    source: str
+    score: float
+    age_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class NearEntry:
+    """An entry near a query.
+
+    `worth` is from −1 to 1 (see `worth_of`); `sources` are those that judged it; `query` is its own text.
+    """
+
+    playbook_id: str
+    answer: Answer
+    distance: float
+    worth: float
+    query: str
+    sources: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What near entries say of an answer, for it and against it, and which entries these are.
+
+    `endorsed` and `rejected` are from 0 to 1; `same` is from −1 to 1, what entries of the very same query say.
+    """
+
+    endorsed: float
+    rejected: float
+    same: float
+    playbook_ids: tuple[str, ...]
+
+
+def worth_of(judgements: Iterable[Judgement], *, half_life_days: float) -> float:
+    """What an entry is worth, −1 to 1: each source's mean, faded by age, and their mean where there are several.
+
+    A source counts once, however often it speaks; what one source said is halved after `half_life_days`, what several
+    said lasts longer, since their faded weights are added before they are held to 1.
+    """
+    by_source: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for judgement in judgements:
+        fading = math.pow(0.5, max(judgement.age_days, 0.0) / half_life_days)
+        by_source[judgement.source].append((judgement.score, fading))
+    total = weight = 0.0
+    for said in by_source.values():
+        faded = sum(fading for _, fading in said)
+        strength = max(fading for _, fading in said)
+        total += strength * sum(score * fading for score, fading in said) / max(faded, 1e-12)
+        weight += strength
+    return total / max(weight, 1.0)
+
+
+def choose_near(found: Sequence[NearEntry], *, config: PlaybookConfig) -> list[NearEntry]:
+    """The entries that have a say: the `top_k` nearest within `max_distance`, from more than one source if there are.
+
+    An entry that one source alone stands for takes a place only while that source holds less than half of them, as
+    long as others want them: a burst from one source does not crowd out what others found.
+
+    Args:
+        found: Nearest entries, nearest first; a few times `top_k`, so that there is a choice.
+        config: With `top_k` and `max_distance`.
+    """
+    near = [entry for entry in found if entry.distance <= config.max_distance and entry.worth != 0]
+    share = max(1, config.top_k // 2)
+    taken: dict[frozenset[str], int] = defaultdict(int)
+    first: list[NearEntry] = []
+    rest: list[NearEntry] = []
+    for entry in near:
+        is_crowding = len(entry.sources) == 1 and taken[entry.sources] >= share
+        (rest if is_crowding else first).append(entry)
+        taken[entry.sources] += 1
+    chosen = first[: config.top_k]
+    chosen += rest[: config.top_k - len(chosen)]
+    return sorted(chosen, key=lambda entry: entry.distance)
+
+
+def verdicts_of(near: Sequence[NearEntry], *, config: PlaybookConfig) -> dict[Answer, Verdict]:
+    """What the chosen entries say, by answer.
+
+    Args:
+        near: From `choose_near`, nearest first.
+        config: With `max_distance`, at which nearness ends.
+    """
+    named: dict[tuple[frozenset[str], str], set[Answer]] = defaultdict(set)
+    for entry in near:
+        named[entry.sources, entry.query].add(entry.answer)
+    by_answer: dict[Answer, list[NearEntry]] = defaultdict(list)
+    for entry in near:
+        by_answer[entry.answer].append(entry)
+    splits = {key: min(1.0, ANSWERS_PER_QUERY / len(answers)) for key, answers in named.items()}
+    return {answer: _verdict(entries, splits, config) for answer, entries in by_answer.items()}
+
+
+def _verdict(
+    entries: Sequence[NearEntry], splits: Mapping[tuple[frozenset[str], str], float], config: PlaybookConfig
+) -> Verdict:
+    endorsed = rejected = same_for = same_against = 0.0
+    for entry in entries:
+        worth = entry.worth * splits[entry.sources, entry.query]
+        value = worth * nearness(entry.distance, config.max_distance) ** 2
+        endorsed, rejected = max(endorsed, value), max(rejected, -value)
+        if entry.distance <= SAME_QUERY:
+            same_for, same_against = max(same_for, worth), max(same_against, -worth)
+    return Verdict(endorsed, rejected, same_for - same_against, tuple(entry.playbook_id for entry in entries))
+
+
+def nearness(distance: float, max_distance: float) -> float:
+    """1 at no distance, 0 at `max_distance` and beyond."""
+    return max(0.0, 1 - max(distance, 0.0) / max_distance) if max_distance else float(distance <= 0)
+
+
+def boosts_of(
+    scores: Floats,
+    verdicts: Sequence[Verdict | None],
+    *,
+    likeness: Floats,
+    confidence: Floats,
+    config: PlaybookConfig,
+) -> Floats:
+    """What playbooks add to the score of each candidate of one corpus.
+
+    Args:
+        scores: (n,) of the candidates without playbooks, the best about 1.
+        verdicts: (n,) what near entries say of each, or None.
+        likeness: (n,) of the query and each answer's profile, 0 to 1; NaN for an answer without entries.
+        confidence: (n,) what the profiles are worth, 0 to 1.
+        config: With `boost`, which scales all, the change of places up to 1.
+
+    Returns:
+        (n,) to be added to `scores`; all 0 where no entry is near.
+    """
+    boosts = np.zeros(len(scores), np.float32)
+    if not any(verdicts) or config.boost == 0:
+        return boosts
+    endorsed = np.array([v.endorsed if v else 0.0 for v in verdicts], np.float32)
+    rejected = np.array([v.rejected if v else 0.0 for v in verdicts], np.float32)
+    is_known = ~np.isnan(likeness)
+    like = np.where(is_known, likeness, 0).astype(np.float32)
+    wanted = scores + LIKENESS_ORDER * confidence * _above(like, LIKENESS_FLOOR) + endorsed - rejected
+    boosts += min(1.0, config.boost) * (_change_places(scores, wanted, is_known) - scores)
+    lift = LIKENESS_LIFT * confidence * _above(like, 1 - config.max_distance) * is_known
+    same = np.array([v.same if v else 0.0 for v in verdicts], np.float32)
+    boosts += config.boost * (lift + ENDORSEMENT_LIFT * endorsed - REJECTION_LIFT * rejected + same)
+    return boosts
+
+
+def _above(values: Floats, floor: float) -> Floats:
+    """0 up to the floor, rising to 1 at 1."""
+    return np.asarray(np.clip((values - floor) / max(1 - floor, 1e-6), 0, 1), np.float32)
+
+
+def _change_places(scores: Floats, wanted: Floats, is_known: NDArray[np.bool_]) -> Floats:
+    """The scores with those of the known handed out anew, the best to the most wanted."""
+    changed = scores.copy()
+    known = np.flatnonzero(is_known)
+    by_wish = known[np.argsort(-wanted[known], kind="stable")]
+    changed[by_wish] = -np.sort(-scores[known])
+    return changed
+
+
+def verdict_for(verdicts: Mapping[Answer, Verdict], corpus: str, answer_id: str) -> Verdict | None:
+    """The verdict on an answer of a corpus, or else on that id in any."""
+    return verdicts.get((corpus, answer_id)) or verdicts.get((None, answer_id))
