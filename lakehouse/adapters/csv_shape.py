@@ -123,13 +123,29 @@ def _has_long_line(block: _Block) -> bool:
 
 
 def _has_trailing_delimiter(block: _Block, delimiter: str, shape: CsvShape) -> bool:
+    """True when some line may end in an empty field, quoted or not."""
     import numpy as np
 
     size, mark, end = len(block.data), ord(delimiter), ord(shape.newline[0])
     ends = np.equal(block.data, end, out=block.scratch[0][:size])
     marks = np.equal(block.data, mark, out=block.scratch[1][:size])
     both = np.logical_and(ends[1:], marks[:-1], out=block.scratch[2][: size - 1])
-    return bool(both.any()) or (int(block.data[-1]) == mark and block.after == end)
+    # Behind the file stands an LF, whatever its lines end in.
+    is_last = int(block.data[-1]) == mark and block.after in (end, _LF)
+    return bool(both.any()) or is_last or _has_trailing_quotes(block, mark, end)
+
+
+def _has_trailing_quotes(block: _Block, mark: int, end: int) -> bool:
+    """True for a delimiter, two quotes and the end of a line; also where the block begins in the middle of that."""
+    import numpy as np
+
+    last = len(block.data) - 1
+    following = np.where(block.quotes < last, block.data[np.minimum(block.quotes + 1, last)], block.after)
+    second = block.quotes[(following == end) | ((block.quotes == last) & (block.after == _LF))]
+    second = second[np.where(second > 0, block.data[np.maximum(second - 1, 0)], block.before) == _QUOTE]
+    return bool(
+        np.any((second == 0) | (np.where(second > 1, block.data[np.maximum(second - 2, 0)], block.before) == mark))
+    )
 
 
 def _has_regular_quotes(block: _Block, delimiter: str) -> bool:

@@ -335,3 +335,12 @@ def test_decimal_that_sql_cannot_hold_is_refused(desk: IngestDesk, tmp_path: Pat
     pq.write_table(wide, tmp_path / "wide.parquet")
     with pytest.raises(Unprocessable, match=r"column 'x' is DECIMAL\(60"):
         desk.load_file(tmp_path / "wide.parquet")
+
+
+@pytest.mark.parametrize("tail", ['""', ""])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_empty_field_too_many_is_refused(desk: IngestDesk, tail: str, end: str) -> None:
+    body = end.join(["a,b", "1,2", f"1,2,{tail}"])
+    for rest in ("", end, f"{end}3,4{end}"):
+        with pytest.raises(Unprocessable, match="line 3: 3 fields where the header has 2"):
+            desk.load(body + rest)
