@@ -78,7 +78,7 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     ordered = mark_personal(engine, parquet, tuple(Column(n, typed[n], n in marked) for n in order), row_count)
     without_sample = [n for n, v in zip(names, sample, strict=True) if n not in fixed and not any(v)]
     undecided = frozenset(_without_values(engine, parquet, without_sample))
-    return Converted(ordered, parquet, row_count, bad.count, bad.file, undecided)
+    return Converted(ordered, parquet, row_count, bad.count, bad.file(), undecided)
 
 
 def _sample(scanner: CsvScanner) -> list[list[str]]:

@@ -6,9 +6,9 @@ Belongs here: the passes over JSON. Not here: CSV (see conversion_csv.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
@@ -20,7 +20,7 @@ from lakehouse.adapters.duckdb_engine import clean
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
-from lakehouse.ingest.csv_scanner import BadRecord, check_header
+from lakehouse.ingest.csv_scanner import MAX_COLUMNS, BadRecord, check_header
 from lakehouse.ingest.grammar import fits, widen
 from lakehouse.query.quoting import quote_name, quote_text
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MAX_OBJECT_BYTES = 64 << 20
 _USUAL_OBJECT_BYTES = 1 << 20
+_MAX_LINE_BYTES = 16 << 20
+_TOO_LONG = f"a line of more than {_MAX_LINE_BYTES >> 20} MiB"
 _BOM = b"\xef\xbb\xbf"
 # Whole numbers beyond 64 bits come as floats from the parser.
 _LONG_NUMBER = re.compile(rb"\d{20}")
@@ -73,7 +75,7 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     written = tuple(Column(n, typed[n], n in marked) for n in order)
     columns = mark_personal(engine, request.work_dir / "out.parquet", written, row_count)
     undecided = frozenset(n for n, kinds in structure.items() if kinds <= {"null"} and n not in fixed)
-    return Converted(columns, request.work_dir / "out.parquet", row_count, bad.count, bad.file, undecided)
+    return Converted(columns, request.work_dir / "out.parquet", row_count, bad.count, bad.file(), undecided)
 
 
 def _with_absent_columns(request: ConversionRequest, names: list[str]) -> ConversionRequest:
@@ -87,19 +89,28 @@ def _check_lines(source: Path, target: Path, bad: Quarantine) -> tuple[dict[str,
     structure: dict[str, set[str]] = {}
     number, longest_bytes = 0, 0
     with source.open("rb") as reader, target.open("wb") as writer:
-        for line_number, line in enumerate(reader, start=1):
+        for line_number, line in enumerate(_bounded_lines(reader), start=1):
             text = line.removeprefix(_BOM).strip() if line_number == 1 else line.strip()
             if not text:
                 continue
             number += 1
-            reason = _note(text, structure)
+            reason = _TOO_LONG if len(line) > _MAX_LINE_BYTES else _note(text, structure)
+            if len(structure) > MAX_COLUMNS:
+                raise BadRecord(number, line_number, f"the objects have more than {MAX_COLUMNS:,} fields", "").error("")
             if reason is None:
                 writer.write(text + b"\n")
                 longest_bytes = max(longest_bytes, len(text))
                 continue
-            record = BadRecord(number, line_number, reason, text.decode("utf-8", "backslashreplace")[:65_536])
-            bad.take(record)
+            bad.take(BadRecord(number, line_number, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
     return structure, longest_bytes
+
+
+def _bounded_lines(reader: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one that is longer than `_MAX_LINE_BYTES`, the begin, one byte longer than that."""
+    while line := reader.readline(_MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > _MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = reader.readline(_MAX_LINE_BYTES + 1) or b"\n"
 
 
 def _note(text: bytes, structure: dict[str, set[str]]) -> str | None:
@@ -156,7 +167,7 @@ def _misfit_error(lines: Path, request: ConversionRequest, fixed: Mapping[str, s
     is_lines = request.options.format == "jsonl"
     source = as_utf8(request.source, request.work_dir, request.options.encoding) if is_lines else lines
     with source.open("rb") as reader:
-        for number, text in enumerate(reader, start=1):
+        for number, text in enumerate(_bounded_lines(reader), start=1):
             name, value, found = _first_misfit(text, fixed, names)
             if name is None:
                 continue

@@ -1,4 +1,4 @@
-"""The quarantine file of one conversion: refused records as JSON lines, written as they are met.
+"""The quarantine file of one conversion: refused records as JSON lines, gathered and written a megabyte at a time.
 
 Belongs here: the file and its line format. Not here: why a record is refused (see lakehouse/ingest/csv_scanner.py).
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 import orjson
 
 from lakehouse.ingest.csv_scanner import BadRecord
+
+_PENDING_BYTES = 1 << 20
 
 
 class Quarantine:
@@ -23,6 +25,7 @@ class Quarantine:
     def __init__(self, path: Path, *, is_open: bool) -> None:
         self._path = path
         self._is_open = is_open
+        self._pending = bytearray()
         self.count = 0
 
     def take(self, bad: BadRecord) -> None:
@@ -34,14 +37,21 @@ class Quarantine:
         if not self._is_open:
             raise bad.error("")
         line = {"format_version": 1, "raw": bad.raw, "reason": bad.reason, "record": bad.record, "line": bad.line}
-        with self._path.open("ab") as stream:
-            stream.write(orjson.dumps(line) + b"\n")
+        self._pending += orjson.dumps(line) + b"\n"
         self.count += 1
+        if len(self._pending) > _PENDING_BYTES:
+            self._write()
 
-    @property
     def file(self) -> Path | None:
-        """The file, or None when nothing was refused."""
+        """The file with all that was refused, or None when nothing was."""
+        if self._pending:
+            self._write()
         return self._path if self.count else None
+
+    def _write(self) -> None:
+        with self._path.open("ab") as stream:
+            stream.write(self._pending)
+        self._pending.clear()
 
 
 def open_quarantine(work_dir: Path, on_error: str) -> Quarantine:

@@ -1,28 +1,31 @@
 """The exact CSV scanner: reads as Python's `csv` module does (strict), and says where and why it cannot.
 
-Belongs here: records with their physical lines, header rules, dialect sniffing, rewriting into a canonical CSV that any
-reader takes alike. Not here: typing of whole columns (see grammar.py and lakehouse/adapters/conversion_child.py).
+Belongs here: records, header rules, dialect sniffing, rewriting into a canonical CSV that any reader takes alike. Not
+here: physical lines (see csv_lines.py), typing of whole columns (see grammar.py, lakehouse/adapters/conversion_csv.py).
 """
 
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from lakehouse.errors import Unprocessable
+from lakehouse.ingest.csv_lines import MAX_RECORD_CHARS, OPEN_QUOTE, RecordLines, RecordRefused, open_lines
+from lakehouse.ingest.csv_record_end import Place
 from lakehouse.ingest.grammar import fits
 
 # One stray quote can swallow the rest of a file; so often is the scan taken up again behind it.
-MAX_RECORD_CHARS = 16 << 20
 MAX_RESUMPTIONS = 100
-_STATE_ENCODING = "state the file's encoding with encoding="
+# More columns than this no conversion holds; a longer name is a file without line ends.
+MAX_COLUMNS = 10_000
+MAX_NAME_CHARS = 1_000
 _SNIFFED = ",\t;|"
-csv.field_size_limit(2**31 - 1)
+_BEGIN = Place()
+csv.field_size_limit(MAX_RECORD_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,23 @@ class CsvScanner:
         delimiter: One character.
         types: Type by column index; a value that does not fit makes its record bad.
         encoding: What the file was before it was made UTF-8, for messages.
+        most_chars: Of a record; a longer one is bad, and is passed over without being held.
     """
 
     def __init__(
-        self, path: Path, delimiter: str, *, types: Mapping[int, str] | None = None, encoding: str = "utf-8"
+        self,
+        path: Path,
+        delimiter: str,
+        *,
+        types: Mapping[int, str] | None = None,
+        encoding: str = "utf-8",
+        most_chars: int = MAX_RECORD_CHARS,
     ) -> None:
         self._path = path
         self._encoding = encoding
         self._delimiter = delimiter
         self._types = dict(types or {})
+        self._most_chars = most_chars
 
     def header(self) -> list[str]:
         """The column names.
@@ -69,113 +80,99 @@ class CsvScanner:
         Raises:
             Unprocessable: The file is empty, or a name is empty or there twice.
         """
-        for line, fields, bad in self._scan(0):
-            if bad is not None:
-                raise Unprocessable(f"the header (line {line}): {bad}", record=0, line=line, reason=bad)
-            return check_header(fields, line)
+        with self._open() as lines:
+            for line, fields, bad in self._scan(lines):
+                if bad is not None:
+                    raise Unprocessable(f"the header (line {line}): {bad}", record=0, line=line, reason=bad)
+                return check_header(fields, line)
         raise Unprocessable("the file is empty: it needs a header line with the names of the columns", record=0, line=1)
 
     def records(self) -> Iterator[tuple[list[str], None] | tuple[None, BadRecord]]:
         """Yield each record after the header: its fields, or why it is bad. Blank lines are no records."""
         width = len(self.header())
         number = -1  # the header is record 0
-        skipped_lines, resumptions = 0, 0
+        place, resumptions = Place(), 0
         while True:
-            for line, fields, bad in self._scan(skipped_lines):
-                number += 1
-                if number == 0:
-                    continue
-                reason = bad or self._misfit(fields, width)
-                if reason is None:
-                    yield fields, None
-                    continue
-                yield None, BadRecord(number, line, reason, self._raw(line, fields))
-                if bad is not None and bad.startswith("a quote is opened") and resumptions < MAX_RESUMPTIONS:
-                    skipped_lines, resumptions = line, resumptions + 1
-                    break
-            else:
-                return
+            with self._open(place) as lines:
+                for line, fields, bad in self._scan(lines):
+                    number += 1
+                    if number == 0:
+                        continue
+                    reason = bad or self._misfit(fields, width)
+                    if reason is None:
+                        yield fields, None
+                        continue
+                    yield None, BadRecord(number, line, reason, lines.raw())
+                    if bad == OPEN_QUOTE and resumptions < MAX_RESUMPTIONS:
+                        place, resumptions = lines.behind_first_line, resumptions + 1
+                        break
+                else:
+                    return
 
     def placed_records(self) -> Iterator[tuple[int, int, list[str]]]:
         """Yield the number, the first physical line and the fields of each record after the header."""
-        for number, (line, fields, _) in enumerate(self._scan(0)):
-            if number:
-                yield number, line, fields
+        with self._open() as lines:
+            for number, (line, fields, _) in enumerate(self._scan(lines)):
+                if number:
+                    yield number, line, fields
+
+    def first_widths(self, count: int) -> list[int]:
+        """How many fields each of the first records has, the header among them; 0 for a bad one."""
+        with self._open() as lines:
+            return [0 if bad else len(fields) for _, fields, bad in islice(self._scan(lines), count)]
+
+    def _open(self, place: Place = _BEGIN) -> AbstractContextManager[RecordLines]:
+        return open_lines(
+            self._path, place, delimiter=self._delimiter, encoding=self._encoding, most_chars=self._most_chars
+        )
 
     def _misfit(self, fields: Sequence[str], width: int) -> str | None:
         if len(fields) != width:
             return f"{len(fields)} fields where the header has {width}"
-        if sum(map(len, fields)) > MAX_RECORD_CHARS:
-            return f"a record of more than {MAX_RECORD_CHARS >> 20} million characters"
         for index, type_ in self._types.items():
             if not fits(fields[index], type_):
                 return f"column {index + 1}: {fields[index][:80]!r} is no {type_}"
         return None
 
-    def _raw(self, line: int, fields: Sequence[str]) -> str:
-        with _open_lines(self._path) as lines:
-            text = "".join(islice(lines, line - 1, line)) if not fields else self._delimiter.join(fields)
-        return text.rstrip("\r\n").encode("utf-8", "backslashreplace").decode()[:65_536]
-
-    def _scan(self, skip_lines: int) -> Iterator[tuple[int, list[str], str | None]]:
+    def _scan(self, lines: RecordLines) -> Iterator[tuple[int, list[str], str | None]]:
         """Yield `(first physical line, fields, what is wrong)` for each record that is not a blank line."""
-        with _open_lines(self._path) as lines:
-            guarded = _GuardedLines(islice(lines, skip_lines, None), self._encoding)
-            reader = csv.reader(guarded, delimiter=self._delimiter, strict=True)
-            while True:
-                line = skip_lines + guarded.count + 1
-                try:
-                    fields = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield line, [], guarded.take_problem() or _explain(str(error))
-                    continue
-                problem = guarded.take_problem()
-                if problem is not None:
-                    yield line, [], problem
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        while True:
+            line = lines.begin()
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except RecordRefused:
+                yield line, [], lines.problem
+            except csv.Error as error:
+                explained = _explain(str(error))
+                # An open quote stands first: what else is wrong is met again behind the line that opens it.
+                lines.problem = explained if explained == OPEN_QUOTE else lines.problem or explained
+                yield line, [], lines.problem
+            else:
+                if lines.problem is not None:
+                    yield line, [], lines.problem
                 elif fields:
                     yield line, fields, None
-
-
-class _GuardedLines:
-    """Lines on their way into the reader, looked at for what it would let pass."""
-
-    def __init__(self, lines: Iterator[str], encoding: str) -> None:
-        self._lines = lines
-        self._encoding = encoding
-        self._problem: str | None = None
-        self.count = 0
-
-    def __iter__(self) -> _GuardedLines:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.count += 1
-        if "\x00" in line:
-            self._problem = self._problem or "a NUL byte"
-            return line.replace("\x00", "")
-        if not line.isascii() and any("\udc80" <= c <= "\udcff" for c in line):
-            self._problem = self._problem or f"bytes that are not {self._encoding}; {_STATE_ENCODING}"
-        return line
-
-    def take_problem(self) -> str | None:
-        problem, self._problem = self._problem, None
-        return problem
 
 
 def check_header(fields: Sequence[str], line: int) -> list[str]:
     """The header's names when each column has one of its own.
 
     Raises:
-        Unprocessable: A name is empty, or there twice (SQL does not tell upper from lower case).
+        Unprocessable: A name is empty, too long, or there twice (SQL does not tell upper from lower case), or there are
+            too many.
     """
     seen: dict[str, str] = {}
     for position, name in enumerate(fields, start=1):
         reason = None
-        if not name.strip():
+        if position > MAX_COLUMNS:
+            reason = f"more than {MAX_COLUMNS:,} columns; a record ends where its line ends"
+        elif not name.strip():
             reason = f"column {position} has no name"
+        elif len(name) > MAX_NAME_CHARS:
+            reason = f"column {position} has a name of more than {MAX_NAME_CHARS:,} characters"
         elif name.casefold() in seen:
             reason = f"column {position} is named {name!r} like an earlier one"
         elif "\x1f" in name or "\x1e" in name:
@@ -190,9 +187,7 @@ def sniff_delimiter(path: Path) -> str:
     """The delimiter, of comma, tab, semicolon and bar, that splits the first records into the most equal columns."""
 
     def score(delimiter: str) -> tuple[int, int]:
-        widths = []
-        for _, fields, bad in islice(CsvScanner(path, delimiter)._scan(0), 50):
-            widths.append(0 if bad else len(fields))
+        widths = CsvScanner(path, delimiter).first_widths(50)
         is_even = bool(widths) and min(widths) == max(widths) > 1
         return (int(is_even), max(widths[:1], default=0))
 
@@ -222,19 +217,9 @@ def rewrite_canonical(scanner: CsvScanner, target: Path, take_bad: Callable[[Bad
     return longest
 
 
-@contextmanager
-def _open_lines(path: Path) -> Iterator[Iterator[str]]:
-    # newline="": CR, LF and CRLF end a line and stay as they are, as the csv module wants it. Invalid bytes come
-    # through as surrogates, so that the line that has them can be named.
-    with path.open("rb") as binary:
-        if binary.read(3) != b"\xef\xbb\xbf":
-            binary.seek(0)
-        yield io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="")
-
-
 def _explain(message: str) -> str:
     if "unexpected end of data" in message:
-        return "a quote is opened and never closed"
+        return OPEN_QUOTE
     if "expected after" in message:
         return "text follows a closing quote; a quote inside a quoted field is written twice"
     return message
