@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from lakehouse.adapters.conversion_child import LENGTH
-from lakehouse.errors import LakehouseError, TimedOut, Unavailable
+from lakehouse.errors import InsufficientStorage, LakehouseError, TimedOut, Unavailable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.settings import Settings
 
@@ -26,6 +28,9 @@ _MODULE = "lakehouse.adapters.conversion_child"
 _SMALL_BYTES = 8 << 20
 _MOST_WAITING = 2
 _IDLE_S = 20.0
+# The engine's own limit is 2 GiB at the most; a dense JSON document takes about as much in Python.
+MOST_MEMORY_BYTES = 3 << 30
+_LOOK_S = 0.1
 
 
 class ConversionProcess:
@@ -33,9 +38,14 @@ class ConversionProcess:
 
     A child is started ahead (`prepare`), while its file is still on the way: the start of Python and DuckDB then costs
     the caller nothing. One that waits for 20 s is ended.
+
+    Args:
+        settings: Deadline and threads of a conversion.
+        memory_bytes: What a child may take, whatever the file is; one that takes more is ended.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, memory_bytes: int = MOST_MEMORY_BYTES) -> None:
+        self._memory_bytes = memory_bytes
         self._timeout_s = settings.ingest_timeout_s
         self._threads = settings.ingest_threads
         self._waiting: deque[subprocess.Popen[bytes]] = deque()
@@ -63,12 +73,18 @@ class ConversionProcess:
         child = self._take()
         is_sound = False
         try:
-            output = _ask(child, pickle.dumps((request, self._threads)), self._timeout_s)
+            message = pickle.dumps((request, self._threads))
+            output = _ask(child, message, timeout_s=self._timeout_s, memory_bytes=self._memory_bytes)
             is_sound = True
         except TimeoutError:
             raise TimedOut(
                 f"the conversion took longer than {self._timeout_s:g} s and was stopped; split the file,"
                 " or raise LAKEHOUSE_INGEST_TIMEOUT_S"
+            ) from None
+        except MemoryError:
+            raise InsufficientStorage(
+                f"the conversion took more than {self._memory_bytes >> 20} MiB of memory and was stopped;"
+                " split the file, or write it as CSV or JSON lines"
             ) from None
         except (EOFError, BrokenPipeError):
             child.wait()
@@ -113,11 +129,12 @@ class ConversionProcess:
         return subprocess.Popen([sys.executable, "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def _ask(child: subprocess.Popen[bytes], message: bytes, timeout_s: float) -> bytes:
+def _ask(child: subprocess.Popen[bytes], message: bytes, *, timeout_s: float, memory_bytes: int) -> bytes:
     """Send a request and read its answer.
 
     Raises:
         TimeoutError: There was none in time.
+        MemoryError: The child has taken more memory than it may.
         EOFError, BrokenPipeError: The child has ended.
     """
     assert child.stdin is not None
@@ -125,17 +142,31 @@ def _ask(child: subprocess.Popen[bytes], message: bytes, timeout_s: float) -> by
     child.stdin.write(message)
     child.stdin.flush()
     deadline = time.monotonic() + timeout_s
-    (length,) = LENGTH.unpack(_read(child.stdout.fileno(), LENGTH.size, deadline))
-    return _read(child.stdout.fileno(), length, deadline)
+    look, descriptor = partial(_check_memory, child.pid, memory_bytes), child.stdout.fileno()
+    (length,) = LENGTH.unpack(_read(descriptor, LENGTH.size, deadline, look))
+    return _read(descriptor, length, deadline, look)
 
 
-def _read(descriptor: int, size: int, deadline: float) -> bytes:
+def _check_memory(pid: int, memory_bytes: int) -> None:
+    """Look from outside: nothing that the child is busy with can put that off."""
+    import psutil
+
+    with suppress(psutil.Error):  # a child that has ended says so itself
+        if psutil.Process(pid).memory_info().rss > memory_bytes:
+            raise MemoryError
+
+
+def _read(descriptor: int, size: int, deadline: float, look: Callable[[], None]) -> bytes:
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
     parts = bytearray()
     while len(parts) < size:
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
+        left_s = deadline - time.monotonic()
+        if not ready.poll(max(0.0, min(left_s, _LOOK_S)) * 1000):
+            if left_s <= 0:
+                raise TimeoutError
+            look()
+            continue
         part = os.read(descriptor, min(size - len(parts), 1 << 20))
         if not part:
             raise EOFError
