@@ -113,7 +113,7 @@ def upload(api: ApiProcess, source: Path, name: str) -> dict[str, object]:
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
-    if answer.status != 200:
+    if answer.status not in (200, 201):
         raise SystemExit(f"ingest answered {answer.status}: {body[:500]!r}")
     return dict(json.loads(body))
 

@@ -133,4 +133,5 @@ def receipt_of(result: BroughtUpToDate, *, run_id: str, started_at: datetime) ->
 def _sample(lake: LakeConnection, manifest: Manifest) -> list[tuple[object, ...]]:
     if not manifest.objects:
         return []
-    return first_rows(lake.read_location, [manifest.objects[0].key], limit=SAMPLE_ROWS)
+    names = [column.name for column in manifest.columns]
+    return first_rows(lake.read_location, manifest.objects[0].key, names, limit=SAMPLE_ROWS)

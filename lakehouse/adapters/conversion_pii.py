@@ -20,8 +20,20 @@ _STRETCH_ROWS = 400
 _FEW = 50
 _MOST_SPARSE = 100
 _MOST_CHARACTERS = 300
-# Of other types no value is an e-mail, a phone or an address; an SSN without hyphens is a whole number.
-_LOOKED_AT = ("VARCHAR", "BIGINT")
+# Of other types no value is an e-mail, a phone or an address; an SSN without hyphens is a whole number, and a list
+# or a structure may hold anything.
+_NEVER = (
+    "BOOLEAN",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMP WITH TIME ZONE",
+    "INTERVAL",
+    "FLOAT",
+    "DOUBLE",
+    "BLOB",
+    "UUID",
+)
 
 
 def mark_personal(
@@ -32,7 +44,7 @@ def mark_personal(
     The first, the middle and the last rows are looked at, each for itself: a file may change its mind halfway. Of a
     column with few values there, those that it has are looked for.
     """
-    open_names = [c.name for c in columns if not c.pii and c.type in _LOOKED_AT]
+    open_names = [c.name for c in columns if not c.pii and c.type not in _NEVER]
     last = max(0, row_count - _STRETCH_ROWS)
     stretches = [_stretch(engine, parquet, open_names, start) for start in sorted({0, last // 2, last})]
     sparse = [name for name in open_names if sum(len(stretch[name]) for stretch in stretches) < _FEW]

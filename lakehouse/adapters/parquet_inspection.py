@@ -14,6 +14,7 @@ from lakehouse.adapters.duckdb_s3 import open_way
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.errors import StoreUnavailable
+from lakehouse.query.quoting import quote_name
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -57,14 +58,23 @@ def _columns(engine: DuckDBPyConnection, file: str) -> tuple[tuple[str, str], ..
     return tuple((str(row[0]), str(row[1])) for row in rows)
 
 
-def first_rows(location: S3Location, keys: Sequence[str], *, limit: int) -> list[tuple[Any, ...]]:
-    """The first rows of some objects, in the order they are stored.
+def first_rows(location: S3Location, key: str, names: Sequence[str], *, limit: int) -> list[tuple[Any, ...]]:
+    """The first rows of an object, in the order they are stored.
+
+    Args:
+        location: Bucket, and keys that may read.
+        key: The object's.
+        names: Columns, in the order of the answer; one that the object does not have is null in every row.
+        limit: Most rows.
 
     Raises:
         StoreUnavailable: As `inspect_parquet`.
     """
     with _engine(location) as engine:
-        return engine.execute("SELECT * FROM read_parquet(?) LIMIT ?", [_files(location, keys[:1]), limit]).fetchall()
+        [file] = _files(location, [key])
+        held = {name.casefold() for name, _ in _columns(engine, file)}
+        chosen = ", ".join(quote_name(name) if name.casefold() in held else "NULL" for name in names)
+        return engine.execute(f"SELECT {chosen} FROM read_parquet(?) LIMIT ?", [file, limit]).fetchall()
 
 
 def _files(location: S3Location, keys: Sequence[str]) -> list[str]:

@@ -39,6 +39,11 @@ class IngestResult:
     quarantined: int = 0
     quarantine_keys: tuple[str, ...] = ()
 
+    @property
+    def is_new_dataset(self) -> bool:
+        """True when the name had no dataset before."""
+        return not self.existing and self.manifest.created_at == self.manifest.updated_at
+
     def answer(self) -> dict[str, Any]:
         """The answer of CONTRACTS.md section 4."""
         manifest = self.manifest

@@ -12,6 +12,8 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?:\+?\d{1,3}[ .-]?)?(?:\(\d{2,4}\)|\d{2,4})(?:[ .-]?\d{2,4}){1,4}(?: ?(?:x|ext\.?) ?\d+)?")
 _FORMATTED_PHONE = re.compile(r"(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4}|\+\d{7,15}")
 _SSN = re.compile(r"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}")
+# A list, or a JSON text such as {"contact": {"email": "a@x.org"}}: a value that is an address and nothing else.
+_EMAIL_MEMBER = re.compile(r"[\[{](?:.*[\"'\s,:\[{])?[^@\s\"',;:\[{]+@[^@\s\"',;:]+\.[A-Za-z]{2,}[\"',\]}]", re.DOTALL)
 # A whole number has no leading zeros.
 _BARE_SSN = re.compile(r"\d{7,9}")
 _STREET = re.compile(
@@ -41,11 +43,13 @@ def is_personal(name: str, values: Sequence[str]) -> bool:
     named = bool(_EMAIL_NAME.search(plain) or _PHONE_NAME.search(plain) or _SSN_NAME.search(plain))
     if not filled:
         return named
-    if _share(_EMAIL, filled) >= (_NAMED_SHARE if _EMAIL_NAME.search(plain) else _UNNAMED_SHARE):
+    if _EMAIL_NAME.search(plain) and _share_with(_EMAIL, filled) >= _NAMED_SHARE:
         return True
-    if _PHONE_NAME.search(plain) and _share(_PHONE, filled) >= _NAMED_SHARE:
+    if _share(_EMAIL, filled) >= _UNNAMED_SHARE or _share_with(_EMAIL_MEMBER, filled) >= _UNNAMED_SHARE:
         return True
-    if _SSN_NAME.search(plain) and any(_SSN.fullmatch(v) or _BARE_SSN.fullmatch(v) for v in filled):
+    if _PHONE_NAME.search(plain) and _share_with(_PHONE, filled) >= _NAMED_SHARE:
+        return True
+    if _SSN_NAME.search(plain) and any(_SSN.search(v) or _BARE_SSN.fullmatch(v) for v in filled):
         return True
     if _share(_FORMATTED_PHONE, filled) >= _UNNAMED_SHARE or _share(_SSN, filled) >= _UNNAMED_SHARE:
         return True
@@ -56,3 +60,8 @@ def is_personal(name: str, values: Sequence[str]) -> bool:
 
 def _share(pattern: re.Pattern[str], values: Sequence[str]) -> float:
     return sum(pattern.fullmatch(v) is not None for v in values) / len(values)
+
+
+def _share_with(pattern: re.Pattern[str], values: Sequence[str]) -> float:
+    """The share of values that hold one: `Jane <jane@x.org>`, `a@x.org;b@y.org`, a list."""
+    return sum(pattern.search(v) is not None for v in values) / len(values)

@@ -16,7 +16,7 @@ from lakehouse.catalog.names import check_dataset_name
 from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
 from lakehouse.ingest.options import make_options
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
-from lakehouse_api.errors import problems
+from lakehouse_api.errors import instance_of, problems
 from lakehouse_api.multipart import FIELD, spooled_file
 from lakehouse_api.schemas.ingest import Ingested
 from lakehouse_api.spool import check_length
@@ -50,7 +50,8 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     response_model=Ingested,
-    responses=problems(400, 408, 409, 413, 422, 503, 504, 507),
+    responses=problems(400, 408, 409, 413, 422, 503, 504, 507)
+    | {201: {"model": Ingested, "description": "A new dataset."}},
     openapi_extra={"requestBody": _BODY},
 )
 async def ingest_file(
@@ -109,7 +110,13 @@ async def ingest_file(
             await run_blocking(services, services.watcher.refresh)
     rows = result.manifest.row_count
     await audit(services, principal, request, action="ingest", subject=name, status="ok", rows=rows, bytes=file.size)
+    if result.is_new_dataset:
+        return JSONResponse(result.answer(), 201, headers={"Location": f"{_catalog_path(request)}/{name}"})
     return JSONResponse(result.answer())
+
+
+def _catalog_path(request: Request) -> str:
+    return instance_of(request.scope).removesuffix(router.prefix) + "/v1/catalog"
 
 
 def _refuse_unknown(request: Request) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
@@ -68,3 +71,17 @@ def test_mails_in_json_and_parquet_are_found(desk: IngestDesk) -> None:
     (parquet,) = desk.files(desk.catalog.get("lines"))
     desk.load(Path(parquet).read_bytes(), "parquet", file_name="d.parquet")
     assert marks(desk, "parquet") == {"id": False, "contact": True}
+
+
+def test_personal_columns_of_parquet_are_found_whatever_their_type(desk: IngestDesk, tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    columns = {
+        "ssn": pa.array([123456789, 987654321], pa.int32()),
+        "emails": pa.array([["a@x.org", "b@y.org"], ["c@z.org"]]),
+        "phone": pa.array([Decimal(5551234567), Decimal(5559876543)], pa.decimal128(18, 0)),
+        "mobile": pa.array([15551234567, 15559876543], pa.uint64()),
+        "rate": pa.array([20.5, 31.0]),
+    }
+    pq.write_table(pa.table(columns), path)
+    desk.load_file(path, "d")
+    assert marks(desk) == {"ssn": True, "emails": True, "phone": True, "mobile": True, "rate": False}

@@ -287,3 +287,20 @@ def test_checks_of_a_dataset_of_many_files_name_the_one_that_differs(
     failing = {e.check_name: str(e.description) for e in result.get_asset_check_evaluations() if not e.passed}
     assert set(failing) == {"row_count_matches_manifest", "types_as_declared"}
     assert all(odd.key in text for text in failing.values())
+
+
+def test_second_file_with_another_column_is_taken_with_evolve_and_its_checks_pass(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/people/a.csv", b"id,email\n1,ann@example.org\n2,bob@example.org\n")
+    assert materialize(instance, objects, tmp_path, "people").success
+    objects.put("landing/people/b.csv", b"id,email,extra\n3,cat@example.org,x\n")
+    assert not materialize(instance, objects, tmp_path, "people").success
+    evolved = materialize(instance, objects, tmp_path, "people", config={"evolve": True})
+    assert evolved.success
+    assert all(passed for passed, _ in checks_of(evolved).values())
+    manifest = Catalog(objects).get("people")
+    assert ([c.name for c in manifest.columns], manifest.row_count) == (["id", "email", "extra"], 3)
+    sample = str(latest(instance).metadata["sample"].value)
+    assert "example.org" not in sample
+    assert sample.splitlines()[0] == "| id | email | extra |"

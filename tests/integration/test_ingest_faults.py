@@ -278,4 +278,4 @@ def test_conversion_killed_under_the_api_is_503_with_retry_after(objects: S3Obje
         thread.join()
         assert (answers[0].status_code, answers[0].headers["retry-after"].isdecimal()) == (503, True)
         assert keys(objects, "catalog/") == []
-        assert post(api, source).status_code == 200
+        assert post(api, source).status_code == 201
