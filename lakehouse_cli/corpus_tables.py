@@ -44,12 +44,13 @@ def print_states(states: list[CorpusState]) -> None:
     if not states:
         console.print("no corpora; declare one in corpora/, see docs/guides/corpora.md")
         return
-    names = ("name", "state", "rows", "embedder", "dimension", "fragments", "version", "updated", "source")
-    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("name", "state", "rows", "embedder", "version", "fragments", "updated", "source"):
+        table.add_column(name, no_wrap=name != "source")
     for state in states:
         told = (
-            f"{state.rows:,}", escape(state.embedder), str(state.dimension or ""), str(state.fragments or ""),
-            str(state.version or ""), state.updated_at[:19].replace("T", " "), escape(state.source),
+            f"{state.rows:,}", escape(state.embedder), str(state.version or ""), str(state.fragments or ""),
+            state.updated_at[:16].replace("T", " "), escape(state.source),
         )  # fmt: skip
         table.add_row(state.name, f"[{COLORS.get(state.state, 'yellow')}]{state.state}[/]", *told)
     console.print(table)

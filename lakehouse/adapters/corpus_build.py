@@ -25,7 +25,7 @@ from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.catalog.service import Catalog
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import Conflict
+from lakehouse.errors import BadInput, Conflict
 from lakehouse.retrieval.build_plan import CHANGED, NEW, UNCHANGED, KnownRows
 from lakehouse.retrieval.chunking import word_lengths
 from lakehouse.retrieval.corpus import CorpusDeclaration, part_names
@@ -99,7 +99,8 @@ class CorpusBuild:
         self._source = source
         self._number = part
         self._part = part_names(declaration.partitions)[part]
-        self._embedder_name = context.embedders.name_of(declaration.embedder)
+        self._embedder_name = self._name_of("embedder", declaration.embedder)
+        self._reranker = declaration.rerank_embedder and self._name_of("rerank_embedder", declaration.rerank_embedder)
         self._fingerprint = declaration.fingerprint(self._embedder_name)
         self._quarantine = CorpusQuarantine(folder)
         self._on_progress = on_progress
@@ -149,11 +150,18 @@ class CorpusBuild:
         return describe(
             self._declaration,
             embedder=self._embedder_name,
+            rerank_embedder=self._reranker,
             dimension=dimension,
             columns=self._source.columns,
             personal=self._source.personal,
             fingerprint=self._fingerprint,
         )
+
+    def _name_of(self, key: str, declared: str | None) -> str:
+        try:
+            return self._context.embedders.name_of(declared)
+        except BadInput as error:
+            raise BadInput(f"{self._declaration.file}: {key}: {error.detail}", key=key) from None
 
     def _create(self, info: dict[str, Any]) -> LanceTable:
         name = self._declaration.name

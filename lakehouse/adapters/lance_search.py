@@ -33,6 +33,7 @@ PROBES = 64
 PROBE_K = 10
 WANTED_RECALL = 0.98
 REFINE = 2
+WIDEST = 1 << 16
 METRICS = {"cosine": "cosine", "l2": "l2", "dot": "dot"}
 
 
@@ -109,21 +110,25 @@ def search(
     if filter_ids is not None and len(filter_ids) <= FLAT_IDS:
         nearest["use_index"] = False
     elif "index" in live.info or nprobes is not None:
-        # The least to look into; Lance looks further while fewer than k rows have passed the condition.
-        nearest |= {"minimum_nprobes": nprobes or live.info["index"]["nprobes"], "refine_factor": REFINE}
+        nearest |= {"nprobes": nprobes or live.info["index"]["nprobes"], "refine_factor": REFINE}
     try:
         with translated(live.uri):
-            found = dataset.scanner(
-                columns=[*columns, "_distance"],
-                nearest=nearest,
-                filter=" AND ".join(conditions) or None,
-                prefilter=True,
-            ).to_table()
+            found = _nearest(dataset, nearest, columns, " AND ".join(conditions) or None)
+            if found.num_rows < k and "nprobes" in nearest:
+                # The parts that were looked into hold too few that pass: look into all of them.
+                nearest["nprobes"] = live.info.get("index", {}).get("parts", WIDEST)
+                found = _nearest(dataset, nearest, columns, " AND ".join(conditions) or None)
     except BrokenFiles as error:
         if where is None:
             raise
         raise BadInput(f"the condition does not fit the table: {error.detail}") from None
     return _with_distance(found, columns, distance)
+
+
+def _nearest(dataset: Any, nearest: dict[str, Any], columns: Sequence[str], condition: str | None) -> pa.Table:
+    return dataset.scanner(
+        columns=[*columns, "_distance"], nearest=nearest, filter=condition, prefilter=True
+    ).to_table()
 
 
 def _with_distance(found: pa.Table, columns: Sequence[str], distance: str) -> pa.Table:

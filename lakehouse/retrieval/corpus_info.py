@@ -19,6 +19,7 @@ def describe(
     declaration: CorpusDeclaration,
     *,
     embedder: str,
+    rerank_embedder: str | None,
     dimension: int,
     columns: Sequence[str],
     personal: Collection[str],
@@ -32,6 +33,7 @@ def describe(
     Args:
         declaration: The corpus.
         embedder: The name of its embedder.
+        rerank_embedder: The name of the one that ranks the best hits again.
         dimension: Length of its vectors.
         columns: The source's columns.
         personal: Those of them that hold personal data.
@@ -47,7 +49,7 @@ def describe(
         "dimension": dimension,
         "distance": declaration.distance,
         "embedder": embedder,
-        "rerank_embedder": declaration.rerank_embedder,
+        "rerank_embedder": rerank_embedder,
         "has_text": True,
         "source": {"files": [p.name for p in source.paths]}
         if isinstance(source, FilesSource)

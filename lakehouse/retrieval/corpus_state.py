@@ -100,12 +100,12 @@ def _state(
         return "undeclared", ""
     if isinstance(declared, str):
         return "broken", declared
-    if live is None:
-        return "not built", ""
     try:
         fingerprint = declared.fingerprint(name_of(declared.embedder))
     except BadInput as error:
         return "broken", error.detail
+    if live is None:
+        return "not built", ""
     if live.info.get("fingerprint") != fingerprint:
         return "declaration changed", ""
     built: Mapping[str, object] = live.info.get("built", {})

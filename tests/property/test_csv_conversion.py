@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import orjson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -23,12 +24,23 @@ FRAGMENTS = [
     "\x1f", "e", "-", ".5", "+1", "NaN", "\u2028", "\x85", "\x1c", "\x0b",
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
+headers = st.one_of(st.just("a,b"), st.lists(st.sampled_from(FRAGMENTS), max_size=6).map("".join))
 # The module's writer leaves a lone CR unquoted, which its reader then takes for a line end.
 fields = st.sampled_from([f for f in FRAGMENTS if f not in ("\x00", "\r")])
 records = st.lists(st.lists(fields, min_size=2, max_size=2), max_size=6)
+usual_rows = st.sampled_from(["1,2\n", "1.5,true\n", "2024-01-02,2024-01-02 03:04:05\n", '"7","x"\n'])
+# Types are tried on the first 1,000 records.
+PAST_THE_SAMPLE = 1_001
+GOOD_LINES = ["1,2", "3,4", '"5","6"', '"7\n8","say ""9"""']
+BAD_LINES = ["1", "1,2,3", '"x"y,2', "7,\x00", '"x,y",z,"w ""q"""', '"two\r\nlines"', "caf\udce9,1"]
 
 
 def read_back(body: bytes, **options: object) -> list[list[str]]:
+    return convert_to_texts(body, **options)[1]
+
+
+def convert_to_texts(body: bytes, **options: object) -> tuple[list[str], list[list[str]], list[str]]:
+    """The names of the columns, the rows and the text of the records in the quarantine."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.csv"
         source.write_bytes(body)
@@ -37,7 +49,9 @@ def read_back(body: bytes, **options: object) -> list[list[str]]:
         made = convert(ConversionRequest(source, work, IngestOptions(**options)), threads=1)  # type: ignore[arg-type]
         rows = duckdb.sql(f"FROM read_parquet('{made.parquet}')").fetchall()
         types = [c.type for c in made.columns]
-    return [[as_text(value, type_) for value, type_ in zip(row, types, strict=True)] for row in rows]
+        refused = [] if made.quarantine is None else made.quarantine.read_bytes().splitlines()
+    shown = [[as_text(value, type_) for value, type_ in zip(row, types, strict=True)] for row in rows]
+    return [c.name for c in made.columns], shown, [orjson.loads(line)["raw"] for line in refused]
 
 
 def as_text(value: object, type_: str) -> str:
@@ -47,6 +61,7 @@ def as_text(value: object, type_: str) -> str:
 
 
 def python_rows(text: str) -> list[list[str]]:
+    text = text.removeprefix("\ufeff")
     return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
 
 
@@ -65,32 +80,44 @@ def canonical(value: str, type_: str) -> str:
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@example("a\n\n1\n")
-@example('a,b\n"x"y,2\n')
-@example('a,b\n1,"2\n3"\n\r\n4,5')
-@example("a,b\n1,2,\n")
-@example("a,b\n 1, 2\n")
-@example('a,b\n1, "2"\n')
-@example("a,b\r1,2\r")
-@given(texts)
-def test_any_text_is_read_as_python_reads_it_or_refused_with_its_line(text: str) -> None:
-    body = ("a,b\n" + text).encode()
+@example("a,b", "", 0, "a\n\n1\n", "utf-8")
+@example("a,b", "", 0, 'a,b\n"x"y,2\n', "utf-8")
+@example("a,b", "", 0, 'a,b\n1,"2\n3"\n\r\n4,5', "utf-16")
+@example("a,b", "", 0, "a,b\n1,2,\n", "utf-8")
+@example("a,b", "", 0, ',,""', "utf-8")
+@example("a,b", "1,2\n", PAST_THE_SAMPLE, '3,4,""\r\n', "utf-8")
+@example("", "1,2\n", PAST_THE_SAMPLE, "", "utf-8")
+@example("a,b", "", 0, "a,b\n 1, 2\n", "utf-8")
+@example("a,b", "", 0, 'a,b\n1, "2"\n', "utf-16")
+@example("a,b", "", 0, "a,b\r1,2\r", "utf-8")
+@example("\ufeffa,b", "", 0, "1,2", "utf-16")
+@example('"a\nb","c""d"', "1,2\n", PAST_THE_SAMPLE, "x,\n", "utf-8")
+@given(headers, usual_rows, st.sampled_from([0, 0, PAST_THE_SAMPLE]), texts, st.sampled_from(["utf-8", "utf-16"]))
+def test_any_text_is_read_as_python_reads_it_or_refused_with_its_line(
+    header: str, usual: str, count: int, text: str, encoding: str
+) -> None:
+    body = f"{header}\n{usual * count}{text}"
     refusal = None
     try:
-        ours = read_back(body)
+        names, ours, _ = convert_to_texts(body.encode(encoding), encoding=encoding)
     except Unprocessable as error:
         refusal = error
     if refusal is not None:
         assert isinstance(refusal.fields.get("line"), int), refusal.detail
-        try:
-            rows = python_rows(body.decode())
-        except csv.Error:
-            return
-        assert any(len(row) != len(rows[0]) for row in rows) or "\x00" in text or has_bad_header(rows[0])
+        assert is_refused_by_python(body)
         return
-    theirs = python_rows(body.decode())[1:]
-    assert len(ours) == len(theirs)
-    assert all(equal(o, t) for mine, other in zip(ours, theirs, strict=True) for o, t in zip(mine, other, strict=True))
+    theirs = python_rows(body)
+    assert [names, len(ours)] == [theirs[0], len(theirs) - 1]
+    pairs = zip(ours, theirs[1:], strict=True)
+    assert all(equal(o, t) for mine, other in pairs for o, t in zip(mine, other, strict=True))
+
+
+def is_refused_by_python(body: str) -> bool:
+    try:
+        rows = python_rows(body)
+    except csv.Error:
+        return True
+    return not rows or "\x00" in body or any(len(row) != len(rows[0]) for row in rows) or has_bad_header(rows[0])
 
 
 def has_bad_header(names: list[str]) -> bool:
@@ -99,18 +126,28 @@ def has_bad_header(names: list[str]) -> bool:
 
 
 @settings(max_examples=60, deadline=None)
-@given(records, st.sampled_from(["\n", "\r\n"]), st.sampled_from([",", "\t", ";"]))
-def test_what_the_csv_module_writes_comes_back_value_by_value(rows: list[list[str]], end: str, delimiter: str) -> None:
+@given(
+    records,
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([",", "\t", ";"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-be"]),
+)
+def test_what_the_csv_module_writes_comes_back_value_by_value(
+    rows: list[list[str]], end: str, delimiter: str, encoding: str
+) -> None:
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator=end, delimiter=delimiter).writerows([["first", "second"], *rows])
-    ours = read_back(stream.getvalue().encode(), delimiter=delimiter)
+    ours = read_back(stream.getvalue().encode(encoding), delimiter=delimiter, encoding=encoding)
     assert len(ours) == len(rows)
     assert all(equal(o, t) for mine, other in zip(ours, rows, strict=True) for o, t in zip(mine, other, strict=True))
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from(["1,2", "1", "1,2,3", '"x"y,2', "3,4", '"5","6"', "7,\x00"]), max_size=8))
-def test_quarantine_loads_exactly_the_good_records(lines: list[str]) -> None:
-    good = [line for line in lines if line in ("1,2", "3,4", '"5","6"')]
-    body = ("a,b\n" + "\n".join(lines) + "\n").encode()
-    assert len(read_back(body, on_error="quarantine")) == len(good)
+@given(st.lists(st.sampled_from([*GOOD_LINES, *BAD_LINES]), max_size=10), st.sampled_from(["\n", "\r\n"]))
+def test_quarantine_loads_the_good_records_and_keeps_the_bad_ones_as_they_came(lines: list[str], end: str) -> None:
+    body = end.join(["a,b", *lines, ""]).encode("utf-8", "surrogateescape")
+    _, rows, refused = convert_to_texts(body, on_error="quarantine")
+    good = python_rows("\n".join(line for line in lines if line in GOOD_LINES))
+    assert len(rows) == len(good)
+    assert all(equal(o, t) for mine, other in zip(rows, good, strict=True) for o, t in zip(mine, other, strict=True))
+    assert refused == [line.replace("\udce9", "\\xe9") for line in lines if line in BAD_LINES]

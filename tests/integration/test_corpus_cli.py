@@ -1,0 +1,123 @@
+"""`lakehouse corpus` as a process: what it prints, its exit codes, and what a kill in the middle leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.storage.objects import list_all
+from tests.corpora import CorpusDesk, row, rows
+from tests.dagster_lake import lake_environ
+
+NOTES = 'name: notes\nsource: {dataset: notes}\nid: id\ntext: "{title}"\nmetadata: [weight]\nembedder: static\n'
+
+
+@pytest.fixture
+def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
+    folder = tmp_path / "corpora"
+    folder.mkdir()
+    (folder / "notes.yaml").write_text(NOTES)
+    own = {"PATH": os.defpath, "HOME": str(tmp_path), "COLUMNS": "200", "LAKEHOUSE_CORPORA_DIR": str(folder)}
+    return {**own, **lake_environ(objects, tmp_path / "data")}
+
+
+def corpus(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lakehouse_cli", "corpus", *arguments]
+    return subprocess.run(
+        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_build_list_and_stats(environ: dict[str, str], objects: S3ObjectStore, tmp_path: Path) -> None:
+    desk = CorpusDesk(objects, tmp_path)
+    listed = json.loads(corpus(environ, "list", "--json").stdout)
+    assert [(s["name"], s["state"]) for s in listed] == [("notes", "not built")]
+    missing = corpus(environ, "build", "notes")
+    assert missing.returncode == 1
+    assert "notes.yaml: source.dataset: there is no dataset 'notes'" in missing.stderr
+    assert len(missing.stderr.splitlines()) == 1
+
+    desk.put_rows([*rows(1, 2), row(3, id=None)])
+    built = corpus(environ, "build", "notes")
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.startswith(
+        "built: notes, 2 rows (2 new, 0 changed, 0 unchanged, 0 deleted), 2 embedded by static"
+    )
+    assert "refused: 1 rows, with their reasons in quarantine/corpus/dt=" in built.stderr
+    again = corpus(environ, "build", "notes")
+    assert again.stdout.startswith("up to date: notes, 2 rows, version ")
+    (report,) = json.loads(corpus(environ, "build", "notes", "--full", "--json").stdout)
+    assert (report["rows"], report["progress"]["embedded"], report["is_changed"]) == (2, 2, True)
+    assert len(list(list_all(objects, "receipts/corpus/notes/"))) == 3
+
+    (state,) = json.loads(corpus(environ, "list", "--json").stdout)
+    assert (state["state"], state["rows"], state["embedder"], state["dimension"]) == ("built", 2, "static", 256)
+    assert "built" in corpus(environ, "list").stdout
+    numbers = json.loads(corpus(environ, "stats", "notes", "--json").stdout)
+    assert (numbers["rows"], numbers["fragments"], numbers["info"]["dataset"]) == (2, 1, "notes")
+    assert "static" in corpus(environ, "stats", "notes").stdout
+
+
+def test_states_tell_what_is_wrong(environ: dict[str, str], objects: S3ObjectStore, tmp_path: Path) -> None:
+    CorpusDesk(objects, tmp_path).put_rows(rows(1))
+    folder = Path(environ["LAKEHOUSE_CORPORA_DIR"])
+    assert corpus(environ, "build", "notes").returncode == 0
+    (folder / "notes.yaml").write_text(NOTES.replace("{title}", "{title} {tags}"))
+    (folder / "bad.yaml").write_text("name: [")
+    (folder / "odd.yaml").write_text(NOTES.replace("notes", "odd").replace("static", "nope"))
+    objects.put("lance/damaged/live.json", b"{")
+    states = {s["name"]: (s["state"], s["problem"]) for s in json.loads(corpus(environ, "list", "--json").stdout)}
+    assert states["notes"] == ("declaration changed", "")
+    assert states["bad"][0] == "broken"
+    assert "bad.yaml" in states["bad"][1]
+    assert states["odd"][0] == "broken"
+    assert "index rebuild damaged" in states["damaged"][1]
+    assert "no embedder 'nope'" in states["odd"][1]
+    CorpusDesk(objects, tmp_path).put_rows(rows(1), name="odd")
+    refused = corpus(environ, "build", "odd")
+    assert refused.returncode == 1
+    assert "odd.yaml: embedder: there is no embedder 'nope'" in refused.stderr
+    unknown = corpus(environ, "stats", "nobody")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+
+
+def test_build_killed_in_the_middle_serves_the_old_state_and_the_next_goes_on(
+    environ: dict[str, str], objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    desk = CorpusDesk(objects, tmp_path)
+    desk.put_rows(rows(*range(10)))
+    assert corpus(environ, "build", "notes").returncode == 0
+    table = LanceTables(objects.location, objects).open("notes")
+    assert table is not None
+    serving = table.version
+    many = 120_000
+    desk.put_rows(rows(*range(5, many)))
+    with subprocess.Popen(
+        [sys.executable, "-m", "lakehouse_cli", "corpus", "build", "notes"], env=environ, cwd=environ["HOME"]
+    ) as running:
+        wait_until(lambda: table.files.committed().version > serving, "the build commits its first rows")
+        os.kill(running.pid, signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL
+    assert sorted(desk.stored()) == sorted(f"n{n}" for n in range(10))
+    (report,) = json.loads(corpus(environ, "build", "notes", "--json").stdout)
+    done = report["progress"]
+    assert 0 < done["embedded"] < many - 10, "what the killed build had embedded is taken over"
+    assert (report["rows"], done["deleted"]) == (many - 5, 5)
+    assert len(desk.stored()) == many - 5
