@@ -31,7 +31,7 @@ def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) ->
     with api_process(store, folder, tokens_file=tokens, sql_memory_bytes=300 << 20, sql_timeout_s=3) as process:
         with process.client() as client:
             loaded = client.post("/v1/ingest?name=people", files={"file": ("people.csv", PEOPLE.encode())})
-            assert loaded.status_code == 200, loaded.text
+            assert loaded.status_code == 201, loaded.text
         yield process
     for info in list_all(store, ""):
         store.delete(info.key)

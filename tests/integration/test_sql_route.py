@@ -80,7 +80,7 @@ def rows(client: httpx.Client, sql: str, **more: object) -> list[list[Any]]:
 
 def ingest(client: httpx.Client, name: str, text: str, **options: str) -> dict[str, Any]:
     response = client.post("/v1/ingest", params={"name": name, **options}, files={"file": ("x.csv", text.encode())})
-    assert response.status_code == 200, response.text
+    assert response.is_success, response.text
     answer: dict[str, Any] = response.json()
     return answer
 
