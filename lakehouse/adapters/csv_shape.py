@@ -39,10 +39,14 @@ class CsvShape:
 def inspect_shape(path: Path, delimiter: str) -> CsvShape:
     """Look at every byte of a UTF-8 file.
 
-    `is_regular` is False when a quote stands elsewhere than around a field or doubled inside one, when there is a NUL,
-    when lines end in more than one way, or when one is very long.
+    `is_regular` is False when a blank line stands first, when a quote stands elsewhere than around a field or doubled
+    inside one, when there is a NUL, when lines end in more than one way, or when one is very long.
     """
-    shape = CsvShape(newline=_first_line_end(path))
+    head = _head(path)
+    # Of a blank line that stands first the engine makes the header, and of the header a row.
+    shape = CsvShape(is_regular=not head.startswith((b"\n", b"\r")), newline=_first_line_end(head))
+    if not shape.is_regular:
+        return shape
     for block in _blocks(path):
         if not _is_regular(block, delimiter, shape):
             shape.is_regular = False
@@ -52,9 +56,12 @@ def inspect_shape(path: Path, delimiter: str) -> CsvShape:
     return shape
 
 
-def _first_line_end(path: Path) -> str:
+def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        head = stream.read(_BLOCK_BYTES)
+        return stream.read(_BLOCK_BYTES).removeprefix(_BOM)
+
+
+def _first_line_end(head: bytes) -> str:
     first_feed = head.find(b"\n")
     return "\r\n" if first_feed > 0 and head[first_feed - 1] == _CR else "\n"
 

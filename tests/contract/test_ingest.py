@@ -344,3 +344,11 @@ def test_empty_field_too_many_is_refused(desk: IngestDesk, tail: str, end: str) 
     for rest in ("", end, f"{end}3,4{end}"):
         with pytest.raises(Unprocessable, match="line 3: 3 fields where the header has 2"):
             desk.load(body + rest)
+
+
+@pytest.mark.parametrize("blank", ["\n", "\n\n\n", "\r\n", "\ufeff\n", "\ufeff\r\n\r\n"])
+@pytest.mark.parametrize("header", ["a,b", "1,2"])
+def test_blank_lines_before_the_header_are_no_header(desk: IngestDesk, blank: str, header: str) -> None:
+    desk.load(f"{blank}{header}\n3,4\n5,6\n")
+    assert list(desk.types()) == header.split(",")
+    assert desk.rows() == [(3, 4), (5, 6)]

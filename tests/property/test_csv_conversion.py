@@ -122,7 +122,7 @@ def is_refused_by_python(body: str) -> bool:
 
 def has_bad_header(names: list[str]) -> bool:
     folded = [n.casefold() for n in names]
-    return len(set(folded)) < len(folded) or any(not n.strip() or "\x1f" in n for n in names)
+    return len(set(folded)) < len(folded) or any(not n.strip() or "\x1f" in n or len(n) > 1_000 for n in names)
 
 
 @settings(max_examples=60, deadline=None)
