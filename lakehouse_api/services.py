@@ -92,6 +92,16 @@ class Services:
                 stack.push_async_callback(end_task, asyncio.create_task(work))
             yield
 
+    def require_writable(self) -> None:
+        """Refuse a write, before anything of it is done, that the disk or the event log could not take.
+
+        Raises:
+            InsufficientStorage: The disk is full, or refuses lines of the event log.
+            Unavailable: The event log has no room.
+        """
+        self.disk.require_space()
+        self.events.require_room()
+
     async def _warm(self) -> None:
         """Start a SQL worker ahead of the first query, which would otherwise wait for it."""
         try:

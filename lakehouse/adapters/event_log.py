@@ -22,7 +22,7 @@ from lakehouse.adapters.event_queue import Entry, EventQueue
 from lakehouse.adapters.spool import Part, Spool
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import InsufficientStorage, LakehouseError, Unavailable
-from lakehouse.events.envelope import make_line, part_key
+from lakehouse.events.envelope import MAX_LINE_BYTES, make_line, part_key
 from lakehouse.settings import Settings
 from lakehouse.storage.objects import ObjectStore
 
@@ -54,6 +54,7 @@ class EventLog:
         self._last_error: str | None = None
         self._is_running = False
         self._has_failed = False
+        self._refused_by_disk: str | None = None
         self._has_writer_ended = False
         self._in_hand: list[Entry] = []
         self._wake_shipper = threading.Event()
@@ -109,6 +110,20 @@ class EventLog:
         if done is not None:
             done.result()
         return run_id
+
+    def require_room(self) -> None:
+        """Refuse an action whose line could not be kept, before it happens.
+
+        Raises:
+            Unavailable: The spool has no room for the largest line, or the log is not running or has failed.
+            InsufficientStorage: The disk refused the line before; whatever line comes next tries it again.
+        """
+        most = self._settings.spool_max_bytes
+        is_full = self._depth_bytes + min(MAX_LINE_BYTES, most // 4) > most  # a small spool keeps a quarter
+        if is_full or not self._is_running or self._has_failed:
+            raise self._refusal(is_full=is_full)
+        if self._refused_by_disk is not None:
+            raise InsufficientStorage(self._refused_by_disk)
 
     def stats(self) -> dict[str, Any]:
         """How much waits here, how much was dropped or shipped, why shipping fails, whether a thread has ended."""
@@ -205,8 +220,10 @@ class EventLog:
         error: Exception | None = None
         try:
             self._spool.write(*key, [entry.line for entry in entries], sync=is_durable)
+            self._refused_by_disk = None
         except OSError as failure:
-            error = InsufficientStorage(f"the disk refused a run-log line: {failure.strerror}")
+            self._refused_by_disk = f"the disk refused a run-log line: {failure.strerror}"
+            error = InsufficientStorage(self._refused_by_disk)
             self._count(-sum(len(entry.line) for entry in entries), -len(entries))
             self._note(str(error))
             self._drop(sum(entry.done is None for entry in entries))

@@ -97,7 +97,7 @@ async def search_matrix(asked: Asked) -> bytes:
 async def record_playbook(asked: Asked) -> bytes:
     """Record that an answer worked (or failed) for a query; durable, and visible to the next search here."""
     body: PlaybookRecord = asked.body
-    asked.services.disk.require_space()
+    asked.services.require_writable()
     recorded = await _record(asked, body)
     await _log_event(asked, "record", recorded, score=body.score, query=body.query, answer_id=body.answer_id)
     return orjson.dumps(_written(recorded))
@@ -105,7 +105,7 @@ async def record_playbook(asked: Asked) -> bytes:
 
 async def record_playbooks(asked: Asked) -> bytes:
     """Record many; good ones are kept whatever becomes of the others."""
-    asked.services.disk.require_space()
+    asked.services.require_writable()
     raw: list[msgspec.Raw] = asked.body.records
     results = await asyncio.gather(*(_record_one(asked, bytes(one)) for one in raw))
     return orjson.dumps({"results": results})
@@ -114,7 +114,7 @@ async def record_playbooks(asked: Asked) -> bytes:
 async def judge_playbook(asked: Asked) -> bytes:
     """Judge an entry: −1 sinks its answer in later searches, 1 lifts it."""
     body: PlaybookFeedback = asked.body
-    asked.services.disk.require_space()
+    asked.services.require_writable()
     judged = await asked.services.retrieval.desk.feedback(body.playbook_id, body.score, actor=asked.principal.name)
     await _log_event(asked, "feedback", judged, score=body.score)
     return orjson.dumps(_written(judged))
@@ -161,6 +161,7 @@ async def delete_playbook(
     request: Request, services: ServicesDep, principal: WriteDep, playbook_id: PlaybookId
 ) -> PlaybookDeleted:
     """Forget an entry, for good."""
+    services.require_writable()
     deleted = await services.retrieval.desk.delete(playbook_id, actor=principal.name)
     await _log_event(Asked(services, principal, request.scope["state"], None), "delete", deleted)
     return PlaybookDeleted(playbook_id=deleted.playbook_id, revision=deleted.revision)
@@ -173,9 +174,11 @@ async def _record(asked: Asked, body: PlaybookRecord) -> Recorded:
 
 async def _record_one(asked: Asked, raw: bytes) -> dict[str, Any]:
     try:
-        recorded = await _record(asked, _RECORD.decode(raw))
+        body = _RECORD.decode(raw)
+        recorded = await _record(asked, body)
     except LakehouseError as error:
         return {"ok": False, "error": error.detail}
+    await _log_event(asked, "record", recorded, score=body.score, query=body.query, answer_id=body.answer_id)
     return {"ok": True, **_written(recorded)}
 
 

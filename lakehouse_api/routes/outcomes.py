@@ -27,7 +27,7 @@ async def report_outcome(asked: Asked) -> bytes:
     if (body.success is None) == (body.score is None):
         raise BadInput("send success or score, and not both")
     score = body.score if body.score is not None else (1.0 if body.success else -1.0)
-    services.disk.require_space()
+    services.require_writable()
     trace = None if body.trace_id is None else services.retrieval.signer.read(body.trace_id)
     if trace is not None and body.answer_id is not None and all(s.id != body.answer_id for s in trace.shown):
         raise BadInput(f"answer_id {body.answer_id[:60]!r} was not shown under this trace_id")

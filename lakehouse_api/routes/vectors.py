@@ -58,7 +58,7 @@ async def create_index(
     request: Request, response: Response, services: ServicesDep, principal: WriteDep, new: NewIndex
 ) -> IndexView:
     """Make an index; again with the same shape is no error, with another one it is."""
-    services.disk.require_space()
+    services.require_writable()
     name = check_table_name(new.name)
     if name in RESERVED_VIEWS:
         raise BadInput(f"{name!r} is a reserved name; choose another", name=name)
@@ -91,9 +91,10 @@ async def get_index(services: ServicesDep, _: ReadDep, name: Name) -> IndexView:
     return _view(await services.retrieval.corpora.open(name))
 
 
-@router.delete("/{name}", status_code=204, responses=problems(404))
+@router.delete("/{name}", status_code=204, responses=problems(404, 507))
 async def delete_index(request: Request, services: ServicesDep, principal: WriteDep, name: Name) -> Response:
     """Drop an index; its files stay until `gc`."""
+    services.events.require_room()  # a full disk may be emptied
     await services.retrieval.corpora.drop(name)
     await audit(services, principal, request, action="vectors.drop", subject=name, status="ok")
     return Response(status_code=204)
@@ -119,7 +120,7 @@ async def delete_index(request: Request, services: ServicesDep, principal: Write
 )
 async def add_items(request: Request, services: ServicesDep, principal: WriteDep, name: Name) -> Response:
     """Insert or replace items; durable, and found by the next search here."""
-    services.disk.require_space()
+    services.require_writable()
     reader = await services.retrieval.corpora.open(name)
     body = await request.body()
     if request.headers.get("content-type", "").startswith(ARROW):
@@ -144,6 +145,7 @@ async def add_items(request: Request, services: ServicesDep, principal: WriteDep
 async def delete_items(asked: Asked) -> bytes:
     """Take items away; from the next search on they are not found."""
     body: DeleteItems = asked.body
+    asked.services.events.require_room()
     deleted, revision = await asked.services.retrieval.corpora.delete(asked.name, body.ids)
     return orjson.dumps({"deleted": deleted, "revision": f"{asked.name}@{revision}"})
 
@@ -182,7 +184,10 @@ HOT.declare(
 )  # fmt: skip
 HOT.declare(
     router, "/{name}/delete", delete_items, body=_DELETE, scope="write",
-    responses={200: answers(Deleted, example={"deleted": 1, "revision": "notes@000001.000000000003"}), **problems(404)},
+    responses={
+        200: answers(Deleted, example={"deleted": 1, "revision": "notes@000001.000000000003"}),
+        **problems(404, 507),
+    },
 )  # fmt: skip
 
 

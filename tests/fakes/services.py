@@ -34,6 +34,10 @@ class FakeEventLog:
         self.lines.append((stream, dict(line)))
         return "run"
 
+    def require_room(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
     def stats(self) -> dict[str, Any]:
         return {"depth_lines": len(self.lines), "depth_bytes": 0, "has_failed": self.has_failed, "last_error": None}
 

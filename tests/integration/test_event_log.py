@@ -19,7 +19,7 @@ import pytest
 
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.errors import BadInput, Unavailable
+from lakehouse.errors import BadInput, InsufficientStorage, Unavailable
 from lakehouse.events.envelope import MAX_LINE_BYTES
 from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
@@ -165,6 +165,30 @@ async def test_full_spool_refuses_durable_lines_and_counts_others(tmp_path: Path
     assert len(lines(store)) == 2
 
 
+async def test_room_is_refused_before_the_last_line_is(tmp_path: Path) -> None:
+    store = MemoryObjects()
+    store.is_down = True
+    with running(tmp_path, store, spool_max_bytes=1000) as log:
+        log.require_room()
+        await log.append("audits", {"text": "x" * 600})
+        with pytest.raises(Unavailable, match="the run-log spool is full; lines are shipped when the store answers"):
+            log.require_room()
+        await log.append("audits", {})  # one that was let in before still finds its place
+
+
+async def test_disk_that_refuses_lines_has_no_room_until_it_takes_one(tmp_path: Path) -> None:
+    with running(tmp_path, MemoryObjects()) as log:
+        (writer,) = (tmp_path / "spool").iterdir()
+        (writer / "audits").write_bytes(b"no folder")
+        with pytest.raises(InsufficientStorage):
+            await log.append("audits", {})
+        with pytest.raises(InsufficientStorage, match="the disk refused a run-log line: Not a directory"):
+            log.require_room()
+        (writer / "audits").unlink()
+        await log.append("audits", {})
+        log.require_room()
+
+
 async def test_store_that_comes_back_gets_what_waited(tmp_path: Path) -> None:
     store = MemoryObjects()
     store.is_down = True
@@ -198,6 +222,8 @@ async def test_stopped_log_refuses(tmp_path: Path) -> None:
     log = EventLog(settings_of(tmp_path), MemoryObjects())
     with pytest.raises(Unavailable, match="is stopped"):
         await log.append("audits", {})
+    with pytest.raises(Unavailable, match="is stopped"):
+        log.require_room()
 
 
 async def test_line_that_nobody_waits_for_is_soon_on_disk(tmp_path: Path) -> None:
