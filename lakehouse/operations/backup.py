@@ -1,7 +1,9 @@
 """Backup: a consistent copy of the bucket in a folder, taken while writers go on.
 
-Manifests are read before the versions, and those before the data: whatever a manifest of the cut refers to was in the
-bucket before it and is immutable, so it is in the cut too. The cut itself is published last.
+Pointers are read before the versions, and those before the data: whatever a pointer of the cut refers to was in the
+bucket before it and is immutable, so it is in the cut too. Pointers are the manifests of the catalog and the
+`live.json` of tables and configs; a table's log is read after its pointer, which says how far the log is in the table.
+The cut itself is published last.
 
 Belongs here: what is read in which order, and what makes a cut whole. Not here: the folder's files (see cut.py).
 """
@@ -9,7 +11,7 @@ Belongs here: what is read in which order, and what makes a cut whole. Not here:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +21,18 @@ from lakehouse.catalog.history import POINTERS, VERSIONS
 from lakehouse.catalog.manifest import Manifest, format_utc
 from lakehouse.errors import Conflict, NotFound
 from lakehouse.operations.cut import PROGRESS, BackupFolder, Cut, Entry, encode
+from lakehouse.retrieval.config_store import PREFIX as CONFIGS
+from lakehouse.retrieval.live_table import FILES_SUFFIX, TABLES
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 
 LEFT_OUT = ("leases/", "tmp/")
 _VERSION_KEY = re.compile(re.escape(VERSIONS) + r"(?P<name>[^/]+)/(?P<version>\d+)\.json")
+_LIVE = "/live.json"
+_TABLE_VERSIONS = "/_versions/"
+# Read in phases of their own; what comes into being after its phase belongs to a later cut.
+_EARLY_KEY = re.compile(
+    rf"(?:{TABLES}|{CONFIGS})[^/]+{re.escape(_LIVE)}|{TABLES}[^/]+{re.escape(FILES_SUFFIX + _TABLE_VERSIONS)}.+"
+)
 _CONTENT_KEY = re.compile(r"(?:.*/)?(?P<sha256>[0-9a-f]{64})\.parquet")
 
 
@@ -56,18 +66,16 @@ def back_up(store: ObjectStore, folder: Path, *, now: datetime, prune: bool = Fa
     folder.mkdir(parents=True, exist_ok=True)
     target = BackupFolder(folder)
     with _Copier(store, target) as copier:
-        pointers = [entry for info in list_all(store, POINTERS) if (entry := copier.copy(info)) is not None]
+        live = copier.copy_all(_live_pointers(store))
+        pointers = copier.copy_all(list_all(store, POINTERS))
         serving = {entry.key: _manifest(target, entry) for entry in pointers}
         highest = {manifest.name: manifest.version for manifest in serving.values()}
-        versions = [
-            entry
-            for info in list_all(store, VERSIONS)
-            if _is_of_cut(info.key, highest) and (entry := copier.copy(info)) is not None
-        ]
-        others = [entry for info in _others(store) if (entry := copier.copy(info)) is not None]
+        versions = copier.copy_all(info for info in list_all(store, VERSIONS) if _is_of_cut(info.key, highest))
+        table_versions = copier.copy_all(_table_versions(store))
+        others = copier.copy_all(_others(store))
     _require_data(serving, others)
     whole = _whole_versions(target, versions, others)
-    entries = [*others, *whole, *pointers]
+    entries = [*others, *table_versions, *whole, *live, *pointers]
     cut = target.publish(entries, taken_at=format_utc(now), manifests=tuple(pointers))
     return BackupReport(
         cut=cut,
@@ -115,6 +123,10 @@ class _Copier:
             self.damaged.append(info.key)
         return entry
 
+    def copy_all(self, infos: Iterable[ObjectInfo]) -> list[Entry]:
+        """The entries of objects that were still there."""
+        return [entry for info in infos if (entry := self.copy(info)) is not None]
+
     def __enter__(self) -> Self:
         return self
 
@@ -122,9 +134,24 @@ class _Copier:
         self._progress.close()
 
 
+def _live_pointers(store: ObjectStore) -> Iterator[ObjectInfo]:
+    """What says which version of a table or of a config serves."""
+    for prefix in (TABLES, CONFIGS):
+        for folder in store.folders(prefix):
+            if not folder.endswith(FILES_SUFFIX) and (info := store.head(f"{prefix}{folder}{_LIVE}")) is not None:
+                yield info
+
+
+def _table_versions(store: ObjectStore) -> Iterator[ObjectInfo]:
+    """What says which files a version of a table has: writers go on from the newest, so that must be whole, too."""
+    for folder in store.folders(TABLES):
+        if folder.endswith(FILES_SUFFIX):
+            yield from list_all(store, f"{TABLES}{folder}{_TABLE_VERSIONS}")
+
+
 def _others(store: ObjectStore) -> Iterator[ObjectInfo]:
     for info in list_all(store, ""):
-        if not info.key.startswith((POINTERS, VERSIONS, *LEFT_OUT)):
+        if not info.key.startswith((POINTERS, VERSIONS, *LEFT_OUT)) and not _EARLY_KEY.fullmatch(info.key):
             yield info
 
 
