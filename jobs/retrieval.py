@@ -6,7 +6,7 @@ lakehouse/adapters/lance_upkeep.py), when corpora are rebuilt (see lakehouse_ass
 
 # No postponed annotations here: Dagster reads the context class from the signature.
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -32,12 +32,15 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from lakehouse.adapters.corpus_context import SettingsEmbedders
 from lakehouse.adapters.corpus_files import Declared
 from lakehouse.adapters.corpus_source import dataset_fingerprint
+from lakehouse.adapters.lance_search import MIN_ROWS
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import list_tables
+from lakehouse.adapters.lance_text import build_text_index
 from lakehouse.adapters.lance_upkeep import needs_optimizing
 from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.retrieval.corpus import CorpusDeclaration
 from lakehouse.retrieval.corpus_state import parts_behind
+from lakehouse.retrieval.index_memory import hot_index_bytes
 from lakehouse.retrieval.live_table import BrokenPointer, LiveTable
 from lakehouse_assets.corpora import GROUP, POOL, corpus_key
 from lakehouse_assets.dataset import OWNERS
@@ -53,7 +56,8 @@ UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-BYTES_PER_NUMBER = 4
+EARLY = 2
+"""A pointer does not tell how long texts are: an index is made when half the memory would be taken."""
 NEW_SHARE = 0.2
 """An index is made anew when so many of the rows came after it."""
 
@@ -76,24 +80,42 @@ def optimize(context: AssetExecutionContext, store: LakeStore) -> MaterializeRes
         if table is None:
             raise NotFound(f"there is no table {name!r}; delete its partition", name=name)
         report = table.optimize(history=timedelta(days=store.lake.settings.history_days))
-        index = keep_index(table, budget_bytes=store.lake.settings.index_memory_bytes)
+        total = total_bytes(live for _, live in _pointers(store.lake))
+        index = keep_index(table, total=total, budget_bytes=store.lake.settings.index_memory_bytes)
     return MaterializeResult(metadata={**report, "rows": table.count(), **index})
 
 
-def keep_index(table: LanceTable, *, budget_bytes: int) -> dict[str, Any]:
-    """Give a corpus that does not fit into memory an index of Lance's own, and make it anew when it has grown much."""
-    live = table.live
-    if vector_bytes(live) <= budget_bytes:
+def keep_index(table: LanceTable, *, total: int, budget_bytes: int) -> dict[str, Any]:
+    """Give a corpus that a process may have no memory for indexes of Lance's own; anew when it has grown much."""
+    if not is_index_due(table.live, total=total, budget_bytes=budget_bytes):
         return {}
+    made = table.build_index()
+    if table.info.get("has_text", True):
+        build_text_index(table)
+    return {f"index_{key}": value for key, value in made.items()}
+
+
+def is_index_due(live: LiveTable, *, total: int, budget_bytes: int) -> bool:
+    """Whether a table lacks an index, or has one of when it was much smaller.
+
+    Which corpora a process has memory for depends on the order in which they are asked for; so once not all of them
+    fit, each has an index.
+
+    Args:
+        live: The table's pointer.
+        total: What all corpora together would take in memory.
+        budget_bytes: The memory of a process for them.
+    """
+    if EARLY * total <= budget_bytes or live.rows < MIN_ROWS or not live.info.get("dimension"):
+        return False
     made_for = int(live.info.get("index", {}).get("rows", 0))
-    if made_for and live.rows - made_for <= NEW_SHARE * live.rows:
-        return {}
-    return {f"index_{key}": value for key, value in table.build_index().items()}
+    return not made_for or live.rows - made_for > NEW_SHARE * live.rows
 
 
-def vector_bytes(live: LiveTable) -> int:
-    """What the vectors of a table take in memory."""
-    return live.rows * int(live.info.get("dimension") or 0) * BYTES_PER_NUMBER
+def total_bytes(tables: Iterable[LiveTable | None]) -> int:
+    """What hot indexes of the corpora among some tables would take together, about."""
+    corpora = [live for live in tables if live is not None and live.info.get("dimension")]
+    return sum(hot_index_bytes(live.rows, int(live.info["dimension"])) for live in corpora)
 
 
 optimize_job = define_asset_job(
@@ -181,11 +203,14 @@ def _assets_in_work(instance: DagsterInstance) -> set[AssetKey]:
     default_status=DefaultScheduleStatus.RUNNING,
 )
 def optimize_by_fragments(context: ScheduleEvaluationContext, store: LakeStore) -> list[RunRequest] | SkipReason:
-    """Look at every table's pointer; those in many fragments are compacted."""
+    """Look at every table's pointer; those in many fragments are compacted, those that lack an index get it."""
+    budget = store.lake.settings.index_memory_bytes
     return requests(
         context,
         store.lake,
-        lambda live: needs_optimizing(live.fragments, live.rows),
+        lambda live, total: (
+            needs_optimizing(live.fragments, live.rows) or is_index_due(live, total=total, budget_bytes=budget)
+        ),
         once_per=lambda live: live.revision,
     )
 
@@ -200,7 +225,7 @@ def optimize_by_fragments(context: ScheduleEvaluationContext, store: LakeStore) 
 def optimize_daily(context: ScheduleEvaluationContext, store: LakeStore) -> list[RunRequest] | SkipReason:
     """Every table, for its old versions."""
     day = f"{context.scheduled_execution_time:%Y-%m-%d}"
-    return requests(context, store.lake, lambda _: True, once_per=lambda _: day)
+    return requests(context, store.lake, lambda *_: True, once_per=lambda _: day)
 
 
 retrieval_schedules: Sequence[ScheduleDefinition] = (optimize_by_fragments, optimize_daily)
@@ -209,7 +234,7 @@ retrieval_schedules: Sequence[ScheduleDefinition] = (optimize_by_fragments, opti
 def requests(
     context: ScheduleEvaluationContext,
     lake: LakeConnection,
-    is_due: Callable[[LiveTable], bool],
+    is_due: Callable[[LiveTable, int], bool],
     *,
     once_per: Callable[[LiveTable], str],
 ) -> list[RunRequest] | SkipReason:
@@ -218,7 +243,7 @@ def requests(
     Args:
         context: The tick.
         lake: The lake.
-        is_due: Whether a table needs a run.
+        is_due: Whether a table needs a run; it is told what all corpora would take in memory.
         once_per: While this stays the same a table is asked for once, however long its run waits or if it fails.
     """
     try:
@@ -231,7 +256,8 @@ def requests(
         instance.add_dynamic_partitions(partitions, new)
     for name in known - pointers.keys():
         instance.delete_dynamic_partition(partitions, name)
-    due = {name: live for name, live in pointers.items() if live is not None and is_due(live)}
+    total = total_bytes(pointers.values())
+    due = {name: live for name, live in pointers.items() if live is not None and is_due(live, total)}
     if not due:
         return SkipReason(f"none of {len(pointers)} tables needs it")
     return [RunRequest(run_key=f"{name}@{once_per(live)}", partition_key=name) for name, live in due.items()]

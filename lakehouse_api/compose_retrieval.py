@@ -64,7 +64,11 @@ def compose_retrieval(
         fold_s=settings.memory_fold_s,
     )
     corpora = Corpora(
-        tables, poll_s=settings.memory_poll_s, hidden=MEMORY_TABLES, snapshots=settings.data_dir / "indexes"
+        tables,
+        poll_s=settings.memory_poll_s,
+        hidden=MEMORY_TABLES,
+        snapshots=settings.data_dir / "indexes",
+        memory_bytes=settings.index_memory_bytes,
     )
     signer = TraceSigner(load_or_make_trace_key(settings))
 

@@ -72,6 +72,7 @@ def _corpora(services: Services) -> Part:
         "stale": sum(one["stale"] for one in stats.values()),
         "rows": sum(one["rows"] for one in stats.values()),
         "bytes": sum(one["bytes"] for one in stats.values()),
+        "by_lance": sorted(name for name, one in stats.items() if not one["in_memory"]),
     }
     if numbers["stale"]:
         return part("degraded", "the store does not answer: corpora are served as they were", **numbers)

@@ -3,8 +3,11 @@
 Writes to one corpus gather while the last one commits and go into the next commit together: there is no timer, and a
 commit takes about as long for one row as for a thousand.
 
-Belongs here: which corpora are open, grouping of writes, the thread that follows. Not here: one corpus (see
-open_corpus.py), shapes and names of indexes (see lakehouse_api/routes/vectors.py).
+A corpus is held in memory while there is memory for it; one that does not fit, or has outgrown what there is, is
+served from its table until the process starts again.
+
+Belongs here: which corpora are open and how, grouping of writes, the thread that follows. Not here: one corpus (see
+open_corpus.py, lance_corpus.py), shapes and names of indexes (see lakehouse_api/routes/vectors.py).
 """
 
 from __future__ import annotations
@@ -14,22 +17,26 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import anyio
 import structlog
 
 from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.lance_corpus import LanceCorpus
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.lance_upkeep import stored_bytes
 from lakehouse.adapters.open_corpus import OpenCorpus
 from lakehouse.errors import LakehouseError, NotFound, Unavailable
+from lakehouse.retrieval.index_memory import IndexMemory, hot_index_bytes
 from lakehouse.tables.corpus import corpus_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Done = TypeVar("Done")
+Corpus: TypeAlias = OpenCorpus | LanceCorpus
 _WAIT_S = 2.0
 _POLL_S = 0.02
 _log = structlog.get_logger("lakehouse.corpora")
@@ -43,17 +50,26 @@ class Corpora:
         poll_s: Pause between two looks at each open corpus; others' writes show within 2 s.
         hidden: Tables that are no corpora: the memory tables.
         snapshots: Folder of the snapshots of hot indexes; None: there are none.
+        memory_bytes: Memory for hot indexes; None: no limit.
     """
 
     def __init__(
-        self, tables: LanceTables, *, poll_s: float, hidden: frozenset[str], snapshots: Path | None = None
+        self,
+        tables: LanceTables,
+        *,
+        poll_s: float,
+        hidden: frozenset[str],
+        snapshots: Path | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
         self._tables = tables
         self._poll_s = poll_s
         self._hidden = hidden
         self._snapshots = snapshots
-        self._open: dict[str, OpenCorpus] = {}
-        self._opening: dict[str, asyncio.Task[OpenCorpus]] = {}
+        self.memory = IndexMemory(memory_bytes)
+        self._open: dict[str, Corpus] = {}
+        self._measured: dict[str, str] = {}
+        self._opening: dict[str, asyncio.Task[Corpus]] = {}
         self._queues: dict[str, _Queue] = {}
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="corpora")
         self._stopping = threading.Event()
@@ -109,7 +125,7 @@ class Corpora:
         """Take a corpus away; raises `NotFound` when there is none."""
         await self._opened(name)
         await self._run(self._tables.drop, name)
-        self._open.pop(name, None)
+        self._forget(name)
 
     async def upsert(self, name: str, rows: pa.Table) -> str:
         """Insert or replace rows by id; durable and searchable when it returns the revision."""
@@ -119,7 +135,7 @@ class Corpora:
     async def delete(self, name: str, ids: Sequence[str]) -> tuple[int, str]:
         """Take rows away; how many were there, and the revision without them."""
         corpus = await self._opened(name)
-        return await self._run(corpus.delete, ids)
+        return await self._run(self._write, name, corpus, lambda: corpus.delete(ids))
 
     async def wait_for(self, name: str, revision: str) -> None:
         """Return when a corpus is at a revision or past it.
@@ -134,14 +150,20 @@ class Corpora:
         raise Unavailable(f"corpus {name!r} has not seen revision {revision[:60]!r} yet; try again", retry_after_s=1)
 
     def stats(self) -> dict[str, dict[str, Any]]:
-        """Of each open corpus: its rows, the index's bytes, and whether it is stale."""
+        """Of each open corpus: its rows, the index's bytes and kind, whether it is in memory, whether it is stale."""
         readers = [(name, corpus.reader) for name, corpus in tuple(self._open.items())]
         return {
-            name: {"rows": len(reader.index), "bytes": reader.index.stats()["bytes"], "stale": reader.is_stale}
+            name: {
+                "rows": len(reader.index),
+                "bytes": (numbers := reader.index.stats())["bytes"],
+                "kind": numbers["kind"],
+                "in_memory": reader.is_in_memory,
+                "stale": reader.is_stale,
+            }
             for name, reader in readers
         }
 
-    async def _opened(self, name: str) -> OpenCorpus:
+    async def _opened(self, name: str) -> Corpus:
         corpus = self._open.get(name)
         if corpus is not None:
             return corpus
@@ -150,7 +172,7 @@ class Corpora:
             self._opening[name].add_done_callback(lambda _: self._opening.pop(name, None))
         return await asyncio.shield(self._opening[name])
 
-    async def _open_table(self, name: str) -> OpenCorpus:
+    async def _open_table(self, name: str) -> Corpus:
         table = None if name in self._hidden else await self._run(self._tables.open, name)
         if table is None:
             raise NotFound(
@@ -160,15 +182,29 @@ class Corpora:
         self._open[name] = corpus
         return corpus
 
-    def _read(self, table: LanceTable) -> OpenCorpus:
+    def _read(self, table: LanceTable) -> Corpus:
+        wanted = hot_index_bytes(table.live.rows, int(table.info["dimension"]), stored_bytes=stored_bytes(table))
+        if not self.memory.claim(table.name, wanted):
+            return LanceCorpus(table)
         folder = None if self._snapshots is None else self._snapshots / table.name
-        return OpenCorpus(table, snapshot=folder)
+        try:
+            return OpenCorpus(table, snapshot=folder)
+        except BaseException:
+            self.memory.release(table.name)
+            raise
+
+    def _write(self, name: str, corpus: Corpus, change: Callable[[], Done]) -> Done:
+        done = change()
+        now = self._open.get(name)
+        if now is not None and now is not corpus:
+            now.follow()  # it was turned over meanwhile: what was written is to be found at once
+        return done
 
     async def _commit(self, name: str, group: Sequence[pa.Table]) -> str:
         import pyarrow as pa
 
         corpus = await self._opened(name)
-        return await self._run(lambda: corpus.upsert(pa.concat_tables(group)))
+        return await self._run(self._write, name, corpus, lambda: corpus.upsert(pa.concat_tables(group)))
 
     async def _run(self, function: Callable[..., Done], *args: Any) -> Done:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
@@ -178,11 +214,34 @@ class Corpora:
             for name, corpus in tuple(self._open.items()):
                 try:
                     corpus.follow()
+                    self._measure(name, corpus)
                     corpus.save_snapshot()
                 except NotFound:
-                    self._open.pop(name, None)
+                    self._forget(name)
                 except LakehouseError as error:
                     _log.warning("corpus not followed", corpus=name, reason=error.detail)
+
+    def _measure(self, name: str, corpus: Corpus) -> None:
+        """Count what a corpus takes; when it is too much for all together, the largest leaves memory."""
+        reader = corpus.reader
+        if not reader.is_in_memory or self._measured.get(name) == reader.revision:
+            return
+        self._measured[name] = reader.revision
+        if not self.memory.measure(name, int(reader.index.stats()["bytes"])):
+            held = {n: c for n, c in tuple(self._open.items()) if isinstance(c, OpenCorpus) and len(c.reader.index)}
+            if held:
+                largest = max(held, key=lambda n: int(held[n].reader.index.stats()["bytes"]))
+                self._turn_over(largest, held[largest])
+
+    def _turn_over(self, name: str, corpus: OpenCorpus) -> None:
+        with corpus.moving:  # a write that comes after it sees that the corpus is another one
+            self._open[name] = LanceCorpus(corpus.table)
+        self.memory.release(name)
+
+    def _forget(self, name: str) -> None:
+        self._open.pop(name, None)
+        self._measured.pop(name, None)
+        self.memory.release(name)
 
 
 class _Queue:

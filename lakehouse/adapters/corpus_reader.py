@@ -1,6 +1,7 @@
 """A corpus as one search sees it: an index and what the table says of itself, both as of one moment.
 
-Belongs here: the `CorpusView` over a hot index. Not here: keeping the index fresh (see open_corpus.py).
+Belongs here: the `CorpusView` over an index, in memory or of Lance. Not here: keeping the index fresh (see
+open_corpus.py, lance_corpus.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.hot_index import HotIndex
+from lakehouse.adapters.lance_index import LanceIndex
 from lakehouse.retrieval.corpus_view import Hit
 from lakehouse.retrieval.filter_fit import FilterFit
 from lakehouse.retrieval.filters import Filter
@@ -26,10 +28,15 @@ class CorpusReader:
 
     name: str
     info: Mapping[str, Any]
-    index: HotIndex
+    index: HotIndex | LanceIndex
     revision: str
     is_stale: bool = False
     calibration: RelevanceModel | None = None
+
+    @property
+    def is_in_memory(self) -> bool:
+        """False when searching waits for the store, and so belongs into a thread."""
+        return isinstance(self.index, HotIndex)
 
     @property
     def embedder(self) -> str:

@@ -201,5 +201,7 @@ def _distances(queries: NDArray[np.float32], rows: NDArray[np.float32], distance
 def matrix_of(vectors: Any) -> NDArray[np.float32]:
     """A column of vectors as a matrix of rows x dimension."""
     array = vectors.combine_chunks() if hasattr(vectors, "combine_chunks") else vectors
-    matrix: NDArray[np.float32] = array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
+    matrix: NDArray[np.float32] = (
+        array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
+    )
     return matrix

@@ -87,6 +87,16 @@ def stats(table: LanceTable) -> dict[str, Any]:
     }
 
 
+def stored_bytes(table: LanceTable) -> int:
+    """What the files of the rows that serve take, 0 for a table without rows; the store is asked for a manifest."""
+    live, files = table.live, table.files
+    if not live.rows:
+        return 0
+    dataset = files.at(live.version)
+    with translated(live.uri):
+        return int(dataset.get_version()["metadata"].get("total_files_size", 0))
+
+
 def _compact(head: Any) -> None:
     head.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT, num_threads=1)
     if head.describe_indices():

@@ -50,15 +50,22 @@ class OpenCorpus:
     """
 
     def __init__(self, table: LanceTable, *, snapshot: Path | None = None, quiet_s: float = 5.0) -> None:
-        self._table = table
+        self.table = table
         self._snapshot = snapshot
         self._quiet_s = quiet_s
-        self._moving = threading.Lock()
+        # Held by who writes or follows: with it, the index stands at a version of the table.
+        self.moving = threading.Lock()
         live = table.live
         self._at = (live.uri, live.version)
         self._saved: tuple[str, int] | None = None
         self._changed_s = time.monotonic()
         self.reader = self._read_snapshot(live) or self._read_whole(live)
+
+    @property
+    def _index(self) -> HotIndex:
+        index = self.reader.index
+        assert isinstance(index, HotIndex)
+        return index
 
     def upsert(self, rows: pa.Table) -> str:
         """Insert or replace rows by id; durable and searchable here when it returns the revision.
@@ -66,16 +73,16 @@ class OpenCorpus:
         Raises:
             StoreUnavailable: Nothing is visible; repeating it is safe.
         """
-        with self._moving:
-            version = self._table.upsert(rows)
+        with self.moving:
+            version = self.table.upsert(rows)
             self._take_own(version, lambda index: index.upsert(rows))
             return self.reader.revision
 
     def delete(self, ids: Sequence[str]) -> tuple[int, str]:
         """Take rows away; how many were there, and the revision without them."""
-        with self._moving:
-            there = sum(self.reader.index.row_of(i) is not None for i in dict.fromkeys(ids))
-            version = self._table.delete(ids)
+        with self.moving:
+            there = sum(self._index.row_of(i) is not None for i in dict.fromkeys(ids))
+            version = self.table.delete(ids)
             self._take_own(version, lambda index: index.delete(ids))
             return there, self.reader.revision
 
@@ -86,8 +93,8 @@ class OpenCorpus:
             NotFound: The table was dropped.
         """
         try:
-            with self._moving:
-                self._table.refresh()
+            with self.moving:
+                self.table.refresh()
                 self._catch_up()
         except StoreUnavailable:
             self.reader = replace(self.reader, is_stale=True)
@@ -97,17 +104,17 @@ class OpenCorpus:
 
     def save_snapshot(self) -> None:
         """Write a snapshot if there is something new and nothing was written for some seconds."""
-        is_small = len(self.reader.index) < _SNAPSHOT_ROWS
+        is_small = len(self._index) < _SNAPSHOT_ROWS
         if self._snapshot is None or is_small or time.monotonic() - self._changed_s < self._quiet_s:
             return
-        with self._moving:  # what is saved must be of one version of the table
+        with self.moving:  # what is saved must be of one version of the table
             if self._saved == self._at:
                 return
-            self.reader.index.settle()
+            self._index.settle()
             try:
-                self.reader.index.save(self._snapshot, source=_source(self._at))
+                self._index.save(self._snapshot, source=_source(self._at))
             except OSError as error:
-                _log.warning("no snapshot was written", corpus=self._table.name, reason=error.strerror)
+                _log.warning("no snapshot was written", corpus=self.table.name, reason=error.strerror)
             self._saved = self._at
 
     def _read_snapshot(self, live: LiveTable) -> CorpusReader | None:
@@ -118,22 +125,22 @@ class OpenCorpus:
         except NotFound:
             return None
         except Conflict as error:
-            _log.info("the snapshot is not used", corpus=self._table.name, reason=error.detail)
+            _log.info("the snapshot is not used", corpus=self.table.name, reason=error.detail)
             return None
         self._saved = self._at
-        return CorpusReader(self._table.name, live.info, index, live.revision, calibration=_calibration(live))
+        return CorpusReader(self.table.name, live.info, index, live.revision, calibration=_calibration(live))
 
     def _take_own(self, version: int, change: Any) -> None:
         """Bring the index to what the own write has made; what others wrote in between is read, too."""
-        live = self._table.live
+        live = self.table.live
         if live.uri == self._at[0] and version <= self._at[1] + 1 and live.version == version:
-            change(self.reader.index)
+            change(self._index)
             self._settle(live)
         else:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        live = self._table.live
+        live = self.table.live
         if (live.uri, live.version) == self._at:
             if live.info != self.reader.info:
                 self._settle(live)
@@ -144,7 +151,7 @@ class OpenCorpus:
 
     def _take_delta(self, live: LiveTable) -> bool:
         """Read what was added since; False when fragments went, so that nothing says what is new in the others."""
-        files = self._table.files
+        files = self.table.files
         try:
             before = files.fragments(self._at[1])
         except LakehouseError:
@@ -152,7 +159,7 @@ class OpenCorpus:
         now = files.fragments(live.version)
         if not before.keys() <= now.keys():
             return False
-        index = self.reader.index
+        index = self._index
         for batch in files.scan_fragments(live.version, sorted(now.keys() - before.keys()), batch_rows=_READ_ROWS):
             index.upsert(batch)
         if len(index) != live.rows:
@@ -167,10 +174,10 @@ class OpenCorpus:
             has_text=bool(info.get("has_text", True)),
         )
         index.reserve(live.rows)
-        for batch in self._table.files.scan(live.version):
+        for batch in self.table.files.scan(live.version):
             index.upsert(batch)
-        _log.info("corpus read", corpus=self._table.name, rows=len(index), version=live.version)
-        return CorpusReader(self._table.name, info, index, live.revision, calibration=_calibration(live))
+        _log.info("corpus read", corpus=self.table.name, rows=len(index), version=live.version)
+        return CorpusReader(self.table.name, info, index, live.revision, calibration=_calibration(live))
 
     def _settle(self, live: LiveTable) -> None:
         if self._at != (live.uri, live.version):

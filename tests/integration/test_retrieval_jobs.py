@@ -9,7 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from jobs.retrieval import corpora_behind, keep_index, optimize, optimize_by_fragments, optimize_daily
+from jobs.retrieval import (
+    corpora_behind,
+    keep_index,
+    optimize,
+    optimize_by_fragments,
+    optimize_daily,
+    total_bytes,
+)
 from lakehouse.adapters.corpus_files import read_folder
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.lance_upkeep import MANY_FRAGMENTS
@@ -119,9 +126,11 @@ def test_table_that_was_dropped_fails_its_run_without_retry(
 
 def test_table_over_the_budget_gets_an_index_and_a_new_one_when_it_has_grown(objects: S3ObjectStore) -> None:
     table = make(objects, matrix(ROWS))
-    assert keep_index(table, budget_bytes=1 << 30) == {}
-    assert keep_index(table, budget_bytes=1000)["index_kind"] == "ivf_sq"
-    assert keep_index(table, budget_bytes=1000) == {}
+    total = total_bytes([table.live])
+    assert keep_index(table, total=total, budget_bytes=2 * total) == {}
+    assert keep_index(table, total=total, budget_bytes=total)["index_kind"] == "ivf_sq"
+    assert {index["name"] for index in table.stats()["indexes"]} == {"vector_ivf", "text_terms"}
+    assert keep_index(table, total=total, budget_bytes=total) == {}
 
 
 def test_corpora_that_are_behind_are_asked_for_once_an_hour(

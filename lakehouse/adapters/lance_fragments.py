@@ -1,0 +1,190 @@
+"""What is known of the fragments of a Lance table: which row has an id, which rows pass a filter, which fields occur.
+
+A fragment's rows never change, they only go; so what was read of one is good for every later version that has it, and
+a write costs no more than reading what it brought.
+
+Belongs here: reading these things of one fragment, keeping them. Not here: rows of a whole version (see
+lance_rows.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.lance_engine import translated
+from lakehouse.retrieval.filters import Filter, Kind
+from lakehouse.retrieval.metadata_columns import MAX_FIELDS, MetadataColumns, read_metadata
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+MASK_BYTES = 32 << 20
+READ_ROWS = 8_192
+OFFSET_BITS = 32
+_OFFSETS = (1 << OFFSET_BITS) - 1
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentIds:
+    """The ids of a fragment as hashes, ascending, each with its row in the fragment."""
+
+    hashes: Rows
+    offsets: NDArray[np.uint32]
+
+    def find(self, wanted: Rows) -> tuple[Rows, Rows]:
+        """Of wanted hashes those that are here: their positions among the wanted, and their rows."""
+        if not len(self.hashes):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
+        is_here = self.hashes[at] == wanted
+        return np.flatnonzero(is_here), self.offsets[at[is_here]].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldKinds:
+    """The metadata fields with the kinds of their values; past `MAX_FIELDS` there may be others (`is_full`)."""
+
+    kinds: dict[str, frozenset[Kind]]
+    is_full: bool
+
+    def joined(self, other: FieldKinds) -> FieldKinds:
+        """The fields of both."""
+        names = dict.fromkeys([*self.kinds, *other.kinds])
+        none = frozenset[Kind]()
+        kinds = {n: self.kinds.get(n, none) | other.kinds.get(n, none) for n in list(names)[:MAX_FIELDS]}
+        return FieldKinds(kinds, self.is_full or other.is_full or len(names) >= MAX_FIELDS)
+
+
+class FragmentCache:
+    """What was read of the fragments of one corpus, for any number of threads; masks give way to newer ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reading = threading.RLock()
+        self._kept: dict[tuple[Hashable, ...], Any] = {}
+        self._masks: OrderedDict[tuple[Hashable, ...], Mask] = OrderedDict()
+
+    def ids(self, uri: str, fragment: Any) -> FragmentIds:
+        """The ids of a fragment."""
+        return self._keep((uri, fragment.fragment_id, "ids"), lambda: _read_ids(uri, fragment))
+
+    def kinds(self, uri: str, fragment: Any) -> FieldKinds:
+        """The metadata fields of a fragment."""
+        return self._keep((uri, fragment.fragment_id, "kinds"), lambda: _read_metadata(uri, fragment, None)[0])
+
+    def passing(self, uri: str, fragment: Any, filter: Filter, masked: frozenset[str]) -> Mask:  # noqa: A002
+        """Which rows of a fragment pass a filter, one bool a row; those that are gone pass or do not."""
+
+        def read() -> Mask:
+            kinds, mask = _read_metadata(uri, fragment, (filter, masked))
+            self._keep((uri, fragment.fragment_id, "kinds"), lambda: kinds)
+            return mask
+
+        return self._mask((uri, fragment.fragment_id, filter, masked), read)
+
+    def living(self, uri: str, fragment: Any) -> Mask:
+        """Which rows of a fragment are there, one bool a row."""
+        return self._mask(
+            (uri, fragment.fragment_id, "living", fragment.num_deletions), lambda: _read_living(uri, fragment)
+        )
+
+    def forget_others(self, uri: str, numbers: Collection[int]) -> None:
+        """Forget the fragments that the newest version has not."""
+        kept = set(numbers)
+        with self._lock:
+            for store in (self._kept, self._masks):
+                for key in [k for k in store if k[0] != uri or k[1] not in kept]:
+                    del store[key]
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what is kept."""
+        with self._lock:
+            ids = sum(v.hashes.nbytes + v.offsets.nbytes for v in self._kept.values() if isinstance(v, FragmentIds))
+            return int(ids + sum(mask.nbytes for mask in self._masks.values()))
+
+    def _keep(self, key: tuple[Hashable, ...], read: Callable[[], _T]) -> _T:
+        with self._lock:
+            if key in self._kept:
+                return self._kept[key]  # type: ignore[no-any-return]
+        with self._reading:
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]  # type: ignore[no-any-return]
+            made = read()
+            with self._lock:
+                return self._kept.setdefault(key, made)  # type: ignore[no-any-return]
+
+    def _mask(self, key: tuple[Hashable, ...], read: Callable[[], Mask]) -> Mask:
+        with self._lock:
+            if (known := self._masks.get(key)) is not None:
+                self._masks.move_to_end(key)
+                return known
+        with self._reading:
+            with self._lock:
+                if (known := self._masks.get(key)) is not None:
+                    return known
+            made = read()
+            with self._lock:
+                self._masks[key] = made
+                while len(self._masks) > 1 and sum(m.nbytes for m in self._masks.values()) > MASK_BYTES:
+                    self._masks.popitem(last=False)
+            return made
+
+
+def hashes_of(ids: Collection[str]) -> Rows:
+    """Ids as this process tells them apart; see lakehouse/retrieval/id_table.py on the chance of a mistake."""
+    return np.fromiter(map(hash, ids), np.int64, len(ids))
+
+
+def offsets_of(batch: pa.RecordBatch | pa.Table, column: str = "_rowaddr") -> Rows:
+    """Where the rows of a scan lie in their fragment."""
+    addresses: Rows = batch.column(column).to_numpy().astype(np.int64)
+    return addresses & _OFFSETS
+
+
+def _scan(uri: str, fragment: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    with translated(uri):
+        yield from fragment.scanner(columns=columns, with_row_address=True, batch_size=READ_ROWS).to_batches()
+
+
+def _read_ids(uri: str, fragment: Any) -> FragmentIds:
+    hashes, offsets = [np.empty(0, np.int64)], [np.empty(0, np.uint32)]
+    for batch in _scan(uri, fragment, ["id"]):
+        hashes.append(hashes_of(batch.column("id").to_pylist()))
+        offsets.append(offsets_of(batch).astype(np.uint32))
+    all_hashes, all_offsets = np.concatenate(hashes), np.concatenate(offsets)
+    order = np.argsort(all_hashes)
+    return FragmentIds(all_hashes[order], all_offsets[order])
+
+
+def _read_living(uri: str, fragment: Any) -> Mask:
+    mask = np.zeros(fragment.physical_rows, np.bool_)
+    for batch in _scan(uri, fragment, []):
+        mask[offsets_of(batch)] = True
+    return mask
+
+
+def _read_metadata(uri: str, fragment: Any, asked: tuple[Filter, frozenset[str]] | None) -> tuple[FieldKinds, Mask]:
+    mask = np.zeros(fragment.physical_rows, np.bool_)
+    kinds = FieldKinds({}, is_full=False)
+    for batch in _scan(uri, fragment, ["metadata"]):
+        texts = batch.column("metadata").to_pylist()
+        columns = MetadataColumns()
+        columns.append(batch.column("metadata"), read_metadata(texts, ids=texts))
+        found = columns.field_kinds()
+        kinds = kinds.joined(FieldKinds(found, is_full=len(found) >= MAX_FIELDS))
+        if asked is not None:
+            wanted, masked = asked
+            mask[offsets_of(batch)] = columns.evaluate(wanted, 0, len(columns), masked=masked)
+    return kinds, mask

@@ -1,0 +1,150 @@
+"""The nearest of selected rows by Lance's own index: as many as asked for whenever so many are selected.
+
+A small selection is read and compared row by row. For a large one the index is asked for more than is wanted, and what
+is not selected is dropped; where that does not give enough, for more still, and at last the selection is read through.
+
+Belongs here: which of these ways, how much to ask for. Not here: making the index (see lance_search.py), selections
+(see lance_rows.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.faiss_kernels import nearest, span_distances
+from lakehouse.adapters.hot_index import Hit
+from lakehouse.adapters.lance_engine import translated
+from lakehouse.adapters.lance_rows import LanceRows
+from lakehouse.adapters.lance_search import METRICS, PROBE_K, REFINE, matrix_of
+from lakehouse.retrieval.row_batch import Distance, check_vectors
+from lakehouse.retrieval.selection import Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Vector = NDArray[np.float32]
+Rows = NDArray[np.int64]
+FEW_ROWS = 10_000
+"""So many are read and compared; it takes about as long as asking the index for as many."""
+MOST_ASKED = 10_000
+_MORE = 4
+_SPARE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """Of how many parts of the index how many are looked into for the ten nearest; None: there is no index."""
+
+    parts: int
+    probes: int
+
+    def probes_for(self, asked: int) -> int:
+        """For more than ten: further ones lie in further parts."""
+        return min(self.parts, math.ceil(self.probes * math.sqrt(max(1.0, asked / PROBE_K))))
+
+
+def width_of(info: Mapping[str, Any]) -> Width | None:
+    """The width that was chosen when the index was made; see `lance_search.build_index`."""
+    index = info.get("index")
+    return None if not index or index["kind"] == "flat" else Width(index["parts"], index["nprobes"])
+
+
+def search_vectors(
+    rows: LanceRows, query: Vector, k: int, selection: Selection, *, distance: Distance, width: Width | None
+) -> list[Hit]:
+    """The nearest selected rows, nearest first: `k`, or all where fewer are selected.
+
+    Args:
+        rows: Of the version.
+        query: From `row_batch.read_query`.
+        k: How many.
+        selection: From `rows.select`.
+        distance: Of the corpus.
+        width: How wide to search.
+    """
+    k = min(k, len(selection))
+    if k < 1:
+        return []
+    if len(selection) <= FEW_ROWS and not selection.is_all:
+        return _among(rows, query, k, selection.rows(), distance)
+    asked = _asked_first(k, selection)
+    while asked <= max(MOST_ASKED, k):
+        found = _ask(rows, query, asked, distance, width)
+        hits = _selected(rows, found, selection, distance)
+        if len(hits) >= k:
+            return hits[:k]
+        if found.num_rows < asked and width is not None:
+            width = None if width.probes >= width.parts else Width(width.parts, width.parts)
+            continue
+        if found.num_rows < asked:
+            break
+        asked *= _MORE
+    return _through(rows, query, k, selection, distance)
+
+
+def distances_of(rows: LanceRows, query: Vector, numbers: Rows, distance: Distance) -> Vector:
+    """The exact distances of some rows, in their order."""
+    return span_distances(_vectors(rows.take(numbers, ["vector"]), distance), query, distance)
+
+
+def _asked_first(k: int, selection: Selection) -> int:
+    """Enough that `k` of them are selected, if those near the query are as often selected as others."""
+    left_out = selection.end - len(selection)
+    by_share = math.ceil(2 * k * selection.end / len(selection)) + _SPARE
+    return min(k + left_out, by_share)
+
+
+def _ask(rows: LanceRows, query: Vector, asked: int, distance: Distance, width: Width | None) -> pa.Table:
+    how: dict[str, Any] = {"column": "vector", "q": query, "k": asked, "metric": METRICS[distance]}
+    if width is None:
+        how["use_index"] = False
+    else:
+        how |= {"nprobes": width.probes_for(asked), "refine_factor": REFINE}
+    with translated(rows.uri):
+        return rows.dataset.scanner(columns=["id", "_distance"], nearest=how, with_row_id=True).to_table()
+
+
+def _selected(rows: LanceRows, found: pa.Table, selection: Selection, distance: Distance) -> list[Hit]:
+    numbers = rows.numbers_of(found.column("_rowid").to_numpy())
+    values = found.column("_distance").to_numpy()
+    values = values - 1.0 if distance == "dot" else np.maximum(values, 0.0)  # Lance gives 1 − product
+    ids = found.column("id").to_pylist()
+    kept = np.arange(len(ids)) if selection.is_all else np.flatnonzero(selection.mask()[numbers])
+    order = kept[np.lexsort((numbers[kept], values[kept]))]
+    return [Hit(int(numbers[n]), ids[n], float(values[n])) for n in order]
+
+
+def _among(rows: LanceRows, query: Vector, k: int, numbers: Rows, distance: Distance) -> list[Hit]:
+    table = rows.take(numbers, ["id", "vector"])
+    return _best_of(iter([(numbers, table)]), query, k, distance)
+
+
+def _through(rows: LanceRows, query: Vector, k: int, selection: Selection, distance: Distance) -> list[Hit]:
+    mask = None if selection.is_all else selection.mask()
+    return _best_of(rows.scan(["id", "vector"], mask), query, k, distance)
+
+
+def _best_of(batches: Iterator[tuple[Rows, Any]], query: Vector, k: int, distance: Distance) -> list[Hit]:
+    return nearest_hits(
+        ((n, b.column("id"), span_distances(_vectors(b, distance), query, distance)) for n, b in batches), k
+    )
+
+
+def nearest_hits(scored: Iterator[tuple[Rows, Any, Vector]], k: int) -> list[Hit]:
+    """The `k` with the least values, in order, of rows that come in batches: numbers, ids in Arrow, values."""
+    rows, values, ids = np.empty(0, np.int64), np.empty(0, np.float32), dict[int, str]()
+    for numbers, names, fresh in scored:
+        rows, values = nearest(np.concatenate([rows, numbers]), np.concatenate([values, fresh]), k)
+        at = dict(zip(numbers.tolist(), range(len(numbers)), strict=True))
+        ids = {row: ids[row] if row in ids else names[at[row]].as_py() for row in rows.tolist()}
+    return [Hit(row, ids[row], value) for row, value in zip(rows.tolist(), values.tolist(), strict=True)]
+
+
+def _vectors(table: Any, distance: Distance) -> Vector:
+    return check_vectors(matrix_of(table.column("vector")), distance=distance)

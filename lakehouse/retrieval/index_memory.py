@@ -1,0 +1,69 @@
+"""Memory for indexes: what a corpus would take before it is read, and who may take how much of what a process has.
+
+Belongs here: the estimate, the accounts. Not here: what becomes of a corpus that does not fit (see
+lakehouse/adapters/corpora.py).
+"""
+
+from __future__ import annotations
+
+import threading
+
+VECTOR_BYTES = 4
+# Measured on résumés and on short notes: codes beside the vectors, the table of ids, texts with their postings and
+# metadata with its columns, each about as large again as what is stored.
+_CODES_SHARE = 0.1
+_ROW_BYTES = 100
+_TEXT_FACTOR = 2.0
+_UNKNOWN_TEXT_BYTES = 256
+
+
+def hot_index_bytes(rows: int, dimension: int, *, stored_bytes: int | None = None) -> int:
+    """What a hot index of a corpus will take, about.
+
+    Args:
+        rows: Of the corpus.
+        dimension: Of its vectors.
+        stored_bytes: What its files take, vectors included; None where it is not known.
+    """
+    vectors = rows * dimension * VECTOR_BYTES
+    texts = rows * _UNKNOWN_TEXT_BYTES if stored_bytes is None else max(0, stored_bytes - vectors)
+    return int(vectors * (1 + _CODES_SHARE) + rows * _ROW_BYTES + texts * _TEXT_FACTOR)
+
+
+class IndexMemory:
+    """The memory that the hot indexes of a process share; for any number of threads.
+
+    Args:
+        budget_bytes: All of it; None: no limit.
+    """
+
+    def __init__(self, budget_bytes: int | None) -> None:
+        self.budget_bytes = budget_bytes
+        self._lock = threading.Lock()
+        self._held: dict[str, int] = {}
+
+    def claim(self, name: str, wanted: int) -> bool:
+        """Hold memory for a corpus, in place of what it held; False, and nothing held, where it does not fit."""
+        with self._lock:
+            self._held.pop(name, None)
+            if self.budget_bytes is not None and sum(self._held.values()) + wanted > self.budget_bytes:
+                return False
+            self._held[name] = wanted
+            return True
+
+    def measure(self, name: str, taken: int) -> bool:
+        """Say what a corpus really takes; False when all together take more than there is."""
+        with self._lock:
+            self._held[name] = taken
+            return self.budget_bytes is None or sum(self._held.values()) <= self.budget_bytes
+
+    def release(self, name: str) -> None:
+        """Hold nothing for a corpus any more."""
+        with self._lock:
+            self._held.pop(name, None)
+
+    @property
+    def held_bytes(self) -> int:
+        """What is held for all corpora."""
+        with self._lock:
+            return sum(self._held.values())
