@@ -54,6 +54,11 @@ class CorpusView(Protocol):
         ...
 
     @property
+    def is_in_memory(self) -> bool:
+        """False when asking it waits for the store, so that it is asked in a thread."""
+        ...
+
+    @property
     def info(self) -> Mapping[str, Any]:
         """What its table says of itself: dataset, id column, personal columns, calibration."""
         ...

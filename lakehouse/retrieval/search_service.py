@@ -6,12 +6,14 @@ playbook_scoring.py), HTTP, logging (see search_log.py).
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from lakehouse.retrieval.trace import Arm, Shown, Trace, TraceSigner
 
 _MAX_SHOWN = 200
 Vector = NDArray[np.float32]
+_T = TypeVar("_T")
 EmbedQuery = Callable[[str, str], Awaitable[tuple[Vector, bool]]]
 
 
@@ -138,13 +141,16 @@ class SearchService:
                 config=plan.playbook,
                 now=self._clock(),
             )
-        found = {
-            view.name: candidates_of(view, plan.ask, vectors.get(view.embedder), selection, lifts)
-            for view, selection in zip(views, selections, strict=True)
-        }
+        found = await _asked(
+            views,
+            lambda: {
+                view.name: candidates_of(view, plan.ask, vectors.get(view.embedder), selection, lifts)
+                for view, selection in zip(views, selections, strict=True)
+            },
+        )
         searched = time.perf_counter()
         merged = merge(found, plan.ask)
-        results = _results(merged, {view.name: view for view in views}, has_pii=has_pii)
+        results = await _asked(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
         run_id = new_id()
         trace_id = self._signer.sign(Trace(run_id, arm, config_version, _shown(merged.results)))
         done = time.perf_counter()
@@ -194,15 +200,20 @@ class SearchService:
     async def _selections(self, plan: Plan, views: Sequence[CorpusView], *, has_pii: bool) -> list[Selection]:
         masked = {view.name: frozenset() if has_pii else personal_fields(view.info) for view in views}
         if plan.filter is not None:
-            fits = {view.name: view.check(plan.filter, masked=masked[view.name]) for view in views}
-            refuse_unfit(plan.filter, fits)
+            wanted = plan.filter
+            fits = await _asked(views, lambda: {v.name: v.check(wanted, masked=masked[v.name]) for v in views})
+            refuse_unfit(wanted, fits)
         selections = []
         for view in views:
             only = None if plan.sql_filter is None else await self._sql_ids(plan.sql_filter, view, has_pii=has_pii)
-            hidden = masked[view.name]
-            selections.append(
-                view.select(filter=plan.filter, only_ids=only, exclude_ids=plan.exclude_ids, masked=hidden)
+            select = partial(
+                view.select,
+                filter=plan.filter,
+                only_ids=only,
+                exclude_ids=plan.exclude_ids,
+                masked=masked[view.name],
             )
+            selections.append(await _asked([view], select))
         return selections
 
     async def _sql_ids(self, expression: str, view: CorpusView, *, has_pii: bool) -> frozenset[str]:
@@ -210,6 +221,11 @@ class SearchService:
         if not dataset or not id_column:
             raise BadInput(f"sql_filter needs a dataset, and corpus {view.name!r} was not made of one; use filter")
         return await self._sql.ids(expression, dataset=dataset, id_column=id_column, has_pii=has_pii)
+
+
+async def _asked(views: Sequence[CorpusView], function: Callable[[], _T]) -> _T:
+    """Ask corpora at once; those that wait for the store are asked in a thread."""
+    return function() if all(view.is_in_memory for view in views) else await asyncio.to_thread(function)
 
 
 def _results(merged: Merged, views: Mapping[str, CorpusView], *, has_pii: bool) -> list[Result]:
