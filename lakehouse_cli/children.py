@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lakehouse.client.installation import api_url
 from lakehouse.settings import Settings, process_environ
 from lakehouse_cli.ports import PortNeed
 from lakehouse_cli.tokens import require_token
@@ -57,12 +58,6 @@ def child_environ(settings: Settings) -> dict[str, str]:
     return process_environ(
         LAKEHOUSE_DATA_DIR=str(settings.data_dir), PYTHONUNBUFFERED="1", **{settings.auth_token_env: token}
     )
-
-
-def api_url(settings: Settings) -> str:
-    """Base URL of the API as this machine reaches it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api_host, settings.api_host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.api_port}"
 
 
 def _store(settings: Settings) -> Child:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from lakehouse.client.installation import api_url, find_token
 from lakehouse.errors import LakehouseError, NotFound, TimedOut, Unavailable
 from lakehouse.settings import Settings, process_environ
-from lakehouse_cli.children import api_url
-from lakehouse_cli.tokens import find_token
 
 if TYPE_CHECKING:
     import httpx

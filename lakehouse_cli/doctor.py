@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lakehouse.client.installation import token_file
 from lakehouse.errors import Unavailable
 from lakehouse.settings import Settings, SettingsError, load_settings
 from lakehouse_cli.children import make_children
 from lakehouse_cli.ports import explain, taken
 from lakehouse_cli.start import Installation
-from lakehouse_cli.tokens import token_file
 
 PYTHON = (3, 11)
 

@@ -1,6 +1,7 @@
 """The token: made on the first start, found again by every command.
 
-Belongs here: the file `<data_dir>/token`, which token wins. Not here: checking tokens (see lakehouse_api).
+Belongs here: making the file `<data_dir>/token`. Not here: which token wins (see lakehouse/client/installation.py),
+checking tokens (see lakehouse_api).
 """
 
 from __future__ import annotations
@@ -9,24 +10,9 @@ import contextlib
 import os
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
-from lakehouse.errors import Forbidden
+from lakehouse.client.installation import find_token, token_file
 from lakehouse.settings import Settings
-
-
-def token_file(settings: Settings) -> Path:
-    """Where the token made by `lakehouse up` lies."""
-    return settings.data_dir / "token"
-
-
-def find_token(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """The token to present to the API: the setting, else the environment variable, else the file; None without any."""
-    if settings.auth_token is not None:
-        return settings.auth_token.get_secret_value()
-    if environ.get(settings.auth_token_env):
-        return environ[settings.auth_token_env]
-    return _read(token_file(settings))
 
 
 def require_token(settings: Settings, environ: Mapping[str, str]) -> str:
@@ -46,16 +32,3 @@ def require_token(settings: Settings, environ: Mapping[str, str]) -> str:
     finally:
         temporary.unlink()
     return require_token(settings, environ)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        mode = path.stat().st_mode & 0o777
-        text = path.read_text().strip()
-    except FileNotFoundError:
-        return None
-    if mode & 0o077:
-        raise Forbidden(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
-    if not text:
-        raise Forbidden(f"{path} is empty; delete it, then run: lakehouse down && lakehouse up")
-    return text

@@ -14,10 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.filesize import decimal
 
+from lakehouse.client.installation import api_url, token_file
 from lakehouse.settings import Settings
-from lakehouse_cli.children import Child, api_url
+from lakehouse_cli.children import Child
 from lakehouse_cli.sample_load import Loaded
-from lakehouse_cli.tokens import token_file
 
 _TITLES = {"store": "S3 store", "api": "API", "dagster-webserver": "Dagster"}
 

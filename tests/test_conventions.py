@@ -53,6 +53,7 @@ def test_pyproject_has_no_section_that_hides_workspace_yaml(section: str) -> Non
         ("lakehouse.adapters.embedding_service", ("onnxruntime", "tokenizers", "safetensors", "openai", "wordllama")),
         ("lakehouse.adapters.connect", ("dagster", "fastapi", "duckdb", "boto3")),
         ("lakehouse_cli.main", ("dagster", "fastapi", "duckdb", "boto3", "pyarrow")),
+        ("lakehouse.client", ("httpx", "numpy", "pyarrow", "pydantic", "dagster", "fastapi")),
     ],
 )
 def test_importing_loads_nothing_heavy(module: str, forbidden: tuple[str, ...]) -> None:

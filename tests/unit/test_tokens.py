@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.client.installation import find_token, token_file
 from lakehouse.errors import Forbidden
 from lakehouse.settings import Settings, load_settings
-from lakehouse_cli.tokens import find_token, require_token, token_file
+from lakehouse_cli.tokens import require_token
 
 
 def settings_in(folder: Path, **changes: str) -> Settings:

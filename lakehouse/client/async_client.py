@@ -1,0 +1,223 @@
+"""`AsyncClient`: the calls as coroutines.
+
+Belongs here: sending and waiting on an event loop. Not here: the calls (see data_calls.py, retrieval_calls.py), the
+same for threads (see sync_client.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from lakehouse.client import data_calls as data
+from lakehouse.client import retrieval_calls as retrieval
+from lakehouse.client.arrow import open_reader, read_batch
+from lakehouse.client.call import Call
+from lakehouse.client.retry import RetryPolicy
+from lakehouse.client.transport import Wire, require_success, result_of
+from lakehouse.client.upload import Upload
+
+if TYPE_CHECKING:
+    import httpx
+    import pyarrow as pa
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Sends(Protocol):
+    async def _send(self, call: Call[T]) -> T: ...
+
+
+class _Method(Generic[P, T]):
+    """A call as a coroutine method: its arguments, its result."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, sender: None, _: type) -> Self: ...
+
+    @overload
+    def __get__(self, sender: _Sends, _: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, sender: _Sends | None, _: type) -> Self | Callable[P, Coroutine[Any, Any, T]]:
+        if sender is None:
+            return self
+
+        @functools.wraps(self._make)
+        async def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await sender._send(self._make(*args, **kwargs))
+
+        return method
+
+
+class _Group:
+    def __init__(self, client: AsyncClient) -> None:
+        self._send = client._send
+
+
+class AsyncDatasets(_Group):
+    """The catalog's datasets."""
+
+    list = _Method(data.list_datasets)
+    get = _Method(data.get_dataset)
+    versions = _Method(data.list_versions)
+    ingest = _Method(data.ingest_file)
+    register = _Method(data.register_files)
+    delete = _Method(data.delete_dataset)
+
+
+class AsyncPlaybook(_Group):
+    """Answers that worked or failed."""
+
+    record = _Method(retrieval.record_playbook)
+    bulk = _Method(retrieval.record_playbooks)
+    feedback = _Method(retrieval.judge_playbook)
+    list = _Method(retrieval.list_playbooks)
+    delete = _Method(retrieval.delete_playbook)
+
+
+class AsyncVectors(_Group):
+    """Indexes of vectors and texts."""
+
+    create_index = _Method(retrieval.create_index)
+    list = _Method(retrieval.list_indexes)
+    stats = _Method(retrieval.get_index)
+    upsert = _Method(retrieval.upsert_items)
+    search = _Method(retrieval.search_index)
+    delete = _Method(retrieval.delete_items)
+    drop = _Method(retrieval.drop_index)
+
+
+class AsyncConfig(_Group):
+    """The versioned configs that answers run under."""
+
+    list = _Method(retrieval.list_configs)
+    versions = _Method(retrieval.list_config_versions)
+    change = _Method(retrieval.change_config)
+
+
+class AsyncClient:
+    """Calls the API from an event loop, closed at the end of an `async with`; see `Client` for arguments and errors."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        task_id: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        import httpx
+
+        self._wire = Wire(url, token, timeout_s=timeout_s, retry=retry, task_id=task_id)
+        self._http = httpx.AsyncClient(**self._wire.options(), transport=transport)
+        self.datasets = AsyncDatasets(self)
+        self.playbook = AsyncPlaybook(self)
+        self.vectors = AsyncVectors(self)
+        self.config = AsyncConfig(self)
+
+    health = _Method(data.health)
+    sql = _Method(data.run_sql)
+    search = _Method(retrieval.search)
+    outcome = _Method(retrieval.report_outcome)
+    embed = _Method(retrieval.embed)
+
+    async def sql_arrow(self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None) -> pa.Table:
+        """Answer one statement that reads with a `pyarrow.Table` of any length."""
+        import anyio.to_thread
+
+        async with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
+            return await anyio.to_thread.run_sync(lambda: open_reader(next_chunk).read_all())
+
+    async def sql_batches(
+        self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """The same as batches that come while the query runs; memory holds one at a time.
+
+        The query starts with the first batch. A generator that is left early (`aclose`) stops it.
+        """
+        from anyio.to_thread import run_sync
+
+        async with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
+            reader = await run_sync(open_reader, next_chunk)
+            while (batch := await run_sync(read_batch, reader)) is not None:
+                yield batch
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _send(self, call: Call[T]) -> T:
+        import anyio
+
+        attempt = 1
+        while True:
+            answer = await self._try(call)
+            wait_s = self._wire.wait_s(call, answer, attempt=attempt)
+            if wait_s is None:
+                return result_of(call, answer)
+            await anyio.sleep(wait_s)
+            attempt += 1
+
+    async def _try(self, call: Call[Any]) -> httpx.Response:
+        with self._wire.translated():
+            if call.file is None:
+                return await self._http.send(self._http.build_request(**self._wire.request(call)))
+            with Upload(call.file) as upload:
+                content = _in_thread(upload.chunks())
+                request = self._wire.request(call) | {"content": content, "headers": upload.headers}
+                return await self._http.send(self._http.build_request(**request))
+
+    @asynccontextmanager
+    async def _opened(self, call: Call[Any]) -> AsyncIterator[Callable[[], bytes]]:
+        """Send a call and yield what gives the next chunk of its answer, to a thread of anyio's."""
+        import anyio
+
+        attempt = 1
+        while True:
+            with self._wire.translated():
+                answer = await self._http.send(self._http.build_request(**self._wire.request(call)), stream=True)
+            try:
+                if answer.is_success:
+                    yield self._next_chunk(answer.aiter_bytes())
+                    return
+                with self._wire.translated():
+                    await answer.aread()
+                wait_s = self._wire.wait_s(call, answer, attempt=attempt)
+                if wait_s is None:
+                    require_success(call, answer)
+            finally:
+                await answer.aclose()
+            await anyio.sleep(wait_s or 0)
+            attempt += 1
+
+    def _next_chunk(self, chunks: AsyncIterator[bytes]) -> Callable[[], bytes]:
+        import anyio.from_thread
+
+        async def read() -> bytes:
+            with self._wire.translated():
+                return await anext(chunks, b"")
+
+        return lambda: anyio.from_thread.run(read)
+
+
+async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Chunks of a file, read where they hold up nobody."""
+    import anyio.to_thread
+
+    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+        yield chunk

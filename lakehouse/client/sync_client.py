@@ -1,0 +1,218 @@
+"""`Client`: the calls as blocking methods.
+
+Belongs here: sending and waiting in a thread. Not here: the calls (see data_calls.py, retrieval_calls.py), the
+same for an event loop (see async_client.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from lakehouse.client import data_calls as data
+from lakehouse.client import retrieval_calls as retrieval
+from lakehouse.client.arrow import open_reader, read_batch
+from lakehouse.client.call import Call
+from lakehouse.client.retry import RetryPolicy
+from lakehouse.client.transport import Wire, require_success, result_of
+from lakehouse.client.upload import Upload
+
+if TYPE_CHECKING:
+    import httpx
+    import pyarrow as pa
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Sends(Protocol):
+    def _send(self, call: Call[T]) -> T: ...
+
+
+class _Method(Generic[P, T]):
+    """A call as a method: its arguments, its result."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, sender: None, _: type) -> Self: ...
+
+    @overload
+    def __get__(self, sender: _Sends, _: type) -> Callable[P, T]: ...
+
+    def __get__(self, sender: _Sends | None, _: type) -> Self | Callable[P, T]:
+        if sender is None:
+            return self
+
+        @functools.wraps(self._make)
+        def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return sender._send(self._make(*args, **kwargs))
+
+        return method
+
+
+class _Group:
+    def __init__(self, client: Client) -> None:
+        self._send = client._send
+
+
+class Datasets(_Group):
+    """The catalog's datasets."""
+
+    list = _Method(data.list_datasets)
+    get = _Method(data.get_dataset)
+    versions = _Method(data.list_versions)
+    ingest = _Method(data.ingest_file)
+    register = _Method(data.register_files)
+    delete = _Method(data.delete_dataset)
+
+
+class Playbook(_Group):
+    """Answers that worked or failed."""
+
+    record = _Method(retrieval.record_playbook)
+    bulk = _Method(retrieval.record_playbooks)
+    feedback = _Method(retrieval.judge_playbook)
+    list = _Method(retrieval.list_playbooks)
+    delete = _Method(retrieval.delete_playbook)
+
+
+class Vectors(_Group):
+    """Indexes of vectors and texts."""
+
+    create_index = _Method(retrieval.create_index)
+    list = _Method(retrieval.list_indexes)
+    stats = _Method(retrieval.get_index)
+    upsert = _Method(retrieval.upsert_items)
+    search = _Method(retrieval.search_index)
+    delete = _Method(retrieval.delete_items)
+    drop = _Method(retrieval.drop_index)
+
+
+class Config(_Group):
+    """The versioned configs that answers run under."""
+
+    list = _Method(retrieval.list_configs)
+    versions = _Method(retrieval.list_config_versions)
+    change = _Method(retrieval.change_config)
+
+
+class Client:
+    """Calls the API; safe for use by several threads, and closed at the end of a `with`.
+
+    Args:
+        url: Of the API, such as `https://lake.example.org`; None: this machine's installation, with its token.
+        token: Bearer token.
+        timeout_s: Longest wait for the next bytes of an answer, in seconds; an ingest's answer may take any time.
+        retry: When calls that were refused for now (429, 503) are made again; only those that may be made twice.
+        task_id: Ties what these calls do to a task, in the event log.
+        transport: httpx's, for a proxy or a certificate of your own.
+
+    Raises of every call:
+        LakehouseApiError: The API refused or failed; `status`, `detail`, `request_id`.
+        LakehouseConnectionError: No API answered.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        task_id: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        import httpx
+
+        self._wire = Wire(url, token, timeout_s=timeout_s, retry=retry, task_id=task_id)
+        self._http = httpx.Client(**self._wire.options(), transport=transport)
+        self.datasets = Datasets(self)
+        self.playbook = Playbook(self)
+        self.vectors = Vectors(self)
+        self.config = Config(self)
+
+    health = _Method(data.health)
+    sql = _Method(data.run_sql)
+    search = _Method(retrieval.search)
+    outcome = _Method(retrieval.report_outcome)
+    embed = _Method(retrieval.embed)
+
+    def sql_arrow(self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None) -> pa.Table:
+        """Answer one statement that reads with a `pyarrow.Table` of any length."""
+        with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
+            return open_reader(next_chunk).read_all()
+
+    def sql_batches(
+        self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The same as batches that come while the query runs; memory holds one at a time.
+
+        The query starts with the first batch. A generator that is left early (`close`) stops it.
+        """
+        with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
+            reader = open_reader(next_chunk)
+            while (batch := read_batch(reader)) is not None:
+                yield batch
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, call: Call[T]) -> T:
+        attempt = 1
+        while True:
+            answer = self._try(call)
+            wait_s = self._wire.wait_s(call, answer, attempt=attempt)
+            if wait_s is None:
+                return result_of(call, answer)
+            time.sleep(wait_s)
+            attempt += 1
+
+    def _try(self, call: Call[Any]) -> httpx.Response:
+        with self._wire.translated():
+            if call.file is None:
+                return self._http.send(self._http.build_request(**self._wire.request(call)))
+            with Upload(call.file) as upload:
+                request = self._wire.request(call) | {"content": upload.chunks(), "headers": upload.headers}
+                return self._http.send(self._http.build_request(**request))
+
+    @contextmanager
+    def _opened(self, call: Call[Any]) -> Iterator[Callable[[], bytes]]:
+        """Send a call and yield what gives the next chunk of its answer."""
+        attempt = 1
+        while True:
+            with self._wire.translated():
+                answer = self._http.send(self._http.build_request(**self._wire.request(call)), stream=True)
+            try:
+                if answer.is_success:
+                    yield self._next_chunk(answer.iter_bytes())
+                    return
+                with self._wire.translated():
+                    answer.read()
+                wait_s = self._wire.wait_s(call, answer, attempt=attempt)
+                if wait_s is None:
+                    require_success(call, answer)
+            finally:
+                answer.close()
+            time.sleep(wait_s or 0)
+            attempt += 1
+
+    def _next_chunk(self, chunks: Iterator[bytes]) -> Callable[[], bytes]:
+        def next_chunk() -> bytes:
+            with self._wire.translated():
+                return next(chunks, b"")
+
+        return next_chunk

@@ -1,0 +1,119 @@
+"""What both clients do with a call, whatever carries it: its request, its answer, its errors.
+
+Belongs here: httpx's side of a call. Not here: sending and waiting (see sync_client.py, async_client.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lakehouse.client.call import Call
+from lakehouse.client.installation import find_installation
+from lakehouse.client.problems import LakehouseConnectionError, read_problem
+from lakehouse.client.retry import RetryPolicy, parse_retry_after
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+_CONNECT_TIMEOUT_S = 5.0
+
+
+class Wire:
+    """Makes requests of calls, and results of answers.
+
+    Args:
+        url: Of the API, with the sub-path behind a proxy; None: this machine's installation, with its token.
+        token: Bearer token; None sends none.
+        timeout_s: Longest wait for the next bytes of an answer.
+        retry: When refused calls are made again.
+        task_id: Sent with every call: it ties what happens to a task.
+    """
+
+    def __init__(
+        self, url: str | None, token: str | None, *, timeout_s: float, retry: RetryPolicy, task_id: str | None
+    ) -> None:
+        # An installation's token goes nowhere but to that installation.
+        self.url, found = (url, None) if url is not None else find_installation()
+        bearer = token if token is not None else found
+        self._headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+        if task_id is not None:
+            self._headers["X-Task-Id"] = task_id
+        self._timeout_s = timeout_s
+        self._retry = retry
+        # A proxy of the environment must not see the token on its way to loopback.
+        self._is_proxied = url is not None
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of httpx's client."""
+        return {
+            "base_url": self.url,
+            "headers": self._headers,
+            "timeout": self._timeouts(has_deadline=True),
+            "trust_env": self._is_proxied,
+        }
+
+    def request(self, call: Call[Any]) -> dict[str, Any]:
+        """Arguments of httpx's `build_request`, but for an upload's."""
+        arguments: dict[str, Any] = {
+            "method": call.method,
+            "url": call.path,
+            "params": dict(call.params),
+            "timeout": self._timeouts(has_deadline=call.has_deadline),
+        }
+        if call.body is not None:
+            arguments |= {"content": call.body, "headers": {"Content-Type": call.content_type}}
+        return arguments
+
+    def wait_s(self, call: Call[Any], answer: httpx.Response, *, attempt: int) -> float | None:
+        """Seconds until the call is made again, None when this answer stands."""
+        if not call.is_repeatable or answer.status_code in call.accepted:
+            return None
+        after_s = _retry_after_s(answer)
+        return self._retry.wait_s(attempt, answer.status_code, after_s, jitter=random.random)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """httpx's errors as ours."""
+        import httpx
+
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise LakehouseConnectionError(f"no API answers at {self.url} ({error})") from error
+        except httpx.TimeoutException as error:
+            kind = type(error).__name__
+            raise LakehouseConnectionError(f"the API at {self.url} did not answer in time ({kind})") from error
+        except httpx.HTTPError as error:
+            kind = type(error).__name__
+            raise LakehouseConnectionError(f"the connection to {self.url} broke ({kind}: {error})") from error
+
+    def _timeouts(self, *, has_deadline: bool) -> httpx.Timeout:
+        import httpx
+
+        return httpx.Timeout(self._timeout_s if has_deadline else None, connect=_CONNECT_TIMEOUT_S)
+
+
+def result_of(call: Call[T], answer: httpx.Response) -> T:
+    """The call's result.
+
+    Raises:
+        LakehouseApiError: The answer is a problem.
+    """
+    require_success(call, answer)
+    return call.read(answer.content)
+
+
+def require_success(call: Call[Any], answer: httpx.Response) -> None:
+    """Raise `LakehouseApiError` for an answer (read already) that is a problem."""
+    if not answer.is_success and answer.status_code not in call.accepted:
+        after_s = _retry_after_s(answer)
+        raise read_problem(answer.status_code, answer.reason_phrase, answer.content, retry_after_s=after_s)
+
+
+def _retry_after_s(answer: httpx.Response) -> float | None:
+    return parse_retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC))
