@@ -72,13 +72,17 @@ def dataset_view(manifest: Manifest, bucket: str) -> ViewSpec:
     full = tuple(quote_name(c.name) for c in manifest.columns)
     masked = tuple(_masked(c) if c.pii else quote_name(c.name) for c in manifest.columns)
     types = tuple((c.name, c.type) for c in manifest.columns)
-    files = ", ".join(quote_text(f"s3://{bucket}/{o.key}") for o in manifest.objects if o.row_count)
-    if not files:
+    filled = [o.key for o in manifest.objects if o.row_count]
+    if not filled:
         return ViewSpec(manifest.name, manifest.commit_id, full, masked, _empty(types))
     # Files of several schemas are read by name; one schema saves the look into every footer.
-    fingerprints = {o.key.split("/")[2] for o in manifest.objects}
+    fingerprints = {key.split("/")[2] for key in filled}
     union = ", union_by_name = true" if len(fingerprints) > 1 else ""
+    files = ", ".join(quote_text(f"s3://{bucket}/{key}") for key in filled)
     source = f"read_parquet([{files}]{union}, hive_partitioning = false)"
+    if manifest.schema_fingerprint not in fingerprints:
+        # The file that brought a column may be gone again, or have no rows: the column is there all the same.
+        source = f"(SELECT * FROM {source} UNION ALL BY NAME {_empty(types)})"
     return ViewSpec(manifest.name, manifest.commit_id, full, masked, source, types)
 
 
