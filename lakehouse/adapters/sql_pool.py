@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from lakehouse.adapters.objects import S3Location
-from lakehouse.adapters.s3_keys import KeySource
+from lakehouse.adapters.s3_keys import KeySource, S3Keys
 from lakehouse.adapters.sql_process import SqlProcess, WorkerDied
+from lakehouse.adapters.sql_turns import Turns
 from lakehouse.adapters.sql_worker import PREPARED_CACHE
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
@@ -41,8 +42,9 @@ class SqlPool:
         self._location = location
         self._keys = KeySource(location)
         self._temp_root = temp_root
-        self._idle: asyncio.LifoQueue[SqlProcess | None] = asyncio.LifoQueue()
+        self._turns: Turns[SqlProcess | None] = Turns()
         self._workers: set[SqlProcess] = set()
+        self._engine: tuple[S3Keys, EngineConfig] | None = None
         self._views = Views(location.bucket)
         self._prepared: dict[str, Prepared] = {}
         self._busy = 0
@@ -51,7 +53,7 @@ class SqlPool:
     async def start(self) -> None:
         """Make room; workers start with the first query, or with `warm`."""
         for _ in range(self._settings.sql_workers):
-            self._idle.put_nowait(None)
+            self._turns.give(None)
 
     async def warm(self) -> None:
         """Start a worker ahead of the first query."""
@@ -164,14 +166,13 @@ class SqlPool:
     async def _worker(self) -> AsyncIterator[SqlProcess]:
         """A worker of one's own; it goes back when it is sound, and is replaced otherwise."""
         try:
-            async with asyncio.timeout(self._settings.sql_queue_timeout_s):
-                worker = await self._idle.get()
+            worker = await self._turns.take(self._settings.sql_queue_timeout_s)
         except TimeoutError:
             raise Unavailable("all SQL workers are busy; try again", retry_after_s=5) from None
         self._busy += 1
         try:
             config = self._config()
-            if worker is None or worker.process.returncode is not None or worker.config != config:
+            if worker is None or worker.process.returncode is not None or worker.config is not config:
                 await self._retire(worker)
                 worker = None
                 worker = await SqlProcess.start(config, self._temp_root)
@@ -183,7 +184,7 @@ class SqlPool:
                 self._killed += 1
                 await asyncio.shield(self._retire(worker))
                 worker = None
-            self._idle.put_nowait(worker)
+            self._turns.give(worker)
 
     @contextlib.asynccontextmanager
     async def _stopping_what_is_left(self, worker: SqlProcess) -> AsyncIterator[None]:
@@ -207,7 +208,9 @@ class SqlPool:
 
     def _config(self) -> EngineConfig:
         where, settings, keys = self._location, self._settings, self._keys.current()
-        return EngineConfig(
+        if self._engine is not None and self._engine[0] == keys:
+            return self._engine[1]
+        config = EngineConfig(
             endpoint=where.endpoint,
             bucket=where.bucket,
             region=where.region,
@@ -220,6 +223,8 @@ class SqlPool:
             threads=settings.sql_threads,
             temp_folder="",  # each worker has its own
         )
+        self._engine = keys, config
+        return config
 
 
 class _Chunks:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
 import shutil
 import sys
@@ -23,7 +24,8 @@ from lakehouse.query.request import EngineConfig, Execute
 _KILL_AFTER_S = 1.0
 _START_TIMEOUT_S = 30.0
 _READ_AHEAD_BYTES = 4 << 20
-_ENDS = (b"J", b"E", b"X")
+# What ends a message's answer.
+_ENDS = (b"P", b"J", b"E", b"X")
 
 
 class WorkerDied(Unavailable):
@@ -32,12 +34,18 @@ class WorkerDied(Unavailable):
 
 @dataclass(eq=False, slots=True)
 class SqlProcess:
-    """A worker of one's own. `is_sound` is False from the moment it must not be given another query."""
+    """A worker of one's own. `is_sound` is False from the moment it must not be given another query.
+
+    `cancelling` is the pipe for numbers of messages to be cancelled; its end tells the worker that nobody needs it.
+    """
 
     process: asyncio.subprocess.Process
     folder: Path
     config: EngineConfig
+    cancelling: int
     is_sound: bool = True
+    _number: int = 0
+    _is_asked: bool = False
     _known_views: dict[tuple[bool, str], str] = field(default_factory=dict)
 
     @classmethod
@@ -50,18 +58,27 @@ class SqlProcess:
         """
         temp_root.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="sql-", dir=temp_root))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lakehouse.adapters.sql_worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_READ_AHEAD_BYTES,
-        )
-        worker = cls(process, folder, config)
+        cancelled, cancelling = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "lakehouse.adapters.sql_worker",
+                str(cancelled),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=(cancelled,),
+                limit=_READ_AHEAD_BYTES,
+            )
+        except BaseException:
+            os.close(cancelling)
+            raise
+        finally:
+            os.close(cancelled)
+        worker = cls(process, folder, config, cancelling)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                await worker.send(replace(config, temp_folder=str(folder)))
+                await worker._write(replace(config, temp_folder=str(folder)))
                 await worker.frame()
         except BaseException:
             await worker.end()
@@ -83,12 +100,17 @@ class SqlProcess:
         # Whatever becomes of the query, the worker no longer has these as they were.
         for name in (*message.absent, *(view.name for view in unknown)):
             self._known_views.pop((message.is_full, name), None)
-        answer = await self.ask(replace(message, views=unknown))
+        answer = await self.ask(message if unknown == message.views else message._replace(views=unknown))
         self._known_views |= {(message.is_full, v.name): v.identity for v in unknown}
         return answer
 
     async def send(self, message: Any) -> None:
-        """Send a message."""
+        """Send a message; both sides count them."""
+        self._number += 1
+        self._is_asked = True
+        await self._write(message)
+
+    async def _write(self, message: Any) -> None:
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(pickle.dumps(message))
@@ -112,18 +134,21 @@ class SqlProcess:
         assert self.process.stdout is not None
         try:
             kind, length = FRAME.unpack(await self.process.stdout.readexactly(FRAME.size))
-            return kind, await self.process.stdout.readexactly(length)
+            payload = await self.process.stdout.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise self._died() from None
+        self._is_asked = self._is_asked and kind not in _ENDS
+        return kind, payload
 
     async def cancel(self) -> None:
         """Interrupt the query and read off what it still sends; a worker that does not stop in 1 s is killed."""
         try:
             async with asyncio.timeout(_KILL_AFTER_S):
-                await self.send(CANCEL)
-                while (await self.frame())[0] not in _ENDS:
-                    pass
-        except (TimeoutError, LakehouseError):
+                if self._is_asked:
+                    os.write(self.cancelling, CANCEL.pack(self._number))
+                while self._is_asked:
+                    await self.frame()
+        except (TimeoutError, OSError, LakehouseError):
             await self.end()
 
     async def end(self) -> None:
@@ -131,6 +156,9 @@ class SqlProcess:
         self.is_sound = False
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+        if self.cancelling >= 0:
+            os.close(self.cancelling)
+            self.cancelling = -1
         await self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 

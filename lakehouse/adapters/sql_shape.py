@@ -34,6 +34,8 @@ def find_shape(connection: DuckDBPyConnection, text: str) -> Shape | None:
 
     try:
         described = connection.execute(f"DESCRIBE {text}").fetchall()
+    except duckdb.InterruptException:
+        raise  # the shape is as unknown as before
     except duckdb.Error:
         return None  # DESCRIBE and the like describe themselves; and an error is best told by the statement itself
     columns = tuple((str(row[0]), str(row[1])) for row in described)
@@ -49,6 +51,8 @@ def find_shape(connection: DuckDBPyConnection, text: str) -> Shape | None:
     sql = f"SELECT {chosen} FROM ({row[0]}) AS answer({names})"
     try:
         connection.execute(f"DESCRIBE {sql}")
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error:
         return None
     return Shape(sql, columns)

@@ -1,6 +1,7 @@
 """A SQL worker: one process, one engine with two connections (masked and in full), one query at a time.
 
-It reads messages from stdin and writes frames to stdout: one byte of kind, four of length, the payload.
+It reads messages from stdin and writes frames to stdout: one byte of kind, four of length, the payload. What is to be
+cancelled comes by a pipe of its own, so that a query needs no second thread to be read and run.
 
 Belongs here: the loop, views, the forms of answers. Not here: who starts and kills it (see sql_pool.py).
 """
@@ -13,18 +14,21 @@ import io
 import os
 import pickle
 import resource
+import struct
 import sys
 import threading
+import time
 import traceback
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
 from lakehouse.adapters.duckdb_engine import open_engine, out_of_memory, parse, translate
 from lakehouse.adapters.sql_frames import FRAME, FRAME_BYTES, FrameWriter, write_all
 from lakehouse.adapters.sql_shape import Shape, find_shape
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, TimedOut
 from lakehouse.query.gate import check_tree
 from lakehouse.query.json_rows import AnswerColumn, JsonRows
 from lakehouse.query.json_values import column_values
@@ -41,7 +45,18 @@ _PIPE_BYTES = 1 << 20
 _MAX_JSON_BYTES = 128 << 20
 PREPARED_CACHE = 256
 _BESIDE_THE_ENGINE_BYTES = 1 << 30
-CANCEL = "cancel"
+CANCEL = struct.Struct("<Q")
+_INTERRUPTS = 50
+_INTERRUPT_EVERY_S = 0.02
+
+
+@dataclass(slots=True)
+class _Known:
+    """Of a statement: the views it was looked at with, its shape, the columns of its answer once it has run."""
+
+    seen: tuple[str | None, ...]
+    shape: Shape | None
+    columns: list[AnswerColumn] = field(default_factory=list)
 
 
 class Worker:
@@ -51,14 +66,22 @@ class Worker:
         self._out = out
         self._connections = open_engine(config)
         self._views: dict[tuple[bool, str], str] = {}
-        self._shapes: dict[tuple[bool, str], tuple[tuple[str | None, ...] | None, Shape | None]] = {}
+        self._known: dict[tuple[bool, str], _Known] = {}
         self._parsed: dict[str, tuple[Prepared, str]] = {}
         self._running: duckdb.DuckDBPyConnection | None = None
+        self._number = 0
+        self._cancelled = 0
+        self._cancelling = threading.Lock()
 
-    def serve(self, messages: SimpleQueue[Any]) -> None:
+    def serve(self, messages: BinaryIO) -> None:
         """Handle messages until the parent is gone."""
         self.send(b"R", b"")
-        while (message := messages.get()) is not None:
+        while True:
+            try:
+                message = pickle.load(messages)  # noqa: S301 - from our own parent
+            except EOFError:
+                return
+            self._number += 1
             try:
                 if isinstance(message, Prepare):
                     self.send(b"P", pickle.dumps(self._prepare(message.sql)[0]))
@@ -71,10 +94,30 @@ class Worker:
                 fault = "the query worker failed at this statement; its log has the details"
                 self.send(b"X", pickle.dumps(LakehouseError(fault)))
 
-    def cancel(self) -> None:
-        """Interrupt the query that runs; called from the reader's thread."""
-        if self._running is not None:
-            self._running.interrupt()
+    def cancel(self, number: int) -> None:
+        """Stop a message by its number, running or not begun; called from another thread.
+
+        An interrupt between two statements of the engine is lost, so it is repeated; the parent kills what goes on.
+        """
+        self._cancelled = number
+        for _ in range(_INTERRUPTS):
+            with self._cancelling:
+                if self._running is None or number != self._number:
+                    return
+                self._running.interrupt()
+            time.sleep(_INTERRUPT_EVERY_S)
+
+    @contextlib.contextmanager
+    def _interruptible(self, engine: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        with self._cancelling:
+            if self._cancelled == self._number:
+                raise TimedOut("the query was stopped before it began")
+            self._running = engine
+        try:
+            yield
+        finally:
+            with self._cancelling:
+                self._running = None
 
     def send(self, kind: bytes, payload: bytes | memoryview) -> None:
         """Write one frame; blocks when the parent does not read, which is the back-pressure of streams."""
@@ -93,40 +136,37 @@ class Worker:
     def _execute(self, message: Execute) -> None:
         import duckdb
 
-        _, text = self._prepare(message.sql)
+        prepared, text = self._prepare(message.sql)
         engine = self._connections[message.is_full]
-        self._running = engine
         try:
-            for name in message.absent:
-                engine.execute(f"DROP VIEW IF EXISTS {quote_name(name)}")
-                self._views.pop((message.is_full, name), None)
-            for view in message.views:
-                self._define(engine, view, is_full=message.is_full)
-            if message.names:
-                text = show_tables(message.names)
-            if message.format == "arrow":
-                self._send_arrow(engine.execute(text), message)
-                return
-            shape = self._shape(engine, text, message)
-            cursor = engine.execute(text if shape is None else shape.sql)
-            columns = columns_of(cursor, shape)
-            (self._send_json if message.format == "json" else self._send_csv)(cursor, columns, message)
+            with self._interruptible(engine):
+                for name in message.absent:
+                    engine.execute(f"DROP VIEW IF EXISTS {quote_name(name)}")
+                    self._views.pop((message.is_full, name), None)
+                for view in message.views:
+                    self._define(engine, view, is_full=message.is_full)
+                text = show_tables(message.names) if message.names else text
+                if message.format == "arrow":
+                    self._send_arrow(engine.execute(text), message)
+                    return
+                known = self._know(engine, text, prepared.tables, is_full=message.is_full)
+                cursor = engine.execute(text if known.shape is None else known.shape.sql)
+                known.columns = known.columns or columns_of(cursor, known.shape)
+                (self._send_json if message.format == "json" else self._send_csv)(cursor, known.columns, message)
         except (duckdb.Error, RuntimeError, OSError) as error:  # the last two: the engine's, through Arrow
             raise translate(error) from None
         except MemoryError:
             raise out_of_memory() from None
-        finally:
-            self._running = None
 
-    def _shape(self, engine: duckdb.DuckDBPyConnection, text: str, message: Execute) -> Shape | None:
-        tables = self._prepare(message.sql)[0].tables
-        seen = tuple(self._views.get((message.is_full, name)) for name in sorted(tables))
-        key = (message.is_full, text)
-        if self._shapes.get(key, (None, None))[0] != seen:
-            if len(self._shapes) >= PREPARED_CACHE:
-                self._shapes.clear()
-            self._shapes[key] = seen, find_shape(engine, text)
-        return self._shapes[key][1]
+    def _know(self, engine: duckdb.DuckDBPyConnection, text: str, tables: frozenset[str], *, is_full: bool) -> _Known:
+        """What is known of a statement's answer, as long as its views are the same."""
+        seen = tuple(self._views.get((is_full, name)) for name in sorted(tables))
+        known = self._known.get((is_full, text))
+        if known is None or known.seen != seen:
+            if len(self._known) >= PREPARED_CACHE:
+                self._known.clear()
+            known = self._known[is_full, text] = _Known(seen, find_shape(engine, text))
+        return known
 
     def _define(self, engine: duckdb.DuckDBPyConnection, view: ViewSpec, *, is_full: bool) -> None:
         if self._views.get((is_full, view.name)) == view.identity:
@@ -140,7 +180,10 @@ class Worker:
     def _send_json(self, cursor: duckdb.DuckDBPyConnection, columns: list[AnswerColumn], message: Execute) -> None:
         rows = JsonRows(columns, max_bytes=_MAX_JSON_BYTES)
         left = message.max_rows if message.max_rows is not None else sys.maxsize
-        while left > 0 and (fetched := cursor.fetchmany(min(_FETCH_ROWS, left))):
+        is_more = True
+        while left > 0 and is_more:
+            fetched = cursor.fetchmany(min(_FETCH_ROWS, left))
+            is_more = len(fetched) == min(_FETCH_ROWS, left)
             rows.add(fetched)
             left -= len(fetched)
         is_truncated = left == 0 and cursor.fetchone() is not None
@@ -230,17 +273,16 @@ def main() -> None:
     config: EngineConfig = pickle.load(stdin)  # noqa: S301 - from our own parent
     limit_memory(config.memory_bytes)
     worker = Worker(config, out)
-    messages: SimpleQueue[Any] = SimpleQueue()
-    threading.Thread(target=worker.serve, args=(messages,), daemon=True).start()
-    while True:
-        try:
-            message = pickle.load(stdin)  # noqa: S301 - from our own parent
-        except EOFError:
-            os._exit(0)  # the parent is gone: whatever runs is of no use to anybody
-        if message == CANCEL:
-            worker.cancel()
-        else:
-            messages.put(message)
+    threading.Thread(target=listen, args=(worker, int(sys.argv[1])), daemon=True).start()
+    worker.serve(stdin)
+    os._exit(0)
+
+
+def listen(worker: Worker, cancelled: int) -> None:
+    """Cancel what the parent says, until it is gone: whatever runs then is of no use to anybody."""
+    while len(number := os.read(cancelled, CANCEL.size)) == CANCEL.size:
+        worker.cancel(*CANCEL.unpack(number))
+    os._exit(0)
 
 
 if __name__ == "__main__":

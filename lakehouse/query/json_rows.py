@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from lakehouse.errors import InsufficientStorage
-from lakehouse.query.json_values import SqlType, column_values
+from lakehouse.query.json_values import SqlType, column_values, json_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class JsonRows:
     def __init__(self, columns: Sequence[AnswerColumn], *, max_bytes: int) -> None:
         self._columns = columns
         self._max_bytes = max_bytes
-        self._forms: list[str] = [column_values(column.type_name, [])[1] for column in columns]
+        self._forms: list[str] = [json_form(column.type_name) for column in columns]
         self._chunks: list[bytes] = []
         self._size_bytes = 0
         self.row_count = 0

@@ -11,6 +11,7 @@ import math
 import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -71,6 +72,12 @@ def column_values(type_name: str, values: list[Any], type_: SqlType | None = Non
     if _NESTED.fullmatch(type_name):
         return [json_value(v, type_) for v in values], "json"
     return [v if v is None or isinstance(v, str) else str(json_value(v)) for v in values], "string"
+
+
+@lru_cache
+def json_form(type_name: str) -> str:
+    """The JSON type of a column without values, which those that come may change to `string`."""
+    return column_values(type_name, [])[1]
 
 
 def iso_text(text: str) -> str:

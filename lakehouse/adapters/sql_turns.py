@@ -1,0 +1,47 @@
+"""Whose turn it is: first come, first served, and the worker that was used last goes first.
+
+Belongs here: waiting. Not here: what a worker is (see sql_process.py), who uses it (see sql_pool.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+Worker = TypeVar("Worker")
+
+
+class Turns(Generic[Worker]):
+    """Idle workers of one event loop, and who waits for one."""
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+        self._waiting: deque[asyncio.Future[Worker]] = deque()
+
+    async def take(self, timeout_s: float) -> Worker:
+        """An idle worker; those who came before are served before.
+
+        Raises:
+            TimeoutError: None was free in time.
+        """
+        if self._idle:
+            return self._idle.pop()
+        turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.give(turn.result())  # it was handed over at the very moment of giving up
+            raise
+
+    def give(self, worker: Worker) -> None:
+        """A worker is idle (again)."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(worker)
+                return
+        self._idle.append(worker)
