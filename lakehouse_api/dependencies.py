@@ -115,7 +115,24 @@ async def audit(
 
     A full spool does not fail an action that has already happened: the line is counted as lost and logged.
     """
-    state = request.scope["state"]
+    await audit_request(
+        services, principal, request.scope["state"],
+        action=action, subject=subject, status=status, is_durable=is_durable, **fields,
+    )  # fmt: skip
+
+
+async def audit_request(
+    services: Services,
+    principal: Principal,
+    state: dict[str, Any],
+    *,
+    action: str,
+    subject: str,
+    status: str,
+    is_durable: bool = True,
+    **fields: Any,
+) -> None:
+    """The same by a request's state, for routes without a `Request`."""
     state["is_audited"] = True
     line = {
         "action": action,

@@ -7,33 +7,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 Result = TypeVar("Result")
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+class Connection(Protocol):
+    """A request, or what else knows when its client goes away."""
+
+    @property
+    def receive(self) -> Receive:
+        """Gives the next message of the connection."""
+
+
+async def while_connected(connection: Connection, work: Coroutine[Any, Any, Result]) -> Result:
     """Await `work`, and cancel it when the client disconnects; the request's body must have been read.
 
     Raises:
         ClientDisconnect: Nobody waits for the result any more.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request))
+    working = asyncio.current_task()
+    assert working is not None
+    leaving = asyncio.ensure_future(_disconnected(connection.receive, working))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if leaving.done() and working.uncancel() == 0:
+            raise ClientDisconnect from None
+        raise
     finally:
         leaving.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnected(receive: Receive, working: asyncio.Task[Any]) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
+    working.cancel()

@@ -41,6 +41,7 @@ class Metrics:
         self._search_series: dict[tuple[str, bool], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._latency_series: dict[tuple[str, str, int], Histogram] = {}
+        self._action_series: dict[tuple[str, str], tuple[Counter, Counter, Counter]] = {}
 
     def observe_request(self, method: str, route: str, status: int, elapsed_s: float) -> None:
         """Measure one request; the series are few, and looked up once."""
@@ -60,9 +61,15 @@ class Metrics:
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
         """Count one audited action."""
-        self.actions.labels(action, status).inc()
-        self.rows.labels(action).inc(max(0, rows))
-        self.bytes.labels(action).inc(max(0, size_bytes))
+        key = (action, status)
+        series = self._action_series.get(key)
+        if series is None:
+            found = (self.actions.labels(action, status), self.rows.labels(action), self.bytes.labels(action))
+            series = self._action_series[key] = found
+        actions, rows_of, bytes_of = series
+        actions.inc()
+        rows_of.inc(max(0, rows))
+        bytes_of.inc(max(0, size_bytes))
 
     def set_gauge(self, name: str, value: float, help_text: str) -> None:
         """Set a gauge that is read at the time of the scrape."""

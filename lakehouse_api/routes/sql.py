@@ -7,23 +7,27 @@ lakehouse/adapters/sql_pool.py).
 from __future__ import annotations
 
 import hashlib
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.errors import BadInput, LakehouseError
-from lakehouse.query.request import SqlRequest
+from lakehouse.query.request import Answer, SqlRequest
 from lakehouse.query.resolve import Past
 from lakehouse_api.auth import Principal
-from lakehouse_api.dependencies import ReadDep, ServicesDep, audit, fresh_snapshot, run_blocking
-from lakehouse_api.disconnect import while_connected
+from lakehouse_api.dependencies import ReadDep, ServicesDep, audit_request, fresh_snapshot, run_blocking
+from lakehouse_api.disconnect import Connection, while_connected
 from lakehouse_api.errors import problems
+from lakehouse_api.hot_routes import HOT, Asked
 from lakehouse_api.schemas.sql import SqlAnswer, SqlQuery
 from lakehouse_api.services import Services
 
@@ -39,76 +43,120 @@ _STREAMED: dict[str, Any] = {
 _CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A query, who asks it, and the state of the request: its ids and its start."""
+
+    request: SqlRequest
+    services: Services
+    principal: Principal
+    state: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        most, asked = self.services.settings.sql_json_max_rows, self.request
+        if asked.format == "json" and asked.max_rows is not None and asked.max_rows > most:
+            raise BadInput(
+                f"max_rows is {asked.max_rows}, but a JSON answer has at most {most} rows;"
+                ' "format": "arrow" and "csv" stream any number'
+            )
+
+    async def context(self) -> dict[str, Any]:
+        """What the pool is told besides."""
+
+        async def read_as_of(name: str) -> Manifest:
+            return await run_blocking(self.services, self.services.catalog.get, name, as_of=self.request.as_of)
+
+        async def read_versions(name: str) -> list[Manifest]:
+            return await run_blocking(self.services, self.services.catalog.versions, name)
+
+        return {
+            "snapshot": await fresh_snapshot(self.services),
+            "has_pii": self.principal.has_pii,
+            "past": None if self.request.as_of is None else Past(read_as_of, read_versions),
+        }
+
+    async def audit(self, status: str, **fields: Any) -> None:
+        """Write it down."""
+        # The text may hold personal values or somebody's keys: its fingerprint tells two queries apart without them.
+        fingerprint = hashlib.sha256(self.request.sql.encode("utf-8", "replace")).hexdigest()
+        await audit_request(
+            self.services, self.principal, self.state,
+            action="sql", subject=f"sha256:{fingerprint}", status=status, is_durable=False,
+            format=self.request.format, **fields,
+        )  # fmt: skip
+
+
 @router.post("", response_model=SqlAnswer, responses=problems(404, 410, 504, 507) | {200: _STREAMED})
 async def run_sql(request: Request, services: ServicesDep, principal: ReadDep, query: SqlQuery) -> Response:
     """Answer one statement; personal columns are masked unless the token has the scope `pii`."""
-    asked = SqlRequest(query.sql, query.format, query.max_rows, query.as_of)
-    _check_rows(asked, services)
+    asked = _Query(_request_of(query), services, principal, request.scope["state"])
     try:
-        if asked.format == "json":
-            response, rows = await while_connected(request, _whole(services, principal, asked))
-        else:
-            response, rows = await while_connected(request, _stream(services, principal, asked)), None
+        if query.format == "json":
+            return Response(await _answer(request, asked), media_type="application/json")
+        async with _audited(asked):
+            return await while_connected(request, _stream(asked))
     except ClientDisconnect:
-        await _audit(services, principal, request, asked, "cancelled")
         return Response(status_code=_CLIENT_GONE)
-    except LakehouseError as error:
-        await _audit(services, principal, request, asked, "failed" if error.status >= 500 else "refused")
+
+
+async def run_sql_shortly(asked: Asked) -> bytes:
+    """The same for a request that asks for JSON and has nothing wrong."""
+    return await _answer(asked, _Query(_request_of(asked.body), asked.services, asked.principal, asked.state))
+
+
+def _fit(scope: Scope, body: bytes) -> SqlQuery | None:
+    if (b"content-type", b"application/json") not in scope["headers"]:
+        return None
+    try:
+        query = SqlQuery.model_validate_json(body)
+    except ValidationError:
+        return None
+    return query if query.format == "json" else None
+
+
+HOT.shorten("/v1/sql", run_sql_shortly, fit=_fit, scope="read", name="run_sql")
+
+
+def _request_of(query: SqlQuery) -> SqlRequest:
+    return SqlRequest(query.sql, query.format, query.max_rows, query.as_of)
+
+
+@asynccontextmanager
+async def _audited(asked: _Query) -> AsyncIterator[dict[str, Any]]:
+    """Write down how it ends; what is put into the given fields stands in the line."""
+    fields: dict[str, Any] = {}
+    try:
+        yield fields
+    except ClientDisconnect:
+        await asked.audit("cancelled")
         raise
-    await _audit(services, principal, request, asked, "ok", rows=rows)
-    return response
+    except LakehouseError as error:
+        await asked.audit("failed" if error.status >= 500 else "refused")
+        raise
+    await asked.audit("ok", **fields)
 
 
-def _check_rows(asked: SqlRequest, services: Services) -> None:
-    most = services.settings.sql_json_max_rows
-    if asked.format == "json" and asked.max_rows is not None and asked.max_rows > most:
-        raise BadInput(
-            f"max_rows is {asked.max_rows}, but a JSON answer has at most {most} rows;"
-            ' "format": "arrow" and "csv" stream any number'
-        )
-
-
-async def _whole(services: Services, principal: Principal, asked: SqlRequest) -> tuple[Response, int]:
-    answer = await services.sql.run(asked, **await _context(services, principal, asked))
-    body = b'{"columns":%b,"rows":%b,"row_count":%d,"truncated":%b}' % (
+async def _answer(connection: Connection, asked: _Query) -> bytes:
+    async with _audited(asked) as fields:
+        answer = await while_connected(connection, _run(asked))
+        fields["rows"] = answer.row_count
+    return b'{"columns":%b,"rows":%b,"row_count":%d,"truncated":%b}' % (
         orjson.dumps(answer.columns),
         answer.body,
         answer.row_count,
         b"true" if answer.truncated else b"false",
     )
-    return Response(body, media_type="application/json"), answer.row_count
 
 
-async def _stream(services: Services, principal: Principal, asked: SqlRequest) -> Response:
+async def _run(asked: _Query) -> Answer:
+    return await asked.services.sql.run(asked.request, **await asked.context())
+
+
+async def _stream(asked: _Query) -> Response:
     async with AsyncExitStack() as opening:
-        context = await _context(services, principal, asked)
-        chunks = await opening.enter_async_context(services.sql.stream(asked, **context))
-        return _Stream(chunks, opening.pop_all(), media_type=_MEDIA_TYPES[asked.format])
-
-
-async def _context(services: Services, principal: Principal, asked: SqlRequest) -> dict[str, Any]:
-    async def read_as_of(name: str) -> Manifest:
-        return await run_blocking(services, services.catalog.get, name, as_of=asked.as_of)
-
-    async def read_versions(name: str) -> list[Manifest]:
-        return await run_blocking(services, services.catalog.versions, name)
-
-    return {
-        "snapshot": await fresh_snapshot(services),
-        "has_pii": principal.has_pii,
-        "past": None if asked.as_of is None else Past(read_as_of, read_versions),
-    }
-
-
-async def _audit(
-    services: Services, principal: Principal, request: Request, asked: SqlRequest, status: str, **fields: Any
-) -> None:
-    # The text may hold personal values or somebody's keys: its fingerprint tells two queries apart without them.
-    fingerprint = hashlib.sha256(asked.sql.encode("utf-8", "replace")).hexdigest()
-    await audit(
-        services, principal, request,
-        action="sql", subject=f"sha256:{fingerprint}", status=status, is_durable=False, format=asked.format, **fields,
-    )  # fmt: skip
+        context = await asked.context()
+        chunks = await opening.enter_async_context(asked.services.sql.stream(asked.request, **context))
+        return _Stream(chunks, opening.pop_all(), media_type=_MEDIA_TYPES[asked.request.format])
 
 
 class _Stream(StreamingResponse):

@@ -73,7 +73,7 @@ def ask(client: httpx.Client, sql: str, **more: object) -> httpx.Response:
 
 def rows(client: httpx.Client, sql: str, **more: object) -> list[list[Any]]:
     response = ask(client, sql, **more)
-    assert response.status_code == 200, response.text
+    assert response.is_success, response.text
     answered: list[list[Any]] = response.json()["rows"]
     return answered
 
@@ -110,6 +110,17 @@ def test_answer_has_columns_rows_and_counts(client: httpx.Client) -> None:
         "row_count": 1,
         "truncated": False,
     }
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1 AS a, DATE '2024-01-02' AS d", "SELECT nope", "CREATE TABLE t(a INT)"])
+def test_charset_of_the_body_changes_no_answer(client: httpx.Client, sql: str) -> None:
+    body = orjson.dumps({"sql": sql})
+    plain, named = (
+        client.post("/v1/sql", content=body, headers={"Content-Type": kind, "X-Request-Id": "same"})
+        for kind in ("application/json", "application/json; charset=utf-8")
+    )
+    assert (plain.status_code, plain.json()) == (named.status_code, named.json())
+    assert plain.headers["content-type"] == named.headers["content-type"]
 
 
 def test_times_are_utc_whatever_the_zone_of_the_host(client: httpx.Client) -> None:
@@ -302,7 +313,7 @@ def test_column_marked_personal_later_is_masked_in_old_versions_too(api: ApiProc
     first = datetime.now(UTC).isoformat()
     files = {"file": ("x.csv", b"who\nann@example.org\nbob@example.org\n")}
     answer = client.post("/v1/ingest", params={"name": "marked", "evolve": "true"}, files=files)
-    assert answer.status_code == 200
+    assert answer.is_success
     columns = client.get("/v1/catalog/marked").json()["columns"]
     if not columns[0]["pii"]:
         pytest.fail(f"e-mail addresses are not found: {columns}")
