@@ -1,11 +1,10 @@
 """Compressed codes of vectors: 4 bits for every two values, in lists around centroids, scanned by faiss with SIMD.
 
-A search takes the best of the nearest lists by code, and its caller ranks them by exact distance. How many lists and
-how many candidates that takes is measured on the corpus's own vectors (see codes_probe.py) and kept beside the codes.
-Codes are never changed: longer ones are a copy, so that readers go on with what they have.
+A scan takes the best of some lists by code; which lists, and the exact distances of what was found, are the business of
+codes_search.py. Codes are never changed: longer ones are a copy, so that readers go on with what they have.
 
-Belongs here: training, encoding, scanning. Not here: exact distances (see faiss_kernels.py), how wide to search
-(see codes_probe.py), when to train (see hot_upkeep.py).
+Belongs here: training, encoding, scanning. Not here: searching (see codes_search.py), how wide (see codes_probe.py),
+when to train (see hot_upkeep.py).
 
 Source: André, Kermarrec & Le Scouarnec 2015, Cache locality is not enough; faiss, IndexIVFPQFastScan.
 """
@@ -34,16 +33,18 @@ _ADD_ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class SearchWidth:
-    """How far a search looks.
+    """How far a search looks, measured on the corpus itself. Closeness is as `Codes.closeness` gives it.
 
     Args:
-        lists: Lists scanned.
-        candidates: Rows taken from them for 10 results.
-        recall: Share of the true 10 nearest that the probe found so.
+        candidates: Rows taken by their codes for 10 results.
+        gap: Lists are scanned at first whose centroid is less close than the nearest by so much at most.
+        reach: Then those whose centroid is less close than the k-th result by so much at most.
+        recall: Share of the true 10 nearest that was found so, for the worst kind of query near the corpus.
     """
 
-    lists: int
     candidates: int
+    gap: float
+    reach: float
     recall: float
 
     @property
@@ -56,18 +57,25 @@ class SearchWidth:
         return self.candidates + 4 * max(0, k - 10)
 
 
+ALL = SearchWidth(400, np.inf, np.inf, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Codes:
     """The codes of the first `end` rows of a matrix.
 
     Args:
         index: The faiss index.
+        centroids: Of its lists, (lists, d).
+        distance: Of the index.
         end: Rows it has.
         trained_rows: Rows there were when it was trained.
         width: How far a search looks.
     """
 
     index: Any
+    centroids: Vectors
+    distance: Distance
     end: int
     trained_rows: int
     width: SearchWidth
@@ -75,27 +83,59 @@ class Codes:
     @property
     def lists(self) -> int:
         """How many lists there are."""
-        return int(self.index.nlist)
+        return len(self.centroids)
 
     @property
     def bytes(self) -> int:
-        """Memory: codes and row numbers, centroids."""
-        return self.end * (int(self.index.code_size) + 8) + self.lists * int(self.index.d) * 4
+        """Memory: codes and row numbers, centroids twice."""
+        return self.end * (int(self.index.code_size) + 8) + 2 * self.centroids.nbytes
 
-    def scan(self, query: Vectors, count: int, *, lists: int, selector: Any = None) -> Rows:
-        """The rows that look nearest by their codes.
+    def closeness(self, query: Vectors) -> Vectors:
+        """How close each centroid is to a query (d,): the inner product, or the negative root of the squared distance.
+
+        A row can be closer than the centroid of its list by no more than its distance from it (times the query's
+        length, which is 1 under `cosine`).
+        """
+        if self.distance == "l2":
+            differences = self.centroids - query
+            roots: Vectors = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+            return -roots
+        products: Vectors = self.centroids @ query
+        return products
+
+    def list_of(self, vectors: Vectors) -> Rows:
+        """The list that each row of a matrix is in."""
+        _, found = self.index.quantizer.search(padded(vectors), 1)
+        lists: Rows = found[:, 0]
+        return lists
+
+    def scan(self, query: Vectors, lists: Rows, count: int, *, selector: Any = None) -> tuple[Rows, Vectors]:
+        """The rows of some lists that look nearest by their codes.
 
         Args:
             query: As it is compared, (d,).
-            count: How many at most; fewer when the lists hold no more.
-            lists: Nearest lists to scan.
+            lists: Numbers of the lists.
+            count: How many rows at most.
             selector: From `selector_of`: rows that may come.
+
+        Returns:
+            Rows and what their codes say: distances, least first, of a scale of their own.
         """
         faiss = faiss_library()
-        parameters = faiss.SearchParametersIVF(nprobe=min(lists, self.lists), sel=selector)
-        _, found = self.index.search(padded(query[None, :]), min(count, self.end), params=parameters)
-        rows: Rows = found[0]
-        return rows if rows[-1] >= 0 else rows[rows >= 0]
+        pointer = faiss.swig_ptr
+        count = min(count, self.end)
+        rows, values = np.empty(count, np.int64), np.empty(count, np.float32)
+        parameters = faiss.SearchParametersIVF(nprobe=len(lists), sel=selector)
+        # The distances of the lists would serve codes of residuals, and are not looked at.
+        unused = np.zeros(len(lists), np.float32)
+        self.index.search_preassigned_c(
+            1, pointer(padded(query[None, :])), count, pointer(lists), pointer(unused), pointer(values), pointer(rows),
+            False, parameters,
+        )  # fmt: skip
+        if rows[-1] < 0:
+            is_there = rows >= 0
+            rows, values = rows[is_there], values[is_there]
+        return rows, values if self.distance == "l2" else -values
 
     def extended(self, vectors: Vectors) -> Codes:
         """The codes of all rows of a matrix that begins with the rows coded here."""
@@ -118,13 +158,12 @@ class Codes:
         faiss.write_index(self.index, str(path))
 
 
-def train(vectors: Vectors, distance: Distance, *, width: SearchWidth | None = None) -> Codes:
-    """Codes of all rows of a matrix, trained on a sample of them.
+def train(vectors: Vectors, distance: Distance) -> Codes:
+    """Codes of all rows of a matrix, trained on a sample of them; a search looks at all lists until it is measured.
 
     Args:
         vectors: (n, d), n some thousands, as they are compared.
         distance: `l2`, or an inner product for the others.
-        width: How far to search; all lists until it is measured.
     """
     faiss = faiss_library()
     count, dimension = vectors.shape
@@ -140,10 +179,10 @@ def train(vectors: Vectors, distance: Distance, *, width: SearchWidth | None = N
     sample = np.sort(np.random.default_rng(_SEED).choice(count, size, replace=False))
     index.train(padded(vectors[sample]))
     _add(index, vectors, 0)
-    return Codes(index, count, count, width or SearchWidth(lists, 400, 0.0))
+    return _codes(index, distance, count, ALL, dimension)
 
 
-def read(path: Path, *, trained_rows: int, width: SearchWidth) -> Codes:
+def read(path: Path, distance: Distance, *, dimension: int, trained_rows: int, width: SearchWidth) -> Codes:
     """Read what `Codes.write` wrote.
 
     Raises:
@@ -151,7 +190,7 @@ def read(path: Path, *, trained_rows: int, width: SearchWidth) -> Codes:
     """
     faiss = faiss_library()
     index = faiss.read_index(str(path))
-    return Codes(index, int(index.ntotal), trained_rows, width)
+    return _codes(index, distance, trained_rows, width, dimension)
 
 
 def selector_of(mask: NDArray[np.bool_]) -> Any:
@@ -161,8 +200,8 @@ def selector_of(mask: NDArray[np.bool_]) -> Any:
 
 
 def list_count(rows: int) -> int:
-    """Lists for so many rows: a power of two about their square root, as long as the lists stay worth scanning."""
-    return max(16, 1 << int(np.log2(max(1, rows)) / 2))
+    """Lists for so many rows: a power of two somewhat under their square root, where a search is quickest."""
+    return max(16, 1 << int(np.log2(max(1.0, 0.75 * np.sqrt(rows)))))
 
 
 def padded(vectors: Vectors) -> Vectors:
@@ -170,6 +209,11 @@ def padded(vectors: Vectors) -> Vectors:
     if vectors.shape[1] % 2 == 0:
         return np.ascontiguousarray(vectors)
     return np.pad(vectors, ((0, 0), (0, 1)))
+
+
+def _codes(index: Any, distance: Distance, trained_rows: int, width: SearchWidth, dimension: int) -> Codes:
+    centroids = np.ascontiguousarray(index.quantizer.reconstruct_n(0, index.nlist)[:, :dimension])
+    return Codes(index, centroids, distance, int(index.ntotal), trained_rows, width)
 
 
 def _add(index: Any, vectors: Vectors, start: int) -> None:

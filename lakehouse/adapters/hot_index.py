@@ -27,7 +27,7 @@ from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.filter_fit import FilterFit
 from lakehouse.retrieval.filters import Filter
 from lakehouse.retrieval.row_batch import DISTANCES, Distance, read_batch, read_query
-from lakehouse.retrieval.selection import Selection
+from lakehouse.retrieval.selection import RecentSelections, Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,8 @@ class HotIndex:
         self.has_text = has_text
         self._writing = threading.Lock()
         self._rows = HotRows(dimension, has_text=has_text)
-        self._upkeep = Upkeep(lambda: self._rows, self._swap, distance=distance)
+        self._recent = RecentSelections()
+        self._upkeep = Upkeep(self)
         # Earlier generations, as long as a selection keeps them; after that where the rows of the last one went.
         self._earlier: list[weakref.ref[HotRows]] = []
         self._moved: tuple[int, Rows] = (0, np.empty(0, np.int64))
@@ -75,7 +76,10 @@ class HotIndex:
         return self._rows.view.live
 
     def reserve(self, rows: int) -> None:
-        """Say that a load will bring the index to so many rows: memory is taken once, codes are trained at its end."""
+        """Say that a load will bring the index to so many rows: memory is taken once, and codes wait for its end.
+
+        End it by `settle`.
+        """
         self._upkeep.expected_rows = rows
         with self._writing:
             self._rows.vectors.reserve(rows)
@@ -133,7 +137,9 @@ class HotIndex:
             exclude_ids: And not among these.
             masked: Metadata columns that read as the constant `[masked]` to the filter.
         """
-        return self._rows.select(filter=filter, only_ids=only_ids, exclude_ids=exclude_ids, masked=masked)
+        return self._rows.select(
+            filter=filter, only_ids=only_ids, exclude_ids=exclude_ids, masked=masked, recent=self._recent
+        )
 
     def check(self, filter: Filter, *, masked: frozenset[str] = frozenset()) -> FilterFit:  # noqa: A002
         """What the corpus says to a filter's fields and values."""
@@ -175,6 +181,11 @@ class HotIndex:
         index = self._rows.text_index
         return 0.0 if index is None else index.max_score(query)
 
+    def term_weights(self, query: str) -> dict[str, float]:
+        """The terms of a query and how rare each is; empty without an index of texts."""
+        index = self._rows.text_index
+        return {} if index is None else index.term_weights(query)
+
     def distances(self, vector: object, rows: Rows) -> NDArray[np.float32]:
         """The exact distances of some rows to a vector, in their order.
 
@@ -213,7 +224,7 @@ class HotIndex:
         return vectors
 
     def stats(self) -> dict[str, Any]:
-        """Counts for metrics: rows, deleted, segments, bytes; kind (`exact`, `pq`, `ivf`) and recall_probe."""
+        """Counts for metrics: rows, deleted, segments, bytes; kind (`exact`, `ivf`) and recall_probe."""
         return self._rows.stats()
 
     def save(self, folder: Path, *, source: Mapping[str, Any] | None = None) -> None:
@@ -242,13 +253,19 @@ class HotIndex:
         index._rows = rows
         return index
 
-    def _swap(self, copy: HotRows, old: HotRows, copied: RowsView) -> None:
+    @property
+    def generation(self) -> HotRows:
+        """The rows that searches begin with now."""
+        return self._rows
+
+    def swap(self, copy: HotRows, old: HotRows, copied: RowsView) -> None:
+        """Search a compacted copy of `copied`, a view of `old`, from now on, with what was written since."""
         with self._writing:
             moved = old.catch_up(copy, copied)
             self._earlier = [ref for ref in self._earlier if ref() is not None] + [weakref.ref(old)]
             self._moved = (old.first, moved)
             self._rows = copy
-        old.forget_selections()
+            self._recent = RecentSelections()
 
     def _at(self, rows: Rows) -> tuple[HotRows, Rows]:
         """The generation of some rows, and where they are in it."""
@@ -270,5 +287,4 @@ class HotIndex:
 
 def _hits(selection: Selection, rows: Rows, values: NDArray[np.float32]) -> list[Hit]:
     ids = selection.source.ids.texts_of(rows)
-    numbers = (rows + selection.first).tolist()
-    return [Hit(*hit) for hit in zip(numbers, ids, values.tolist(), strict=True)]
+    return list(map(Hit, (rows + selection.first).tolist(), ids, values.tolist()))

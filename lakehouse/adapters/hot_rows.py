@@ -10,9 +10,9 @@ compact (see hot_upkeep.py), checks of what comes in (see lakehouse/retrieval/ro
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,18 @@ from lakehouse.adapters.faiss_codes import Codes
 from lakehouse.errors import Unavailable
 from lakehouse.retrieval.filters import Filter
 from lakehouse.retrieval.growing import GrowingArray, GrowingStrings
+from lakehouse.retrieval.id_table import IdTable
 from lakehouse.retrieval.metadata_columns import MetadataColumns, read_metadata
 from lakehouse.retrieval.row_batch import RowBatch
-from lakehouse.retrieval.selection import FilterMasks, Selection
+from lakehouse.retrieval.selection import FilterMasks, RecentSelections, Selection
 from lakehouse.retrieval.text_index import TextIndex
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_RECENT_BYTES = 32 << 20
 _COPY_ROWS = 16_384
 _SPARE_ROWS = 1_024
 _PARSED_ROWS = 4_096
-
-
-_Asked: TypeAlias = tuple[Filter | None, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,10 @@ class HotRows:
         self.codes: Codes | None = None
         self.view = RowsView(0, 0, np.empty(0, np.bool_))
         self._alive = GrowingArray(np.bool_)
-        self._row_of: dict[str, int] = {}
+        self._table = IdTable()
         # Held while ids change, and while ids are looked up together with a view.
         self._publishing = threading.Lock()
         self._masks = FilterMasks(self.columns)
-        # Selections of the newest view; those of an earlier one would keep its arrays alive.
-        self._recent: tuple[RowsView, dict[_Asked, Selection]] = (self.view, {})
 
     @classmethod
     def restored(
@@ -101,9 +96,9 @@ class HotRows:
         for batch in strings.select(["metadata"]).to_batches(_PARSED_ROWS):
             texts = batch.column(0).to_pylist()
             rows.columns.append(batch.column(0), read_metadata(texts, ids=texts))
-        ids = rows.ids.view().to_pylist()
-        rows._row_of = {ids[row]: row for row in np.flatnonzero(alive).tolist()}
-        rows.view = RowsView(len(alive), len(rows._row_of), alive)
+        living = np.flatnonzero(alive)
+        rows._table.put(rows.ids.texts_of(living), living)
+        rows.view = RowsView(len(alive), len(rows._table), alive)
         return rows
 
     def append(self, batch: RowBatch) -> None:
@@ -123,19 +118,18 @@ class HotRows:
             self.text_index.append(batch.texts)
         start, end = self.view.end, self.view.end + len(batch.ids)
         with self._publishing:
-            replaced = [row for row in map(self._row_of.get, batch.ids) if row is not None]
-            self._row_of.update(zip(batch.ids, range(start, end), strict=True))
+            replaced = self._table.put(batch.ids, np.arange(start, end))
             self._bury(replaced)
             # Beyond what any reader of an earlier view looks at.
             self._alive.append(np.ones(end - start, np.bool_))
             live = self.view.live + end - start - len(replaced)
             self.view = RowsView(end, live, self._alive.view(0, end))
 
-    def delete(self, ids: Iterable[str]) -> int:
+    def delete(self, ids: Collection[str]) -> int:
         """Let rows die; how many lived."""
         with self._publishing:
-            rows = [row for id in ids if (row := self._row_of.pop(id, None)) is not None]  # noqa: A001
-            if rows:
+            rows = self._table.pop(ids)
+            if len(rows):
                 self._bury(rows)
                 view = self.view
                 self.view = RowsView(view.end, view.live - len(rows), self._alive.view(0, view.end))
@@ -143,7 +137,8 @@ class HotRows:
 
     def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows
         """The row of an id that lives, counted from 0."""
-        return self._row_of.get(id)
+        with self._publishing:
+            return self._table.row_of(id)
 
     def has_rows(self, numbers: NDArray[np.int64]) -> bool:
         """Whether all of these public numbers are of this generation."""
@@ -151,8 +146,7 @@ class HotRows:
 
     def living_ids(self) -> list[str]:
         """The ids that live."""
-        with self._publishing:
-            return list(self._row_of)
+        return self.ids.texts_of(np.flatnonzero(self.view.alive))
 
     def select(
         self,
@@ -161,15 +155,16 @@ class HotRows:
         only_ids: Collection[str] | None,
         exclude_ids: Collection[str],
         masked: frozenset[str],
+        recent: RecentSelections,
     ) -> Selection:
         """The living rows that pass; see `HotIndex.select`."""
         if only_ids is None and not exclude_ids:
-            return self._selection(self.view, filter, masked)
+            return self._selection(self.view, filter, masked, recent)
         with self._publishing:
             view = self.view
             only = None if only_ids is None else self._rows_of(only_ids)
             excluded = self._rows_of(exclude_ids)
-        selection = self._selection(view, filter, masked)
+        selection = self._selection(view, filter, masked, recent)
         if only is not None:
             selection = selection.only(np.setdiff1d(only, excluded) if len(excluded) else only)
         elif len(excluded):
@@ -184,10 +179,6 @@ class HotRows:
             copy.append(self._batch(rows[start : start + _COPY_ROWS]))
         return copy
 
-    def forget_selections(self) -> None:
-        """Let go of selections made lately: they point back here, and would keep a generation that nobody needs."""
-        self._recent = (self.view, {})
-
     def catch_up(self, copy: HotRows, copied: RowsView) -> NDArray[np.int64]:
         """Bring a copy of `copied` to what is here now; nobody may write meanwhile.
 
@@ -196,7 +187,8 @@ class HotRows:
         """
         now = self.view
         gone = np.flatnonzero(copied.alive & ~now.alive[: copied.end])
-        copy.delete(id for id in self.ids.texts_of(gone) if id not in self._row_of)  # noqa: A001
+        gone_ids = self.ids.texts_of(gone)
+        copy.delete([id for id, row in zip(gone_ids, self._table.rows_of(gone_ids), strict=True) if row < 0])  # noqa: A001
         fresh = copied.end + np.flatnonzero(now.alive[copied.end :])
         if len(fresh):
             copy.append(self._batch(fresh))
@@ -210,49 +202,49 @@ class HotRows:
         """Counts and memory; see `HotIndex.stats`."""
         view, codes = self.view, self.codes
         is_coded = codes is not None and codes.width.is_good
-        kind = "exact" if codes is None or not is_coded else "pq" if codes.width.lists >= codes.lists else "ivf"
         return {
             "rows": view.live,
             "deleted": view.end - view.live,
             "segments": 1 + (codes is not None and codes.end < view.end),
             "bytes": self.bytes,
-            "kind": kind,
+            "kind": "ivf" if is_coded else "exact",
             "recall_probe": None if codes is None else codes.width.recall,
-            "lists_scanned": 0 if codes is None else codes.width.lists,
+            "lists": 0 if codes is None else codes.lists,
             "candidates": 0 if codes is None else codes.width.candidates,
             "uncoded_rows": view.end - (codes.end if codes is not None else 0),
         }
 
     @property
     def bytes(self) -> int:
-        """Memory of all that is kept, about; a Python string and its place in a dictionary take about 150 bytes."""
+        """Memory of all that is kept, about."""
         arrays = self.vectors.bytes + self.ids.bytes + self.texts.bytes + self._alive.bytes + self._masks.bytes
         text_bytes = 0 if self.text_index is None else int(self.text_index.stats()["bytes"])
         codes = 0 if self.codes is None else self.codes.bytes
-        return arrays + self.columns.bytes + text_bytes + codes + 150 * len(self._row_of)
+        return arrays + self.columns.bytes + text_bytes + codes + self._table.bytes
 
-    def _selection(self, view: RowsView, filter: Filter | None, masked: frozenset[str]) -> Selection:  # noqa: A002
-        key = (filter, frozenset() if filter is None else masked)
-        of_view, selections = self._recent
-        if of_view is view and key in selections:
-            return selections[key]
-        if filter is not None:
-            mask = self._masks.mask(filter, masked, view.end)
-            selection = Selection(self, self.first, view.end, mask=mask & view.alive)
-        else:
-            alive = None if view.live == view.end else view.alive
-            selection = Selection(self, self.first, view.end, mask=alive)
-        if of_view is not view or len(selections) >= max(1, _RECENT_BYTES // max(1, view.end)):
-            self._recent = (view, {key: selection})
-        else:
-            selections[key] = selection
+    def _selection(
+        self,
+        view: RowsView,
+        wanted: Filter | None,
+        masked: frozenset[str],
+        recent: RecentSelections,
+    ) -> Selection:
+        asked = (wanted, frozenset() if wanted is None else masked)
+        selection = recent.find(view, asked)
+        if selection is None:
+            mask = None if view.live == view.end else view.alive
+            if wanted is not None:
+                mask = self._masks.mask(wanted, masked, view.end) & view.alive
+            selection = Selection(self, self.first, view.end, mask=mask)
+            recent.keep(view, asked, selection)
         return selection
 
     def _rows_of(self, ids: Collection[str]) -> NDArray[np.int64]:
-        return np.array([row for row in map(self._row_of.get, ids) if row is not None], np.int64)
+        rows = self._table.rows_of(ids)
+        return rows[rows >= 0]
 
-    def _bury(self, rows: Sequence[int]) -> None:
-        if rows:
+    def _bury(self, rows: NDArray[np.int64]) -> None:
+        if len(rows):
             # A copy: readers of earlier views go on with what they have.
             alive = GrowingArray(np.bool_)
             alive.reserve(len(self._alive) + len(self._alive) // 8 + _SPARE_ROWS)

@@ -1,19 +1,17 @@
 """Searching the rows of a hot index: exactly, or by codes with exact distances for the best of them.
 
-Few rows, and rows that no code covers yet, are compared one by one. Else the nearest lists of codes give candidates,
-among the selected rows alone; where these lists hold too few of them (a filter that is at odds with the query), all
-lists are scanned. So whenever k rows are selected, k come back.
+Few rows, and rows that no code covers yet, are compared one by one; else codes give candidates among the selected rows
+alone. Whenever k rows are selected, k come back.
 
-Belongs here: which way, and putting the parts together. Not here: codes (see faiss_codes.py), rows (see hot_rows.py).
+Belongs here: which way, and putting the parts together. Not here: codes (see codes_search.py), rows (see hot_rows.py).
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.adapters.codes_search import search_codes
 from lakehouse.adapters.faiss_codes import Codes, selector_of
 from lakehouse.adapters.faiss_kernels import nearest, row_distances, span_distances
 from lakehouse.adapters.hot_rows import HotRows
@@ -49,10 +47,12 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
     if codes is None or not _is_worth(codes, selection, k):
         return nearest(*_all(selection, query, distance), k)
     vectors = rows.vectors.view()
-    found = _candidates(codes, selection, query, k)
+    found, distances = _coded(codes, selection, query, k)
     if (tail := selection.end - codes.end) > 0:
-        found = np.concatenate([found, _tail(selection, codes.end, tail)])
-    return nearest(found, row_distances(vectors, query, found, distance), k)
+        fresh = _tail(selection, codes.end, tail)
+        found = np.concatenate([found, fresh])
+        distances = np.concatenate([distances, row_distances(vectors, query, fresh, distance)])
+    return nearest(found, distances, k)
 
 
 def _is_worth(codes: Codes, selection: Selection, k: int) -> bool:
@@ -73,25 +73,15 @@ def _all(selection: Selection, query: Vectors, distance: Distance) -> tuple[Rows
     return selection.rows(), distances[selection.mask()]
 
 
-def _candidates(codes: Codes, selection: Selection, query: Vectors, k: int) -> Rows:
-    """Selected rows that look nearest by their codes, k at least where so many have codes."""
-    width = codes.width
-    wanted = width.candidates_for(k)
-    if selection.is_all:
-        found = codes.scan(query, wanted, lists=width.lists)
-        # The codes may be newer than the selection.
-        found = found[found < selection.end] if codes.end > selection.end else found
-        lists = width.lists
-    else:
-        if selection.kept is None:
-            selection.kept = selector_of(selection.mask())
-        lists = math.ceil(width.lists * math.sqrt(selection.end / len(selection)))
-        found = codes.scan(query, wanted, lists=lists, selector=selection.kept)
-    if len(found) < (k if selection.is_all else wanted) and lists < codes.lists:
-        if selection.kept is None:
-            selection.kept = selector_of(selection.mask())
-        found = codes.scan(query, wanted, lists=codes.lists, selector=selection.kept)
-    return found
+def _coded(codes: Codes, selection: Selection, query: Vectors, k: int) -> tuple[Rows, Vectors]:
+    """Selected rows near the query among those that have codes: k of them where there are so many."""
+    vectors = selection.source.vectors.view()
+    if selection.is_all and codes.end <= selection.end:
+        return search_codes(codes, vectors, query, k)
+    if selection.kept is None:
+        selection.kept = selector_of(selection.mask())
+    share = len(selection) / selection.end
+    return search_codes(codes, vectors, query, k, selector=selection.kept, share=share)
 
 
 def _tail(selection: Selection, start: int, count: int) -> Rows:

@@ -125,7 +125,13 @@ def _read(folder: Path, content: Mapping[str, Any]) -> HotRows:
     rows = HotRows.restored(content["dimension"], vectors, alive, strings, text_index)
     if (codes := content["codes"]) is not None:
         width = SearchWidth(**codes["width"])
-        rows.codes = faiss_codes.read(folder / "codes.faiss", trained_rows=codes["trained_rows"], width=width)
+        rows.codes = faiss_codes.read(
+            folder / "codes.faiss",
+            content["distance"],
+            dimension=content["dimension"],
+            trained_rows=codes["trained_rows"],
+            width=width,
+        )
     return rows
 
 

@@ -8,8 +8,8 @@ Belongs here: what is due, doing it, the swap. Not here: codes (see faiss_codes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Literal
+import weakref
+from typing import Literal, Protocol
 
 import structlog
 
@@ -47,25 +47,26 @@ def due(rows: HotRows, *, expected_rows: int = 0) -> Task | None:
     return "extend" if tail > max(1, _TAIL_VALUES // rows.dimension) else None
 
 
+class Kept(Protocol):
+    """An index that is kept up."""
+
+    distance: Distance
+
+    @property
+    def generation(self) -> HotRows: ...
+
+    def swap(self, copy: HotRows, old: HotRows, copied: RowsView) -> None: ...
+
+
 class Upkeep:
-    """Does what is due to the rows of one index.
+    """Does what is due to the rows of one index; holds it only while at work, so that a dropped one goes at once.
 
     Args:
-        rows: Gives the generation that is searched.
-        swap: Puts a compacted copy of a view in its place.
-        distance: Of the index.
+        index: Whose rows.
     """
 
-    def __init__(
-        self,
-        rows: Callable[[], HotRows],
-        swap: Callable[[HotRows, HotRows, RowsView], None],
-        *,
-        distance: Distance,
-    ) -> None:
-        self._rows = rows
-        self._swap = swap
-        self._distance = distance
+    def __init__(self, index: Kept) -> None:
+        self._index = weakref.ref(index)
         self._lock = threading.Lock()
         self._working = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -100,27 +101,34 @@ class Upkeep:
                     self._do(task)
 
     def _due(self) -> Task | None:
-        return None if self._has_failed else due(self._rows(), expected_rows=self.expected_rows)
+        index = self._index()
+        if index is None or self._has_failed:
+            return None
+        return due(index.generation, expected_rows=self.expected_rows)
 
     def _do(self, task: Task) -> None:
+        index = self._index()
+        if index is None:
+            return
         try:
-            self._do_unsafely(task)
+            _perform(task, index)
         except (MemoryError, RuntimeError) as error:
             # The index answers on, exactly and slower; trying again at every write would only make it worse.
             self._has_failed = True
-            _log.error("upkeep of a hot index failed", task=task, error=repr(error), rows=self._rows().view.end)
+            _log.error("upkeep of a hot index failed", task=task, error=repr(error), rows=len(index.generation.ids))
 
-    def _do_unsafely(self, task: Task) -> None:
-        rows = self._rows()
-        view, codes = rows.view, rows.codes
-        if task == "compact":
-            copy = rows.copy_living(view)
-            if codes is not None and copy.view.end >= MIN_CODED_ROWS:
-                copy.codes = codes.recoded(copy.vectors.view())
-            self._swap(copy, rows, view)
-            return
-        vectors = rows.vectors.view(0, view.end)
-        if task == "extend" and codes is not None:
-            rows.codes = codes.extended(vectors)
-        else:
-            rows.codes = measure(train(vectors, self._distance), vectors, self._distance)
+
+def _perform(task: Task, index: Kept) -> None:
+    rows = index.generation
+    view, codes = rows.view, rows.codes
+    if task == "compact":
+        copy = rows.copy_living(view)
+        if codes is not None and copy.view.end >= MIN_CODED_ROWS:
+            copy.codes = codes.recoded(copy.vectors.view())
+        index.swap(copy, rows, view)
+        return
+    vectors = rows.vectors.view(0, view.end)
+    if task == "extend" and codes is not None:
+        rows.codes = codes.extended(vectors)
+    else:
+        rows.codes = measure(train(vectors, index.distance), vectors)

@@ -19,6 +19,8 @@ from lakehouse.retrieval.metadata_columns import read_metadata
 
 Distance = Literal["cosine", "l2", "dot"]
 DISTANCES: tuple[Distance, ...] = ("cosine", "l2", "dot")
+# Squares of lengths that single precision holds well.
+_PLAIN = (1e-20, 1e20)
 # Parsed documents take many times their JSON: so many at once.
 _SLICE_ROWS = 4_096
 
@@ -111,12 +113,15 @@ def read_query(vector: object, *, dimension: int, distance: Distance) -> NDArray
         BadInput: Another dimension, a value that is no finite number, zero under `cosine`.
     """
     try:
-        query = np.asarray(vector, np.float32)
+        query = np.ascontiguousarray(vector, np.float32)
     except (TypeError, ValueError):
         raise BadInput("the query's vector must be a list of numbers") from None
     if query.shape != (dimension,):
         got = f"{query.shape[0]} values" if query.ndim == 1 else f"shape {query.shape}"
         raise BadInput(f"the query's vector has {got}, this index has dimension {dimension}", dimension=dimension)
+    square = float(query @ query)
+    if _PLAIN[0] < square < _PLAIN[1]:
+        return query if distance != "cosine" else query * np.float32(1 / np.sqrt(square))
     checked: NDArray[np.float32] = check_vectors(query[None, :], distance=distance)[0]
     return checked
 

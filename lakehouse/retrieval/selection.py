@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 _CACHE_BYTES = 32 << 20
 _CACHE_ENTRIES = 256
+_Asked: TypeAlias = tuple[Filter | None, frozenset[str]]
 
 
 class Selection:
@@ -89,6 +90,29 @@ class Selection:
         unique = np.unique(rows)
         unique = unique[unique < self.end]
         return Selection(self.source, self.first, self.end, rows=unique[self.mask()[unique]])
+
+
+class RecentSelections:
+    """Selections of the newest view of an index; those of an earlier one would keep its arrays alive.
+
+    It is kept beside the rows, not in them: a selection points to its rows, and a ring would outlive its use.
+    """
+
+    def __init__(self) -> None:
+        self._recent: tuple[object, dict[_Asked, Selection]] = (None, {})
+
+    def find(self, view: object, asked: _Asked) -> Selection | None:
+        """The selection that was made of this view for this filter."""
+        of_view, selections = self._recent
+        return selections.get(asked) if of_view is view else None
+
+    def keep(self, view: object, asked: _Asked, selection: Selection) -> None:
+        """Remember a selection, and forget those of other views."""
+        of_view, selections = self._recent
+        if of_view is not view or len(selections) >= max(1, _CACHE_BYTES // max(1, selection.end)):
+            self._recent = (view, {asked: selection})
+        else:
+            selections[asked] = selection
 
 
 class FilterMasks:

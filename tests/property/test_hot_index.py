@@ -62,8 +62,8 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
     @rule()
     def compact(self) -> None:
         index = self.index
-        view = index._rows.view
-        index._swap(index._rows.copy_living(view), index._rows, view)
+        view = index.generation.view
+        index.swap(index.generation.copy_living(view), index.generation, view)
         assert index.stats()["deleted"] == 0
 
     @rule()
@@ -242,7 +242,7 @@ def test_replacing_and_compacting_beside_codes_loses_and_doubles_nothing() -> No
     stats = index.stats()
     assert stats["rows"] == count
     assert stats["deleted"] <= 0.3 * (count + stats["deleted"])
-    assert sorted(index.ids_of(index.select().rows() + index._rows.first)) == sorted(f"r{i}" for i in range(count))
+    assert sorted(index.ids_of(index.select().rows() + index.generation.first)) == sorted(f"r{i}" for i in range(count))
 
 
 def test_what_is_due() -> None:
@@ -252,12 +252,12 @@ def test_what_is_due() -> None:
     index.reserve(1_000_000)
     index.upsert(batch_of(clustered(5_000, 16)))
     assert index.stats()["kind"] == "exact"
-    assert hot_upkeep.due(index._rows) == "train"
-    assert hot_upkeep.due(index._rows, expected_rows=1_000_000) is None
+    assert hot_upkeep.due(index.generation) == "train"
+    assert hot_upkeep.due(index.generation, expected_rows=1_000_000) is None
     index.settle()
-    assert hot_upkeep.due(index._rows) is None
+    assert hot_upkeep.due(index.generation) is None
     index.delete([f"r{i}" for i in range(1_000)])
-    assert hot_upkeep.due(index._rows) is None
+    assert hot_upkeep.due(index.generation) is None
     narrow = HotIndex(dimension=2, has_text=False)
     narrow.upsert(batch_of(clustered(5_000, 2)))
-    assert hot_upkeep.due(narrow._rows) is None
+    assert hot_upkeep.due(narrow.generation) is None

@@ -1,0 +1,77 @@
+"""Searching by codes: the lists around a query, then those its results show to be worth it, and exact distances.
+
+How many lists a query needs depends on it: one in the midst of a cluster needs a handful, one that is near to nothing,
+or whose filter keeps only what is far away, needs many. So the lists about the nearest centroid are scanned first; the
+k-th result tells how close a row must be to matter, and every other list whose centroid is not too far behind it for
+that is scanned, too. Both margins are measured (see codes_probe.py).
+
+Belongs here: which lists, which candidates. Not here: codes (see faiss_codes.py), rows without codes
+(see hot_search.py).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.faiss_codes import Codes
+from lakehouse.adapters.faiss_kernels import row_distances
+from lakehouse.retrieval.row_batch import Distance
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+# The first lists hold so many times the rows that are wanted from them.
+_ROOM = 2
+
+
+def search_codes(
+    codes: Codes, vectors: Vectors, query: Vectors, k: int, *, selector: Any = None, share: float = 1.0
+) -> tuple[Rows, Vectors]:
+    """Rows near a query with their exact distances: the nearest k, all but surely, and others.
+
+    Args:
+        codes: Of the first rows of `vectors`.
+        vectors: (n, d), as they are compared.
+        query: (d,), likewise.
+        k: How many are wanted, 1 or more.
+        selector: From `faiss_codes.selector_of`: rows that may come.
+        share: Of the rows that may.
+
+    Returns:
+        Rows and distances in no order; fewer than k only where fewer may come.
+    """
+    wanted = codes.width.candidates_for(k)
+    closeness = codes.closeness(query)
+    order = np.argsort(-closeness)
+    closest = closeness[order]
+    scale = float(np.linalg.norm(query)) if codes.distance == "dot" else 1.0
+    first = _within(closest, float(closest[0]) - scale * codes.width.gap)
+    first = max(first, min(codes.lists, 1 + int(_ROOM * wanted * codes.lists / (codes.end * share))))
+    rows, looks = codes.scan(query, order[:first], wanted, selector=selector)
+    distances = row_distances(vectors, query, rows, codes.distance)
+    needed = codes.lists
+    if len(rows) >= k:
+        last = closeness_of(float(np.partition(distances, k - 1)[k - 1]), codes.distance)
+        needed = _within(closest, last - scale * codes.width.reach)
+    if needed <= first:
+        return rows, distances
+    more, more_looks = codes.scan(query, order[first:needed], wanted, selector=selector)
+    if len(rows) == wanted:
+        more = more[more_looks < looks[-1]]
+    more_distances = row_distances(vectors, query, more, codes.distance)
+    return np.concatenate([rows, more]), np.concatenate([distances, more_distances])
+
+
+def _within(closest: Vectors, least: float) -> int:
+    """How many of the lists, closest first, are at least so close."""
+    return int(np.searchsorted(-closest, -least, side="right"))
+
+
+def closeness_of(distance: float, kind: Distance) -> float:
+    """A distance on the scale of `Codes.closeness`."""
+    if kind == "l2":
+        return -math.sqrt(distance)
+    return 1.0 - distance if kind == "cosine" else -distance
