@@ -19,6 +19,7 @@ from lakehouse.adapters.sql_filter import SqlFilter
 from lakehouse.adapters.trace_key import load_or_make_trace_key
 from lakehouse.retrieval.playbook import ROW_RULES, TABLE, PlaybookBook
 from lakehouse.retrieval.playbook_desk import PlaybookDesk
+from lakehouse.retrieval.playbook_influence import Playbooks
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
@@ -84,8 +85,7 @@ def compose_retrieval(
     search = SearchService(
         corpora,
         embed_query,
-        book,
-        playbook_embedder=embedder,
+        Playbooks(book, embedder=embedder),
         config=config,
         sql=_CatalogSql(SqlFilter(sql), watcher),
         signer=signer,

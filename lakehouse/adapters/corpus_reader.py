@@ -89,9 +89,11 @@ class CorpusReader:
         """Distances turned round: the cosine itself, or the negative distance."""
         return np.float32(1) - distances if self.distance == "cosine" else -distances
 
-    def relevance(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Probabilities that rows with these scores are relevant, None without a calibration."""
-        return None if self.calibration is None else self.calibration.probability(scores)
+    def relevance(
+        self, similarity: NDArray[np.float32], text_share: NDArray[np.float32] | None
+    ) -> NDArray[np.float32] | None:
+        """Probabilities that rows are relevant, None without a calibration."""
+        return None if self.calibration is None else self.calibration.probability(similarity, text_share)
 
     def text_scores(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Text scores of some rows."""
@@ -116,3 +118,11 @@ class CorpusReader:
     def texts_of(self, rows: NDArray[np.int64]) -> list[str]:
         """The texts of some rows."""
         return self.index.texts_of(rows)
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of some rows."""
+        return self.index.vectors_of(rows)
+
+    def term_weights(self, query: str) -> Mapping[str, float]:
+        """The terms of a query and how rare each is in this corpus."""
+        return self.index.term_weights(query)

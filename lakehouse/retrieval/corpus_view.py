@@ -44,6 +44,11 @@ class CorpusView(Protocol):
     def dimension(self) -> int: ...
 
     @property
+    def distance(self) -> str:
+        """`cosine`, `l2` or `dot`."""
+        ...
+
+    @property
     def has_text(self) -> bool:
         """True when text search finds anything in it."""
         ...
@@ -88,16 +93,27 @@ class CorpusView(Protocol):
         """What the corpus says to a filter's fields and values."""
         ...
 
-    def text_bound(self, query: str) -> float:
-        """A text score that no row passes."""
-        ...
-
     def row_of(self, id: str) -> int | None: ...  # noqa: A002
 
     def ids_of(self, rows: NDArray[np.int64]) -> list[str]: ...
 
     def metadata_of(self, rows: NDArray[np.int64]) -> list[bytes]: ...
 
-    def relevance(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Probabilities that rows with these scores are relevant; None without a calibration."""
+    def texts_of(self, rows: NDArray[np.int64]) -> list[str]: ...
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
+
+    def term_weights(self, query: str) -> Mapping[str, float]:
+        """The terms of a query and how rare each is in this corpus; empty in one without text."""
+        ...
+
+    def relevance(
+        self, similarity: NDArray[np.float32], text_share: NDArray[np.float32] | None
+    ) -> NDArray[np.float32] | None:
+        """Probabilities that rows are relevant; None without a calibration.
+
+        Args:
+            similarity: (n,) cosine of query and row.
+            text_share: (n,) text score over what all terms of the query weigh; None in a corpus without text.
+        """
         ...

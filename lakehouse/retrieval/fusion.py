@@ -1,18 +1,32 @@
-"""Putting the vector score and the text score of candidates into one.
+"""Putting the vector score and the text score of candidates into one, and learning how much each should weigh.
 
-Belongs here: normalisation and combination. Not here: where candidates come from (see matrix.py).
+Belongs here: normalisation, combination, ranks, weights from outcomes. Not here: where candidates come from (see
+matrix.py), which weight a corpus has (see search_config.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.evaluation import ndcg
+
+# Chosen on Cranfield's even queries and O*NET's recorded titles (docs/decisions/0020-hybrid-scores-are-a-sum.md).
+TEXT_WEIGHT = 0.3
+RRF_K = 60
 _TINY = np.float32(1e-6)
+_STEPS = 20
 
 
 def fuse(similarity: NDArray[np.float32], text_score: NDArray[np.float32], *, weight: float) -> NDArray[np.float32]:
     """A convex combination of both scores, each divided by the best one of the candidates.
+
+    Candidates are the best by either score, with the exact other score filled in: then the best of them are what a
+    combination of the scores of all rows would give, but for rows that are good in neither list.
 
     Args:
         similarity: Cosine of each candidate, or another similarity whose best value is positive; below 0 counts as 0.
@@ -29,3 +43,66 @@ def fuse(similarity: NDArray[np.float32], text_score: NDArray[np.float32], *, we
     text = text_score / max(text_score.max(initial=0), _TINY)
     vector = np.maximum(similarity, 0) / max(similarity.max(initial=0), _TINY)
     return np.asarray((1 - weight) * vector + weight * text, np.float32)
+
+
+def fuse_ranks(*scores: NDArray[np.float32], k: int = RRF_K) -> NDArray[np.float32]:
+    """Reciprocal-rank fusion, for scores that do not compare: the sum of `1 / (k + rank)`, best rank 1.
+
+    Args:
+        scores: (n,) each, one a list; higher is better. Equal scores are ranked in the order of the candidates.
+        k: How little the first ranks stand out.
+
+    Source:
+        Cormack, Clarke & Büttcher 2009, Reciprocal Rank Fusion outperforms Condorcet and individual rank learning.
+    """
+    fused = np.zeros(len(scores[0]), np.float32)
+    for one in scores:
+        ranks = np.empty(len(one), np.float32)
+        ranks[np.argsort(-one, kind="stable")] = np.arange(1, len(one) + 1)
+        fused += 1 / (k + ranks)
+    return fused
+
+
+def across_corpora(fused: NDArray[np.float32], similarity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fused scores of one corpus made comparable with those of others by the same embedder.
+
+    A fused score says how good a candidate is among those of its corpus; the square of the best cosine says how much
+    the corpus has to say. The order within the corpus stays as it is.
+
+    Args:
+        fused: (n,) from `fuse`.
+        similarity: (n,) cosines of the same candidates.
+    """
+    best = float(np.clip(similarity.max(initial=0), 0, 1))
+    return np.asarray(fused * np.float32(best * best), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The candidates of a query, and which of them outcomes say are right: (n,) each."""
+
+    similarity: NDArray[np.float32]
+    text_score: NDArray[np.float32]
+    is_right: NDArray[np.bool_]
+
+
+def learn_weight(judged: Sequence[Judged]) -> float:
+    """The share of the text score that ranks what outcomes call right the highest, by the mean nDCG@10.
+
+    Of shares in steps of 0.05 the mean is smoothed over neighbours, since single queries make it ragged.
+
+    Raises:
+        BadInput: No query has anything right among its candidates.
+    """
+    usable = [one for one in judged if one.is_right.any()]
+    if not usable:
+        raise BadInput("a weight is learned from queries whose right answer is among the candidates; there are none")
+    means = np.array([np.mean([_quality(one, step / _STEPS) for one in usable]) for step in range(_STEPS + 1)])
+    smooth = np.convolve(np.pad(means, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    return int(np.argmax(smooth)) / _STEPS
+
+
+def _quality(judged: Judged, weight: float) -> float:
+    order = np.argsort(-fuse(judged.similarity, judged.text_score, weight=weight), kind="stable")
+    right = np.flatnonzero(judged.is_right)
+    return ndcg(order[:10].tolist(), dict.fromkeys(right.tolist(), 1.0))

@@ -1,14 +1,15 @@
 """Matrix search: several corpora searched together, merged by comparable scores, lifted by playbooks, gated.
 
-The order of things: filters choose the rows (before retrieval), each corpus gives its candidates, playbooks lift, sink
-or inject answers, the relevance filter and the downgrade gate drop, the best k stay.
+The order of things: filters choose the rows (before retrieval), each corpus gives its candidates, playbooks bring
+answers in, lift and sink, the relevance filter and the downgrade gate drop, the best k stay.
 
-Scores. One corpus: the candidate's own score (hybrid: the fused score; vector: −distance plus a constant; text: BM25).
-Several: scores of different embedders do not compare, so each corpus's are calibrated (log-odds of relevance, see
-relevance.py); where a corpus has no calibration all are merged by reciprocal rank (Cormack et al. 2009).
+Scores. Within a corpus: hybrid the fused score, vector the cosine, text the share of what the query weighs.
+Across corpora a cosine says how much a corpus has to say: scores are multiplied by the square of its best one
+(docs/decisions/0020-hybrid-scores-are-a-sum.md); shares compare as they are; where vectors are not compared by
+cosines, corpora are merged by reciprocal rank.
 
 Belongs here: candidates and their merging, over Protocols. Not here: embedding and SQL (see search_service.py), fusion
-(see fusion.py), what playbooks are worth (see playbook_scoring.py).
+(see fusion.py), what playbooks say (see playbook_influence.py).
 """
 
 from __future__ import annotations
@@ -21,23 +22,13 @@ from numpy.typing import NDArray
 
 from lakehouse.retrieval.corpus_view import CorpusView, Hit
 from lakehouse.retrieval.downgrade import ModelClass
-from lakehouse.retrieval.fusion import fuse
+from lakehouse.retrieval.fusion import RRF_K, across_corpora, fuse
+from lakehouse.retrieval.playbook_influence import Influence, Lift
 from lakehouse.retrieval.search_config import Mode
 from lakehouse.retrieval.selection import Selection
 
-RRF_K = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Lift:
-    """What playbooks say of one answer: how much it is lifted (negative: sunk), by which entries."""
-
-    boost: float
-    playbook_ids: tuple[str, ...]
-
-
-# Answers by (corpus, id); corpus None stands for any.
-Lifts = Mapping[tuple[str | None, str], Lift]
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Candidate:
-    """A row that may be a result. `relevance` is a probability, None without a calibration."""
+    """A row that may be a result. `relevance` is a probability, None without a calibration or a threshold."""
 
     corpus: str
     row: int
@@ -65,6 +56,19 @@ class Candidate:
     distance: float | None
     relevance: float | None = None
     lift: Lift | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """The candidates of one corpus, in no order: (n,) of each; `similarity` are cosines, None where there are none."""
+
+    corpus: CorpusView
+    rows: Rows
+    ids: list[str]
+    scores: Floats
+    distances: Floats | None = None
+    similarity: Floats | None = None
+    relevance: Floats | None = None
 
 
 @dataclass(slots=True)
@@ -85,68 +89,60 @@ class Merged:
     is_downgraded: bool = False
 
 
-def candidates_of(
-    corpus: CorpusView, ask: Ask, vector: NDArray[np.float32] | None, selection: Selection, lifts: Lifts
-) -> list[Candidate]:
-    """The best rows of one corpus for a query, best first, and those that playbooks inject.
+def find(
+    corpus: CorpusView, ask: Ask, vector: Floats | None, selection: Selection, influence: Influence | None = None
+) -> Found:
+    """The best rows of one corpus for a query, and those that playbooks bring in.
 
     Args:
         corpus: The corpus.
         ask: The search.
         vector: The query by the corpus's embedder; None for text search.
         selection: The rows that may come back.
-        lifts: What playbooks say; an answer that the selection forbids is not injected.
+        influence: What playbooks say; an answer that the selection forbids is not brought in.
     """
     by_vector = {} if vector is None else _values(corpus.search_vector(vector, ask.per_corpus_k, selection))
     wants_text = corpus.has_text and ask.mode != "vector"
     by_text = _values(corpus.search_text(ask.query, ask.per_corpus_k, selection)) if wants_text else {}
-    rows = list(dict.fromkeys([*by_vector, *by_text, *_lifted_rows(corpus, lifts, selection)]))
-    if not rows:
-        return []
+    brought = [] if influence is None else _rows_of(corpus, influence.endorsed_ids(corpus.name), selection)
+    rows = list(dict.fromkeys([*by_vector, *by_text, *brought]))
     numbers = np.array(rows, np.int64)
+    if not rows:
+        return Found(corpus, numbers, [], np.empty(0, np.float32))
     distances = None if vector is None else _filled(rows, by_vector, lambda some: corpus.distances(vector, some))
     texts = _filled(rows, by_text, lambda some: corpus.text_scores(ask.query, some)) if wants_text else None
-    scores = _scores(corpus, ask, distances, texts)
-    relevance = corpus.relevance(scores) if ask.mode == "hybrid" else None
-    ids = corpus.ids_of(numbers)
-    order = np.argsort(-scores, kind="stable").tolist()
-    return [
-        Candidate(
-            corpus.name,
-            rows[n],
-            ids[n],
-            float(scores[n]),
-            None if distances is None else float(distances[n]),
-            None if relevance is None else float(relevance[n]),
-            lifts.get((corpus.name, ids[n])) or lifts.get((None, ids[n])),
-        )
-        for n in order
-    ]
+    similarity = None if distances is None else corpus.similarity(distances)
+    found = Found(
+        corpus, numbers, corpus.ids_of(numbers), _scores(corpus, ask, similarity, texts), distances,
+        similarity if corpus.distance == "cosine" else None,
+    )  # fmt: skip
+    if ask.threshold > 0 and found.similarity is not None:
+        share = None if texts is None else _text_share(corpus, ask, texts)
+        found.relevance = corpus.relevance(found.similarity, share)
+    return found
 
 
-def merge(found: Mapping[str, Sequence[Candidate]], ask: Ask) -> Merged:
+def merge(found: Sequence[Found], ask: Ask, influence: Influence | None = None) -> Merged:
     """Put the candidates of all corpora into one order, drop what is not relevant or not worth a strong model's time.
 
     Args:
-        found: Candidates by corpus, best first.
+        found: Candidates by corpus.
         ask: The search.
+        influence: What playbooks say.
     """
     if len(found) > 1:
         _make_comparable(found)
-    counts = {name: Counts(hits=len(candidates)) for name, candidates in found.items()}
+    counts = {one.corpus.name: Counts(hits=len(one.ids)) for one in found}
     kept: list[Candidate] = []
     is_downgraded = False
-    for name, candidates in found.items():
-        for candidate in candidates:
-            if candidate.lift is not None:
-                candidate.score += candidate.lift.boost
-            if _is_irrelevant(candidate, ask):
-                counts[name].dropped += 1
-            elif ask.model_class == "strong" and candidate.score < ask.strong_min_score:
-                counts[name].dropped += 1
-                is_downgraded = True
-            else:
-                kept.append(candidate)
+    for candidate in (candidate for one in found for candidate in _candidates(one, influence)):
+        if _is_irrelevant(candidate, ask):
+            counts[candidate.corpus].dropped += 1
+        elif ask.model_class == "strong" and candidate.score < ask.strong_min_score:
+            counts[candidate.corpus].dropped += 1
+            is_downgraded = True
+        else:
+            kept.append(candidate)
     kept.sort(key=lambda candidate: (-candidate.score, candidate.corpus, candidate.id))
     results = kept[: ask.k]
     for candidate in results:
@@ -154,13 +150,40 @@ def merge(found: Mapping[str, Sequence[Candidate]], ask: Ask) -> Merged:
     return Merged(results, counts, is_downgraded)
 
 
+def _candidates(found: Found, influence: Influence | None) -> list[Candidate]:
+    lifts: Sequence[Lift | None] = [None] * len(found.ids)
+    if influence is not None and found.ids:
+        lifts = influence.lifts(found.corpus, found.rows, found.ids, found.scores)
+    name, rows, scores = found.corpus.name, found.rows.tolist(), found.scores.tolist()
+    nothing: list[float | None] = [None] * len(rows)
+    distances = nothing if found.distances is None else found.distances.tolist()
+    relevance = nothing if found.relevance is None else found.relevance.tolist()
+    return [
+        Candidate(name, rows[n], id_, scores[n] + (lift.boost if lift else 0.0), distances[n], relevance[n], lift)
+        for n, (id_, lift) in enumerate(zip(found.ids, lifts, strict=True))
+    ]
+
+
+def _make_comparable(found: Sequence[Found]) -> None:
+    """Put the scores of several corpora on one scale; the order within each stays."""
+    full = [one for one in found if one.ids]
+    if all(one.distances is None for one in full):
+        return
+    has_cosines = all(one.similarity is not None for one in full)
+    for one in full:
+        if has_cosines and one.similarity is not None:
+            one.scores = across_corpora(one.scores, one.similarity)
+        else:
+            ranks = np.empty(len(one.ids), np.float32)
+            ranks[np.argsort(-one.scores, kind="stable")] = np.arange(len(one.ids))
+            one.scores = np.asarray((RRF_K + 1) / (RRF_K + 1 + ranks), np.float32)
+
+
 def _values(hits: Sequence[Hit]) -> dict[int, float]:
     return {hit.row: hit.value for hit in hits}
 
 
-def _filled(
-    rows: list[int], known: Mapping[int, float], compute: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-) -> NDArray[np.float32]:
+def _filled(rows: list[int], known: Mapping[int, float], compute: Callable[[Rows], Floats]) -> Floats:
     """A value for each row: the one that a search gave, or computed."""
     missing = [row for row in rows if row not in known]
     values = dict(known)
@@ -169,42 +192,27 @@ def _filled(
     return np.array([values[row] for row in rows], np.float32)
 
 
-def _scores(
-    corpus: CorpusView, ask: Ask, distances: NDArray[np.float32] | None, texts: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
+def _scores(corpus: CorpusView, ask: Ask, similarity: Floats | None, texts: Floats | None) -> Floats:
     """What candidates are sorted by within their corpus."""
-    if distances is None:
+    if similarity is None:
         assert texts is not None
-        return texts / np.float32(max(corpus.text_bound(ask.query), 1e-6))
-    similarity = corpus.similarity(distances)
+        return _text_share(corpus, ask, texts)
     if texts is None:
         return similarity
     return fuse(similarity, texts, weight=ask.text_weight[corpus.name])
 
 
-def _lifted_rows(corpus: CorpusView, lifts: Lifts, selection: Selection) -> list[int]:
-    """Rows of answers that playbooks lift: they may come back even if retrieval missed them."""
-    rows = []
-    for (name, answer_id), lift in lifts.items():
-        if name in (None, corpus.name) and lift.boost > 0:
-            row = corpus.row_of(answer_id)
-            if row is not None and selection.has(row):
-                rows.append(row)
-    return rows
+def _text_share(corpus: CorpusView, ask: Ask, texts: Floats) -> Floats:
+    """Text scores over what all terms of the query weigh: those that no row has weigh most."""
+    return texts / np.float32(max(sum(corpus.term_weights(ask.query).values()), 1e-6))
 
 
-def _make_comparable(found: Mapping[str, Sequence[Candidate]]) -> None:
-    """Put the scores of several corpora on one scale."""
-    is_calibrated = all(c.relevance is not None for candidates in found.values() for c in candidates)
-    for candidates in found.values():
-        for rank, candidate in enumerate(candidates):
-            if is_calibrated and candidate.relevance is not None:
-                candidate.score = candidate.relevance
-            else:
-                candidate.score = (RRF_K + 1) / (RRF_K + 1 + rank)
+def _rows_of(corpus: CorpusView, ids: Sequence[str], selection: Selection) -> list[int]:
+    rows = (corpus.row_of(answer_id) for answer_id in ids)
+    return [row for row in rows if row is not None and selection.has(row)]
 
 
 def _is_irrelevant(candidate: Candidate, ask: Ask) -> bool:
-    # What playbooks lift has been judged by people: a model's doubt does not outweigh that.
-    is_lifted = candidate.lift is not None and candidate.lift.boost > 0
-    return not is_lifted and candidate.relevance is not None and candidate.relevance < ask.threshold
+    # What playbooks endorse has been judged by people: a model's doubt does not outweigh that.
+    is_endorsed = candidate.lift is not None and candidate.lift.is_endorsed
+    return not is_endorsed and candidate.relevance is not None and candidate.relevance < ask.threshold

@@ -17,11 +17,12 @@ lakehouse/memory).
 
 from __future__ import annotations
 
-import base64
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.rows import RowRules
+from lakehouse.retrieval.playbook_codec import Key, decode_vector, index_rows, key_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +42,9 @@ TABLE = "playbooks"
 # Two queries this close (cosine distance) that lead to the same answer are one entry.
 MERGE_DISTANCE = 0.02
 _MERGE_LOOKS = 16
-Key = tuple[str, str, str | None]
+# So many entries of one answer are looked at; an answer that thousands speak of is as well known by some hundred.
+_NEWEST = 256
+_NONE: dict[str, None] = {}
 ROW_RULES = RowRules(subject_field="playbook_id", ending_ops=frozenset({DELETE, MERGE}))
 """How entries of this log become rows of its table."""
 
@@ -115,16 +119,43 @@ class PlaybookBook:
         self._embed = embed
         self._entries: dict[str, PlaybookEntry] = {}
         self._by_key: dict[Key, tuple[str, ...]] = {}  # nearly always one
+        self._by_answer: dict[str, dict[str, None]] = defaultdict(dict)
+        self._live: set[str] = set()
+        self._listeners: list[Callable[[Iterable[str]], None]] = []
         self._applying = threading.Lock()
 
     def __len__(self) -> int:
-        return sum(1 for entry in tuple(self._entries.values()) if entry.is_live)
+        return len(self._live)
+
+    def subscribe(self, listener: Callable[[Iterable[str]], None]) -> None:
+        """Call `listener` with the ids of answers whose entries have changed, at first with all there are."""
+        with self._applying:
+            self._listeners.append(listener)
+            listener(list(self._by_answer))
+
+    def unsubscribe(self, listener: Callable[[Iterable[str]], None]) -> None:
+        """Call it no more."""
+        with self._applying:
+            self._listeners.remove(listener)
+
+    def entries_for(self, corpus: str, answer_id: str) -> list[PlaybookEntry]:
+        """The newest live entries that speak of an answer of a corpus, those without a corpus included."""
+        # Made in one step of the interpreter: the one thread that applies cannot come in between.
+        newest = list(islice(reversed(self._by_answer.get(answer_id, _NONE)), _NEWEST))
+        found = (self._entries[i] for i in newest)
+        return [entry for entry in found if entry.is_live and entry.answer_corpus in (None, corpus)]
+
+    def vector_of(self, entry: PlaybookEntry) -> NDArray[np.float32] | None:
+        """The embedding of an entry's query; None when the entry went meanwhile."""
+        try:
+            return self._index.vector_of(entry.playbook_id)
+        except KeyError:
+            return None
 
     def get(self, playbook_id: str) -> PlaybookEntry | None:
         """The live entry that holds what this one said, or None."""
-        entry = self._entries.get(playbook_id)
-        while entry is not None and entry.merged_into is not None:
-            entry = self._entries.get(entry.merged_into)
+        known = self._entries.get(playbook_id)
+        entry = known and self._heir(known)
         return entry if entry is not None and entry.is_live else None
 
     def entries(self) -> list[PlaybookEntry]:
@@ -160,6 +191,7 @@ class PlaybookBook:
         with self._applying:
             new: dict[str, Mapping[str, Any]] = {}
             gone: list[str] = []
+            answers: set[str] = set()
             for entry in entries:
                 playbook_id = str(entry.payload["playbook_id"])
                 book = self._entries.setdefault(playbook_id, PlaybookEntry(playbook_id))
@@ -175,9 +207,12 @@ class PlaybookBook:
                     self._merge(book, str(entry.payload["into"]))
                     gone.append(playbook_id)
                 self._settle(book, before)
+                answers |= {before[1], self._heir(book).answer_id}
             self._store([payload for playbook_id, payload in new.items() if self._entries[playbook_id].is_live])
             if gone:
                 self._index.delete(gone)
+            for listener in self._listeners:
+                listener(answers)
 
     def evidence_of(self, entry: PlaybookEntry) -> list[Evidence]:
         """The evidence of an entry and of those that were merged into it."""
@@ -211,6 +246,17 @@ class PlaybookBook:
                 self._by_key[key] = ids
             else:
                 self._by_key.pop(key, None)
+        if book.answer_id:
+            if book.is_live:
+                self._by_answer[book.answer_id].setdefault(book.playbook_id)
+            else:
+                self._by_answer[book.answer_id].pop(book.playbook_id, None)
+        (self._live.add if book.is_live else self._live.discard)(book.playbook_id)
+
+    def _heir(self, book: PlaybookEntry) -> PlaybookEntry:
+        while book.merged_into is not None:
+            book = self._entries[book.merged_into]
+        return book
 
     def _store(self, payloads: list[Mapping[str, Any]]) -> None:
         if not payloads:
@@ -224,29 +270,13 @@ class PlaybookBook:
             embedded = self._embed([str(payloads[n]["query"]) for n in missing])
             for n, vector in zip(missing, embedded, strict=True):
                 vectors[n] = vector
-        self._index.upsert(_batch(payloads, np.stack([v for v in vectors if v is not None])))
+        self._index.upsert(index_rows(payloads, np.stack([v for v in vectors if v is not None])))
 
 
 class Embed(Protocol):
     """Embeds texts: (n, dimension), rows of unit length."""
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
-
-
-def encode_vector(vector: NDArray[np.float32]) -> str:
-    """An embedding as the log keeps it."""
-    return base64.b64encode(vector.astype("<f2").tobytes()).decode()
-
-
-def decode_vector(text: str) -> NDArray[np.float32]:
-    """An embedding from the log, of unit length again."""
-    vector = np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float32)
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
-
-
-def key_of(query: str, answer_id: str, answer_corpus: str | None) -> Key:
-    """The key of an entry."""
-    return " ".join(query.casefold().split()), answer_id, answer_corpus
 
 
 def _record(book: PlaybookEntry, entry: Entry) -> bool:
@@ -267,21 +297,3 @@ def _record(book: PlaybookEntry, entry: Entry) -> bool:
 def _judge(book: PlaybookEntry, entry: Entry, key: str) -> None:
     score = min(1.0, max(-1.0, float(entry.payload["score"])))
     book.keep(key, Evidence(str(entry.order), entry.actor, score, entry.recorded_at))
-
-
-def _batch(payloads: Iterable[Mapping[str, Any]], vectors: NDArray[np.float32]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    from lakehouse.tables.corpus import corpus_schema
-
-    rows = list(payloads)
-    ids = [str(p["playbook_id"]) for p in rows]
-    columns = [
-        pa.array(ids),
-        pa.array(ids),
-        pa.array([str(p["query"]) for p in rows]),
-        pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
-        pa.array(["{}"] * len(rows)),
-        pa.nulls(len(rows), pa.string()),
-    ]
-    return pa.record_batch(columns, schema=corpus_schema(vectors.shape[1]))

@@ -1,69 +1,159 @@
 """The probability that a result is relevant, calibrated per corpus: scores of different corpora do not compare.
 
-Belongs here: the model and its stored form. Not here: who fits it (see lakehouse/adapters/corpus_build.py).
+The fused score cannot say it: the best candidate of any query, however far off, has a score of about 1. Two numbers
+can, since they do not depend on the other candidates: the similarity of the vectors, and the *text share*, the row's
+BM25 score over what all terms of the query weigh together (`TextIndex.term_weights`; terms that no row has weigh most).
+
+A corpus is calibrated from itself, without labels. A few words of a row, taken out of it, are a query that the rest of
+the row is relevant to, and that rows picked at random are not; where the sample has rows enough, the best of a handful
+of random ones stands for what a search would show of nothing but chance.
+
+Source: Lee, Chang & Toutanova 2019, Latent retrieval (inverse cloze pairs); Platt 1999 (logistic calibration).
+
+Belongs here: the model, its fit, its stored form. Not here: who calibrates when (see
+lakehouse/adapters/corpus_build.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
+from lakehouse.retrieval.embedding import Embedder
+from lakehouse.retrieval.text_index import TextIndex
 
+Floats = NDArray[np.float32]
+
+FORMAT_VERSION = 1
 _ROUNDS = 50
-_RIDGE = 1e-3
+_RIDGE = 1e-6
+# What is assumed of a candidate before its scores are looked at; a threshold of the same keeps what they speak for.
+PRIOR = 0.3
+_SEED = 11
+_SAMPLE_ROWS = 300
+_QUERY_WORDS = (4, 12)
+# Of a row so many times longer than the query, the vector of the whole stands for that of the rest.
+_LONG = 6
+# So many random rows a query, of which the best counts as irrelevant.
+_RANDOM_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class RelevanceModel:
-    """Logistic regression on one score: `1 / (1 + exp(−(slope · score + intercept)))` (Platt 1999)."""
+    """Logistic regression: `1 / (1 + exp(−(similarity · s + text · t + intercept)))` for similarity s, text share t."""
 
-    slope: float
+    similarity: float
+    text: float
     intercept: float
 
     @classmethod
-    def fit(cls, relevant: NDArray[np.float32], irrelevant: NDArray[np.float32]) -> RelevanceModel:
-        """Fit by Newton's method with a small ridge; both kinds weigh the same.
+    def fit(cls, relevant: tuple[Floats, Floats], irrelevant: tuple[Floats, Floats]) -> RelevanceModel:
+        """Fit by Newton's method with a small ridge; of the weight the relevant pairs have `PRIOR`.
 
         Args:
-            relevant: Scores of pairs that belong together.
-            irrelevant: Scores of pairs that do not.
+            relevant: (n,) similarities and (n,) text shares of pairs that belong together.
+            irrelevant: The same of pairs that do not.
 
         Raises:
             BadInput: One of them is empty.
         """
-        if not len(relevant) or not len(irrelevant):
-            raise BadInput("a calibration needs scores of relevant and of irrelevant pairs")
-        scores = np.concatenate([relevant, irrelevant]).astype(np.float64)
-        labels = np.concatenate([np.ones(len(relevant)), np.zeros(len(irrelevant))])
-        share = np.concatenate(
-            [np.full(len(relevant), 0.5 / len(relevant)), np.full(len(irrelevant), 0.5 / len(irrelevant))]
-        )
-        design = np.stack([scores, np.ones_like(scores)], axis=1)
-        weights = np.zeros(2)
+        counts = len(relevant[0]), len(irrelevant[0])
+        if not all(counts):
+            raise BadInput("a calibration needs relevant and irrelevant pairs")
+        labels = np.repeat([1.0, 0.0], counts)
+        share = np.repeat([PRIOR / counts[0], (1 - PRIOR) / counts[1]], counts)
+        columns = [np.concatenate([a, b]).astype(np.float64) for a, b in zip(relevant, irrelevant, strict=True)]
+        design = np.stack([*columns, np.ones(len(labels))], axis=1)
+        weights = np.zeros(3)
         for _ in range(_ROUNDS):
             probability = _sigmoid(design @ weights)
             gradient = design.T @ (share * (probability - labels)) + _RIDGE * weights
-            curvature = (design * (share * probability * (1 - probability))[:, None]).T @ design + _RIDGE * np.eye(2)
+            curvature = (design * (share * probability * (1 - probability))[:, None]).T @ design + _RIDGE * np.eye(3)
             weights -= np.linalg.solve(curvature, gradient)
-        return cls(float(weights[0]), float(weights[1]))
+        return cls(*(float(weight) for weight in weights))
 
-    def probability(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The probability for each score."""
-        return np.asarray(_sigmoid(self.slope * scores.astype(np.float64) + self.intercept), np.float32)
+    def probability(self, similarity: Floats, text_share: Floats | None = None) -> Floats:
+        """The probability for each row.
+
+        Args:
+            similarity: (n,) cosine of query and row.
+            text_share: (n,) BM25 score over the query's whole weight; None in a corpus without text.
+        """
+        text = 0.0 if text_share is None else self.text * text_share.astype(np.float64)
+        return np.asarray(_sigmoid(self.similarity * similarity.astype(np.float64) + text + self.intercept), np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """The stored form."""
-        return asdict(self)
+        return {
+            "format_version": FORMAT_VERSION,
+            "similarity": self.similarity,
+            "text": self.text,
+            "intercept": self.intercept,
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> RelevanceModel:
-        """Read the stored form."""
-        return cls(float(document["slope"]), float(document["intercept"]))
+        """Read the stored form.
+
+        Raises:
+            BadInput: It is of another format; the next build of the corpus calibrates anew.
+        """
+        if document.get("format_version") != FORMAT_VERSION:
+            raise BadInput(
+                f"a calibration has format {FORMAT_VERSION}, not {document.get('format_version')!r}; rebuild"
+            )
+        return cls(float(document["similarity"]), float(document["text"]), float(document["intercept"]))
+
+
+def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> dict[str, Any]:
+    """Calibrate a corpus from some of its rows.
+
+    Args:
+        vectors: (n, dimension) embeddings of the rows, of unit length.
+        texts: (n,) their texts.
+        embedder: What made the vectors.
+
+    Returns:
+        The stored form of a `RelevanceModel`; empty when fewer than two rows have words enough.
+    """
+    chance = np.random.default_rng(_SEED)
+    chosen = [n for n in range(len(texts)) if len(texts[n].split()) > _QUERY_WORDS[0]]
+    chosen = sorted(chance.permutation(chosen)[:_SAMPLE_ROWS].astype(int).tolist())
+    if len(chosen) < 2:
+        return {}
+    pairs = [_cloze(texts[n], chance) for n in chosen]
+    queries = embedder.embed([query for query, _ in pairs])
+    rests = np.array(vectors[chosen], np.float32)
+    short = [at for at, (query, rest) in enumerate(pairs) if len(rest.split()) < _LONG * len(query.split())]
+    if short:
+        rests[short] = embedder.embed([pairs[at][1] for at in short])
+    index = TextIndex()
+    index.append([rest for _, rest in pairs])
+    shares = np.stack([_text_share(index, query) for query, _ in pairs])
+    likeness = queries @ rests.T
+    own = np.arange(len(chosen))
+    others = (own[:, None] + chance.integers(1, len(own), (len(own), _RANDOM_ROWS))) % len(own)
+    best = others[own, np.take_along_axis(likeness + shares, others, 1).argmax(axis=1)]
+    model = RelevanceModel.fit((likeness[own, own], shares[own, own]), (likeness[own, best], shares[own, best]))
+    return model.to_json()
+
+
+def _cloze(text: str, chance: np.random.Generator) -> tuple[str, str]:
+    """Some words of a text in a row, and what is left; of a short text half."""
+    words = text.split()
+    length = min(int(chance.integers(*_QUERY_WORDS, endpoint=True)), len(words) // 2)
+    start = int(chance.integers(len(words) - length + 1))
+    return " ".join(words[start : start + length]), " ".join(words[:start] + words[start + length :])
+
+
+def _text_share(index: TextIndex, query: str) -> Floats:
+    weight = sum(index.term_weights(query).values())
+    return index.scores(query) / np.float32(max(weight, 1e-6))
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from lakehouse.errors import BadInput
+from lakehouse.retrieval.fusion import TEXT_WEIGHT
 
 Mode = Literal["vector", "text", "hybrid"]
 FORMAT_VERSION = 1
@@ -41,7 +42,7 @@ class SearchConfig:
     k: int = 10
     per_corpus_k: int = 50
     mode: Mode = "hybrid"
-    text_weight: float = 0.5
+    text_weight: float = TEXT_WEIGHT
     text_weights: Mapping[str, float] = field(default_factory=dict)
     relevance_threshold: float = 0.0
     strong_min_score: float = 0.6

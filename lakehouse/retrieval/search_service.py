@@ -1,7 +1,7 @@
 """The search of live corpora: plan, embed, select, retrieve, lift, merge, sign. Replay and the API run this same code.
 
 Belongs here: the order of the steps and what is measured. Not here: the rule of each step (see matrix.py,
-playbook_scoring.py), HTTP, logging (see search_log.py).
+playbook_influence.py), HTTP, logging (see search_log.py).
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from lakehouse.errors import BadInput
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.filter_fit import refuse_unfit
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
-from lakehouse.retrieval.matrix import Candidate, Counts, Lifts, Merged, candidates_of, merge
-from lakehouse.retrieval.playbook import PlaybookBook
-from lakehouse.retrieval.playbook_lift import lifts_of
+from lakehouse.retrieval.matrix import Candidate, Counts, Merged, find, merge
+from lakehouse.retrieval.playbook_influence import Influence, Playbooks
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
 from lakehouse.retrieval.selection import Selection
@@ -83,7 +82,7 @@ class SearchService:
     Args:
         corpora: The corpora.
         embed: Embeds a query by a named embedder; says whether it came from memory.
-        book: The playbooks, looked up by `playbook_embedder`.
+        playbooks: What worked before.
         config: The live config and its name.
         sql: Answers SQL filters.
         signer: Signs trace ids.
@@ -96,9 +95,8 @@ class SearchService:
         self,
         corpora: Corpora,
         embed: EmbedQuery,
-        book: PlaybookBook,
+        playbooks: Playbooks,
         *,
-        playbook_embedder: str,
         config: Callable[[], tuple[SearchConfig, str]],
         sql: SqlIds,
         signer: TraceSigner,
@@ -108,8 +106,7 @@ class SearchService:
     ) -> None:
         self._corpora = corpora
         self._embed = embed
-        self._book = book
-        self._playbook_embedder = playbook_embedder
+        self._playbooks = playbooks
         self._config = config
         self._sql = sql
         self._signer = signer
@@ -133,23 +130,16 @@ class SearchService:
         vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
         embedded = time.perf_counter()
         selections = await self._selections(plan, views, has_pii=has_pii)
-        lifts: Lifts = {}
-        if self._playbook_embedder in vectors and arm == "playbook":
-            lifts = lifts_of(
-                self._book,
-                vectors[self._playbook_embedder],
-                config=plan.playbook,
-                now=self._clock(),
-            )
+        influence = self._influence(plan, vectors) if arm == "playbook" else None
         found = await _asked(
             views,
-            lambda: {
-                view.name: candidates_of(view, plan.ask, vectors.get(view.embedder), selection, lifts)
+            lambda: [
+                find(view, plan.ask, vectors.get(view.embedder), selection, influence)
                 for view, selection in zip(views, selections, strict=True)
-            },
+            ],
         )
         searched = time.perf_counter()
-        merged = merge(found, plan.ask)
+        merged = merge(found, plan.ask, influence)
         results = await _asked(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
         run_id = new_id()
         trace_id = self._signer.sign(Trace(run_id, arm, config_version, _shown(merged.results)))
@@ -176,13 +166,19 @@ class SearchService:
             return "holdout" if self._draw() < self._holdout_share else "playbook"
         return "playbook" if plan.use_playbook else "off"
 
+    def _influence(self, plan: Plan, vectors: Mapping[str, Vector]) -> Influence | None:
+        vector = vectors.get(self._playbooks.embedder)
+        if vector is None or not len(self._playbooks):
+            return None
+        return self._playbooks.influence(plan.ask.query, vector, config=plan.playbook, now=self._clock())
+
     async def _vectors(
         self, plan: Plan, views: Sequence[CorpusView], *, with_playbook: bool
     ) -> tuple[dict[str, Vector], bool]:
         """The query by every embedder that is needed; a corpus's query is embedded by the corpus's own model."""
         wanted = {view.embedder for view in views} if plan.ask.mode != "text" else set()
-        if with_playbook and len(self._book):
-            wanted.add(self._playbook_embedder)
+        if with_playbook and len(self._playbooks):
+            wanted.add(self._playbooks.embedder)
         vectors: dict[str, Vector] = {}
         is_cached = True
         for name in wanted:

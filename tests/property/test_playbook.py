@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lakehouse.memory.entry import Entry, Order
-from lakehouse.retrieval.playbook import DELETE, FEEDBACK, MERGE, RECORD, PlaybookBook, encode_vector
+from lakehouse.retrieval.playbook import DELETE, FEEDBACK, MERGE, RECORD, PlaybookBook
+from lakehouse.retrieval.playbook_codec import encode_vector
 from tests.fakes.entry_index import FlatIndex
 
 WRITER = "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c"

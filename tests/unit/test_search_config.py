@@ -16,7 +16,7 @@ def test_empty_config_is_the_default() -> None:
 def test_config_is_read_back_from_its_document() -> None:
     config = SearchConfig(k=3, text_weights={"notes": 0.2}, playbook=PlaybookConfig(top_k=9))
     assert parse_search_config(config.to_document()) == config
-    assert (config.text_weight_of("notes"), config.text_weight_of("workers")) == (0.2, 0.5)
+    assert (config.text_weight_of("notes"), config.text_weight_of("workers")) == (0.2, 0.3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""What playbooks do to one search: which answers they bring in, which rise and which sink, and by which entries.
+
+Belongs here: from the entries and a corpus's candidates to lifts. Not here: the rules (see playbook_scoring.py),
+likeness (see playbook_profiles.py), entries (see playbook.py), what a lift does to the order (see matrix.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.retrieval.corpus_view import CorpusView
+from lakehouse.retrieval.playbook import Evidence, PlaybookBook, PlaybookEntry
+from lakehouse.retrieval.playbook_profiles import AnswerProfiles, AskedAnswers, AskedQuery, Description, ProfileEntry
+from lakehouse.retrieval.playbook_scoring import (
+    Answer,
+    Judgement,
+    NearEntry,
+    Verdict,
+    boosts_of,
+    choose_near,
+    verdict_for,
+    verdicts_of,
+    worth_of,
+)
+from lakehouse.retrieval.search_config import PlaybookConfig
+
+Floats = NDArray[np.float32]
+_DAY_S = 86_400.0
+# Entries that are looked at for each that may have a say, so that one source cannot take all the places.
+_CHOICE = 4
+_LEAST_CHOICE = 32
+_TINY = 1e-6
+# A request may ask under another half-life; profiles are kept for so many.
+_HALF_LIVES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """What playbooks do to one candidate: how much it is lifted (negative: sunk), by which near entries."""
+
+    boost: float
+    playbook_ids: tuple[str, ...]
+    is_endorsed: bool = False
+
+
+class Playbooks:
+    """The playbooks of a process, as searches ask them; safe for threads.
+
+    Args:
+        book: The entries.
+        embedder: Name of the embedder of their queries.
+    """
+
+    def __init__(self, book: PlaybookBook, *, embedder: str) -> None:
+        self.embedder = embedder
+        self._book = book
+        self._profiles: dict[float, AnswerProfiles] = {}
+        self._making = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._book)
+
+    def influence(self, query: str, vector: Floats, *, config: PlaybookConfig, now: datetime) -> Influence | None:
+        """What entries near a query say; None where none is near, and the search is as it were without.
+
+        Args:
+            query: The words.
+            vector: Their unit embedding by `embedder`.
+            config: Under which parameters.
+            now: The time now, aware.
+        """
+        looks = max(_LEAST_CHOICE, _CHOICE * config.top_k)
+        found = self._book.nearest(vector, k=looks, max_distance=config.max_distance)
+        near = choose_near([self._near(d, e, config=config, now=now) for d, e in found], config=config)
+        if not near or config.boost == 0:
+            return None
+        profiles = self._profiles_under(config.half_life_days)
+        return Influence(query, vector, self.embedder, verdicts_of(near, config=config), config, profiles, now)
+
+    def _near(self, distance: float, entry: PlaybookEntry, *, config: PlaybookConfig, now: datetime) -> NearEntry:
+        evidence = self._book.evidence_of(entry)
+        return NearEntry(
+            entry.playbook_id,
+            (entry.answer_corpus, entry.answer_id),
+            distance,
+            _worth(evidence, half_life_days=config.half_life_days, now=now),
+            entry.query,
+            frozenset(one.source for one in evidence),
+        )
+
+    def _profiles_under(self, half_life_days: float) -> AnswerProfiles:
+        """Profiles fade by the half-life that they were made under; another one needs profiles of its own."""
+        with self._making:
+            profiles = self._profiles.get(half_life_days)
+            if profiles is None:
+                profiles = AnswerProfiles(
+                    lambda corpus, answer_id, now: self._endorsed(corpus, answer_id, now, half_life_days),
+                    half_life_days=half_life_days,
+                )
+                self._profiles[half_life_days] = profiles
+                if len(self._profiles) > _HALF_LIVES:
+                    oldest = next(iter(self._profiles))
+                    self._book.unsubscribe(self._profiles.pop(oldest).touch)
+                self._book.subscribe(profiles.touch)
+            return profiles
+
+    def _endorsed(self, corpus: str, answer_id: str, now: datetime, half_life_days: float) -> list[ProfileEntry]:
+        entries = []
+        for entry in self._book.entries_for(corpus, answer_id):
+            evidence = self._book.evidence_of(entry)
+            worth = _worth(evidence, half_life_days=half_life_days, now=now)
+            vector = self._book.vector_of(entry) if worth > 0 else None
+            if vector is not None:
+                entries.append(ProfileEntry(entry.query, vector, worth, min(one.source for one in evidence)))
+        return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What near entries say of one query."""
+
+    query: str
+    vector: Floats
+    embedder: str
+    verdicts: Mapping[Answer, Verdict]
+    config: PlaybookConfig
+    profiles: AnswerProfiles
+    now: datetime
+
+    def endorsed_ids(self, corpus: str) -> list[str]:
+        """Ids of answers that may come back even if retrieval missed them."""
+        return [i for (name, i), verdict in self.verdicts.items() if name in (None, corpus) and verdict.endorsed > 0]
+
+    def lifts(
+        self, corpus: CorpusView, rows: NDArray[np.int64], ids: Sequence[str], scores: Floats
+    ) -> list[Lift | None]:
+        """The lift of each candidate of one corpus.
+
+        Args:
+            corpus: The corpus.
+            rows: (n,) their rows.
+            ids: (n,) their ids.
+            scores: (n,) their scores without playbooks.
+        """
+        verdicts = [verdict_for(self.verdicts, corpus.name, answer_id) for answer_id in ids]
+        if not any(verdicts):
+            return [None] * len(ids)
+        likeness, confidence = self.profiles.likeness(
+            AskedQuery(self.vector, corpus.term_weights(self.query)),
+            AskedAnswers(corpus.name, ids, rows.tolist()),
+            describe=lambda positions: self._describe(corpus, rows[positions]),
+            now=self.now,
+        )
+        boosts = boosts_of(scores, verdicts, likeness=likeness, confidence=confidence, config=self.config)
+        return [_lift(boost, verdict) for boost, verdict in zip(boosts.tolist(), verdicts, strict=True)]
+
+    def _describe(self, corpus: CorpusView, rows: NDArray[np.int64]) -> list[Description]:
+        texts = corpus.texts_of(rows)
+        if corpus.embedder != self.embedder:
+            return [Description(text) for text in texts]
+        return [Description(text, vector) for text, vector in zip(texts, corpus.vectors_of(rows), strict=True)]
+
+
+def _lift(boost: float, verdict: Verdict | None) -> Lift | None:
+    if verdict is None:
+        return Lift(boost, ()) if abs(boost) > _TINY else None
+    return Lift(boost, verdict.playbook_ids, is_endorsed=verdict.endorsed > 0)
+
+
+def _worth(evidence: Sequence[Evidence], *, half_life_days: float, now: datetime) -> float:
+    judged = (Judgement(one.source, one.score, (now - one.at).total_seconds() / _DAY_S) for one in evidence)
+    return worth_of(judged, half_life_days=half_life_days)
