@@ -95,7 +95,7 @@ class FragmentCache:
     def living(self, uri: str, fragment: Any) -> Mask:
         """Which rows of a fragment are there, one bool a row."""
         return self._mask(
-            (uri, fragment.fragment_id, "living", fragment.num_deletions), lambda: _read_living(uri, fragment)
+            (uri, fragment.fragment_id, "living", fragment.num_deletions), lambda: read_living(uri, fragment)
         )
 
     def forget_others(self, uri: str, numbers: Collection[int]) -> None:
@@ -168,7 +168,8 @@ def _read_ids(uri: str, fragment: Any) -> FragmentIds:
     return FragmentIds(all_hashes[order], all_offsets[order])
 
 
-def _read_living(uri: str, fragment: Any) -> Mask:
+def read_living(uri: str, fragment: Any) -> Mask:
+    """Which rows of a fragment are there, one bool for each that it ever had."""
     mask = np.zeros(fragment.physical_rows, np.bool_)
     for batch in _scan(uri, fragment, []):
         mask[offsets_of(batch)] = True

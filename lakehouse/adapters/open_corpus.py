@@ -1,7 +1,7 @@
 """One open corpus: its Lance table, its hot index, and how the index follows the table.
 
 The table is the truth. Own writes go into the table and then into the index. What others wrote is found by comparing
-Lance's fragments: new ones are read, rows that went are taken out; where fragments went (a compaction, a rebuild) the
+Lance's fragments: new ones are read, rows that went are taken out, a compaction changes nothing. After a rebuild the
 index is built anew beside the old one, which answers until then. A snapshot on the local disk makes the next start
 quick; it is taken when nothing was written for a while, and only its very version is ever used.
 
@@ -22,8 +22,10 @@ import structlog
 
 from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.hot_index import HotIndex
+from lakehouse.adapters.lance_changes import changes_between
+from lakehouse.adapters.lance_engine import BrokenFiles
 from lakehouse.adapters.lance_table import LanceTable
-from lakehouse.errors import Conflict, LakehouseError, NotFound, StoreUnavailable
+from lakehouse.errors import Conflict, NotFound, StoreUnavailable
 from lakehouse.retrieval.relevance import RelevanceModel
 
 if TYPE_CHECKING:
@@ -150,21 +152,23 @@ class OpenCorpus:
         self._settle(live)
 
     def _take_delta(self, live: LiveTable) -> bool:
-        """Read what was added since; False when fragments went, so that nothing says what is new in the others."""
-        files = self.table.files
+        """Read what came since and take out what went; False when only reading everything will tell."""
+        files, index = self.table.files, self._index
         try:
-            before = files.fragments(self._at[1])
-        except LakehouseError:
-            return False  # the version was cleaned up meanwhile
-        now = files.fragments(live.version)
-        if not before.keys() <= now.keys():
-            return False
-        index = self._index
-        for batch in files.scan_fragments(live.version, sorted(now.keys() - before.keys()), batch_rows=_READ_ROWS):
-            index.upsert(batch)
+            changes = changes_between(files, self._at[1], live.version)
+            if changes is None:
+                return False
+            came = set[str]()
+            for batch in changes.rows(batch_rows=_READ_ROWS):
+                index.upsert(batch)
+                came.update(batch.column("id").to_pylist())
+            for ids in changes.gone():
+                index.delete([id for id in ids if id not in came])  # noqa: A001
+        except (NotFound, BrokenFiles):
+            return False  # a version was cleaned up meanwhile
         if len(index) != live.rows:
             index.keep_only([i for batch in files.scan(live.version, ["id"]) for i in batch.column("id").to_pylist()])
-        return True
+        return len(index) == live.rows
 
     def _read_whole(self, live: LiveTable) -> CorpusReader:
         info = live.info

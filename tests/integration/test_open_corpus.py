@@ -98,3 +98,36 @@ def test_snapshot_starts_the_next_one_and_an_old_or_damaged_one_is_not_used(
     mended = OpenCorpus(later, snapshot=folder)
     assert (mended._saved, len(mended.reader.index)) == (None, 6010)
     assert nearest(mended, own_vector(more, 3))[0] == "6003"
+
+
+def test_compaction_and_last_rows_that_go_are_followed_without_reading_everything(tables: LanceTables) -> None:
+    mine = OpenCorpus(tables.create("c", corpus_schema(DIMENSION), info=INFO))
+    table = tables.open("c")
+    assert table is not None
+    theirs = OpenCorpus(table)
+    everything = rows(0, 50)
+    mine.upsert(everything)
+    theirs.follow()
+    index = theirs.reader.index
+    for n in range(50, 56):
+        mine.upsert(rows(n, 1))
+    theirs.follow()
+    mine.delete(["50", "3"])  # a fragment's only row, and one of many
+    mine.upsert(rows(51, 1, seed=9))  # a fragment's only row, elsewhere now
+    mine.upsert(rows(56, 1))
+    table.refresh()
+    table.optimize()
+    mine.delete(["52"])
+    mine.upsert(rows(57, 1))
+    table.refresh()
+    table.optimize()
+    mine.upsert(rows(4, 1, seed=9))
+    for corpus in (theirs, mine):
+        corpus.follow()
+        expected = {str(n) for n in range(58)} - {"3", "50", "52"}
+        assert set(nearest(corpus, own_vector(everything, 3), 100)) == expected
+        assert len(corpus.reader.index) == 55
+        assert nearest(corpus, own_vector(rows(51, 1, seed=9), 0), 1) == ["51"]
+        assert nearest(corpus, own_vector(rows(4, 1, seed=9), 0), 1) == ["4"]
+        assert corpus.reader.revision == theirs.reader.revision
+    assert theirs.reader.index is index  # what is there was brought up to date, not built anew
