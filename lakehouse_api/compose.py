@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters.connect import connect_store, read_location
 from lakehouse.adapters.conversion import ConversionProcess
+from lakehouse.adapters.duckdb_engine import VIEWS_FOLDER
 from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
+from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.adapters.sql_pool import SqlPool
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher
+from lakehouse.errors import Unavailable
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
 from lakehouse.retrieval.config_store import ConfigStore
+from lakehouse.retrieval.playbook import TABLE
+from lakehouse.retrieval.playbook_table import playbook_table
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
 from lakehouse_api.compose_retrieval import compose_retrieval
@@ -30,6 +35,7 @@ from lakehouse_api.metrics import Metrics
 from lakehouse_api.services import Services, process_work_dir
 
 if TYPE_CHECKING:
+    from lakehouse.adapters.memory_log import MemoryLog
     from lakehouse.settings import Settings
 
 
@@ -40,10 +46,15 @@ def compose_services(settings: Settings) -> Services:
     converter = ConversionProcess(settings)
     work_dir = process_work_dir(settings.data_dir)
     watcher = CatalogWatcher(objects, poll_s=settings.catalog_poll_s)
-    sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql")
+    memory_views = MemoryViews(work_dir / "sql" / VIEWS_FOLDER, keep_s=2 * settings.sql_timeout_s)
+    sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=memory_views)
     embedding = EmbeddingService(settings)
     configs = ConfigStore(objects)
     live_config = LiveConfig(configs)
+    retrieval = compose_retrieval(
+        settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_config
+    )
+    memory_views.add(TABLE, lambda: playbook_table(retrieval.book), version=lambda: _entries_of(retrieval.log))
     return Services(
         settings=settings,
         objects=objects,
@@ -63,10 +74,20 @@ def compose_services(settings: Settings) -> Services:
         access_log=AccessLog(),
         configs=configs,
         live_config=live_config,
-        retrieval=compose_retrieval(
-            settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_config
-        ),
+        retrieval=retrieval,
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),
     )
+
+
+def _entries_of(log: MemoryLog) -> int:
+    """How many entries have come: another number after every change.
+
+    Raises:
+        Unavailable: The log has not read its past yet, and what it has would pass for all there is.
+    """
+    stats = log.stats()
+    if not stats["is_replayed"]:
+        raise Unavailable(f"{log.table!r} is being read from the store; try again", retry_after_s=2)
+    return int(stats["entries"])

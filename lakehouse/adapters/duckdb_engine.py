@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.duckdb_s3 import open_way
@@ -19,6 +20,8 @@ from lakehouse.query.request import EngineConfig
 if TYPE_CHECKING:
     import duckdb
 
+VIEWS_FOLDER = "views"
+"""Beside the folders that workers spill to: files of memory tables, which they may read."""
 # What must not reach a user: addresses of the store, host paths, keys.
 _ADDRESS = re.compile(r"(?:https?|s3)://[^\s'\")\]]+")
 _KINDS = ("INTERRUPT Error", "Out of Memory Error", "HTTP Error", "IO Error", "Permission Error")
@@ -63,9 +66,9 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
         connections[is_full] = engine.cursor()
         connections[is_full].execute(f"SET search_path = '{schema}'")
     # The order matters: what is shut cannot be opened again.
-    engine.execute(
-        f"SET allowed_directories = ['s3://{config.bucket}/datasets/', {quote_text(config.temp_folder + '/')}]"
-    )
+    local = (config.temp_folder, str(Path(config.temp_folder).parent / VIEWS_FOLDER))
+    folders = (f"s3://{config.bucket}/datasets/", *(f"{folder}/" for folder in local))
+    engine.execute(f"SET allowed_directories = [{', '.join(map(quote_text, folders))}]")
     engine.execute("SET enable_external_access = false")
     engine.execute("SET lock_configuration = true")
     return connections

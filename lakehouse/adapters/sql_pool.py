@@ -21,7 +21,7 @@ from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.query.gate import MAX_SQL_BYTES
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared, SqlRequest
-from lakehouse.query.resolve import Past, is_known, resolve_view, shown_names
+from lakehouse.query.resolve import MemoryTables, Past, is_known, resolve_view, shown_names
 from lakehouse.query.views import Views
 from lakehouse.settings import Settings
 
@@ -35,9 +35,12 @@ class SqlPool:
         settings: Limits and how many workers.
         location: The bucket, with keys that can only read.
         temp_root: Folder for what queries spill to disk.
+        memory: What stands behind reserved names; None: nothing.
     """
 
-    def __init__(self, settings: Settings, location: S3Location, *, temp_root: Path) -> None:
+    def __init__(
+        self, settings: Settings, location: S3Location, *, temp_root: Path, memory: MemoryTables | None = None
+    ) -> None:
         self._settings = settings
         self._location = location
         self._keys = KeySource(location)
@@ -46,6 +49,7 @@ class SqlPool:
         self._workers: set[SqlProcess] = set()
         self._engine: tuple[S3Keys, EngineConfig] | None = None
         self._views = Views(location.bucket)
+        self._memory = memory
         self._prepared: dict[str, Prepared] = {}
         self._busy = 0
         self._killed = 0
@@ -144,7 +148,10 @@ class SqlPool:
         prepared = await self._prepare(worker, request.sql)
         # A name that the query's own WITH gives need not be one of the catalog's.
         wanted = sorted(name for name in prepared.tables if name not in prepared.ctes or is_known(name, snapshot))
-        views = [await resolve_view(name, snapshot, views=self._views, has_pii=has_pii, past=past) for name in wanted]
+        views = [
+            await resolve_view(name, snapshot, views=self._views, has_pii=has_pii, past=past, memory=self._memory)
+            for name in wanted
+        ]
         names = shown_names(snapshot) if prepared.is_show_tables else ()
         limit = request.max_rows or (self._settings.sql_max_rows if request.format == "json" else None)
         absent = tuple(prepared.tables.difference(wanted))

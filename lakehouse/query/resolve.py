@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from lakehouse.catalog.history import pointer_key
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
@@ -24,8 +25,20 @@ class Past:
     read_versions: Callable[[str], Awaitable[Sequence[Manifest]]]
 
 
+class MemoryTables(Protocol):
+    """Memory tables as views."""
+
+    async def of(self, name: str) -> ViewSpec | None: ...
+
+
 async def resolve_view(
-    name: str, snapshot: CatalogSnapshot, *, views: Views, has_pii: bool, past: Past | None
+    name: str,
+    snapshot: CatalogSnapshot,
+    *,
+    views: Views,
+    has_pii: bool,
+    past: Past | None,
+    memory: MemoryTables | None = None,
 ) -> ViewSpec:
     """The view behind a name.
 
@@ -35,16 +48,20 @@ async def resolve_view(
         views: Those made before.
         has_pii: True: personal data may be seen.
         past: Old versions, for a query that asks for a time.
+        memory: What stands behind reserved names; those that it has not are empty.
 
     Raises:
-        BadInput: There is no such dataset.
+        BadInput: There is no such dataset, or a memory table is asked for its past.
         Forbidden: All of it is personal.
         BrokenManifest: It cannot be read; other datasets can.
     """
     if name in RESERVED_VIEWS:
         if name in PII_VIEWS and not has_pii:
             raise Forbidden(f"{name!r} holds free text of people; it needs a token with the scope pii")
-        return reserved_view(name)
+        remembered = None if memory is None else await memory.of(name)
+        if remembered is not None and past is not None:
+            raise BadInput(f"{name!r} shows what holds now; leave as_of out", name=name)
+        return remembered or reserved_view(name)
     if past is not None:
         return views.of(await _masked_as_now(await past.read_as_of(name), snapshot, past))
     if name in snapshot.broken:

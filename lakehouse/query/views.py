@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from lakehouse.catalog.manifest import Column, Manifest
+from lakehouse.catalog.manifest import Manifest
 from lakehouse.query.quoting import quote_name, quote_text
-from lakehouse.tables.reserved import RESERVED_VIEWS
+from lakehouse.tables.reserved import PERSONAL_COLUMNS, RESERVED_VIEWS
 
 MASK = "[masked]"
 _MOST_VIEWS = 1000
@@ -70,7 +70,7 @@ def dataset_view(manifest: Manifest, bucket: str) -> ViewSpec:
     anything of the value; its type is VARCHAR there.
     """
     full = tuple(quote_name(c.name) for c in manifest.columns)
-    masked = tuple(_masked(c) if c.pii else quote_name(c.name) for c in manifest.columns)
+    masked = tuple(_masked(c.name) if c.pii else quote_name(c.name) for c in manifest.columns)
     types = tuple((c.name, c.type) for c in manifest.columns)
     filled = [o.key for o in manifest.objects if o.row_count]
     if not filled:
@@ -94,10 +94,25 @@ def reserved_view(name: str) -> ViewSpec:
     return ViewSpec(name, "empty", columns, columns, _empty(types))
 
 
+def memory_view(name: str, path: str, *, identity: str) -> ViewSpec:
+    """The view of a reserved name over a file that this machine's workers read.
+
+    Args:
+        name: The view's.
+        path: A Parquet file with its columns.
+        identity: Another one for every file.
+    """
+    types = tuple(RESERVED_VIEWS[name].items())
+    personal = PERSONAL_COLUMNS.get(name, frozenset())
+    full = tuple(quote_name(column) for column, _ in types)
+    masked = tuple(_masked(c) if c in personal else quote_name(c) for c, _ in types)
+    return ViewSpec(name, identity, full, masked, f"read_parquet([{quote_text(path)}])", types)
+
+
 def _empty(types: tuple[tuple[str, str], ...]) -> str:
     nulls = ", ".join(f"CAST(NULL AS {type_}) AS {quote_name(name)}" for name, type_ in types)
     return f"(SELECT {nulls} WHERE false)"
 
 
-def _masked(column: Column) -> str:
-    return f"{quote_text(MASK)} AS {quote_name(column.name)}"
+def _masked(column: str) -> str:
+    return f"{quote_text(MASK)} AS {quote_name(column)}"

@@ -119,3 +119,6 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
 
 # Free text of people and models stands in these: they need the scope `pii` as a whole.
 PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})
+
+# Columns that are masked in the others: what somebody asked may name people.
+PERSONAL_COLUMNS = {"playbooks": frozenset({"query"})}
