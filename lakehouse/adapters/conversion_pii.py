@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.catalog.manifest import Column
-from lakehouse.ingest.pii import is_personal
+from lakehouse.ingest.pii import is_personal, says_personal
 from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ _STRETCH_ROWS = 400
 _FEW = 50
 _MOST_SPARSE = 100
 _MOST_CHARACTERS = 300
-# Of other types no value is an e-mail, a phone or an address; an SSN without hyphens is a whole number, and a list
-# or a structure may hold anything.
+# A structure says late what it holds.
+_MOST_NESTED_CHARACTERS = 2000
+# No value of these types is an e-mail, a phone or an address; an SSN without hyphens is a whole number, and a list or a
+# structure may hold anything.
 _NEVER = (
     "BOOLEAN",
     "DATE",
@@ -29,11 +31,10 @@ _NEVER = (
     "TIMESTAMP",
     "TIMESTAMP WITH TIME ZONE",
     "INTERVAL",
-    "FLOAT",
-    "DOUBLE",
-    "BLOB",
     "UUID",
 )
+# These are looked at where the name says so: numbers are phones by their name alone, bytes may be large.
+_BY_NAME = ("FLOAT", "DOUBLE", "BLOB")
 
 
 def mark_personal(
@@ -44,9 +45,10 @@ def mark_personal(
     The first, the middle and the last rows are looked at, each for itself: a file may change its mind halfway. Of a
     column with few values there, those that it has are looked for.
     """
-    open_names = [c.name for c in columns if not c.pii and c.type not in _NEVER]
+    types = {c.name: c.type for c in columns if not c.pii and _is_open(c)}
+    open_names = list(types)
     last = max(0, row_count - _STRETCH_ROWS)
-    stretches = [_stretch(engine, parquet, open_names, start) for start in sorted({0, last // 2, last})]
+    stretches = [_stretch(engine, parquet, types, start) for start in sorted({0, last // 2, last})]
     sparse = [name for name in open_names if sum(len(stretch[name]) for stretch in stretches) < _FEW]
     is_seen_whole = row_count <= len(stretches) * _STRETCH_ROWS
     looked_for = set() if is_seen_whole else set(sparse[:_MOST_SPARSE])
@@ -54,30 +56,45 @@ def mark_personal(
     for name in open_names:
         samples = [stretch[name] for stretch in stretches]
         if name in looked_for:
-            samples.append(_values(engine, parquet, name))
+            samples.append(_values(engine, parquet, name, types[name]))
         if any(is_personal(name, sample) for sample in samples if sample or not any(samples)):
             found.add(name)
     return tuple(replace(c, pii=c.pii or c.name in found) for c in columns)
 
 
-def _stretch(engine: duckdb.DuckDBPyConnection, parquet: Path, names: list[str], start: int) -> dict[str, list[str]]:
-    if not names:
+def _is_open(column: Column) -> bool:
+    """True for a column whose values may be personal."""
+    return column.type not in _NEVER and (column.type not in _BY_NAME or says_personal(column.name))
+
+
+def _stretch(
+    engine: duckdb.DuckDBPyConnection, parquet: Path, types: dict[str, str], start: int
+) -> dict[str, list[str]]:
+    if not types:
         return {}
+    shown = ", ".join(_shown(*column) for column in types.items())
     # Groups of rows outside the stretch are not read.
     rows = engine.execute(
-        f"SELECT {', '.join(map(_shown, names))} FROM read_parquet({quote_text(str(parquet))}, file_row_number = true)"
+        f"SELECT {shown} FROM read_parquet({quote_text(str(parquet))}, file_row_number = true)"
         f" WHERE file_row_number BETWEEN {start} AND {start + _STRETCH_ROWS - 1}"
     ).fetchall()
-    return {name: [row[i] for row in rows if row[i]] for i, name in enumerate(names)}
+    return {name: [row[i] for row in rows if row[i]] for i, name in enumerate(types)}
 
 
-def _values(engine: duckdb.DuckDBPyConnection, parquet: Path, name: str) -> list[str]:
+def _values(engine: duckdb.DuckDBPyConnection, parquet: Path, name: str, type_: str) -> list[str]:
     rows = engine.execute(
-        f"SELECT {_shown(name)} FROM read_parquet({quote_text(str(parquet))}) WHERE {quote_name(name)} IS NOT NULL"
-        f" LIMIT {_STRETCH_ROWS}"
+        f"SELECT {_shown(name, type_)} FROM read_parquet({quote_text(str(parquet))})"
+        f" WHERE {quote_name(name)} IS NOT NULL LIMIT {_STRETCH_ROWS}"
     ).fetchall()
     return [row[0] for row in rows if row[0]]
 
 
-def _shown(name: str) -> str:
-    return f"CAST({quote_name(name)} AS VARCHAR)[:{_MOST_CHARACTERS}]"
+def _shown(name: str, type_: str) -> str:
+    """A value as text: of a long one its beginning, of a whole number its digits, whatever type holds it."""
+    text = f"CAST({quote_name(name)} AS VARCHAR)"
+    if type_ in ("FLOAT", "DOUBLE"):
+        return f"regexp_replace({text}, '[.]0$', '')"
+    if type_ in ("VARCHAR", "JSON"):
+        most = f"CASE WHEN {text}[1] IN ('{{', '[') THEN {_MOST_NESTED_CHARACTERS} ELSE {_MOST_CHARACTERS} END"
+        return f"{text}[:{most}]"
+    return f"{text}[:{_MOST_NESTED_CHARACTERS}]"

@@ -81,7 +81,20 @@ def test_personal_columns_of_parquet_are_found_whatever_their_type(desk: IngestD
         "phone": pa.array([Decimal(5551234567), Decimal(5559876543)], pa.decimal128(18, 0)),
         "mobile": pa.array([15551234567, 15559876543], pa.uint64()),
         "rate": pa.array([20.5, 31.0]),
+        "home_phone": pa.array([5551234567.0, None]),
+        "work_phone": pa.array([5551234567.0, 5559876543.0], pa.float32()),
+        "fax": pa.array([b"555-123-4567", b"555-987-6543"]),
+        "photo": pa.array([b"\xff\xd8 555", b"\xff\xd8"]),
+        "contacts": pa.array([["555-123-4567"], ["555-987-6543"]]),
+        "mobile_users": pa.array([5551234567, 15559876543]),
     }
     pq.write_table(pa.table(columns), path)
     desk.load_file(path, "d")
-    assert marks(desk) == {"ssn": True, "emails": True, "phone": True, "mobile": True, "rate": False}
+    assert [name for name, is_marked in marks(desk).items() if not is_marked] == ["rate", "photo", "mobile_users"]
+
+
+def test_mail_late_in_a_long_json_text_is_found(desk: IngestDesk) -> None:
+    document = json.dumps({"text": "word " * 200, "contact": {"email": "jane@example.org"}})
+    quoted = document.replace('"', '""')
+    desk.load("id,event\n" + "".join(f'{i},"{quoted}"\n' for i in range(10)))
+    assert marks(desk) == {"id": False, "event": True}
