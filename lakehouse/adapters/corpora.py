@@ -220,6 +220,8 @@ class Corpora:
                     self._forget(name)
                 except LakehouseError as error:
                     _log.warning("corpus not followed", corpus=name, reason=error.detail)
+                except Exception:  # one corpus's fault must not leave the others behind for ever
+                    _log.exception("corpus not followed", corpus=name)
 
     def _measure(self, name: str, corpus: Corpus) -> None:
         """Count what a corpus takes; when it is too much for all together, the largest leaves memory."""

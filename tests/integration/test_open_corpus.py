@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.adapters.lance_text import build_text_index
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.open_corpus import OpenCorpus
 from lakehouse.clock import new_id
@@ -100,13 +101,19 @@ def test_snapshot_starts_the_next_one_and_an_old_or_damaged_one_is_not_used(
     assert nearest(mended, own_vector(more, 3))[0] == "6003"
 
 
-def test_compaction_and_last_rows_that_go_are_followed_without_reading_everything(tables: LanceTables) -> None:
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_compaction_and_last_rows_that_go_are_followed_without_reading_everything(
+    tables: LanceTables, is_indexed: bool
+) -> None:
     mine = OpenCorpus(tables.create("c", corpus_schema(DIMENSION), info=INFO))
     table = tables.open("c")
     assert table is not None
     theirs = OpenCorpus(table)
     everything = rows(0, 50)
     mine.upsert(everything)
+    table.refresh()
+    if is_indexed:  # a compaction then moves rows under an index
+        build_text_index(table)
     theirs.follow()
     index = theirs.reader.index
     for n in range(50, 56):
