@@ -212,19 +212,23 @@ class Ingester:
             self.store.copy(key, key)
         size = made.parquet.stat().st_size
         data = DataObject(key, size, content, sha256, made.row_count, options.reading_fingerprint)
-        keys = self._keep_quarantine(made, name, origin)
+        keys = self._keep_quarantine(made, name, origin, sha256)
         return Loaded(made.columns, data, made.quarantined, keys, made.undecided)
 
-    def _keep_quarantine(self, made: Converted, name: str, origin: str) -> tuple[str, ...]:
+    def _keep_quarantine(self, made: Converted, name: str, origin: str, sha256: str) -> tuple[str, ...]:
         if made.quarantine is None:
             return ()
         now = self._clock()
+        # Named by where it came from and what it holds: a file that is read again, after a lost race, keeps it once.
+        content = hashlib.sha256(f"{origin}\n{sha256}\n{hash_file(made.quarantine)}".encode()).hexdigest()
+        key = f"quarantine/ingest/dt={now:%Y-%m-%d}/{name}-{content}.jsonl"
+        if self.store.head(key) is not None:
+            return (key,)
         common = {"format_version": 1, "dataset": name, "origin": origin, "refused_at": now.isoformat()}
         tagged = made.quarantine.with_suffix(".tagged")
         with made.quarantine.open(encoding="utf-8") as lines, tagged.open("w", encoding="utf-8") as out:
             for line in lines:
                 out.write(json.dumps({**common, **json.loads(line)}, ensure_ascii=False) + "\n")
-        key = f"quarantine/ingest/dt={now:%Y-%m-%d}/{name}-{new_id()}.jsonl"
         self.store.put(key, tagged, content_type="application/x-ndjson")
         return (key,)
 

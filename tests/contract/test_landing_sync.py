@@ -10,7 +10,7 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import BadInput, Conflict, NotFound, Unprocessable
 from lakehouse.ingest import IngestResult
-from tests.ingesting import IngestDesk
+from tests.ingesting import IngestDesk, OvertakenConversion
 
 
 @pytest.fixture
@@ -196,3 +196,24 @@ def test_wrong_options_are_refused_by_name_and_nothing_changes(desk: IngestDesk,
         sync(desk)
     assert says in refused.value.detail
     assert desk.rows() == [(1, "a")]
+
+
+def test_file_that_is_read_again_keeps_its_refused_rows_once(desk: IngestDesk) -> None:
+    put(desk, "_options.json", '{"on_error": "quarantine"}')
+    put(desk, "a.csv", "id,t\n1,a\n2\n")
+
+    def evolve_once() -> None:
+        if desk.catalog.get("d").version == 1:
+            desk.load("id,u\n5,x\n", mode="append", evolve=True)
+
+    sync(desk)
+    first = desk.keys("quarantine/")
+    put(desk, "b.csv", "id,t\n3,c\n4\n")
+    result = desk.ingester_with(OvertakenConversion(desk.converter, evolve_once)).sync_landing(
+        "d", actor="sensor", evolve=True
+    )
+    assert (result.quarantined, len(desk.keys("quarantine/"))) == (1, 2)
+    put(desk, "a.csv", "id,t\n1,changed\n2\n")  # other bytes: another row, of the same text
+    sync(desk, evolve=True)
+    assert len(desk.keys("quarantine/")) == 3
+    assert set(first) < set(desk.keys("quarantine/"))
