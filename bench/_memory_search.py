@@ -1,11 +1,7 @@
-"""Search with playbooks in one process, through the platform's own index, fusion and scoring.
-
-What the search service does over HTTP, without HTTP: the steps are the same, and so is every rule.
-"""
+"""Search with playbooks in one process: the platform's corpora, matrix search and playbooks, without HTTP and log."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,26 +10,26 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.adapters.hot_index import HotIndex
-from lakehouse.retrieval.fusion import fuse
-from lakehouse.retrieval.playbook_profiles import (
-    AnswerProfiles,
-    AskedAnswers,
-    AskedQuery,
-    Description,
-    ProfileEntry,
-)
-from lakehouse.retrieval.playbook_scoring import NearEntry, boosts_of, choose_near, verdict_for, verdicts_of
+from lakehouse.memory.entry import Entry, Order
+from lakehouse.retrieval.matrix import Ask, Found, find, merge
+from lakehouse.retrieval.playbook import RECORD, PlaybookBook
+from lakehouse.retrieval.playbook_codec import encode_vector
+from lakehouse.retrieval.playbook_influence import Influence, Playbooks
 from lakehouse.retrieval.search_config import PlaybookConfig
-from lakehouse.retrieval.text_index import TextIndex
 from lakehouse.tables.corpus import corpus_schema
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
+EMBEDDER = "minilm"
 PER_CORPUS_K = 50
+_WRITER = "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c"
 Vector = NDArray[np.float32]
 
 
-def hot_index(ids: Sequence[str], texts: Sequence[str], vectors: Vector) -> HotIndex:
+def corpus_of(name: str, ids: Sequence[str], texts: Sequence[str], vectors: Vector) -> CorpusReader:
+    """A corpus in a hot index."""
     index = HotIndex(dimension=vectors.shape[1])
     schema = corpus_schema(vectors.shape[1])
     columns = [
@@ -45,129 +41,60 @@ def hot_index(ids: Sequence[str], texts: Sequence[str], vectors: Vector) -> HotI
         pa.nulls(len(ids), pa.string()),
     ]
     index.upsert(pa.record_batch(columns, schema=schema))
-    return index
+    return CorpusReader(name, {"embedder": EMBEDDER, "dimension": vectors.shape[1]}, index, "1")
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A playbook entry as the bench keeps it."""
+class Outcome:
+    """A query, its vector, and the answer that an outcome named for it."""
 
-    number: int
     query: str
     vector: Vector
     answer: str
-    worth: float
-    source: str
 
 
-class Playbook:
-    """Entries for the answers of one corpus, all judged now."""
-
-    def __init__(self, corpus: str, dimension: int) -> None:
-        self._corpus = corpus
-        self._entries: list[Recorded] = []
-        self._by_answer: dict[str, list[Recorded]] = defaultdict(list)
-        self._index = HotIndex(dimension=dimension, has_text=False)
-        self.profiles = AnswerProfiles(self._endorsed, half_life_days=30)
-
-    def record(self, rows: Sequence[tuple[str, Vector, str]], *, worth: float = 1.0, source: str = "bench") -> None:
-        """Record (query, its vector, answer)."""
-        first = len(self._entries)
-        new = [Recorded(first + n, q, v, answer, worth, source) for n, (q, v, answer) in enumerate(rows)]
-        if not new:
-            return
-        self._entries += new
-        for entry in new:
-            self._by_answer[entry.answer].append(entry)
-        vectors = np.stack([entry.vector for entry in new])
-        schema = corpus_schema(vectors.shape[1])
-        names = pa.array([str(entry.number) for entry in new])
-        columns = [
-            names, names, pa.nulls(len(new), pa.string()),
-            pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
-            pa.array(["{}"] * len(new)), pa.nulls(len(new), pa.string()),
-        ]  # fmt: skip
-        self._index.upsert(pa.record_batch(columns, schema=schema))
-        self.profiles.touch({entry.answer for entry in new})
-
-    def near(self, vector: Vector, config: PlaybookConfig) -> list[NearEntry]:
-        hits = self._index.search_vector(vector, max(32, 4 * config.top_k), self._index.select())
-        found = [(hit.value, self._entries[int(hit.id)]) for hit in hits]
-        return choose_near(
-            [
-                NearEntry(str(e.number), (self._corpus, e.answer), d, e.worth, e.query, frozenset([e.source]))
-                for d, e in found
-            ],
-            config=config,
-        )
-
-    def _endorsed(self, corpus: str, answer_id: str, now: datetime) -> list[ProfileEntry]:
-        if corpus != self._corpus:
-            return []
-        entries = self._by_answer.get(answer_id, [])
-        return [ProfileEntry(e.query, e.vector, e.worth, e.source) for e in entries if e.worth > 0]
+def playbooks_of(corpus: str, outcomes: Sequence[Outcome], *, source: str = "bench") -> Playbooks:
+    """Playbooks that were told of outcomes, all just now."""
+    book = PlaybookBook(HotEntryIndex(lambda: len(outcomes[0].vector)), embedder=EMBEDDER, embed=_nothing_to_embed)
+    entries = []
+    for n, outcome in enumerate(outcomes):
+        payload = {
+            "playbook_id": f"p{n:06d}", "query": outcome.query, "answer_id": outcome.answer, "answer_corpus": corpus,
+            "tags": [], "score": 1.0, "embedder": EMBEDDER, "vector": encode_vector(outcome.vector),
+        }  # fmt: skip
+        entries.append(Entry(f"op-{n}", Order(n, _WRITER, n, 0), RECORD, payload, NOW, source))
+    book.apply(entries)
+    return Playbooks(book, embedder=EMBEDDER)
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """What a corpus found for a query, with exact values of both kinds for each."""
-
-    query: str
-    vector: Vector
-    rows: NDArray[np.int64]
-    ids: list[str]
-    similarity: NDArray[np.float32]
-    text: NDArray[np.float32]
+def found_in(
+    corpus: CorpusReader, query: str, vector: Vector, *, weight: float, influence: Influence | None = None
+) -> Found:
+    """The candidates of one corpus; text weight 0 is the vector alone, 1 the text alone."""
+    return find(corpus, _ask(corpus.name, query, weight=weight), vector, corpus.select(), influence)
 
 
-class Searcher:
-    """One corpus in a hot index."""
+def rank(
+    corpora: Sequence[CorpusReader],
+    query: str,
+    vector: Vector,
+    *,
+    weight: float,
+    playbooks: Playbooks | None = None,
+    config: PlaybookConfig | None = None,
+) -> list[tuple[str, str]]:
+    """(corpus, id), best first, of one or several corpora."""
+    influence = None
+    if playbooks is not None:
+        influence = playbooks.influence(query, vector, config=config or PlaybookConfig(), now=NOW)
+    found = [found_in(corpus, query, vector, weight=weight, influence=influence) for corpus in corpora]
+    merged = merge(found, _ask("", query, weight=weight), influence)
+    return [(candidate.corpus, candidate.id) for candidate in merged.results]
 
-    def __init__(self, name: str, ids: Sequence[str], texts: Sequence[str], vectors: Vector) -> None:
-        self.name = name
-        self.index = hot_index(ids, texts, vectors)
-        # As the index has it inside; what it says of terms is all that is asked of it.
-        self._terms = TextIndex()
-        self._terms.append(list(texts))
 
-    def find(self, query: str, vector: Vector, more: Sequence[str] = ()) -> Candidates:
-        """The nearest rows, those with the best texts, and `more` ids that are wanted too."""
-        everything = self.index.select()
-        hits = self.index.search_vector(vector, PER_CORPUS_K, everything)
-        hits += self.index.search_text(query, PER_CORPUS_K, everything)
-        wanted = [hit.row for hit in hits] + [row for i in more if (row := self.index.row_of(i)) is not None]
-        rows = np.array(list(dict.fromkeys(wanted)), np.int64)
-        similarity = 1 - self.index.distances(vector, rows)
-        return Candidates(query, vector, rows, self.index.ids_of(rows), similarity, self.index.text_scores(query, rows))
+def _ask(corpus: str, query: str, *, weight: float) -> Ask:
+    return Ask(query, 10, PER_CORPUS_K, "hybrid", {corpus: weight})
 
-    def rank(self, found: Candidates, *, weight: float) -> list[str]:
-        """Ids, best first, without playbooks; weight 0 is the vector alone, 1 the text alone."""
-        scores = fuse(found.similarity, found.text, weight=weight)
-        return [found.ids[n] for n in np.argsort(-scores, kind="stable")]
 
-    def rank_with(
-        self, query: str, vector: Vector, playbook: Playbook, *, weight: float, config: PlaybookConfig
-    ) -> list[str]:
-        """Ids, best first, with playbooks."""
-        verdicts = verdicts_of(playbook.near(vector, config), config=config)
-        endorsed = [i for (corpus, i), v in verdicts.items() if corpus == self.name and v.endorsed > 0]
-        found = self.find(query, vector, endorsed)
-        scores = fuse(found.similarity, found.text, weight=weight)
-        likeness, confidence = playbook.profiles.likeness(
-            AskedQuery(vector, self._terms.term_weights(query)),
-            AskedAnswers(self.name, found.ids, found.rows.tolist()),
-            describe=lambda positions: self._describe(found.rows[positions]),
-            now=NOW,
-        )
-        scores = scores + boosts_of(
-            scores,
-            [verdict_for(verdicts, self.name, i) for i in found.ids],
-            likeness=likeness,
-            confidence=confidence,
-            config=config,
-        )
-        return [found.ids[n] for n in np.argsort(-scores, kind="stable")]
-
-    def _describe(self, rows: NDArray[np.int64]) -> list[Description]:
-        texts, vectors = self.index.texts_of(rows), self.index.vectors_of(rows)
-        return [Description(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+def _nothing_to_embed(texts: Sequence[str]) -> Vector:
+    raise AssertionError(f"every outcome has its vector, so {len(texts)} texts need none")

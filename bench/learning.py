@@ -25,9 +25,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._judged import LOADERS, Collection, Embeddings
-from bench._memory_search import Playbook, Searcher
+from bench._memory_search import Outcome, corpus_of, found_in, playbooks_of
+from bench._memory_search import rank as rank_of
+from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.retrieval.evaluation import Interval, bootstrap, ndcg, paired_bootstrap, recall, top_1
 from lakehouse.retrieval.fusion import TEXT_WEIGHT, Judged, learn_weight
+from lakehouse.retrieval.playbook_influence import Playbooks
 from lakehouse.retrieval.search_config import PlaybookConfig
 
 SEED = 20240601
@@ -37,7 +40,7 @@ STEPS = (0.2, 0.4, 0.6, 0.8)
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 WRONG = (0.1, 0.3)
 SCIFACT_MINILM, SCIFACT_WITHIN, SCIFACT_HYBRID = 0.645, 0.01, 0.72
-LIFT, HARM = 0.13, 0.005
+LIFT, HARM, TOGETHER = 0.13, 0.005, 0.01
 MEASURES = ("nDCG@10", "R@10", "top-1")
 Rank = Callable[[int], list[str]]
 _verdicts: list[bool] = []
@@ -79,6 +82,7 @@ def main() -> None:
     cold = base_quality(collections, titles)
     curve = lift(collections["onet"], titles, cold)
     no_harm(collections, titles)
+    together(collections, titles)
     if given.plot:
         from bench._learning_plot import plot
 
@@ -98,20 +102,23 @@ def base_quality(collections: dict[str, Collection], titles: Titles) -> dict[str
     arms: dict[str, np.ndarray] = {}
     for name, collection in collections.items():
         test, train = parts[name]
-        searcher = Searcher(name, collection.ids, collection.texts, collection.vectors)
+        corpus = corpus_of(name, collection.ids, collection.texts, collection.vectors)
         weights = {"BM25": 1.0, "MiniLM": 0.0, "hybrid": TEXT_WEIGHT}
         if len(train):
-            weights["learned"] = learned_weight(searcher, collection, train)
-        arms = {arm: measure(collection, test, cold_ranker(collection, searcher, w)) for arm, w in weights.items()}
+            weights["learned"] = learned_weight(corpus, collection, train)
+        arms = {arm: measure(collection, test, cold_ranker(collection, corpus, w)) for arm, w in weights.items()}
         report_base(name, arms, weights)
     return arms
 
 
-def learned_weight(searcher: Searcher, collection: Collection, train: Iterable[int]) -> float:
+def learned_weight(corpus: CorpusReader, collection: Collection, train: Iterable[int]) -> float:
     judged = []
     for n in train:
-        found = searcher.find(collection.queries[n], collection.query_vectors[n])
-        judged.append(Judged(found.similarity, found.text, np.array([i in collection.gains[n] for i in found.ids])))
+        query, vector = collection.queries[n], collection.query_vectors[n]
+        found = found_in(corpus, query, vector, weight=TEXT_WEIGHT)
+        texts = corpus.text_scores(query, found.rows)
+        assert found.similarity is not None
+        judged.append(Judged(found.similarity, texts, np.array([i in collection.gains[n] for i in found.ids])))
     return learn_weight(judged)
 
 
@@ -141,13 +148,13 @@ def lift(onet: Collection, titles: Titles, cold: dict[str, np.ndarray]) -> dict[
         print(f"  cold, {arm:<10}{row(values)}")
     best_arm = max(cold, key=lambda arm: cold[arm][:, 0].mean())
     best = cold[best_arm][:, 0]
-    searcher = Searcher("onet", onet.ids, onet.texts, onet.vectors)
+    corpus = corpus_of("onet", onet.ids, onet.texts, onet.vectors)
     curve = {"without playbooks": [(share, bootstrap(best, seed=SEED)) for share in (0.0, *CURVE)]}
     for name, config in {"wide": WIDE, "default": DEFAULT}.items():
         label = f"{name}: top_k {config.top_k}, max_distance {config.max_distance}, boost {config.boost}"
         print(f"  playbook, {label}")
         runs = {
-            share: measure(onet, titles.test, ranker(onet, searcher, record(onet, titles.recorded(share)), config))
+            share: measure(onet, titles.test, ranker(onet, corpus, record(onet, titles.recorded(share)), config))
             for share in CURVE
         }
         curve[f"playbook, {label}"] = [
@@ -158,13 +165,13 @@ def lift(onet: Collection, titles: Titles, cold: dict[str, np.ndarray]) -> dict[
             gained = paired_bootstrap(runs[share][:, 0], best, seed=SEED)
             print(f"    {share:>4.0%} recorded {row(runs[share])}  {shown(gained)}")
         steps = np.array([cold["hybrid"].mean(axis=0), *(runs[share].mean(axis=0) for share in STEPS)])
-        for number, name in enumerate(MEASURES):
-            limit(f"{name} rises with every step by at least", np.diff(steps[:, number]).min(), 0, at_least=True)
+        for number, measured in enumerate(MEASURES):
+            limit(f"{measured} rises with every step by at least", np.diff(steps[:, number]).min(), 0, at_least=True)
         gain = runs[0.8][:, 0].mean() - best.mean()
         limit(f"lift at 80 % over the best cold arm ({best_arm})", gain, LIFT if config is WIDE else 0, at_least=True)
         for share in WRONG:
             values = measure(
-                onet, titles.test, ranker(onet, searcher, record(onet, titles.recorded(0.8), wrong=share), config)
+                onet, titles.test, ranker(onet, corpus, record(onet, titles.recorded(0.8), wrong=share), config)
             )
             wrong = paired_bootstrap(values[:, 0], best, seed=SEED)
             print(f"    {share:>4.0%} wrong    {row(values)}  {shown(wrong)}")
@@ -173,33 +180,35 @@ def lift(onet: Collection, titles: Titles, cold: dict[str, np.ndarray]) -> dict[
     return curve
 
 
-def cold_ranker(collection: Collection, searcher: Searcher, weight: float = TEXT_WEIGHT) -> Rank:
+def cold_ranker(collection: Collection, corpus: CorpusReader, weight: float = TEXT_WEIGHT) -> Rank:
     def rank(n: int) -> list[str]:
-        return searcher.rank(searcher.find(collection.queries[n], collection.query_vectors[n]), weight=weight)
+        return [i for _, i in rank_of([corpus], collection.queries[n], collection.query_vectors[n], weight=weight)]
 
     return rank
 
 
-def ranker(collection: Collection, searcher: Searcher, playbook: Playbook, config: PlaybookConfig) -> Rank:
+def ranker(collection: Collection, corpus: CorpusReader, playbook: Playbooks, config: PlaybookConfig) -> Rank:
     def rank(n: int) -> list[str]:
         query, vector = collection.queries[n], collection.query_vectors[n]
-        return searcher.rank_with(query, vector, playbook, weight=TEXT_WEIGHT, config=config)
+        found = rank_of([corpus], query, vector, weight=TEXT_WEIGHT, playbooks=playbook, config=config)
+        return [i for _, i in found]
 
     return rank
 
 
-def record(collection: Collection, recorded: Sequence[int], *, wrong: float = 0.0, prefix: str = "") -> Playbook:
+def record(collection: Collection, recorded: Sequence[int], *, wrong: float = 0.0, prefix: str = "") -> Playbooks:
     """The outcomes of some queries as playbook records; a share of them names some other document."""
     draw = random.Random(SEED)
-    rows = [
-        (collection.queries[n], collection.query_vectors[n],
-         prefix + (draw.choice(collection.ids) if draw.random() < wrong else answer))
+    outcomes = [
+        Outcome(
+            collection.queries[n],
+            collection.query_vectors[n],
+            prefix + (draw.choice(collection.ids) if draw.random() < wrong else answer),
+        )
         for n in recorded
         for answer in sorted(collection.gains[n])
-    ]  # fmt: skip
-    playbook = Playbook("everything" if prefix else collection.name, collection.query_vectors.shape[1])
-    playbook.record(rows)
-    return playbook
+    ]
+    return playbooks_of("everything" if prefix else collection.name, outcomes)
 
 
 def no_harm(collections: dict[str, Collection], titles: Titles) -> None:
@@ -210,7 +219,7 @@ def no_harm(collections: dict[str, Collection], titles: Titles) -> None:
     ids = [f"{c.name}/{i}" for c in collections.values() for i in c.ids]
     texts = [text for c in collections.values() for text in c.texts]
     vectors = np.concatenate([c.vectors for c in collections.values()])
-    everything = Searcher("everything", ids, texts, vectors)
+    everything = corpus_of("everything", ids, texts, vectors)
     playbook = record(collections["onet"], titles.recorded(0.8), prefix="onet/")
     for name in ("scifact", "cranfield"):
         for label, config in {"default": DEFAULT, "wide": WIDE}.items():
@@ -218,18 +227,39 @@ def no_harm(collections: dict[str, Collection], titles: Titles) -> None:
     print("   and where half of the same collection's queries are recorded (even), the other half asked (odd):")
     for name in ("scifact", "cranfield"):
         collection = collections[name]
-        searcher = Searcher(name, collection.ids, collection.texts, collection.vectors)
+        corpus = corpus_of(name, collection.ids, collection.texts, collection.vectors)
         own = record(collection, range(0, len(collection.queries), 2))
         odd = range(1, len(collection.queries), 2)
-        before = measure(collection, odd, cold_ranker(collection, searcher))[:, 0]
+        before = measure(collection, odd, cold_ranker(collection, corpus))[:, 0]
         for label, config in {"default": DEFAULT, "wide": WIDE}.items():
-            after = measure(collection, odd, ranker(collection, searcher, own, config))[:, 0]
+            after = measure(collection, odd, ranker(collection, corpus, own, config))[:, 0]
             change = paired_bootstrap(after, before, seed=SEED)
             print(f"    {name:<10} {label:<8} {before.mean():.4f}  {after.mean():.4f}  {shown(change)}")
 
 
+def together(collections: dict[str, Collection], titles: Titles) -> None:
+    """Three corpora in one search against each alone: R@10 of each collection's queries."""
+    print("\n4. three corpora searched together; R@10 with a corpus filter and without")
+    corpora = {name: corpus_of(name, c.ids, c.texts, c.vectors) for name, c in collections.items()}
+    for name, collection in collections.items():
+        queries = titles.test if name == "onet" else range(len(collection.queries))
+
+        def among(names: Sequence[str], c: Collection = collection) -> Rank:
+            def rank(n: int) -> list[str]:
+                some = [corpora[one] for one in names]
+                found = rank_of(some, c.queries[n], c.query_vectors[n], weight=TEXT_WEIGHT)
+                return [i if corpus == c.name else "" for corpus, i in found]
+
+            return rank
+
+        alone = measure(collection, queries, among([name]))[:, 1]
+        merged = measure(collection, queries, among(list(corpora)))[:, 1]
+        print(f"    {name:<10} {alone.mean():.4f}  {merged.mean():.4f}")
+        limit(f"{name} together loses of its recall, at most", 1 - merged.mean() / alone.mean(), TOGETHER)
+
+
 def compare(
-    everything: Searcher, collection: Collection, playbook: Playbook, config: PlaybookConfig, label: str
+    everything: CorpusReader, collection: Collection, playbook: Playbooks, config: PlaybookConfig, label: str
 ) -> None:
     def stripped(rank: Rank) -> Rank:
         return lambda n: [i.removeprefix(f"{collection.name}/") for i in rank(n)]

@@ -270,7 +270,7 @@ class CorpusBuild:
         assert self._context.calibrate is not None
         positions = np.unique(np.linspace(0, draft.rows - 1, CALIBRATION_ROWS).astype(np.int64))
         sample = draft.take(draft.version, positions, ["text", "vector"])
-        texts: list[str] = sample.column("text").to_pylist()
+        texts: list[str] = [text or "" for text in sample.column("text").to_pylist()]
         return self._context.calibrate(matrix_of(sample.column("vector")), texts, embedder)
 
     def _report(self, table: LanceTable, *, rows: int, is_changed: bool, **more: Any) -> BuildReport:

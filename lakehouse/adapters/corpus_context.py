@@ -15,6 +15,7 @@ from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.service import Catalog
 from lakehouse.retrieval.embedding import Embedder
+from lakehouse.retrieval.relevance import calibrate as calibrate_relevance
 from lakehouse.settings import Settings
 
 
@@ -40,7 +41,7 @@ class SettingsEmbedders:
         return self._open[name]
 
 
-def open_builder(settings: Settings, *, calibrate: Calibrate | None = None) -> CorpusBuilder:
+def open_builder(settings: Settings, *, calibrate: Calibrate | None = calibrate_relevance) -> CorpusBuilder:
     """A builder on the settings' bucket; nothing is asked of it yet."""
     location = store_location(settings)
     objects = S3ObjectStore(location)

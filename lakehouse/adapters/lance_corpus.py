@@ -17,7 +17,7 @@ from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.lance_index import LanceIndex
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.errors import StoreUnavailable
-from lakehouse.retrieval.relevance import RelevanceModel
+from lakehouse.retrieval.relevance import stored_calibration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +87,6 @@ class LanceCorpus:
 
     def _read(self, earlier: LanceIndex | None) -> CorpusReader:
         live = self.table.live
-        stored = live.info.get("calibration")
-        calibration = RelevanceModel.from_json(stored) if stored else None
+        calibration = stored_calibration(live.info)
         index = LanceIndex(self.table, earlier)
         return CorpusReader(self.table.name, live.info, index, live.revision, calibration=calibration)

@@ -26,7 +26,7 @@ from lakehouse.adapters.lance_changes import changes_between
 from lakehouse.adapters.lance_engine import BrokenFiles
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.errors import Conflict, NotFound, StoreUnavailable
-from lakehouse.retrieval.relevance import RelevanceModel
+from lakehouse.retrieval.relevance import stored_calibration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,7 +130,7 @@ class OpenCorpus:
             _log.info("the snapshot is not used", corpus=self.table.name, reason=error.detail)
             return None
         self._saved = self._at
-        return CorpusReader(self.table.name, live.info, index, live.revision, calibration=_calibration(live))
+        return CorpusReader(self.table.name, live.info, index, live.revision, calibration=stored_calibration(live.info))
 
     def _take_own(self, version: int, change: Any) -> None:
         """Bring the index to what the own write has made; what others wrote in between is read, too."""
@@ -181,21 +181,17 @@ class OpenCorpus:
         for batch in self.table.files.scan(live.version):
             index.upsert(batch)
         _log.info("corpus read", corpus=self.table.name, rows=len(index), version=live.version)
-        return CorpusReader(self.table.name, info, index, live.revision, calibration=_calibration(live))
+        return CorpusReader(self.table.name, info, index, live.revision, calibration=stored_calibration(live.info))
 
     def _settle(self, live: LiveTable) -> None:
         if self._at != (live.uri, live.version):
             self._at = (live.uri, live.version)
             self._changed_s = time.monotonic()
+        calibration = stored_calibration(live.info)
         self.reader = replace(
-            self.reader, info=live.info, revision=live.revision, is_stale=False, calibration=_calibration(live)
+            self.reader, info=live.info, revision=live.revision, is_stale=False, calibration=calibration
         )
 
 
 def _source(at: tuple[str, int]) -> dict[str, Any]:
     return {"uri": at[0], "version": at[1]}
-
-
-def _calibration(live: LiveTable) -> RelevanceModel | None:
-    stored = live.info.get("calibration")
-    return None if not stored else RelevanceModel.from_json(stored)

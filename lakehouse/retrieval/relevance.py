@@ -110,6 +110,14 @@ class RelevanceModel:
         return cls(float(document["similarity"]), float(document["text"]), float(document["intercept"]))
 
 
+def stored_calibration(info: Mapping[str, Any]) -> RelevanceModel | None:
+    """The calibration in a table's info; None where there is none, or one of another format."""
+    stored = info.get("calibration")
+    if not stored or stored.get("format_version") != FORMAT_VERSION:
+        return None
+    return RelevanceModel.from_json(stored)
+
+
 def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> dict[str, Any]:
     """Calibrate a corpus from some of its rows.
 

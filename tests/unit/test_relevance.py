@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
-from lakehouse.retrieval.relevance import PRIOR, RelevanceModel, calibrate
+from lakehouse.retrieval.relevance import PRIOR, RelevanceModel, calibrate, stored_calibration
 from lakehouse.retrieval.text_index import TextIndex
 
 TOPICS = {
@@ -104,3 +104,11 @@ def test_other_format_and_no_pairs_are_refused() -> None:
     empty = np.empty(0, np.float32)
     with pytest.raises(BadInput, match="relevant and irrelevant"):
         RelevanceModel.fit((empty, empty), pairs(0.1, 0.1))
+
+
+def test_calibration_of_another_format_is_none() -> None:
+    model = RelevanceModel(1.0, 2.0, 3.0)
+    assert stored_calibration({"calibration": model.to_json()}) == model
+    assert stored_calibration({"calibration": {"format_version": 9}}) is None
+    assert stored_calibration({"calibration": {}}) is None
+    assert stored_calibration({}) is None
