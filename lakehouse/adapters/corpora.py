@@ -224,16 +224,18 @@ class Corpora:
                     _log.exception("corpus not followed", corpus=name)
 
     def _measure(self, name: str, corpus: Corpus) -> None:
-        """Count what a corpus takes; when it is too much for all together, the largest leaves memory."""
+        """Count what a corpus takes; when it is too much for all together, the largest leave memory."""
         reader = corpus.reader
         if not reader.is_in_memory or self._measured.get(name) == reader.revision:
             return
-        self._measured[name] = reader.revision
-        if not self.memory.measure(name, int(reader.index.stats()["bytes"])):
+        self.memory.measure(name, int(reader.index.stats()["bytes"]))
+        while self.memory.is_over:
             held = {n: c for n, c in tuple(self._open.items()) if isinstance(c, OpenCorpus) and len(c.reader.index)}
-            if held:
-                largest = max(held, key=lambda n: int(held[n].reader.index.stats()["bytes"]))
-                self._turn_over(largest, held[largest])
+            if not held:
+                break
+            largest = max(held, key=lambda n: int(held[n].reader.index.stats()["bytes"]))
+            self._turn_over(largest, held[largest])
+        self._measured[name] = reader.revision
 
     def _turn_over(self, name: str, corpus: OpenCorpus) -> None:
         with corpus.moving:  # a write that comes after it sees that the corpus is another one

@@ -51,11 +51,16 @@ class IndexMemory:
             self._held[name] = wanted
             return True
 
-    def measure(self, name: str, taken: int) -> bool:
-        """Say what a corpus really takes; False when all together take more than there is."""
+    def measure(self, name: str, taken: int) -> None:
+        """Say what a corpus that holds memory really takes."""
         with self._lock:
-            self._held[name] = taken
-            return self.budget_bytes is None or sum(self._held.values()) <= self.budget_bytes
+            if name in self._held:
+                self._held[name] = taken
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all together take more than there is."""
+        return self.budget_bytes is not None and self.held_bytes > self.budget_bytes
 
     def release(self, name: str) -> None:
         """Hold nothing for a corpus any more."""
