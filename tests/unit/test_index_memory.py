@@ -8,21 +8,7 @@ from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.retrieval.index_memory import IndexMemory, hot_index_bytes
 from tests.hot_rows import batch_of, clustered
 
-WORDS = ("welding", "night", "shift", "crew", "badge", "forklift", "Toledo", "dental", "nurse", "crane", "mason", "wins")
-    "welding",
-    "night",
-    "shift",
-    "crew",
-    "badge",
-    "forklift",
-    "Toledo",
-    "dental",
-    "nurse",
-    "weekend",
-    "crane",
-    "mason",
-    "certified",
-]
+WORDS = tuple("welding night shift crew badge forklift toledo dental nurse crane mason certified".split())  # noqa: SIM905
 
 
 def text_of(n: int, words: int) -> str:
