@@ -84,7 +84,7 @@ def open_engine(request: ConversionRequest, *, threads: int) -> duckdb.DuckDBPyC
 
     from lakehouse.adapters.conversion_columns import memory_limit
 
-    return duckdb.connect(
+    engine = duckdb.connect(
         config={
             "threads": threads,
             "memory_limit": memory_limit(0),
@@ -93,6 +93,8 @@ def open_engine(request: ConversionRequest, *, threads: int) -> duckdb.DuckDBPyC
             "autoload_known_extensions": False,
         }
     )
+    engine.execute("SET TimeZone = 'UTC'")  # a time with a zone is read alike on every machine
+    return engine
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ Belongs here: the passes over a CSV. Not here: the grammar of values and the sca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Conflict, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import BadRecord, CsvScanner, rewrite_canonical, sniff_delimiter
-from lakehouse.ingest.grammar import narrowest_type, sql_check
+from lakehouse.ingest.grammar import fits, is_known, narrowest_type, sql_check
 from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _BUFFER_BYTES = 4 << 20
 _MAX_LINE_BYTES = 256 << 10
 # Below this size rows keep their order; above, order costs memory and time that nobody has asked for.
 _ORDERED_BYTES = 32 << 20
+# Answers of the engine about single values that are kept.
+_VALUES_KNOWN = 10_000
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ def convert_csv(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -
     types = {n: fixed.get(n) or narrowest_type(c) or "BIGINT" for n, c in zip(names, sample, strict=True)}
     made = None if len(names) == 1 else _write_if_regular(engine, file, request, types, fixed)
     if made is None:
-        file = _rewritten(file, request, fixed, bad)
+        file = _rewritten(engine, file, request, fixed, bad)
         engine.execute(f"SET memory_limit = '{memory_limit(len(names), file.longest_bytes)}'")
         try:
             made = _write_parquet(engine, file, request, types, fixed)
@@ -114,15 +117,34 @@ def _write_if_regular(
     return (typed, row_count) if shape.is_regular and is_even else None
 
 
-def _rewritten(file: CsvFile, request: ConversionRequest, fixed: Mapping[str, str], bad: Quarantine) -> CsvFile:
+def _rewritten(
+    engine: duckdb.DuckDBPyConnection,
+    file: CsvFile,
+    request: ConversionRequest,
+    fixed: Mapping[str, str],
+    bad: Quarantine,
+) -> CsvFile:
     """The file as the exact scanner reads it; refuses it at its first bad record, or collects those."""
     is_quarantining = request.options.on_error == "quarantine"
     wanted = {i: fixed.get(n, "") for i, n in enumerate(file.names)}
     checked = {i: t for i, t in wanted.items() if is_quarantining and t}
     target = request.work_dir / "canonical.csv"
-    scanner = CsvScanner(file.path, file.delimiter, types=checked, encoding=request.options.encoding)
+    encoding = request.options.encoding
+    scanner = CsvScanner(file.path, file.delimiter, types=checked, fit=_fit_by(engine), encoding=encoding)
     longest_bytes = rewrite_canonical(scanner, target, bad.take)
     return CsvFile(target, ",", file.names, origin=file, longest_bytes=max(_MAX_LINE_BYTES, longest_bytes))
+
+
+def _fit_by(engine: duckdb.DuckDBPyConnection) -> Callable[[str, str], bool]:
+    """`fits`, for every type: where Python does not know a type's values the engine is asked, value by value."""
+
+    @lru_cache(maxsize=_VALUES_KNOWN)
+    def ask(value: str, type_: str) -> bool:
+        condition = sql_check("v", type_)[1]
+        row = engine.execute(f"SELECT coalesce({condition}, false) FROM (SELECT $1::VARCHAR AS v)", [value]).fetchone()
+        return row is not None and bool(row[0])
+
+    return lambda value, type_: fits(value, type_) and (value == "" or is_known(type_) or ask(value, type_))
 
 
 class _Refused(Exception):

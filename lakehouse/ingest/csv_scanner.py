@@ -57,6 +57,7 @@ class CsvScanner:
         types: Type by column index; a value that does not fit makes its record bad.
         encoding: What the file was before it was made UTF-8, for messages.
         most_chars: Of a record; a longer one is bad, and is passed over without being held.
+        fit: True for a text that is a value of a type.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class CsvScanner:
         delimiter: str,
         *,
         types: Mapping[int, str] | None = None,
+        fit: Callable[[str, str], bool] = fits,
         encoding: str = "utf-8",
         most_chars: int = MAX_RECORD_CHARS,
     ) -> None:
@@ -72,6 +74,7 @@ class CsvScanner:
         self._encoding = encoding
         self._delimiter = delimiter
         self._types = dict(types or {})
+        self._fit = fit
         self._most_chars = most_chars
 
     def header(self) -> list[str]:
@@ -130,7 +133,7 @@ class CsvScanner:
         if len(fields) != width:
             return f"{len(fields)} fields where the header has {width}"
         for index, type_ in self._types.items():
-            if not fits(fields[index], type_):
+            if not self._fit(fields[index], type_):
                 return f"column {index + 1}: {fields[index][:80]!r} is no {type_}"
         return None
 

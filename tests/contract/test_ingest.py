@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.errors import BadInput, Unprocessable
+from lakehouse.errors import BadInput, Conflict, Unprocessable
 from tests.ingesting import IngestDesk
 
 
@@ -266,6 +266,32 @@ def test_quarantine_keeps_bad_records_as_they_came_and_loads_the_rest(desk: Inge
         (2, 3, "2"), (3, 4, '"x"y,b'), (4, 5, "3,c,d"), (5, 6, "four,e"),
     ]  # fmt: skip
     assert all(line["dataset"] == "d" and line["origin"] == "list.csv" and line["reason"] for line in lines)
+
+
+def test_bad_values_of_types_from_parquet_go_to_quarantine_too(desk: IngestDesk, tmp_path: Path) -> None:
+    columns = {
+        "raw": pa.array([b"a\xff"]),
+        "numbers": pa.array([[1, 2]]),
+        "at": pa.array([dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+    desk.load_file(tmp_path / "p.parquet", "d")
+    good = '\\x00b,"[3, 4]",2026-01-02 03:04:05+00\n'
+    bad = [
+        '\\xZZ,"[3, 4]",2026-01-02 03:04:05+00\n',
+        'a,"[3, x]",2026-01-02 03:04:05+00\n',
+        'a,"[3, 4]",2026-01-02 03:04:05+01\n',
+    ]
+    result = desk.load("raw,numbers,at\n" + good + "".join(bad), mode="append", on_error="quarantine")
+    assert (result.manifest.row_count, result.quarantined) == (2, 3)
+    lines = [orjson.loads(line) for line in desk.store.get(result.quarantine_keys[0]).body.splitlines()]
+    assert [line["reason"] for line in lines] == [
+        "column 1: '\\\\xZZ' is no BLOB",
+        "column 2: '[3, x]' is no BIGINT[]",
+        "column 3: '2026-01-02 03:04:05+01' is no TIMESTAMP WITH TIME ZONE",
+    ]
+    with pytest.raises(Conflict, match="does not fit"):
+        desk.load("raw,numbers,at\n" + good + bad[0], mode="append")
 
 
 def test_quarantine_of_a_clean_file_writes_no_object(desk: IngestDesk) -> None:
