@@ -20,6 +20,7 @@ from lakehouse.adapters.trace_key import load_or_make_trace_key
 from lakehouse.retrieval.playbook import ROW_RULES, TABLE, PlaybookBook
 from lakehouse.retrieval.playbook_desk import PlaybookDesk
 from lakehouse.retrieval.playbook_influence import Playbooks
+from lakehouse.retrieval.playbook_twins import PlaybookTwins
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
@@ -63,6 +64,7 @@ def compose_retrieval(
         LanceFoldedRows(tables, objects, TABLE, ROW_RULES),
         poll_s=settings.memory_poll_s,
         fold_s=settings.memory_fold_s,
+        upkeep=PlaybookTwins(book),
     )
     corpora = Corpora(
         tables,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lakehouse.adapters.memory_applied import AppliedLog
 from lakehouse.errors import Conflict, NotFound, Unavailable
@@ -31,14 +31,24 @@ class MemoryFolder:
         applied: What this process has taken in: nothing else is folded.
         folded: The table.
         lease: Decides who may.
+        before_merge: Called with entries that are about to go into the table, by the process that holds the lease.
     """
 
-    def __init__(self, objects: ObjectStore, applied: AppliedLog, folded: FoldedRows, lease: LeaseHolder) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        applied: AppliedLog,
+        folded: FoldedRows,
+        lease: LeaseHolder,
+        *,
+        before_merge: Callable[[Sequence[Entry]], None] = lambda _: None,
+    ) -> None:
         self._objects = objects
         self._table = applied.table
         self._applied = applied
         self._folded = folded
         self._lease = lease
+        self._before_merge = before_merge
         self._lock = threading.Lock()
         self._pruned_s = time.monotonic()
 
@@ -106,6 +116,7 @@ class MemoryFolder:
         lease = self._lease.acquire()  # renews it
         if lease is None:
             return 0
+        self._before_merge(entries)
         try:
             self._folded.merge(entries, through, fence=lease.fence)
         except Conflict:

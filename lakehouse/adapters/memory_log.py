@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,8 @@ from lakehouse.storage.objects import ObjectStore
 # While somebody waits for an entry of another process, looks follow each other this fast.
 _AWAITED_POLL_S = 0.05
 _log = structlog.get_logger("lakehouse.memory")
+# Given entries, and what appends others.
+Upkeep = Callable[[Sequence[Entry], Callable[..., Entry]], None]
 
 
 class MemoryLog:
@@ -52,6 +54,8 @@ class MemoryLog:
         fold_s: How often to fold in the background; None: only `fold` does.
         gap_s: How long a missing object is waited for.
         lease_s: How long after the death of a process that folds another takes over.
+        upkeep: Called by the process that folds, with entries that are about to go into the table and with
+            `append_sync`; in the background also with none, once in `fold_s`. Entries whose upkeep failed are folded.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class MemoryLog:
         fold_s: float | None = None,
         gap_s: float = 5.0,
         lease_s: float = 30.0,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.table = check_table(table)
         self._clock = clock
@@ -86,7 +91,8 @@ class MemoryLog:
             clock=clock,
             duration=timedelta(seconds=lease_s),
         )
-        self._folder = MemoryFolder(objects, self._applied, folded, lease)
+        self._upkeep = upkeep
+        self._folder = MemoryFolder(objects, self._applied, folded, lease, before_merge=self._keep_up)
         self._is_replayed = False
         self._last_error: str | None = None
         self._fold_error: str | None = None
@@ -268,10 +274,18 @@ class MemoryLog:
         while not self._stopping.wait(self._fold_s):
             try:
                 self.fold()
+                self._keep_up(())
                 self._fold_error = None
             except Exception as error:  # as above
                 self._fold_error = _told(error)
                 _log.warning("memory_fold_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
+
+    def _keep_up(self, entries: Sequence[Entry]) -> None:
+        try:
+            if self._upkeep is not None:
+                self._upkeep(entries, self.append_sync)
+        except Exception as error:  # as above; what is acknowledged must be folded all the same
+            _log.warning("memory_upkeep_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
 
 
 def _is_fault(error: Exception) -> bool:

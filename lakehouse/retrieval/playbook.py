@@ -177,9 +177,9 @@ class PlaybookBook:
         merges = []
         for playbook_id in sorted(playbook_ids):
             entry = self._entries.get(playbook_id)
-            if entry is None or not entry.is_live:
+            if entry is None or not entry.is_live or (vector := self.vector_of(entry)) is None:
                 continue
-            near = self.nearest(self._index.vector_of(playbook_id), k=_MERGE_LOOKS, max_distance=MERGE_DISTANCE)
+            near = self.nearest(vector, k=_MERGE_LOOKS, max_distance=MERGE_DISTANCE)
             answer = entry.key[1:]
             twins = [e.playbook_id for _, e in near if e.key[1:] == answer and e.playbook_id < playbook_id]
             if twins:

@@ -1,7 +1,8 @@
 """The playbook desk: records, feedback and credit become entries of the memory log.
 
-Belongs here: what is written, and that twins share an entry. Not here: the state (see playbook.py), how it changes a
-search (see playbook_scoring.py), the log (see lakehouse/memory).
+Belongs here: what is written, and that the same words share an entry. Not here: the state (see playbook.py), other
+words for the same (see playbook_twins.py), how it changes a search (see playbook_scoring.py), the log (see
+lakehouse/memory).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.memory.entry import Entry
-from lakehouse.retrieval.playbook import DELETE, FEEDBACK, MERGE, RECORD, PlaybookBook, PlaybookEntry
+from lakehouse.retrieval.playbook import DELETE, FEEDBACK, RECORD, PlaybookBook, PlaybookEntry
 from lakehouse.retrieval.playbook_codec import Key, encode_vector, key_of
 from lakehouse.retrieval.trace import Trace
 
@@ -135,13 +136,6 @@ class PlaybookDesk:
                 key = f"{trace.run_id}|{answer_id or ''}|{by}"
                 credited.append((await self.feedback(playbook_id, score, actor=by, key=key)).playbook_id)
         return credited
-
-    async def merge_twins(self, playbook_ids: Sequence[str], *, actor: str) -> int:
-        """Merge entries into older ones that say nearly the same; how many were."""
-        merges = self._book.plan_merges(playbook_ids)
-        for playbook_id, into in merges:
-            await self._log.append(MERGE, {"playbook_id": playbook_id, "into": into}, actor=actor)
-        return len(merges)
 
     def _require(self, playbook_id: str) -> PlaybookEntry:
         entry = self._book.get(playbook_id)

@@ -130,11 +130,3 @@ async def test_unknown_entry_is_not_found(desk: PlaybookDesk) -> None:
     await desk.delete(recorded.playbook_id, actor="ann")
     with pytest.raises(NotFound):
         await desk.delete(recorded.playbook_id, actor="ann")
-
-
-async def test_near_twins_are_merged_into_the_older_entry(desk: PlaybookDesk) -> None:
-    old = (await desk.record(NewRecord("welder toledo", "w-1"), actor="ann")).playbook_id
-    new = (await desk.record(NewRecord("toledo, welder", "w-1"), actor="bob")).playbook_id
-    assert await desk.merge_twins([old, new], actor="system") == 1
-    assert [e.playbook_id for e in book_of(desk).entries()] == [old]
-    assert (await desk.feedback(new, -1.0, actor="cat")).playbook_id == old
