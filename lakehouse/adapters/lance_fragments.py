@@ -1,4 +1,4 @@
-"""What is known of the fragments of a Lance table: which row has an id, which rows pass a filter, which fields occur.
+"""What is known of the fragments of a Lance table: ids, rows that pass a filter, fields that occur, fresh vectors.
 
 A fragment's rows never change, they only go; so what was read of one is good for every later version that has it, and
 a write costs no more than reading what it brought.
@@ -13,21 +13,23 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.lance_engine import translated
+from lakehouse.adapters.lance_search import matrix_of
 from lakehouse.retrieval.filters import Filter, Kind
 from lakehouse.retrieval.metadata_columns import MAX_FIELDS, MetadataColumns, read_metadata
+from lakehouse.retrieval.row_batch import Distance, check_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
-MASK_BYTES = 32 << 20
+RECENT_BYTES = 64 << 20
 READ_ROWS = 8_192
 OFFSET_BITS = 32
 _OFFSETS = (1 << OFFSET_BITS) - 1
@@ -65,14 +67,31 @@ class FieldKinds:
         return FieldKinds(kinds, self.is_full or other.is_full or len(names) >= MAX_FIELDS)
 
 
+@dataclass(frozen=True, slots=True)
+class FragmentVectors:
+    """The vectors of a small fragment as they are compared (n, dimension), with their ids and rows."""
+
+    offsets: Rows
+    ids: pa.Array
+    vectors: NDArray[np.float32]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of it."""
+        return int(self.offsets.nbytes + self.ids.nbytes + self.vectors.nbytes)
+
+
+_R = TypeVar("_R", Mask, FragmentVectors)
+
+
 class FragmentCache:
-    """What was read of the fragments of one corpus, for any number of threads; masks give way to newer ones."""
+    """What was read of the fragments of one corpus, for any number of threads; masks and vectors give way to newer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reading = threading.RLock()
         self._kept: dict[tuple[Hashable, ...], Any] = {}
-        self._masks: OrderedDict[tuple[Hashable, ...], Mask] = OrderedDict()
+        self._newest: OrderedDict[tuple[Hashable, ...], Mask | FragmentVectors] = OrderedDict()
 
     def ids(self, uri: str, fragment: Any) -> FragmentIds:
         """The ids of a fragment."""
@@ -90,11 +109,16 @@ class FragmentCache:
             self._keep((uri, fragment.fragment_id, "kinds"), lambda: kinds)
             return mask
 
-        return self._mask((uri, fragment.fragment_id, filter, masked), read)
+        return self._recent((uri, fragment.fragment_id, filter, masked), read)
+
+    def vectors(self, uri: str, fragment: Any, distance: Distance) -> FragmentVectors:
+        """The vectors of a fragment; for those that no index has yet."""
+        key = (uri, fragment.fragment_id, "vectors")
+        return self._recent(key, lambda: _read_vectors(uri, fragment, distance))
 
     def living(self, uri: str, fragment: Any) -> Mask:
         """Which rows of a fragment are there, one bool a row."""
-        return self._mask(
+        return self._recent(
             (uri, fragment.fragment_id, "living", fragment.num_deletions), lambda: read_living(uri, fragment)
         )
 
@@ -102,7 +126,7 @@ class FragmentCache:
         """Forget the fragments that the newest version has not."""
         kept = set(numbers)
         with self._lock:
-            for store in (self._kept, self._masks):
+            for store in (self._kept, self._newest):
                 for key in [k for k in store if k[0] != uri or k[1] not in kept]:
                     del store[key]
 
@@ -111,7 +135,7 @@ class FragmentCache:
         """Memory of what is kept."""
         with self._lock:
             ids = sum(v.hashes.nbytes + v.offsets.nbytes for v in self._kept.values() if isinstance(v, FragmentIds))
-            return int(ids + sum(mask.nbytes for mask in self._masks.values()))
+            return int(ids + sum(mask.nbytes for mask in self._newest.values()))
 
     def _keep(self, key: tuple[Hashable, ...], read: Callable[[], _T]) -> _T:
         with self._lock:
@@ -125,20 +149,20 @@ class FragmentCache:
             with self._lock:
                 return self._kept.setdefault(key, made)  # type: ignore[no-any-return]
 
-    def _mask(self, key: tuple[Hashable, ...], read: Callable[[], Mask]) -> Mask:
+    def _recent(self, key: tuple[Hashable, ...], read: Callable[[], _R]) -> _R:
         with self._lock:
-            if (known := self._masks.get(key)) is not None:
-                self._masks.move_to_end(key)
-                return known
+            if (known := self._newest.get(key)) is not None:
+                self._newest.move_to_end(key)
+                return cast("_R", known)
         with self._reading:
             with self._lock:
-                if (known := self._masks.get(key)) is not None:
-                    return known
+                if (known := self._newest.get(key)) is not None:
+                    return cast("_R", known)
             made = read()
             with self._lock:
-                self._masks[key] = made
-                while len(self._masks) > 1 and sum(m.nbytes for m in self._masks.values()) > MASK_BYTES:
-                    self._masks.popitem(last=False)
+                self._newest[key] = made
+                while len(self._newest) > 1 and sum(m.nbytes for m in self._newest.values()) > RECENT_BYTES:
+                    self._newest.popitem(last=False)
             return made
 
 
@@ -174,6 +198,13 @@ def read_living(uri: str, fragment: Any) -> Mask:
     for batch in _scan(uri, fragment, []):
         mask[offsets_of(batch)] = True
     return mask
+
+
+def _read_vectors(uri: str, fragment: Any, distance: Distance) -> FragmentVectors:
+    with translated(uri):
+        table = fragment.scanner(columns=["id", "vector"], with_row_address=True).to_table()
+    vectors = check_vectors(matrix_of(table.column("vector")), distance=distance)
+    return FragmentVectors(offsets_of(table), table.column("id").combine_chunks(), vectors)
 
 
 def _read_metadata(uri: str, fragment: Any, asked: tuple[Filter, frozenset[str]] | None) -> tuple[FieldKinds, Mask]:

@@ -2,6 +2,7 @@
 
 A small selection is read and compared row by row. For a large one the index is asked for more than is wanted, and what
 is not selected is dropped; where that does not give enough, for more still, and at last the selection is read through.
+Fresh rows, which the index has not yet, are kept in memory while they are few.
 
 Belongs here: which of these ways, how much to ask for. Not here: making the index (see lance_search.py), selections
 (see lance_rows.py).
@@ -21,7 +22,7 @@ from lakehouse.adapters.faiss_kernels import nearest, span_distances
 from lakehouse.adapters.hot_index import Hit
 from lakehouse.adapters.lance_engine import translated
 from lakehouse.adapters.lance_rows import LanceRows
-from lakehouse.adapters.lance_search import METRICS, PROBE_K, REFINE, matrix_of
+from lakehouse.adapters.lance_search import INDEX, METRICS, PROBE_K, REFINE, matrix_of
 from lakehouse.retrieval.row_batch import Distance, check_vectors
 from lakehouse.retrieval.selection import Selection
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float32]
 Rows = NDArray[np.int64]
-FEW_ROWS = 10_000
-"""So many are read and compared; it takes about as long as asking the index for as many."""
+FEW_ROWS = 2_000
+"""So many are read and compared; it takes about as long as asking the index."""
 MOST_ASKED = 10_000
+FRESH_BYTES = 32 << 20
 _MORE = 4
 _SPARE = 16
 
@@ -73,10 +75,15 @@ def search_vectors(
         return []
     if len(selection) <= FEW_ROWS and not selection.is_all:
         return _among(rows, query, k, selection.rows(), distance)
+    fresh = _fresh(rows, query, width)
+    near, selected = _fresh_hits(rows, fresh, query, k=k, selection=selection, distance=distance)
     asked = _asked_first(k, selection)
     while asked <= max(MOST_ASKED, k):
-        found = _ask(rows, query, asked, distance, width)
+        is_partial = bool(fresh) and width is not None
+        found = _ask(rows, query, asked, distance, width, is_partial=is_partial)
         hits = _selected(rows, found, selection, distance)
+        if is_partial and len(hits) >= min(k, len(selection) - selected):
+            return sorted([*hits, *near], key=lambda hit: (hit.value, hit.row))[:k]
         if len(hits) >= k:
             return hits[:k]
         if found.num_rows < asked and width is not None:
@@ -100,14 +107,40 @@ def _asked_first(k: int, selection: Selection) -> int:
     return min(k + left_out, by_share)
 
 
-def _ask(rows: LanceRows, query: Vector, asked: int, distance: Distance, width: Width | None) -> pa.Table:
+def _fresh(rows: LanceRows, query: Vector, width: Width | None) -> list[int]:
+    """The fragments whose vectors are kept in memory: those past the index, while they are few."""
+    positions = [] if width is None or INDEX not in rows.indexes else rows.uncovered(INDEX)
+    return positions if rows.rows_in(positions) * query.nbytes <= FRESH_BYTES else []
+
+
+def _fresh_hits(
+    rows: LanceRows, fresh: list[int], query: Vector, *, k: int, selection: Selection, distance: Distance
+) -> tuple[list[Hit], int]:
+    """The nearest selected rows of fresh fragments, and how many of their rows are selected."""
+    mask = None if selection.is_all else selection.mask()
+    found, selected = list[Hit](), 0
+    for position in fresh:
+        numbers, kept = rows.vectors_in(position, distance)
+        at = np.arange(len(numbers)) if mask is None else np.flatnonzero(mask[numbers])
+        selected += len(at)
+        values = span_distances(kept.vectors, query, distance)
+        best, _ = nearest(at, values[at], k)
+        found += [Hit(int(numbers[n]), kept.ids[int(n)].as_py(), float(values[n])) for n in best]
+    return found, selected
+
+
+def _ask(
+    rows: LanceRows, query: Vector, asked: int, distance: Distance, width: Width | None, *, is_partial: bool
+) -> pa.Table:
     how: dict[str, Any] = {"column": "vector", "q": query, "k": asked, "metric": METRICS[distance]}
     if width is None:
         how["use_index"] = False
     else:
         how |= {"nprobes": width.probes_for(asked), "refine_factor": REFINE}
     with translated(rows.uri):
-        return rows.dataset.scanner(columns=["id", "_distance"], nearest=how, with_row_id=True).to_table()
+        return rows.dataset.scanner(
+            columns=["id", "_distance"], nearest=how, with_row_id=True, fast_search=is_partial
+        ).to_table()
 
 
 def _selected(rows: LanceRows, found: pa.Table, selection: Selection, distance: Distance) -> list[Hit]:

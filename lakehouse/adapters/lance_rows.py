@@ -17,10 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.lance_engine import translated
-from lakehouse.adapters.lance_fragments import OFFSET_BITS, READ_ROWS, FieldKinds, FragmentCache, hashes_of
+from lakehouse.adapters.lance_fragments import (
+    OFFSET_BITS,
+    READ_ROWS,
+    FieldKinds,
+    FragmentCache,
+    FragmentVectors,
+    hashes_of,
+)
 from lakehouse.errors import NotFound
 from lakehouse.retrieval.filter_fit import FilterFit, fit_of
 from lakehouse.retrieval.filters import Filter, Kind
+from lakehouse.retrieval.row_batch import Distance
 from lakehouse.retrieval.selection import Selection
 
 if TYPE_CHECKING:
@@ -161,10 +169,25 @@ class LanceRows:
         return numbers
 
     @cached_property
-    def indexes(self) -> frozenset[str]:
-        """Names of Lance's own indexes of this version."""
+    def indexes(self) -> dict[str, frozenset[int]]:
+        """Lance's own indexes of this version by name, each with the fragments that it covers."""
         with translated(self.uri):
-            return frozenset(index.name for index in self.dataset.describe_indices())
+            indexes = self.dataset.describe_indices()
+        return {i.name: frozenset(number for part in i.segments for number in part.fragment_ids) for i in indexes}
+
+    def uncovered(self, index: str) -> list[int]:
+        """Positions of the fragments that came after an index was made."""
+        covered = self.indexes.get(index, frozenset())
+        return [n for n, fragment in enumerate(self._fragments) if fragment.fragment_id not in covered]
+
+    def rows_in(self, positions: Sequence[int]) -> int:
+        """How many rows some fragments ever had."""
+        return sum(int(self._starts[n + 1] - self._starts[n]) for n in positions)
+
+    def vectors_in(self, position: int, distance: Distance) -> tuple[Rows, FragmentVectors]:
+        """The vectors of a fragment, kept in memory, and their numbers; rows that are gone may be among them."""
+        found = self._cache.vectors(self.uri, self._fragments[position], distance)
+        return self._starts[position] + found.offsets, found
 
     @cached_property
     def _kinds(self) -> FieldKinds:
