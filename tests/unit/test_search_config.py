@@ -14,7 +14,9 @@ def test_empty_config_is_the_default() -> None:
 
 
 def test_config_is_read_back_from_its_document() -> None:
-    config = SearchConfig(k=3, text_weights={"notes": 0.2}, playbook=PlaybookConfig(top_k=9))
+    config = SearchConfig(
+        k=3, text_weights={"notes": 0.2}, rerank_top=50, rerank_weight=0.5, playbook=PlaybookConfig(top_k=9)
+    )
     assert parse_search_config(config.to_document()) == config
     assert (config.text_weight_of("notes"), config.text_weight_of("workers")) == (0.2, 0.3)
 
@@ -31,6 +33,7 @@ def test_config_is_read_back_from_its_document() -> None:
         ({"k": float("inf")}, "k must be"),
         ({"text_weight": "1"}, "text_weight must be a number from 0 to 1"),
         ({"text_weights": {"notes": 2}}, "text_weights.notes must be"),
+        ({"rerank_weight": 1.5}, "rerank_weight must be a number from 0 to 1"),
         ({"mode": "magic"}, "mode must be one of vector, text, hybrid"),
         ({"playbook": {"boost": -1}}, "playbook.boost must be"),
         ({"playbook": {"bost": 1}}, "no field 'bost'"),
