@@ -107,7 +107,7 @@ def test_build_killed_in_the_middle_serves_the_old_state_and_the_next_goes_on(
     table = LanceTables(objects.location, objects).open("notes")
     assert table is not None
     serving = table.version
-    many = 120_000
+    many = 60_000
     desk.put_rows(rows(*range(5, many)))
     with subprocess.Popen(
         [sys.executable, "-m", "lakehouse_cli", "corpus", "build", "notes"], env=environ, cwd=environ["HOME"]

@@ -80,7 +80,7 @@ def assert_agrees(
     assert np.concatenate(list(parts)).tolist() == expected
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(documents, max_size=12), st.lists(st.integers(0, 12), max_size=3), st.lists(filters, min_size=1), masks)
 def test_mask_agrees_with_the_definition(
     rows: list[dict[str, Any]], pieces: list[int], wanted: list[dict[str, Any]], masked: frozenset[str]
