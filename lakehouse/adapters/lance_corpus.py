@@ -37,22 +37,26 @@ class LanceCorpus:
 
     def __init__(self, table: LanceTable) -> None:
         self.table = table
+        self._writing = threading.Lock()
+        # Commits go on without it, so that what others wrote is seen meanwhile.
         self._moving = threading.Lock()
         self.reader = self._read(None)
         _log.info("corpus served by Lance", corpus=table.name, rows=len(self.reader.index), version=table.version)
 
     def upsert(self, rows: pa.Table) -> str:
         """Insert or replace rows by id; durable and searchable here when it returns the revision."""
-        with self._moving:
+        with self._writing:
             self.table.upsert(rows)
-            return self._move()
+            with self._moving:
+                return self._move()
 
     def delete(self, ids: Sequence[str]) -> tuple[int, str]:
         """Take rows away; how many were there, and the revision without them."""
-        with self._moving:
+        with self._writing:
             there = self._index.there(ids)
             self.table.delete(ids)
-            return there, self._move()
+            with self._moving:
+                return there, self._move()
 
     def follow(self) -> None:
         """Look at the table, and take in what others changed; a store that is away makes the corpus stale.

@@ -55,7 +55,9 @@ class OpenCorpus:
         self.table = table
         self._snapshot = snapshot
         self._quiet_s = quiet_s
-        # Held by who writes or follows: with it, the index stands at a version of the table.
+        self._writing = threading.Lock()
+        # Held by who moves the index: with it, the index stands at a version of the table. A commit may take seconds
+        # (others win, or compact), and goes on without it, so that what others wrote is seen meanwhile.
         self.moving = threading.Lock()
         live = table.live
         self._at = (live.uri, live.version)
@@ -75,18 +77,20 @@ class OpenCorpus:
         Raises:
             StoreUnavailable: Nothing is visible; repeating it is safe.
         """
-        with self.moving:
+        with self._writing:
             version = self.table.upsert(rows)
-            self._take_own(version, lambda index: index.upsert(rows))
-            return self.reader.revision
+            with self.moving:
+                self._take_own(version, lambda index: index.upsert(rows))
+                return self.reader.revision
 
     def delete(self, ids: Sequence[str]) -> tuple[int, str]:
         """Take rows away; how many were there, and the revision without them."""
-        with self.moving:
+        with self._writing:
             there = sum(self._index.row_of(i) is not None for i in dict.fromkeys(ids))
             version = self.table.delete(ids)
-            self._take_own(version, lambda index: index.delete(ids))
-            return there, self.reader.revision
+            with self.moving:
+                self._take_own(version, lambda index: index.delete(ids))
+                return there, self.reader.revision
 
     def follow(self) -> None:
         """Look at the table, and take in what others changed; a store that is away makes the corpus stale.
