@@ -16,11 +16,13 @@ from lakehouse.adapters.memory_log import MemoryLog
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_direct import open_objects
 from lakehouse.adapters.sql_filter import SqlFilter
+from lakehouse.adapters.text_vectors import TextVectorCache
 from lakehouse.adapters.trace_key import load_or_make_trace_key
 from lakehouse.retrieval.playbook import ROW_RULES, TABLE, PlaybookBook
 from lakehouse.retrieval.playbook_desk import PlaybookDesk
 from lakehouse.retrieval.playbook_influence import Playbooks
 from lakehouse.retrieval.playbook_twins import PlaybookTwins
+from lakehouse.retrieval.rerank import Reranker
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 _LOG_TIMEOUT_S = 5.0
 _LOG_ATTEMPTS = 2
+_TEXT_VECTOR_BYTES = 64 << 20
 MEMORY_TABLES = frozenset({TABLE, "pathways", "observer_events"})
 """Tables that are no corpora."""
 
@@ -92,6 +95,7 @@ def compose_retrieval(
         sql=_CatalogSql(SqlFilter(sql), watcher),
         signer=signer,
         holdout_share=settings.holdout_share,
+        reranker=Reranker(embed_query, TextVectorCache(embedding.embed_many, most_bytes=_TEXT_VECTOR_BYTES)),
     )
     desk = PlaybookDesk(book, log, embed_playbook, embedder=embedder)
     return Retrieval(corpora, log, book, desk, search, signer, live_config)

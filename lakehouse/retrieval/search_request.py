@@ -49,6 +49,8 @@ class Plan:
     exclude_ids: frozenset[str]
     use_playbook: bool | Literal["auto"]
     playbook: PlaybookConfig = field(default_factory=PlaybookConfig)
+    rerank_top: int = 0
+    rerank_weight: float = 0.0
 
 
 def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
@@ -71,7 +73,9 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
     ask = Ask(
         query=request.query,
         k=k,
-        per_corpus_k=max(k, config.per_corpus_k if request.per_corpus_k is None else request.per_corpus_k),
+        per_corpus_k=max(
+            k, config.rerank_top, config.per_corpus_k if request.per_corpus_k is None else request.per_corpus_k
+        ),
         mode=request.mode or config.mode,
         text_weight={name: config.text_weight_of(name) for name in corpora},
         threshold=config.relevance_threshold if request.threshold is None else request.threshold,
@@ -87,4 +91,6 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
         frozenset(request.exclude_ids),
         request.use_playbook,
         playbook,
+        config.rerank_top,
+        config.rerank_weight,
     )

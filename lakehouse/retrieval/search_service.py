@@ -25,6 +25,7 @@ from lakehouse.retrieval.filter_fit import refuse_unfit
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
 from lakehouse.retrieval.matrix import Candidate, Counts, Merged, find, merge
 from lakehouse.retrieval.playbook_influence import Influence, Playbooks
+from lakehouse.retrieval.rerank import Reranker
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
 from lakehouse.retrieval.selection import Selection
@@ -87,6 +88,7 @@ class SearchService:
         sql: Answers SQL filters.
         signer: Signs trace ids.
         holdout_share: Share of `"auto"` searches that are served without playbooks.
+        reranker: Ranks the best again by a better embedder, where config and corpus say so.
         clock: The time now, aware, in UTC.
         draw: A number in [0, 1) for the hold-out.
     """
@@ -101,6 +103,7 @@ class SearchService:
         sql: SqlIds,
         signer: TraceSigner,
         holdout_share: float,
+        reranker: Reranker | None = None,
         clock: Callable[[], datetime] = utc_now,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -111,6 +114,7 @@ class SearchService:
         self._sql = sql
         self._signer = signer
         self._holdout_share = holdout_share
+        self._reranker = reranker
         self._clock = clock
         self._draw = draw
 
@@ -138,6 +142,8 @@ class SearchService:
                 for view, selection in zip(views, selections, strict=True)
             ],
         )
+        if plan.rerank_top and self._reranker is not None:
+            await self._reranker.rerank(found, plan.ask, top=plan.rerank_top, weight=plan.rerank_weight)
         searched = time.perf_counter()
         merged = merge(found, plan.ask, influence)
         results = await _asked(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))

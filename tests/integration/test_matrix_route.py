@@ -275,3 +275,22 @@ async def test_store_away_means_stale_searches_and_refused_writes(tmp_path: Path
             while stale:
                 stale = (await search(client, "forklift"))["stale"]
             assert (await record(client, "found", "a"))["merged"] is False
+
+
+async def test_best_candidates_are_ranked_again_by_the_better_embedder_of_the_corpus(
+    api: RunningApi, client: httpx.AsyncClient
+) -> None:
+    # The static embedder finds; MiniLM, which knows what a physician is, ranks.
+    info = {"dimension": 256, "embedder": "static", "rerank_embedder": "minilm"}
+    await api.services.retrieval.corpora.create("jobs", info)
+    texts = ["a physician who treats children", "a child who sees", "doctor of the kids' toy shop"]
+    items = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+    added = await client.post("/v1/vectors/index/jobs/add", json={"items": items})
+    assert added.status_code == 200, added.text
+    before = await search(client, "pediatrician", corpora=["jobs"], mode="vector")
+    changed = await client.put("/v1/config/search", json={"config": {"rerank_top": 10, "rerank_weight": 1.0}})
+    assert changed.status_code == 200, changed.text
+    after = await search(client, "pediatrician", corpora=["jobs"], mode="vector")
+    assert after["config_version"] == "search/1"
+    assert ids(after)[0] == "0"
+    assert {r["id"]: r["score"] for r in after["results"]} != {r["id"]: r["score"] for r in before["results"]}
