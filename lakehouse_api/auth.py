@@ -14,6 +14,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +199,12 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
-def is_within(address: str, networks: Iterable[Network]) -> bool:
-    """True when an address lies in one of the networks; False for what is no address."""
+@lru_cache(maxsize=4096)
+def is_within(address: str, networks: tuple[Network, ...]) -> bool:
+    """True when an address lies in one of the networks; False for what is no address.
+
+    Asked for every request, mostly of the same few addresses.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

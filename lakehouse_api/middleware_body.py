@@ -5,7 +5,8 @@ Belongs here: the cap for routes that do not stream. Not here: uploads (see rout
 
 from __future__ import annotations
 
-import anyio
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,7 +50,7 @@ class BodyLimitMiddleware:
         size = 0
         while not messages or messages[-1].get("more_body", False):
             try:
-                with anyio.fail_after(self._idle_timeout_s):
+                async with asyncio.timeout(self._idle_timeout_s):
                     messages.append(await receive())
             except TimeoutError:
                 await problem_response(body_timeout(self._idle_timeout_s), scope)(scope, receive, send)

@@ -1,13 +1,14 @@
 """Exact distances by faiss's kernels: rows of a matrix, side by side or picked, without a copy of them.
 
-The threads of faiss are a setting of each thread that calls it; one is asked for here every time, since a team of
-threads that waits by spinning costs more than it brings on a busy machine.
+The threads of faiss are a setting of each thread that calls it; one is asked for at a thread's first call, since a team
+of threads that waits by spinning costs more than it brings on a busy machine.
 
 Belongs here: distances of rows, the nearest among them. Not here: compressed codes (see faiss_codes.py).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +19,16 @@ from lakehouse.retrieval.row_batch import Distance
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+_of_thread = threading.local()
 
 
 def faiss_library() -> Any:
     """faiss, set to one thread for who calls; untyped, since its stubs know neither the kernels nor the parameters."""
     import faiss
 
-    faiss.omp_set_num_threads(1)
+    if not hasattr(_of_thread, "is_set"):
+        faiss.omp_set_num_threads(1)
+        _of_thread.is_set = True
     return faiss
 
 

@@ -113,7 +113,8 @@ def read_query(vector: object, *, dimension: int, distance: Distance) -> NDArray
         BadInput: Another dimension, a value that is no finite number, zero under `cosine`.
     """
     try:
-        query = np.ascontiguousarray(vector, np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+            query = np.ascontiguousarray(vector, np.float32)
     except (TypeError, ValueError):
         raise BadInput("the query's vector must be a list of numbers") from None
     if query.shape != (dimension,):

@@ -204,6 +204,8 @@ async def _query_vector(services: Services, reader: CorpusReader, body: IndexSea
     if body.text is not None:
         vector, _ = await services.embedding.embed_query(reader.embedder, body.text)
         return vector
+    if body.vector is not None and len(body.vector) == reader.dimension:
+        return np.array(body.vector)  # the search looks at its values
     return vector_matrix([body.vector], ["vector"], dimension=reader.dimension, distance=reader.distance)[0]
 
 

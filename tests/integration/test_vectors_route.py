@@ -176,7 +176,7 @@ async def test_nan_in_arrow_is_refused_by_item(client: httpx.AsyncClient) -> Non
 
 WRONG_SEARCHES: list[tuple[dict[str, object], str]] = [
     ({"vector": [1, 0]}, "dimensions"),
-    ({"vector": [0, 0, 0]}, "zero vector"),
+    ({"vector": [0, 0, 0]}, "is zero"),
     ({}, "vector or text"),
     ({"vector": [1, 0, 0], "text": "x"}, "vector or text"),
     ({"vector": [1, 0, 0], "k": 0}, "$.k"),
