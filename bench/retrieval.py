@@ -203,6 +203,16 @@ def main() -> int:
     return report(given.rows, ours, peers, single_ms=single_ms, writes=writes, first_answer_s=first_answer_s)
 
 
+def table(rows: int, measured: list[Measured]) -> None:
+    print(f"{rows:,} x {DIMENSION} résumé vectors, concurrency 50, k {K}, medians of 3 rounds")
+    print(f"{'':<16}{'QPS':>8}{'p50 ms':>8}{'p99 ms':>8}{'recall':>8}{'1% QPS':>8}{'recall':>8}{'load s':>8}{'MiB':>7}")
+    for m in measured:
+        print(
+            f"{m.name:<16}{m.qps:8,.0f}{m.p50_ms:8.1f}{m.p99_ms:8.1f}{m.recall:8.3f}{m.filtered_qps:8,.0f}"
+            f"{m.filtered_recall:8.3f}{m.load_s:8.1f}{m.rss_mib:7,.0f}  {m.notes}"
+        )
+
+
 def report(
     rows: int,
     ours: Measured,
@@ -212,13 +222,7 @@ def report(
     writes: dict[str, Any],
     first_answer_s: float,
 ) -> int:
-    print(f"{rows:,} x {DIMENSION} résumé vectors, concurrency 50, k {K}, medians of 3 rounds")
-    print(f"{'':<16}{'QPS':>8}{'p50 ms':>8}{'p99 ms':>8}{'recall':>8}{'1% QPS':>8}{'recall':>8}{'load s':>8}{'MiB':>7}")
-    for m in (ours, *peers):
-        print(
-            f"{m.name:<16}{m.qps:8,.0f}{m.p50_ms:8.1f}{m.p99_ms:8.1f}{m.recall:8.3f}{m.filtered_qps:8,.0f}"
-            f"{m.filtered_recall:8.3f}{m.load_s:8.1f}{m.rss_mib:7,.0f}  {m.notes}"
-        )
+    table(rows, [ours, *peers])
     acks = writes["answers"] / writes["seconds"]
     verdicts = [
         judge("recall@10", ours.recall, 0.98, at_least=True),
