@@ -34,11 +34,11 @@ class Metrics:
         )
         self.searches = Counter(
             "lakehouse_searches",
-            "Matrix searches, by arm and by whether the query's embeddings were in memory.",
-            ["arm", "embedding_cached"],
+            "Matrix searches, by arm and by whether the query's embeddings, and the whole answer, were in memory.",
+            ["arm", "embedding_cached", "answer_cached"],
             registry=self.registry,
         )
-        self._search_series: dict[tuple[str, bool], Counter] = {}
+        self._search_series: dict[tuple[str, bool, bool], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._latency_series: dict[tuple[str, str, int], Histogram] = {}
         self._action_series: dict[tuple[str, str], tuple[Counter, Counter, Counter]] = {}
@@ -51,12 +51,13 @@ class Metrics:
             series = self._latency_series[key] = self.latency.labels(method, route, status)
         series.observe(elapsed_s)
 
-    def count_search(self, arm: str, *, is_embedding_cached: bool) -> None:
+    def count_search(self, arm: str, *, is_embedding_cached: bool, is_answer_cached: bool) -> None:
         """Count one matrix search."""
-        key = (arm, is_embedding_cached)
+        key = (arm, is_embedding_cached, is_answer_cached)
         series = self._search_series.get(key)
         if series is None:
-            series = self._search_series[key] = self.searches.labels(arm, str(is_embedding_cached).lower())
+            labels = (arm, str(is_embedding_cached).lower(), str(is_answer_cached).lower())
+            series = self._search_series[key] = self.searches.labels(*labels)
         series.inc()
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:

@@ -49,6 +49,11 @@ class CorpusView(Protocol):
         ...
 
     @property
+    def revision(self) -> str:
+        """Another one for other rows."""
+        ...
+
+    @property
     def has_text(self) -> bool:
         """True when text search finds anything in it."""
         ...

@@ -123,6 +123,7 @@ class PlaybookBook:
         self._live: set[str] = set()
         self._listeners: list[Callable[[Iterable[str]], None]] = []
         self._applying = threading.Lock()
+        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._live)
@@ -180,8 +181,7 @@ class PlaybookBook:
             if entry is None or not entry.is_live or (vector := self.vector_of(entry)) is None:
                 continue
             near = self.nearest(vector, k=_MERGE_LOOKS, max_distance=MERGE_DISTANCE)
-            answer = entry.key[1:]
-            twins = [e.playbook_id for _, e in near if e.key[1:] == answer and e.playbook_id < playbook_id]
+            twins = [e.playbook_id for _, e in near if e.key[1:] == entry.key[1:] and e.playbook_id < playbook_id]
             if twins:
                 merges.append((playbook_id, min(twins)))
         return merges
@@ -211,6 +211,7 @@ class PlaybookBook:
             self._store([payload for playbook_id, payload in new.items() if self._entries[playbook_id].is_live])
             if gone:
                 self._index.delete(gone)
+            self.revision += 1
             for listener in self._listeners:
                 listener(answers)
 

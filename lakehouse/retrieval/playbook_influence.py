@@ -66,6 +66,11 @@ class Playbooks:
     def __len__(self) -> int:
         return len(self._book)
 
+    @property
+    def revision(self) -> int:
+        """Another one whenever an entry has changed."""
+        return self._book.revision
+
     def influence(self, query: str, vector: Floats, *, config: PlaybookConfig, now: datetime) -> Influence | None:
         """What entries near a query say; None where none is near, and the search is as it were without.
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput
+from lakehouse.retrieval.answer_cache import AnswerCache, key_of
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.filter_fit import refuse_unfit
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
@@ -75,6 +76,25 @@ class SearchAnswer:
     merge_ms: float
     total_ms: float
     is_embedding_cached: bool
+    is_answer_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What is the same for every search of one key."""
+
+    results: list[Result]
+    merged: Merged
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When the steps of a search were done, seconds; None: an answer that was kept needed no step."""
+
+    begun: float
+    embedded: float | None = None
+    searched: float | None = None
+    is_embedding_cached: bool = True
 
 
 class SearchService:
@@ -115,6 +135,7 @@ class SearchService:
         self._signer = signer
         self._holdout_share = holdout_share
         self._reranker = reranker
+        self._answers: AnswerCache[_Answered] = AnswerCache()
         self._clock = clock
         self._draw = draw
 
@@ -131,6 +152,10 @@ class SearchService:
         plan = plan_search(request, config)
         views = [await self._corpora.open(name) for name in plan.corpora]
         arm = self._arm(plan)
+        state = (arm, config_version, self._playbooks.revision, *((v.revision, personal_fields(v.info)) for v in views))
+        key = key_of(request, has_pii=has_pii, k=plan.ask.k, state=state)
+        if (answered := self._answers.get(key)) is not None:
+            return self._answer(answered, plan, views, names=(arm, config_version), times=_Times(begun))
         vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
         embedded = time.perf_counter()
         selections = await self._selections(plan, views, has_pii=has_pii)
@@ -147,24 +172,41 @@ class SearchService:
         searched = time.perf_counter()
         merged = merge(found, plan.ask, influence)
         results = await _asked(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
-        run_id = new_id()
-        trace_id = self._signer.sign(Trace(run_id, arm, config_version, _shown(merged.results)))
+        answered = _Answered(results, merged)
+        self._answers.put(key, answered)
+        times = _Times(begun, embedded, searched, is_embedding_cached=is_cached)
+        return self._answer(answered, plan, views, names=(arm, config_version), times=times)
+
+    def _answer(
+        self,
+        answered: _Answered,
+        plan: Plan,
+        views: Sequence[CorpusView],
+        *,
+        names: tuple[Arm, str],
+        times: _Times,
+    ) -> SearchAnswer:
+        """Sign what was found, now or before, as the answer of this run."""
+        (arm, config_version), run_id = names, new_id()
+        trace_id = self._signer.sign(Trace(run_id, arm, config_version, _shown(answered.merged.results)))
         done = time.perf_counter()
+        embedded, searched = times.embedded or times.begun, times.searched or times.begun
         return SearchAnswer(
             run_id=run_id,
             plan=plan,
-            results=results,
-            counts=merged.counts,
-            is_downgraded=merged.is_downgraded,
+            results=answered.results,
+            counts=answered.merged.counts,
+            is_downgraded=answered.merged.is_downgraded,
             arm=arm,
             config_version=config_version,
             trace_id=trace_id,
             stale=[view.name for view in views if view.is_stale],
-            embed_ms=(embedded - begun) * 1000,
+            embed_ms=(embedded - times.begun) * 1000,
             search_ms=(searched - embedded) * 1000,
             merge_ms=(done - searched) * 1000,
-            total_ms=(done - begun) * 1000,
-            is_embedding_cached=is_cached,
+            total_ms=(done - times.begun) * 1000,
+            is_embedding_cached=times.is_embedding_cached,
+            is_answer_cached=times.searched is None,
         )
 
     def _arm(self, plan: Plan) -> Arm:

@@ -58,7 +58,14 @@ _ANSWER = {
     "arm": "playbook",
     "config_version": "search/0",
     "trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ",
-    "timings_ms": {"embed": 0.1, "search": 0.6, "merge": 0.1, "total": 0.8, "embed_cached": True},
+    "timings_ms": {
+        "embed": 0.1,
+        "search": 0.6,
+        "merge": 0.1,
+        "total": 0.8,
+        "embed_cached": True,
+        "answer_cached": False,
+    },
     "stale": [],
 }
 PlaybookId = Annotated[str, Path(max_length=100)]
@@ -86,7 +93,9 @@ async def search_matrix(asked: Asked) -> bytes:
         force_full=body.force_full,
     )
     answer = await services.retrieval.search.search(request, has_pii=asked.principal.has_pii)
-    services.metrics.count_search(answer.arm, is_embedding_cached=answer.is_embedding_cached)
+    services.metrics.count_search(
+        answer.arm, is_embedding_cached=answer.is_embedding_cached, is_answer_cached=answer.is_answer_cached
+    )
     asked.state["is_audited"] = True
     if random.random() < services.settings.search_log_share:  # noqa: S311 - a sample, no secret
         line = search_line(answer, actor=asked.principal.name, task_id=asked.state["task_id"], model=body.model)
@@ -231,6 +240,7 @@ def _rendered(answer: SearchAnswer) -> bytes:
                 "merge": round(answer.merge_ms, 3),
                 "total": round(answer.total_ms, 3),
                 "embed_cached": answer.is_embedding_cached,
+                "answer_cached": answer.is_answer_cached,
             },
             "stale": answer.stale,
         }

@@ -70,13 +70,14 @@ class CorpusCounts(Struct):
 
 
 class Timings(Struct):
-    """Milliseconds; `cached` says whether the query's embeddings, or the whole answer, came from memory."""
+    """Milliseconds, and whether the query's embeddings, and the whole answer, came from memory."""
 
     embed: float
     search: float
     merge: float
     total: float
     embed_cached: bool = False
+    answer_cached: bool = False
 
 
 class MatrixAnswer(Struct):
