@@ -6,6 +6,7 @@ docs/decisions/0013-minilm-tokenizer.md), who asks (see embedding_service.py).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,6 +104,8 @@ class MiniLmEmbedder:
 
 
 def _open_session(path: Path) -> Any:
+    # It would write an id of the machine into the home folder and send events; only this, before the import, stops it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - not a setting of ours
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -57,11 +57,13 @@ class ConfigStore:
         return ConfigVersion(name, 0, {}) if pointer is None else self.get(name, pointer)
 
     def get(self, name: str, version: int) -> ConfigVersion:
-        """One version.
+        """One version; 0 is the default, which is not stored.
 
         Raises:
             NotFound: There is no such version.
         """
+        if version == 0:
+            return ConfigVersion(name, 0, {})
         try:
             document = orjson.loads(self._store.get(_key(name, version)).body)
         except NotFound:

@@ -263,7 +263,9 @@ class SearchService:
     async def _sql_ids(self, expression: str, view: CorpusView, *, has_pii: bool) -> frozenset[str]:
         dataset, id_column = view.info.get("dataset"), view.info.get("id_column")
         if not dataset or not id_column:
-            raise BadInput(f"sql_filter needs a dataset, and corpus {view.name!r} was not made of one; use filter")
+            has_chunks = view.info.get("chunking") is not None
+            reason = "has chunks of its rows; filter by source_id" if has_chunks else "was not made of one; use filter"
+            raise BadInput(f"sql_filter needs a dataset with a row for each result, and corpus {view.name!r} {reason}")
         return await self._sql.ids(expression, dataset=dataset, id_column=id_column, has_pii=has_pii)
 
 

@@ -75,5 +75,5 @@ class ConfigChange(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"config": {"k": 20}, "note": "wider"}})
 
     config: dict[str, Any] | None = None
-    version: int | None = Field(None, ge=1)
+    version: int | None = Field(None, ge=0)
     note: str = Field("", max_length=2000)

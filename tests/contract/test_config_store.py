@@ -42,6 +42,14 @@ def test_rolling_back_makes_an_old_version_live(store: ObjectStore) -> None:
         configs.set_live("search", 9)
 
 
+def test_built_in_default_can_be_made_live_again(store: ObjectStore) -> None:
+    configs = ConfigStore(store)
+    configs.publish("search", {"k": 3}, by="ann")
+    configs.set_live("search", 0)
+    live = configs.live("search")
+    assert (live.version, dict(live.document)) == (0, {})
+
+
 def test_racing_writers_lose_no_version(store: ObjectStore) -> None:
     configs = ConfigStore(store)
     with ThreadPoolExecutor(4) as pool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +170,10 @@ def test_damaged_model_file_is_named(tmp_path: Path) -> None:
             with pytest.raises(Unavailable, match=r"cannot read its file damaged\.bin") as caught:
                 opening()
             assert str(tmp_path) not in caught.value.detail
+
+
+def test_model_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    program = "from lakehouse.adapters.minilm_embedder import MiniLmEmbedder; MiniLmEmbedder().embed(['a nurse'])"
+    environ = {"HOME": str(tmp_path), "PATH": os.defpath}
+    subprocess.run([sys.executable, "-c", program], env=environ, check=True, timeout=120)
+    assert list(tmp_path.rglob("*")) == []
