@@ -35,7 +35,8 @@ class Body:
         """Read a body.
 
         Raises:
-            BadInput: It is no JSON, or a field is unknown, missing or of another type; the message names it.
+            BadInput: It is no JSON, or a field is unknown, missing or of another type (the message names it), or it is
+                nested too deep.
         """
         try:
             return self._decoder.decode(body)
@@ -43,6 +44,8 @@ class Body:
             raise BadInput(f"the body does not fit: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"the body is no JSON: {error}") from None
+        except RecursionError:
+            raise BadInput("the body is nested too deep") from None
 
     @property
     def openapi(self) -> dict[str, Any]:

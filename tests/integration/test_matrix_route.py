@@ -108,6 +108,33 @@ async def test_wrong_search_is_refused_by_name(client: httpx.AsyncClient) -> Non
         assert named in answer.json()["detail"]
 
 
+def nested(levels: int) -> str:
+    return '{"not":' * levels + "1" + "}" * levels
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/matrix/search", '{"query": "forklift", "corpora": ["notes"], "filter": %s}'),
+        ("/v1/vectors/index/notes/search", '{"text": "forklift", "filter": %s}'),
+        ("/v1/vectors/index/notes/add", '{"items": [{"id": "z", "text": "z", "metadata": %s}]}'),
+    ],
+)
+async def test_body_that_is_nested_too_deep_is_400(client: httpx.AsyncClient, path: str, body: str) -> None:
+    for levels in (300, 990, 5_000):
+        answer = await client.post(path, content=body % nested(levels))
+        assert (levels, answer.status_code) == (levels, 400)
+    assert "nested too deep" in answer.json()["detail"]
+
+
+async def test_bulk_names_a_record_that_is_nested_too_deep(client: httpx.AsyncClient) -> None:
+    body = '{"records": [{"query": "one", "answer_id": "a"}, {"query": "q", "answer_id": "a", "tags": %s}]}'
+    answer = await client.post(f"{PLAYBOOKS}/bulk", content=body % nested(900))
+    assert [r["ok"] for r in answer.json()["results"]] == [True, False]
+    answer = await client.post(f"{PLAYBOOKS}/bulk", content=body % nested(5_000))
+    assert (answer.status_code, "nested too deep" in answer.json()["detail"]) == (400, True)
+
+
 async def test_query_of_a_megabyte_is_413(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/matrix/search", json={"query": "x" * (1 << 20), "corpora": ["notes"]})
     assert answer.status_code == 413
