@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_ID_BYTES = 1024
 MAX_METADATA_BYTES = 1 << 20
+# Python's own `json` reads about a thousand levels, orjson writes 254: what was taken must be readable to all.
+MAX_METADATA_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,9 @@ def read_items(items: Sequence[Any]) -> Items:
         _check_id(item.id, position)
         if (item.vector is None) == (item.text is None):
             raise BadInput(f"items[{position}] ({item.id[:60]!r}) must have a vector or a text, and not both")
-        if item.text is not None and not item.text.strip():
-            raise BadInput(f"items[{position}] ({item.id[:60]!r}) has a blank text")
-        encoded = orjson.dumps(item.metadata).decode()
-        if len(encoded) > MAX_METADATA_BYTES:
-            raise BadInput(f"items[{position}] ({item.id[:60]!r}) has more than {MAX_METADATA_BYTES} bytes of metadata")
-        metadata.append(encoded)
+        if item.vector is None:
+            _check_text(item.text, item.id, position)
+        metadata.append(_encode_metadata(item.metadata, item.id, position))
     return Items([i.id for i in items], [i.vector for i in items], [i.text for i in items], metadata)
 
 
@@ -60,7 +59,8 @@ def read_arrow_items(table: pa.Table) -> Items:
     """The items of an Arrow table with columns `id`, `vector` or `text`, and optionally `metadata` (JSON text).
 
     Raises:
-        BadInput: A column is missing, unknown or of the wrong type.
+        BadInput: A column is missing, unknown or of the wrong type; naming the item, whose id or metadata is wrong or
+            that has neither a vector nor a text.
     """
     import pyarrow as pa
 
@@ -84,6 +84,8 @@ def read_arrow_items(table: pa.Table) -> Items:
     vectors: Sequence[Any] = [None] * rows
     if "vector" in names:
         vectors = _arrow_vectors(table.column("vector").combine_chunks())
+    for position in _positions_without_vector(vectors):
+        _check_text(texts[position], ids[position], position)
     return Items(ids, vectors, texts, metadata)
 
 
@@ -155,15 +157,60 @@ def _arrow_vectors(column: Any) -> Sequence[Any]:
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
+def _positions_without_vector(vectors: Sequence[Any]) -> list[int]:
+    return [] if isinstance(vectors, np.ndarray) else [n for n, vector in enumerate(vectors) if vector is None]
+
+
+def _check_text(text: str | None, item_id: str, position: int) -> None:
+    if text is None:
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) must have a vector or a text")
+    if not text.strip():
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has a blank text")
+
+
 def _check_id(value: object, position: int) -> None:
     if not isinstance(value, str) or not value or len(value.encode("utf-8", "replace")) > MAX_ID_BYTES:
         raise BadInput(f"items[{position}] must have an id of 1 to {MAX_ID_BYTES} bytes")
 
 
-def _check_metadata(text: object, item_id: str, position: int) -> None:
+def _encode_metadata(document: dict[str, Any], item_id: str, position: int) -> str:
     try:
-        is_object = isinstance(text, str) and isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        is_object = False
-    if not is_object:
+        encoded = orjson.dumps(document).decode()
+    except orjson.JSONEncodeError as error:
+        _check_depth(document, item_id, position)
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata that is no JSON here: {error}") from None
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has more than {MAX_METADATA_BYTES} bytes of metadata")
+    if _may_be_deep(encoded):
+        _check_depth(document, item_id, position)
+    return encoded
+
+
+def _check_metadata(text: object, item_id: str, position: int) -> None:
+    document = None
+    try:
+        document = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError as error:
+        if error.msg.startswith("depth limit exceeded"):
+            raise _too_deep(item_id, position) from None
+    if not isinstance(document, dict):
         raise BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata that is no JSON object")
+    if _may_be_deep(str(text)):
+        _check_depth(document, item_id, position)
+
+
+def _may_be_deep(text: str) -> bool:
+    return len(text) > 2 * MAX_METADATA_DEPTH and text.count("{") + text.count("[") > MAX_METADATA_DEPTH
+
+
+def _check_depth(document: dict[str, Any], item_id: str, position: int) -> None:
+    level: list[Any] = [document]
+    for _ in range(MAX_METADATA_DEPTH):
+        values = [v for one in level for v in (one.values() if isinstance(one, dict) else one)]
+        level = [value for value in values if isinstance(value, dict | list)]
+    if level:
+        raise _too_deep(item_id, position)
+
+
+def _too_deep(item_id: str, position: int) -> BadInput:
+    return BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata nested deeper than {MAX_METADATA_DEPTH} levels")

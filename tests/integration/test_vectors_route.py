@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,6 +39,22 @@ async def client(api: RunningApi) -> AsyncIterator[httpx.AsyncClient]:
 
 async def make(client: httpx.AsyncClient, **shape: object) -> httpx.Response:
     return await client.post(INDEX, json={"name": "small", "dimension": 3, "embedder": "static", **shape})
+
+
+def nested(levels: int) -> dict[str, object]:
+    document: dict[str, object] = {"leaf": 1}
+    for _ in range(levels - 1):
+        document = {"in": document}
+    return document
+
+
+async def add_arrow(client: httpx.AsyncClient, **columns: object) -> httpx.Response:
+    table = pa.table(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    headers = {"Content-Type": "application/vnd.apache.arrow.stream"}
+    return await client.post(f"{INDEX}/small/add", content=sink.getvalue().to_pybytes(), headers=headers)
 
 
 async def add(client: httpx.AsyncClient, *items: object, name: str = "small") -> httpx.Response:
@@ -148,6 +165,10 @@ WRONG_ITEMS: list[tuple[object, str]] = [
     ({"id": "w", "vector": [1, 0, 0], "text": "both"}, "not both"),
     ({"id": "w", "vector": [1, 0, 0], "metadata": 3}, "object"),
     ({"id": "w", "vector": [1, 0, 0], "more": 1}, "more"),
+    ({"id": "w", "vector": [1, 0, 0], "metadata": {"big": 10**29}}, "items[0] ('w') has metadata that is no JSON"),
+    ({"id": "w", "vector": [1, 0, 0], "metadata": nested(101)}, "items[0] ('w') has metadata nested deeper than 100"),
+    ({"id": "w", "vector": [1, 0, 0], "metadata": nested(300)}, "items[0] ('w') has metadata nested deeper than 100"),
+    ({"id": "w", "vector": [1, 0, 0], "metadata": nested(900)}, "items[0] ('w') has metadata nested deeper than 100"),
 ]
 
 
@@ -158,6 +179,36 @@ async def test_wrong_item_is_refused_and_nothing_is_added(client: httpx.AsyncCli
         assert (item, answer.status_code) == (item, 400)
         assert named in answer.json()["detail"]
     assert await found(client, vector=[1, 0, 0]) == []
+
+
+async def test_metadata_may_be_nested_as_deep_one_way_as_the_other(client: httpx.AsyncClient) -> None:
+    await make(client)
+    assert (await add(client, {"id": "j", "vector": [1, 0, 0], "metadata": nested(100)})).status_code == 200
+    for levels, status in ((100, 200), (101, 400), (1000, 400), (5000, 400)):
+        text = '{"in":' * (levels - 1) + '{"leaf":1}' + "}" * (levels - 1)
+        added = await add_arrow(client, id=["a"], vector=[[1.0, 0, 0]], metadata=[text])
+        assert (levels, added.status_code) == (levels, status)
+        assert status == 200 or "items[0] ('a') has metadata nested deeper than 100 levels" in added.json()["detail"]
+    wide = json.dumps({"all": [{"n": n} for n in range(500)], "text": "{" * 500})
+    assert (await add_arrow(client, id=["a"], vector=[[1.0, 0, 0]], metadata=[wide])).status_code == 200
+    answer = await search(client, vector=[1, 0, 0])
+    assert {r["id"] for r in json.loads(answer.text)["results"]} == {"a", "j"}
+
+
+async def test_arrow_row_without_vector_or_text_is_refused(client: httpx.AsyncClient) -> None:
+    await make(client, dimension=None)
+    vectors = pa.array([[1.0] * 256, None], pa.list_(pa.float32()))
+    fixed = pa.array([[1.0] * 256, None], pa.list_(pa.float32(), 256))
+    wrong = ({"vector": vectors}, {"vector": fixed}, {"text": pa.array(["x", None], pa.string())},
+             {"vector": vectors, "text": pa.array([None, None], pa.string())})  # fmt: skip
+    for columns in wrong:
+        answer = await add_arrow(client, id=["x", "y"], **columns)
+        assert answer.status_code == 400
+        assert "items[1] ('y') must have a vector or a text" in answer.json()["detail"]
+    blank = await add_arrow(client, id=["x", "y"], text=["x", " "])
+    assert (blank.status_code, "items[1] ('y') has a blank text" in blank.json()["detail"]) == (400, True)
+    mixed = await add_arrow(client, id=["x", "y"], vector=vectors, text=pa.array([None, "welder"], pa.string()))
+    assert (mixed.status_code, mixed.json()["added"]) == (200, 2)
 
 
 async def test_nan_in_arrow_is_refused_by_item(client: httpx.AsyncClient) -> None:
