@@ -82,6 +82,8 @@ def _corpora(services: Services) -> Part:
 def _memory(services: Services) -> Part:
     stats = services.retrieval.log.stats()
     error = stats.pop("last_error", None)
+    if not stats["is_replayed"]:
+        return part("degraded", "the memory log is being read: playbooks and writes to them wait for it", **stats)
     if error is not None:
         return part("degraded", "the memory log is behind: writes may be refused until the store answers", **stats)
     return part("ok", **stats)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from lakehouse.errors import Unavailable
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
 from lakehouse_api.background import end_task
@@ -63,6 +64,15 @@ class Retrieval:
             await self.corpora.wait_for(name, position)
         else:
             await self.log.wait_for(revision)
+
+    def require_memory(self) -> None:
+        """Refuse what the memory log must answer for, until this process has read it.
+
+        Raises:
+            Unavailable: It has not.
+        """
+        if not self.log.stats()["is_replayed"]:
+            raise Unavailable("the memory log has not been read since the start; try again", retry_after_s=2)
 
     def stats(self) -> dict[str, Any]:
         """What `/health` and `/metrics` show."""

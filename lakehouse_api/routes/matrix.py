@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from fastapi import APIRouter, Path, Query, Request
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.retrieval.playbook import PlaybookBook, PlaybookEntry
 from lakehouse.retrieval.playbook_desk import NewRecord, Recorded
 from lakehouse.retrieval.search_log import search_line
@@ -113,17 +113,22 @@ async def record_playbook(asked: Asked) -> bytes:
 
 
 async def record_playbooks(asked: Asked) -> bytes:
-    """Record many; good ones are kept whatever becomes of the others."""
+    """Record many; good ones are kept whatever becomes of the others; 503 when the store took none of them."""
     asked.services.require_writable()
     raw: list[msgspec.Raw] = asked.body.records
     results = await asyncio.gather(*(_record_one(asked, bytes(one)) for one in raw))
-    return orjson.dumps({"results": results})
+    refusals = [result for result in results if isinstance(result, LakehouseError)]
+    if len(refusals) == len(results) and all(isinstance(error, Unavailable) for error in refusals):
+        raise refusals[0]
+    shown = [{"ok": False, "error": r.detail} if isinstance(r, LakehouseError) else r for r in results]
+    return orjson.dumps({"results": shown})
 
 
 async def judge_playbook(asked: Asked) -> bytes:
     """Judge an entry: −1 sinks its answer in later searches, 1 lifts it."""
     body: PlaybookFeedback = asked.body
     asked.services.require_writable()
+    asked.services.retrieval.require_memory()
     judged = await asked.services.retrieval.desk.feedback(body.playbook_id, body.score, actor=asked.principal.name)
     await _log_event(asked, "feedback", judged, score=body.score)
     return orjson.dumps(_written(judged))
@@ -159,6 +164,7 @@ async def list_playbooks(
     start_after: Annotated[str, Query(max_length=100, description="`next` of the page before.")] = "",
 ) -> PlaybookList:
     """List entries, oldest first, with the evidence behind each; queries show with the scope `pii` alone."""
+    services.retrieval.require_memory()
     book = services.retrieval.book
     page = [entry for entry in book.entries() if entry.playbook_id > start_after][: limit + 1]
     shown = [_view(book, entry, has_pii=principal.has_pii) for entry in page[:limit]]
@@ -171,6 +177,7 @@ async def delete_playbook(
 ) -> PlaybookDeleted:
     """Forget an entry, for good."""
     services.require_writable()
+    services.retrieval.require_memory()
     deleted = await services.retrieval.desk.delete(playbook_id, actor=principal.name)
     await _log_event(Asked(services, principal, request.scope["state"], None), "delete", deleted)
     return PlaybookDeleted(playbook_id=deleted.playbook_id, revision=deleted.revision)
@@ -181,12 +188,12 @@ async def _record(asked: Asked, body: PlaybookRecord) -> Recorded:
     return await asked.services.retrieval.desk.record(new, actor=asked.principal.name)
 
 
-async def _record_one(asked: Asked, raw: bytes) -> dict[str, Any]:
+async def _record_one(asked: Asked, raw: bytes) -> dict[str, Any] | LakehouseError:
     try:
         body = _RECORD.decode(raw)
         recorded = await _record(asked, body)
     except LakehouseError as error:
-        return {"ok": False, "error": error.detail}
+        return error
     await _log_event(asked, "record", recorded, score=body.score, query=body.query, answer_id=body.answer_id)
     return {"ok": True, **_written(recorded)}
 

@@ -34,6 +34,7 @@ async def report_outcome(asked: Asked) -> bytes:
     by = asked.principal.name
     credited: list[str] = []
     if trace is not None:
+        services.retrieval.require_memory()
         credited = await services.retrieval.desk.credit(trace, score, by=by, answer_id=body.answer_id)
     run_id = new_id()
     asked.state["is_audited"] = True

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from tests.api import RunningApi
-from tests.retrieving import add_notes, ids, retrieval_api, search
+from tests.api import RunningApi, api_settings, running_api
+from tests.retrieving import STATIC, add_notes, ids, retrieval_api, search
 
 pytestmark = pytest.mark.anyio
 PLAYBOOKS = "/v1/matrix/playbooks"
@@ -289,8 +289,13 @@ async def test_store_away_means_stale_searches_and_refused_writes(tmp_path: Path
             await add_notes(client)
             await record(client, "forklift", "b", answer_corpus="notes")
             server.stop()
-            refused = await client.post(f"{PLAYBOOKS}/record", json={"query": "lost", "answer_id": "a"})
+            lost = {"query": "lost", "answer_id": "a"}
+            refused = await client.post(f"{PLAYBOOKS}/record", json=lost)
             assert refused.status_code == 503
+            many = await client.post(f"{PLAYBOOKS}/bulk", json={"records": [lost, {**lost, "answer_id": "b"}]})
+            assert (many.status_code, int(many.headers["retry-after"]) > 0) == (503, True)
+            mixed = await client.post(f"{PLAYBOOKS}/bulk", json={"records": [lost, {"query": "q"}]})
+            assert (mixed.status_code, [r["ok"] for r in mixed.json()["results"]]) == (200, [False, False])
             added = await client.post("/v1/vectors/index/notes/add", json={"items": [{"id": "z", "text": "lost"}]})
             assert added.status_code == 503
             stale: list[str] = []
@@ -309,6 +314,41 @@ async def test_store_away_means_stale_searches_and_refused_writes(tmp_path: Path
                 while (written := await client.post(f"{PLAYBOOKS}/record", json=found)).status_code == 503:
                     await anyio.sleep(0.1)
             assert (written.status_code, written.json()["merged"]) == (200, False)
+
+
+async def test_playbooks_are_503_until_the_memory_has_been_read(tmp_path: Path) -> None:
+    from tests.servers import store_server
+
+    with store_server(tmp_path / "store") as server:
+        objects = server.objects(connect_timeout_s=0.5, read_timeout_s=2, max_attempts=1)
+        async with retrieval_api(objects, tmp_path / "one") as api, api.client() as client:
+            await add_notes(client)
+            known = (await record(client, "forklift", "b", answer_corpus="notes"))["playbook_id"]
+            trace_id = (await search(client, "forklift"))["trace_id"]
+        server.stop()
+        limits = {"s3_connect_timeout_s": 0.5, "s3_read_timeout_s": 2, "s3_max_attempts": 1, "memory_poll_s": 0.1}
+        settings = api_settings(objects, tmp_path / "one", **STATIC, **limits)
+        async with running_api(settings) as api, api.client() as client:
+            for answer in (
+                await client.get(PLAYBOOKS),
+                await client.post(f"{PLAYBOOKS}/feedback", json={"playbook_id": known, "score": 1}),
+                await client.delete(f"{PLAYBOOKS}/{known}"),
+                await client.post("/v1/outcomes", json={"trace_id": trace_id, "success": True}),
+            ):
+                assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
+            memory = (await client.get("/health")).json()["parts"]["memory"]
+            assert (memory["state"], memory["is_replayed"], "being read" in memory["detail"]) == (
+                "degraded",
+                False,
+                True,
+            )
+            server.start()
+            with anyio.fail_after(60):
+                while (answer := await client.get(PLAYBOOKS)).status_code == 503:
+                    await anyio.sleep(0.1)
+            assert [entry["playbook_id"] for entry in answer.json()["playbooks"]] == [known]
+            memory = (await client.get("/health")).json()["parts"]["memory"]
+            assert (memory["state"], memory["is_replayed"]) == ("ok", True)
 
 
 async def test_best_candidates_are_ranked_again_by_the_better_embedder_of_the_corpus(
