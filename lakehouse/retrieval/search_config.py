@@ -9,7 +9,7 @@ Belongs here: the fields with their ranges, parsing, the name of a version. Not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from lakehouse.errors import BadInput
@@ -81,8 +81,10 @@ _PLAYBOOK_RANGES: dict[str, tuple[float, float, bool]] = {
 }
 
 
-def parse_search_config(document: object) -> SearchConfig:
-    """Read a config document; a field that is left out keeps its default.
+def parse_search_config(document: object, base: SearchConfig = SearchConfig()) -> SearchConfig:
+    """Read a config document; a field that is left out is that of `base`, a field of `playbook` likewise.
+
+    `text_weights` is a field like any other: it is replaced as a whole, so that a corpus can be taken out of it.
 
     Raises:
         BadInput: Naming the field that is unknown, of another type or out of range.
@@ -97,8 +99,8 @@ def parse_search_config(document: object) -> SearchConfig:
         weights = _mapping(given["text_weights"], "text_weights", None)
         values["text_weights"] = {c: _number(f"text_weights.{c}", w, 0, 1, False) for c, w in weights.items()}
     if "playbook" in given:
-        values["playbook"] = parse_playbook_config(given["playbook"])
-    return SearchConfig(**values)
+        values["playbook"] = parse_playbook_config(given["playbook"], base.playbook)
+    return replace(base, **values)
 
 
 def parse_playbook_config(document: object, base: PlaybookConfig = PlaybookConfig()) -> PlaybookConfig:

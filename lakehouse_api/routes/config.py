@@ -49,7 +49,7 @@ async def change_config(
         live = await run_blocking(services, services.configs.get, name, change.version)
     else:
         before = await run_blocking(services, services.configs.live, name)
-        document = parse_search_config({**before.document, **(change.config or {})}).to_document()
+        document = parse_search_config(change.config, parse_search_config(before.document)).to_document()
         publish = services.configs.publish
         live = await run_blocking(services, publish, name, document, by=principal.name, note=change.note)
     services.live_config.take(live)

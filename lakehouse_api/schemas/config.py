@@ -70,7 +70,10 @@ class ConfigVersions(BaseModel):
 
 
 class ConfigChange(BaseModel):
-    """Fields that replace those of the live version (`config`), or an older version to serve again (`version`)."""
+    """Fields that replace those of the live version (`config`), or an older version to serve again (`version`).
+
+    Fields of `playbook` that are left out keep their values, too; `text_weights` is replaced as a whole.
+    """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"config": {"k": 20}, "note": "wider"}})
 

@@ -268,6 +268,13 @@ async def test_strong_model_gets_what_is_worth_it(client: httpx.AsyncClient) -> 
     assert strong["config_version"] == "search/1"
 
 
+async def test_config_that_names_some_fields_leaves_the_others_alone(client: httpx.AsyncClient) -> None:
+    await client.put("/v1/config/search", json={"config": {"k": 7, "playbook": {"boost": 2.5, "top_k": 3}}})
+    changed = await client.put("/v1/config/search", json={"config": {"playbook": {"top_k": 7}}})
+    config = changed.json()["config"]
+    assert (config["k"], config["playbook"]["top_k"], config["playbook"]["boost"]) == (7, 7, 2.5)
+
+
 async def test_playbooks_survive_a_restart_and_reach_other_processes(objects: S3ObjectStore, tmp_path: Path) -> None:
     async with retrieval_api(objects, tmp_path / "one") as one, one.client() as writer:
         await add_notes(writer)

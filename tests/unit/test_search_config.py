@@ -44,6 +44,15 @@ def test_wrong_config_is_refused_by_name(document: object, named: str) -> None:
         parse_search_config(document)
 
 
+def test_field_that_is_left_out_is_that_of_the_base() -> None:
+    live = SearchConfig(k=3, text_weights={"notes": 0.2}, playbook=PlaybookConfig(boost=2.0, half_life_days=7.0))
+    changed = parse_search_config({"mode": "text", "playbook": {"top_k": 7}}, live)
+    assert changed == SearchConfig(
+        k=3, mode="text", text_weights={"notes": 0.2}, playbook=PlaybookConfig(7, boost=2.0, half_life_days=7.0)
+    )
+    assert parse_search_config({"text_weights": {}}, live).text_weights == {}
+
+
 def test_request_parameters_stand_over_the_config() -> None:
     assert parse_playbook_config({"top_k": 9}, PlaybookConfig(boost=2.0)) == PlaybookConfig(top_k=9, boost=2.0)
 
