@@ -128,6 +128,7 @@ async def add_items(request: Request, services: ServicesDep, principal: WriteDep
     else:
         items = await run_blocking(services, lambda: read_items(_ADD.decode(body).items))
     rows = await _rows(services, reader, items)
+    added = len(set(items.ids))  # of two with one id the last is kept
     revision = await services.retrieval.corpora.upsert(name, rows)
     await audit(
         services,
@@ -136,10 +137,10 @@ async def add_items(request: Request, services: ServicesDep, principal: WriteDep
         action="vectors.add",
         subject=name,
         status="ok",
-        rows=rows.num_rows,
+        rows=added,
         bytes=len(body),
     )
-    return _json({"added": rows.num_rows, "revision": f"{name}@{revision}"})
+    return _json({"added": added, "revision": f"{name}@{revision}"})
 
 
 async def delete_items(asked: Asked) -> bytes:
@@ -203,7 +204,7 @@ async def _query_vector(services: Services, reader: CorpusReader, body: IndexSea
         raise BadInput("send vector or text, and not both")
     if body.text is not None:
         vector, _ = await services.embedding.embed_query(reader.embedder, body.text)
-        return vector
+        return _same_space(reader, vector)
     if body.vector is not None and len(body.vector) == reader.dimension:
         return np.array(body.vector)  # the search looks at its values
     return vector_matrix([body.vector], ["vector"], dimension=reader.dimension, distance=reader.distance)[0]
@@ -216,12 +217,23 @@ async def _rows(services: Services, reader: CorpusReader, items: Items) -> Any:
     if textual:
         vectors = list(vectors)
         embedded = await services.embedding.embed_many(reader.embedder, [str(items.texts[n]) for n in textual])
-        for n, vector in zip(textual, embedded, strict=True):
+        for n, vector in zip(textual, _same_space(reader, embedded), strict=True):
             vectors[n] = vector
     matrix = await run_blocking(
         services, vector_matrix, vectors, items.ids, dimension=reader.dimension, distance=reader.distance
     )
     return item_rows(items, matrix, op_id=new_id())
+
+
+def _same_space(reader: CorpusReader, embedded: Any) -> Any:
+    """What the embedder made of texts, when the index can hold it: one of foreign vectors has a length of its own."""
+    if embedded.shape[-1] != reader.dimension:
+        raise BadInput(
+            f"index {reader.name!r} has vectors of {reader.dimension} dimensions, its embedder"
+            f" {reader.embedder!r} gives {embedded.shape[-1]}: send vectors, or make an index without 'dimension'",
+            name=reader.name,
+        )
+    return embedded
 
 
 def _read_arrow(body: bytes) -> Items:

@@ -19,7 +19,13 @@ class NewIndex(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "notes", "dimension": 384}})
 
     name: str = Field(description="`[a-z][a-z0-9_]{0,62}`.")
-    dimension: int | None = Field(None, ge=1, le=8192, description="Length of its vectors; default: the embedder's.")
+    dimension: int | None = Field(
+        None,
+        strict=True,
+        ge=1,
+        le=8192,
+        description="Length of its vectors; default: the embedder's. With another it takes vectors alone, no texts.",
+    )
     distance: Literal["cosine", "l2", "dot"] = "cosine"
     embedder: str | None = Field(None, description="Embeds its texts and queries; default: the platform's.")
 
@@ -75,7 +81,7 @@ class AddItems(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Added(Struct):
-    """How many items were written, and the revision at which they are visible."""
+    """How many items were written (of two with one id the last), and the revision at which they are visible."""
 
     added: int
     revision: str

@@ -132,6 +132,28 @@ async def test_texts_are_embedded_by_the_index(client: httpx.AsyncClient) -> Non
     assert await found(client, name="notes", text="welding at night", filter={"state": "PA"}) == ["b"]
 
 
+async def test_item_that_comes_twice_in_one_request_counts_once(client: httpx.AsyncClient) -> None:
+    await make(client)
+    twice = await add(client, {"id": "x", "vector": [1, 0, 0], "metadata": {"n": 1}},
+                      {"id": "x", "vector": [0, 1, 0], "metadata": {"n": 2}})  # fmt: skip
+    assert twice.json()["added"] == 1
+    assert [r["metadata"] for r in (await search(client, vector=[0, 1, 0])).json()["results"]] == [{"n": 2}]
+
+
+async def test_index_of_foreign_vectors_says_why_it_takes_no_text(client: httpx.AsyncClient) -> None:
+    await make(client)
+    for answer in (await add(client, {"id": "t", "text": "welder"}), await search(client, text="welder")):
+        assert answer.status_code == 400
+        assert "3 dimensions, its embedder 'static' gives 256: send vectors" in answer.json()["detail"]
+    assert (await add(client, {"id": "v", "vector": [1, 0, 0]})).status_code == 200
+
+
+async def test_dimension_is_a_whole_number(client: httpx.AsyncClient) -> None:
+    for dimension in (True, "3", 3.5, 0, 8193):
+        answer = await make(client, dimension=dimension)
+        assert (dimension, answer.status_code, "dimension" in answer.json()["detail"]) == (dimension, 400, True)
+
+
 async def test_arrow_is_taken_as_well(client: httpx.AsyncClient) -> None:
     await make(client)
     vectors = np.eye(3, dtype=np.float32)
