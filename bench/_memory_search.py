@@ -86,7 +86,8 @@ def rank(
     """(corpus, id), best first, of one or several corpora."""
     influence = None
     if playbooks is not None:
-        influence = playbooks.influence(query, vector, config=config or PlaybookConfig(), now=NOW)
+        names = [corpus.name for corpus in corpora]
+        influence = playbooks.influence(query, vector, corpora=names, config=config or PlaybookConfig(), now=NOW)
     found = [found_in(corpus, query, vector, weight=weight, influence=influence) for corpus in corpora]
     merged = merge(found, _ask("", query, weight=weight), influence)
     return [(candidate.corpus, candidate.id) for candidate in merged.results]

@@ -90,7 +90,7 @@ def compose_retrieval(
     search = SearchService(
         corpora,
         embed_query,
-        Playbooks(book, embedder=embedder),
+        Playbooks(book, embedder=embedder, is_ready=lambda: log.is_replayed),
         config=config,
         sql=_CatalogSql(SqlFilter(sql), watcher),
         signer=signer,

@@ -172,14 +172,18 @@ class MemoryLog:
             async with asyncio.timeout(timeout_s):
                 await arrived
         except TimeoutError:
-            raise Unavailable(
-                f"{self.table!r} has not seen revision {revision!r} within {timeout_s:g} s; try again", retry_after_s=1
-            ) from None
+            late = f"{self.table!r} has not seen revision {revision!r} within {timeout_s:g} s; try again"
+            raise Unavailable(late, retry_after_s=1) from None
 
     @property
     def revision(self) -> str:
         """Of the newest entry in this process's state; empty when there is none."""
         return self._applied.revision
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether the past has been read."""
+        return self._is_replayed
 
     def stats(self) -> dict[str, Any]:
         """What waits, what was read, what was skipped, and what failed last.

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lakehouse.errors import BadInput
 from lakehouse.retrieval.corpus import CorpusDeclaration, FilesSource
 from lakehouse.retrieval.corpus_rows import OWN_MEMBERS, present_metadata
 
@@ -38,10 +39,18 @@ def describe(
         columns: The source's columns.
         personal: Those of them that hold personal data.
         fingerprint: What the rows are built for.
+
+    Raises:
+        BadInput: The id is personal.
     """
     metadata = present_metadata(declaration, columns)
     hidden = {name.casefold() for name in personal}
     is_chunked = declaration.chunking is not None
+    if declaration.id_column.casefold() in hidden:
+        raise BadInput(
+            f"corpus {declaration.name!r}: id {declaration.id_column!r} holds personal data, and ids are shown to all;"
+            " declare another column as id"
+        )
     source = declaration.source
     return {
         "kind": KIND,

@@ -55,12 +55,17 @@ class Candidate:
     score: float
     distance: float | None
     relevance: float | None = None
+    strength: float = 0.0
     lift: Lift | None = None
 
 
 @dataclass(slots=True)
 class Found:
-    """The candidates of one corpus, in no order: (n,) of each; `similarity` are cosines, None where there are none."""
+    """The candidates of one corpus, in no order: (n,) of each.
+
+    `similarity` are cosines, None where there are none. `strength` is what the downgrade gate looks at, which does not
+    depend on the other candidates: the probability of relevance where the corpus is calibrated, else how near a row is.
+    """
 
     corpus: CorpusView
     rows: Rows
@@ -69,6 +74,7 @@ class Found:
     distances: Floats | None = None
     similarity: Floats | None = None
     relevance: Floats | None = None
+    strength: Floats | None = None
 
 
 @dataclass(slots=True)
@@ -97,10 +103,11 @@ def find(
     Args:
         corpus: The corpus.
         ask: The search.
-        vector: The query by the corpus's embedder; None for text search.
+        vector: The query by the corpus's embedder; text search leaves it alone.
         selection: The rows that may come back.
         influence: What playbooks say; an answer that the selection forbids is not brought in.
     """
+    vector = None if ask.mode == "text" else vector
     by_vector = {} if vector is None else _values(corpus.search_vector(vector, ask.per_corpus_k, selection))
     wants_text = corpus.has_text and ask.mode != "vector"
     by_text = _values(corpus.search_text(ask.query, ask.per_corpus_k, selection)) if wants_text else {}
@@ -112,13 +119,17 @@ def find(
     distances = None if vector is None else _filled(rows, by_vector, lambda some: corpus.distances(vector, some))
     texts = _filled(rows, by_text, lambda some: corpus.text_scores(ask.query, some)) if wants_text else None
     similarity = None if distances is None else corpus.similarity(distances)
+    closeness = _closeness(corpus, distances)
+    scores = _scores(corpus, ask, similarity if texts is None else closeness, texts)
     found = Found(
-        corpus, numbers, corpus.ids_of(numbers), _scores(corpus, ask, similarity, texts), distances,
-        similarity if corpus.distance == "cosine" else None,
+        corpus, numbers, corpus.ids_of(numbers), scores, distances,
+        similarity if corpus.distance == "cosine" else None, strength=scores if closeness is None else closeness,
     )  # fmt: skip
-    if ask.threshold > 0 and found.similarity is not None:
+    is_judged = ask.threshold > 0 or ask.model_class == "strong"
+    if is_judged and found.similarity is not None:
         share = None if texts is None else _text_share(corpus, ask, texts)
         found.relevance = corpus.relevance(found.similarity, share)
+        found.strength = found.strength if found.relevance is None else found.relevance
     return found
 
 
@@ -138,7 +149,7 @@ def merge(found: Sequence[Found], ask: Ask, influence: Influence | None = None) 
     for candidate in (candidate for one in found for candidate in _candidates(one, influence)):
         if _is_irrelevant(candidate, ask):
             counts[candidate.corpus].dropped += 1
-        elif ask.model_class == "strong" and candidate.score < ask.strong_min_score:
+        elif ask.model_class == "strong" and not _is_endorsed(candidate) and candidate.strength < ask.strong_min_score:
             counts[candidate.corpus].dropped += 1
             is_downgraded = True
         else:
@@ -158,8 +169,11 @@ def _candidates(found: Found, influence: Influence | None) -> list[Candidate]:
     nothing: list[float | None] = [None] * len(rows)
     distances = nothing if found.distances is None else found.distances.tolist()
     relevance = nothing if found.relevance is None else found.relevance.tolist()
+    strength = scores if found.strength is None else found.strength.tolist()
     return [
-        Candidate(name, rows[n], id_, scores[n] + (lift.boost if lift else 0.0), distances[n], relevance[n], lift)
+        Candidate(
+            name, rows[n], id_, scores[n] + (lift.boost if lift else 0.0), distances[n], relevance[n], strength[n], lift
+        )
         for n, (id_, lift) in enumerate(zip(found.ids, lifts, strict=True))
     ]
 
@@ -212,7 +226,17 @@ def _rows_of(corpus: CorpusView, ids: Sequence[str], selection: Selection) -> li
     return [row for row in rows if row is not None and selection.has(row)]
 
 
-def _is_irrelevant(candidate: Candidate, ask: Ask) -> bool:
+def _closeness(corpus: CorpusView, distances: Floats | None) -> Floats | None:
+    """Distances turned into what rises from 0, with which text scores can be put together."""
+    if distances is None:
+        return None
+    return np.float32(1) / (1 + distances) if corpus.distance == "l2" else corpus.similarity(distances)
+
+
+def _is_endorsed(candidate: Candidate) -> bool:
     # What playbooks endorse has been judged by people: a model's doubt does not outweigh that.
-    is_endorsed = candidate.lift is not None and candidate.lift.is_endorsed
-    return not is_endorsed and candidate.relevance is not None and candidate.relevance < ask.threshold
+    return candidate.lift is not None and candidate.lift.is_endorsed
+
+
+def _is_irrelevant(candidate: Candidate, ask: Ask) -> bool:
+    return not _is_endorsed(candidate) and candidate.relevance is not None and candidate.relevance < ask.threshold

@@ -44,7 +44,6 @@ MERGE_DISTANCE = 0.02
 _MERGE_LOOKS = 16
 # So many entries of one answer are looked at; an answer that thousands speak of is as well known by some hundred.
 _NEWEST = 256
-_NONE: dict[str, None] = {}
 ROW_RULES = RowRules(subject_field="playbook_id", ending_ops=frozenset({DELETE, MERGE}))
 """How entries of this log become rows of its table."""
 
@@ -124,6 +123,7 @@ class PlaybookBook:
         self._listeners: list[Callable[[Iterable[str]], None]] = []
         self._applying = threading.Lock()
         self.revision = 0
+        self.sources: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -136,13 +136,12 @@ class PlaybookBook:
 
     def unsubscribe(self, listener: Callable[[Iterable[str]], None]) -> None:
         """Call it no more."""
-        with self._applying:
-            self._listeners.remove(listener)
+        self._listeners = [other for other in self._listeners if other != listener]
 
     def entries_for(self, corpus: str, answer_id: str) -> list[PlaybookEntry]:
         """The newest live entries that speak of an answer of a corpus, those without a corpus included."""
         # Made in one step of the interpreter: the one thread that applies cannot come in between.
-        newest = list(islice(reversed(self._by_answer.get(answer_id, _NONE)), _NEWEST))
+        newest = list(islice(reversed(self._by_answer.get(answer_id, {})), _NEWEST))
         found = (self._entries[i] for i in newest)
         return [entry for entry in found if entry.is_live and entry.answer_corpus in (None, corpus)]
 
@@ -196,6 +195,7 @@ class PlaybookBook:
                 playbook_id = str(entry.payload["playbook_id"])
                 book = self._entries.setdefault(playbook_id, PlaybookEntry(playbook_id))
                 before = book.key
+                self.sources.add(entry.actor)
                 if entry.op == RECORD and _record(book, entry):
                     new[playbook_id] = entry.payload
                 elif entry.op == FEEDBACK:

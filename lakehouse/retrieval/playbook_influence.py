@@ -7,7 +7,8 @@ likeness (see playbook_profiles.py), entries (see playbook.py), what a lift does
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +36,8 @@ _DAY_S = 86_400.0
 # Entries that are looked at for each that may have a say, so that one source cannot take all the places.
 _CHOICE = 4
 _LEAST_CHOICE = 32
+_MOST_LOOKS = 2048
+_MOST_CROWDED_LOOKS = 256
 _TINY = 1e-6
 # A request may ask under another half-life; profiles are kept for so many.
 _HALF_LIVES = 4
@@ -55,10 +58,12 @@ class Playbooks:
     Args:
         book: The entries.
         embedder: Name of the embedder of their queries.
+        is_ready: Whether all entries there are have been read.
     """
 
-    def __init__(self, book: PlaybookBook, *, embedder: str) -> None:
+    def __init__(self, book: PlaybookBook, *, embedder: str, is_ready: Callable[[], bool] = lambda: True) -> None:
         self.embedder = embedder
+        self.is_ready = is_ready
         self._book = book
         self._profiles: dict[float, AnswerProfiles] = {}
         self._making = threading.Lock()
@@ -71,22 +76,39 @@ class Playbooks:
         """Another one whenever an entry has changed."""
         return self._book.revision
 
-    def influence(self, query: str, vector: Floats, *, config: PlaybookConfig, now: datetime) -> Influence | None:
+    def influence(
+        self, query: str, vector: Floats, *, corpora: Collection[str], config: PlaybookConfig, now: datetime
+    ) -> Influence | None:
         """What entries near a query say; None where none is near, and the search is as it were without.
 
         Args:
             query: The words.
             vector: Their unit embedding by `embedder`.
+            corpora: Names of those that are searched; entries for others have no say.
             config: Under which parameters.
             now: The time now, aware.
         """
-        looks = max(_LEAST_CHOICE, _CHOICE * config.top_k)
-        found = self._book.nearest(vector, k=looks, max_distance=config.max_distance)
-        near = choose_near([self._near(d, e, config=config, now=now) for d, e in found], config=config)
-        if not near or config.boost == 0:
+        near = [] if config.boost == 0 else self._chosen(vector, corpora=corpora, config=config, now=now)
+        if not near:
             return None
         profiles = self._profiles_under(config.half_life_days)
         return Influence(query, vector, self.embedder, verdicts_of(near, config=config), config, profiles, now)
+
+    def _chosen(
+        self, vector: Floats, *, corpora: Collection[str], config: PlaybookConfig, now: datetime
+    ) -> list[NearEntry]:
+        """The entries that have a say; looks further where those of other corpora or of one source are in the way."""
+        looks, wanted = max(_LEAST_CHOICE, _CHOICE * config.top_k), (None, *corpora)
+        while True:
+            found = self._book.nearest(vector, k=looks, max_distance=config.max_distance)
+            mine = [(distance, entry) for distance, entry in found if entry.answer_corpus in wanted]
+            near = choose_near([self._near(d, e, config=config, now=now) for d, e in mine], config=config)
+            is_full = len(near) == config.top_k
+            most = _MOST_CROWDED_LOOKS if is_full else _MOST_LOOKS
+            is_fair = is_full and (len(self._book.sources) < 2 or not _is_crowded(near))
+            if is_fair or len(found) < looks or looks >= most:
+                return near
+            looks = min(_MOST_LOOKS, looks * _CHOICE)
 
     def _near(self, distance: float, entry: PlaybookEntry, *, config: PlaybookConfig, now: datetime) -> NearEntry:
         evidence = self._book.evidence_of(entry)
@@ -170,6 +192,12 @@ class Influence:
         if corpus.embedder != self.embedder:
             return [Description(text) for text in texts]
         return [Description(text, vector) for text, vector in zip(texts, corpus.vectors_of(rows), strict=True)]
+
+
+def _is_crowded(near: Sequence[NearEntry]) -> bool:
+    """Whether one source alone has more than half of the places."""
+    ((_, most),) = Counter(entry.sources for entry in near).most_common(1)
+    return most > max(1, len(near) // 2)
 
 
 def _lift(boost: float, verdict: Verdict | None) -> Lift | None:

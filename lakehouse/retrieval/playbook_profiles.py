@@ -1,7 +1,8 @@
 """Profiles of answers: an answer with the queries it was endorsed for, as one vector and one set of words.
 
 The likeness of a query to a profile is 0.7 · cosine + 0.3 · coverage: the cosine to the mean of the answer's own
-embedding (as heavy as two entries) and those of its endorsed queries, and the share of the query's words, weighted by
+embedding (as heavy as two entries) and those of its endorsed queries, or to its own alone where that is nearer (nobody
+takes an answer away from its own words by endorsing it for others), and the share of the query's words, weighted by
 their rarity in the corpus, that stand in the answer or in one of these queries.
 
 Source: Rocchio 1971, Relevance feedback in information retrieval (the vector); document expansion by queries, Nogueira
@@ -77,6 +78,7 @@ class AskedAnswers:
 @dataclass(frozen=True, slots=True)
 class _Profile:
     vector: Floats
+    own: Floats  # the answer's own vector, or the profile's where it has none of the playbooks' embedder
     terms: NDArray[np.int32]
     strength: float
     key: tuple[int, int]  # version of its entries, row of its answer
@@ -128,7 +130,10 @@ class AnswerProfiles:
         if not found:
             return likeness, confidence
         at, profiles = list(found), list(found.values())
-        cosines = np.stack([profile.vector for profile in profiles]) @ query.vector
+        cosines = np.maximum(
+            np.stack([profile.vector for profile in profiles]) @ query.vector,
+            np.stack([profile.own for profile in profiles]) @ query.vector,
+        )
         share = COVERAGE_SHARE if query.term_weights else 0.0
         likeness[at] = (1 - share) * cosines + share * self._coverage(profiles, query.term_weights)
         ages_days = (now.timestamp() - np.array([profile.made_at for profile in profiles])) / _DAY_S
@@ -164,15 +169,18 @@ class AnswerProfiles:
     ) -> _Profile:
         best = sorted(entries, key=lambda entry: -entry.worth)[:MAX_ENTRIES]
         if not best:
-            return _Profile(np.empty(0, np.float32), np.empty(0, np.int32), 0.0, key, made_at)
+            nothing = np.empty(0, np.float32)
+            return _Profile(nothing, nothing, np.empty(0, np.int32), 0.0, key, made_at)
         weights = _capped(best)
         vector = np.asarray(weights @ np.stack([entry.vector for entry in best]), np.float32)
+        own = None
         if description.vector is not None and description.vector.shape == vector.shape:
-            vector = vector + ANSWER_WEIGHT * description.vector / max(float(np.linalg.norm(description.vector)), 1e-9)
+            own = description.vector / max(float(np.linalg.norm(description.vector)), 1e-9)
+            vector = vector + ANSWER_WEIGHT * own
         vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
         terms = {term for text in (description.text, *(e.query for e in best)) for term in terms_of(text)}
         strength = float(sum(entry.worth for entry in best))
-        return _Profile(vector, self._number(terms), strength, key, made_at)
+        return _Profile(vector, vector if own is None else own, self._number(terms), strength, key, made_at)
 
     def _number(self, terms: Iterable[str]) -> NDArray[np.int32]:
         numbers = self._numbers

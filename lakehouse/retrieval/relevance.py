@@ -39,6 +39,8 @@ _SAMPLE_ROWS = 300
 _QUERY_WORDS = (4, 12)
 # Of a row so many times longer than the query, the vector of the whole stands for that of the rest.
 _LONG = 6
+# The mean probability of relevant rows less that of others; below, a threshold would drop by chance.
+_LEAST_TOLD_APART = 0.02
 # So many random rows a query, of which the best counts as irrelevant.
 _RANDOM_ROWS = 4
 
@@ -55,6 +57,8 @@ class RelevanceModel:
     def fit(cls, relevant: tuple[Floats, Floats], irrelevant: tuple[Floats, Floats]) -> RelevanceModel:
         """Fit by Newton's method with a small ridge; of the weight the relevant pairs have `PRIOR`.
 
+        More likeness never speaks against a row: a coefficient below 0 is noise, and the fit is done without it.
+
         Args:
             relevant: (n,) similarities and (n,) text shares of pairs that belong together.
             irrelevant: The same of pairs that do not.
@@ -69,13 +73,14 @@ class RelevanceModel:
         share = np.repeat([PRIOR / counts[0], (1 - PRIOR) / counts[1]], counts)
         columns = [np.concatenate([a, b]).astype(np.float64) for a, b in zip(relevant, irrelevant, strict=True)]
         design = np.stack([*columns, np.ones(len(labels))], axis=1)
-        weights = np.zeros(3)
-        for _ in range(_ROUNDS):
-            probability = _sigmoid(design @ weights)
-            gradient = design.T @ (share * (probability - labels)) + _RIDGE * weights
-            curvature = (design * (share * probability * (1 - probability))[:, None]).T @ design + _RIDGE * np.eye(3)
-            weights -= np.linalg.solve(curvature, gradient)
-        return cls(*(float(weight) for weight in weights))
+        used = np.ones(3, np.bool_)
+        while True:
+            weights = np.zeros(3)
+            weights[used] = _logistic(design[:, used], labels, share)
+            worst = int(np.argmin(weights[:2]))
+            if weights[worst] >= 0:
+                return cls(*(float(weight) for weight in weights))
+            used[worst] = False
 
     def probability(self, similarity: Floats, text_share: Floats | None = None) -> Floats:
         """The probability for each row.
@@ -110,6 +115,18 @@ class RelevanceModel:
         return cls(float(document["similarity"]), float(document["text"]), float(document["intercept"]))
 
 
+def _logistic(
+    design: NDArray[np.float64], labels: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    weights = np.zeros(design.shape[1])
+    for _ in range(_ROUNDS):
+        probability = _sigmoid(design @ weights)
+        gradient = design.T @ (share * (probability - labels)) + _RIDGE * weights
+        curvature = (design * (share * probability * (1 - probability))[:, None]).T @ design
+        weights -= np.linalg.solve(curvature + _RIDGE * np.eye(len(weights)), gradient)
+    return weights
+
+
 def stored_calibration(info: Mapping[str, Any]) -> RelevanceModel | None:
     """The calibration in a table's info; None where there is none, or one of another format."""
     stored = info.get("calibration")
@@ -127,10 +144,12 @@ def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> dict
         embedder: What made the vectors.
 
     Returns:
-        The stored form of a `RelevanceModel`; empty when fewer than two rows have words enough.
+        The stored form of a `RelevanceModel`; empty when fewer than two different rows have words enough, or the
+        sample does not tell relevant rows from others: rows that are much alike are relevant to one another.
     """
     chance = np.random.default_rng(_SEED)
-    chosen = [n for n in range(len(texts)) if len(texts[n].split()) > _QUERY_WORDS[0]]
+    different = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
+    chosen = sorted(n for text, n in different.items() if len(text.split()) > _QUERY_WORDS[0])
     chosen = sorted(chance.permutation(chosen)[:_SAMPLE_ROWS].astype(int).tolist())
     if len(chosen) < 2:
         return {}
@@ -147,8 +166,10 @@ def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> dict
     own = np.arange(len(chosen))
     others = (own[:, None] + chance.integers(1, len(own), (len(own), _RANDOM_ROWS))) % len(own)
     best = others[own, np.take_along_axis(likeness + shares, others, 1).argmax(axis=1)]
-    model = RelevanceModel.fit((likeness[own, own], shares[own, own]), (likeness[own, best], shares[own, best]))
-    return model.to_json()
+    relevant, irrelevant = (likeness[own, own], shares[own, own]), (likeness[own, best], shares[own, best])
+    model = RelevanceModel.fit(relevant, irrelevant)
+    told_apart = float(model.probability(*relevant).mean() - model.probability(*irrelevant).mean())
+    return model.to_json() if told_apart >= _LEAST_TOLD_APART else {}
 
 
 def _cloze(text: str, chance: np.random.Generator) -> tuple[str, str]:

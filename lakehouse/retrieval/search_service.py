@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import BadInput
+from lakehouse.errors import BadInput, Unavailable
 from lakehouse.retrieval.answer_cache import AnswerCache, key_of
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.filter_fit import refuse_unfit
@@ -210,6 +210,11 @@ class SearchService:
         )
 
     def _arm(self, plan: Plan) -> Arm:
+        # An answer without the entries that are still being read must not count for what playbooks are worth.
+        if plan.use_playbook and not self._playbooks.is_ready():
+            if plan.use_playbook != "auto":
+                raise Unavailable("playbooks are being read from the store; try again", retry_after_s=1)
+            return "off"
         if plan.use_playbook == "auto":
             return "holdout" if self._draw() < self._holdout_share else "playbook"
         return "playbook" if plan.use_playbook else "off"
@@ -218,7 +223,9 @@ class SearchService:
         vector = vectors.get(self._playbooks.embedder)
         if vector is None or not len(self._playbooks):
             return None
-        return self._playbooks.influence(plan.ask.query, vector, config=plan.playbook, now=self._clock())
+        return self._playbooks.influence(
+            plan.ask.query, vector, corpora=plan.corpora, config=plan.playbook, now=self._clock()
+        )
 
     async def _vectors(
         self, plan: Plan, views: Sequence[CorpusView], *, with_playbook: bool

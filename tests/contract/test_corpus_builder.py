@@ -380,6 +380,15 @@ def test_embedder_that_fails_leaves_what_served(desk: CorpusDesk) -> None:
     assert sorted(desk.stored()) == ["n1", "n2"]
 
 
+def test_personal_column_is_no_id_since_ids_are_shown_to_all(desk: CorpusDesk) -> None:
+    desk.put_rows(rows(1))
+    document = {
+        "name": "notes", "source": {"dataset": "notes"}, "id": "email", "text": "{title}", "embedder": "fake"
+    }  # fmt: skip
+    with pytest.raises(BadInput, match="id .email. holds personal data"):
+        desk.build(declare(document))
+
+
 def test_personal_mark_that_came_later_is_taken_over_without_a_version(desk: CorpusDesk) -> None:
     desk.put_rows(rows(1))
     desk.build()

@@ -173,7 +173,9 @@ def test_damaged_model_file_is_named(tmp_path: Path) -> None:
 
 
 def test_model_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
-    program = "from lakehouse.adapters.minilm_embedder import MiniLmEmbedder; MiniLmEmbedder(threads=1).embed(['a nurse'])"
+    program = (
+        "from lakehouse.adapters.minilm_embedder import MiniLmEmbedder; MiniLmEmbedder(threads=1).embed(['a nurse'])"
+    )
     environ = {"HOME": str(tmp_path), "PATH": os.defpath}
     subprocess.run([sys.executable, "-c", program], env=environ, check=True, timeout=120)
     assert list(tmp_path.rglob("*")) == []

@@ -105,3 +105,21 @@ def test_empty_corpus_changes_nothing() -> None:
         VECTOR,
     )
     assert ids(merged) == ["a0"]
+
+
+def test_text_search_leaves_a_vector_alone_that_others_asked_for() -> None:
+    ask = Ask("nothing of it", 3, 50, "text", {})
+    view = corpus("a", 0.1)
+    assert merge([find(view, ask, QUERY, view.select())], ask).results == []
+
+
+def test_hybrid_search_of_squared_distances_goes_by_them() -> None:
+    view = corpus("a", 0.9, 0.1, 0.5, texts=["x", "y", "z"], distance="l2")
+    ask = Ask("words", 3, 50, "hybrid", {"a": 0.3})
+    assert ids(merge([found_in(view, ask)], ask)) == ["a1", "a2", "a0"]
+
+
+def test_gate_looks_at_how_near_a_row_is_and_not_at_its_rank() -> None:
+    ask = Ask("off topic", 3, 50, "hybrid", {"a": 0.3}, model_class="strong", strong_min_score=0.6)
+    merged = merge([found_in(corpus("a", 1.4, 1.45), ask)], ask)
+    assert (ids(merged), merged.is_downgraded) == ([], True)

@@ -66,7 +66,7 @@ class Told:
     ) -> list[Candidate]:  # fmt: skip
         view = view or corpus()
         ask = Ask("words", k, per_corpus_k, "vector", {}, threshold=threshold)
-        influence = self.playbooks.influence("words", unit(0.0), config=config, now=NOW)
+        influence = self.playbooks.influence("words", unit(0.0), corpora=["c"], config=config, now=NOW)
         return merge([find(view, ask, unit(0.0), view.select(), influence)], ask, influence).results
 
     def boost(self, answer: str, config: PlaybookConfig = DEFAULTS) -> float:
@@ -189,3 +189,30 @@ def test_answer_that_thousands_of_entries_speak_of_is_looked_at_in_part() -> Non
     assert len(told.book.entries_for("c", "e")) == 256
     assert len(told.playbooks) == 600
     assert ids(told.search())[0] == "e"
+
+
+def test_entries_for_other_corpora_are_not_in_the_way() -> None:
+    told = Told()
+    for n in range(200):
+        told.record(f"x{n}", corpus="elsewhere", actor="mallory")
+    told.record("e", angle=0.01)
+    assert ids(told.search())[0] == "e"
+
+
+def test_one_source_does_not_crowd_out_what_another_found() -> None:
+    told = Told()
+    for n in range(200):
+        told.record(f"x{n}", actor="mallory")
+    told.record("e", angle=0.01, actor="ann")
+    lifts = {c.id: c.lift for c in told.search()}
+    assert lifts["e"] is not None
+    assert lifts["e"].playbook_ids
+
+
+def test_endorsing_an_answer_for_other_queries_does_not_take_it_from_its_own() -> None:
+    told = Told()
+    for n in range(10):
+        told.record("a", angle=2.0 + 0.01 * n, actor="mallory")
+    told.record("e", angle=0.3, actor="ann")
+    results = {c.id: n for n, c in enumerate(told.search())}
+    assert results["a"] <= 1

@@ -112,3 +112,9 @@ def test_calibration_of_another_format_is_none() -> None:
     assert stored_calibration({"calibration": {"format_version": 9}}) is None
     assert stored_calibration({"calibration": {}}) is None
     assert stored_calibration({}) is None
+
+
+def test_more_likeness_never_speaks_against_a_row() -> None:
+    low, high = np.array([0.1, 0.2, 0.3], np.float32), np.array([0.7, 0.8, 0.9], np.float32)
+    model = RelevanceModel.fit((low, high), (high, low))
+    assert (model.similarity, model.text > 0) == (0.0, True)
