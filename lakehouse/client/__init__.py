@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lakehouse.client.answers import SqlRows
 from lakehouse.client.async_client import AsyncClient
-from lakehouse.client.problems import ClientError, LakehouseApiError, LakehouseConnectionError
+from lakehouse.client.problems import ClientError, LakehouseApiError, LakehouseConnectionError, LakehouseInputError
 from lakehouse.client.retry import RetryPolicy
 from lakehouse.client.sync_client import Client
 
@@ -18,6 +18,7 @@ __all__ = [
     "ClientError",
     "LakehouseApiError",
     "LakehouseConnectionError",
+    "LakehouseInputError",
     "RetryPolicy",
     "SqlRows",
 ]

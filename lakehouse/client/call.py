@@ -6,12 +6,15 @@ Belongs here: `Call`, its kinds of body. Not here: the calls themselves (see dat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
+
+from lakehouse.client.problems import LakehouseInputError
 
 T_co = TypeVar("T_co", covariant=True)
 JSON = "application/json"
@@ -53,9 +56,23 @@ def path_of(*parts: str) -> str:
 
 
 def encode(**fields: Any) -> bytes:
-    """A JSON body of the fields that were given; None leaves one out."""
+    """A JSON body of the fields that were given; None leaves one out.
+
+    Raises:
+        LakehouseInputError: Naming the first number that is not finite.
+    """
     given = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(given, default=_plain, allow_nan=False).encode()
+    try:
+        return json.dumps(given, default=_plain, allow_nan=False).encode()
+    except ValueError as error:
+        field = next(_not_finite(given, ""), None)
+        reason = str(error) if field is None else f"{field} must be a finite number: JSON has no form for others"
+        raise LakehouseInputError(reason) from None
+
+
+def listed(values: str | Iterable[str]) -> list[str]:
+    """Several texts as a list; a text by itself is one of them and not its letters."""
+    return [values] if isinstance(values, str) else list(values)
 
 
 def query_of(**fields: Any) -> dict[str, str]:
@@ -82,6 +99,19 @@ def _word(value: Any) -> str:
     if value is True:
         return "true"
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _not_finite(value: Any, path: str) -> Iterator[str]:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _not_finite(one, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for position, one in enumerate(value):
+            yield from _not_finite(one, f"{path}[{position}]")
 
 
 def _plain(value: Any) -> Any:

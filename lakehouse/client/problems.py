@@ -2,7 +2,8 @@
 
     ClientError
     ├── LakehouseApiError            the API refused, or failed; its problem document
-    └── LakehouseConnectionError     no API answered, or the connection broke
+    ├── LakehouseConnectionError     no API answered, or the connection broke
+    └── LakehouseInputError          what was given has no JSON form; nothing was sent
 
 Belongs here: the types, reading a problem document. Not here: which calls are tried again (see retry.py).
 """
@@ -56,6 +57,10 @@ class LakehouseApiError(ClientError):
 
 class LakehouseConnectionError(ClientError):
     """No API answered in time, or the connection broke before the answer was whole."""
+
+
+class LakehouseInputError(ClientError, ValueError):
+    """An argument cannot be sent; the message names the field in it."""
 
 
 def read_problem(status: int, reason: str, body: bytes, *, retry_after_s: float | None = None) -> LakehouseApiError:

@@ -5,8 +5,8 @@ Belongs here: what is asked, typed for users. Not here: sending (see transport.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from lakehouse.client.answers import (
     BulkRecorded,
@@ -17,7 +17,7 @@ from lakehouse.client.answers import (
     SearchAnswer,
 )
 from lakehouse.client.arrow import encode_table
-from lakehouse.client.call import ARROW, JSON, Call, encode, member, nothing, path_of, query_of, read_json
+from lakehouse.client.call import ARROW, JSON, Call, encode, listed, member, nothing, path_of, query_of, read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ _INDEX = ("v1", "vectors", "index")
 
 def search(
     query: str,
-    corpora: Sequence[str],
+    corpora: str | Sequence[str],
     *,
     k: int | None = None,
     per_corpus_k: int | None = None,
@@ -51,7 +51,7 @@ def search(
 
     Args:
         query: What is looked for.
-        corpora: Corpora or indexes, by name.
+        corpora: Corpora or indexes, by name; one or several.
         k: Most results; default: the live config's.
         per_corpus_k: Candidates of each corpus.
         filter: On metadata, such as `{"state": "OH", "rate": {"gte": 20}}`; holds before the search.
@@ -67,12 +67,12 @@ def search(
     """
     body = encode(
         query=query,
-        corpora=list(corpora),
+        corpora=listed(corpora),
         k=k,
         per_corpus_k=per_corpus_k,
         filter=filter,
         sql_filter=sql_filter,
-        exclude_ids=list(exclude_ids) or None,
+        exclude_ids=listed(exclude_ids) or None,
         use_playbook=use_playbook,
         playbook=playbook,
         mode=mode,
@@ -89,7 +89,7 @@ def record_playbook(
 ) -> Call[Recorded]:
     """Record that an answer worked (score up to 1) or failed (down to −1) for a query."""
     record = {"query": query, "answer_id": answer_id, "answer_corpus": answer_corpus, "score": score}
-    body = encode(**record, tags=list(tags) or None)
+    body = encode(**record, tags=listed(tags) or None)
     return Call("POST", path_of(*_PLAYBOOKS, "record"), read_json, body=body, is_repeatable=False)
 
 
@@ -169,17 +169,28 @@ def get_index(name: str) -> Call[IndexView]:
     return Call("GET", path_of(*_INDEX, name), read_json)
 
 
-def upsert_items(name: str, items: Sequence[Mapping[str, Any]] | pa.Table | pa.RecordBatch) -> Call[dict[str, Any]]:
+def upsert_items(name: str, items: Iterable[Mapping[str, Any]] | pa.Table | pa.RecordBatch) -> Call[dict[str, Any]]:
     """Insert items, or replace those whose id is there.
 
     Args:
         name: The index's.
         items: Up to 10,000 of `{id, vector | text, metadata}`, or an Arrow table with these columns (`metadata` is JSON
-            text), which takes fewer bytes and less time.
+            text), which takes fewer bytes and less time. A generator is read to its end and sent at once.
     """
-    is_arrow = not isinstance(items, Sequence)
-    body = encode_table(items) if is_arrow else encode(items=list(items))
+    is_arrow = _is_arrow(items)
+    body = encode_table(items) if is_arrow else encode(items=_items(items))
     return Call("POST", path_of(*_INDEX, name, "add"), read_json, body=body, content_type=ARROW if is_arrow else JSON)
+
+
+def _is_arrow(items: Any) -> TypeGuard[pa.Table | pa.RecordBatch]:
+    return hasattr(items, "schema") and hasattr(items, "to_pylist")  # pyarrow is not loaded to ask
+
+
+def _items(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    given = list(items) if isinstance(items, Iterable) and not isinstance(items, Mapping | str) else None
+    if given is None or not all(isinstance(item, Mapping) for item in given):
+        raise TypeError(f"items must be dicts, several of them, or an Arrow table, not {type(items).__name__}")
+    return given
 
 
 def search_index(
@@ -198,7 +209,7 @@ def search_index(
         text=text,
         k=k,
         filter=filter,
-        exclude_ids=list(exclude_ids) or None,
+        exclude_ids=listed(exclude_ids) or None,
         min_revision=min_revision,
     )
     return Call("POST", path_of(*_INDEX, name, "search"), member("results"), body=body)
@@ -206,7 +217,7 @@ def search_index(
 
 def delete_items(name: str, ids: Sequence[str]) -> Call[dict[str, Any]]:
     """Take items away; unknown ids are no error."""
-    return Call("POST", path_of(*_INDEX, name, "delete"), read_json, body=encode(ids=list(ids)))
+    return Call("POST", path_of(*_INDEX, name, "delete"), read_json, body=encode(ids=listed(ids)))
 
 
 def drop_index(name: str) -> Call[None]:
@@ -216,7 +227,7 @@ def drop_index(name: str) -> Call[None]:
 
 def embed(texts: Sequence[str], *, model: str | None = None) -> Call[list[list[float]]]:
     """Embed up to 2048 texts; one vector of unit length for each, in their order."""
-    return Call("POST", "/v1/embed", member("vectors"), body=encode(texts=list(texts), model=model))
+    return Call("POST", "/v1/embed", member("vectors"), body=encode(texts=listed(texts), model=model))
 
 
 def list_configs() -> Call[list[dict[str, Any]]]:

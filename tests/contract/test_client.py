@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.client import LakehouseApiError, LakehouseConnectionError, RetryPolicy
+from lakehouse.client import LakehouseApiError, LakehouseConnectionError, LakehouseInputError, RetryPolicy
 from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, ApiProcess, api_process
 from tests.clients import KINDS, opened_client
@@ -163,6 +163,30 @@ def test_vectors_go_as_arrow_and_as_numpy(lake: Any, kind: str) -> None:
     table = pa.table({"id": ["x", "y"], "vector": vectors, "metadata": ['{"n": 1}', '{"n": 2}']})
     assert lake.vectors.upsert(name, table)["added"] == 2
     assert lake.vectors.search(name, vector=np.array([0, 1], np.float32), k=1)[0]["id"] == "y"
+
+
+def test_number_that_is_not_finite_is_refused_by_name_before_it_is_sent(lake: Any) -> None:
+    nan = float("nan")
+    with pytest.raises(LakehouseInputError, match=r"^relevance\.threshold must be a finite number"):
+        lake.search("x", ["notes"], relevance_threshold=nan)
+    with pytest.raises(LakehouseInputError, match=r"^items\[1\]\.vector\[0\] must be"):
+        lake.vectors.upsert("n", [{"id": "a", "vector": [1.0]}, {"id": "b", "vector": np.array([np.inf], np.float32)}])
+    with pytest.raises(LakehouseInputError, match=r"^vector\[1\] must be"):
+        lake.vectors.search("n", vector=(0.0, nan))
+    with pytest.raises(LakehouseInputError, match=r"^score must be"):
+        lake.playbook.record("q", "a", score=-float("inf"))
+
+
+def test_one_name_is_a_list_of_one_and_items_may_be_generated(lake: Any, kind: str) -> None:
+    name = f"generated_{kind}"
+    lake.vectors.create_index(name, embedder="static")
+    assert lake.vectors.upsert(name, (note for note in NOTES))["added"] == 3
+    assert lake.search("forklift", name, exclude_ids="c", use_playbook=False)["corpora"].keys() == {name}
+    assert lake.vectors.delete(name, "c")["deleted"] == 1
+    for wrong in ({"id": "a", "text": "x"}, "text", 3, ["a", "b"]):
+        with pytest.raises(TypeError, match="items must be dicts"):
+            lake.vectors.upsert(name, wrong)
+    lake.vectors.drop(name)
 
 
 def test_search_learns_from_playbooks_and_outcomes(lake: Any, kind: str) -> None:
