@@ -1,9 +1,10 @@
 """The downgrade gate: a strong asking model gets only context that is worth its attention.
 
 The rule: `models.yaml` classes model families as `small` or `strong`, each with the measurement behind it. For a strong
-model only results come back whose probability of relevance reaches the config's `strong_min_score` (in a corpus without a
-calibration: whose nearness does, a score that does not depend on the other candidates), or that playbooks endorse, and
-the answer says `downgraded` when that held any back. A small or unknown model gets everything: for it retrieval is where the knowledge comes from.
+model only results come back whose probability of relevance reaches the config's `strong_min_score` (in a corpus without
+a calibration: whose nearness does, a score that does not depend on the other candidates), or that playbooks endorse,
+and the answer says `downgraded` when that held any back. A small or unknown model gets everything: for it retrieval is
+where the knowledge comes from.
 
 Belongs here: the classes and the rule. Not here: scores (see matrix.py), the threshold (see search_config.py).
 """

@@ -244,7 +244,7 @@ class SearchService:
             if vector is not None and plan.ask.mode != "text" and len(vector) != view.dimension:
                 raise BadInput(
                     f"corpus {view.name!r} has vectors of {view.dimension} dimensions, but its embedder"
-                    f" {view.embedder!r} gives {len(vector)}; rebuild it: lakehouse index rebuild {view.name}"
+                    f" {view.embedder!r} gives {len(vector)}: search it by vector, or make an index of that embedder's"
                 )
         return vectors, is_cached
 
