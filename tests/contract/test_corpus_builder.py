@@ -385,7 +385,7 @@ def test_personal_column_is_no_id_since_ids_are_shown_to_all(desk: CorpusDesk) -
     document = {
         "name": "notes", "source": {"dataset": "notes"}, "id": "email", "text": "{title}", "embedder": "fake"
     }  # fmt: skip
-    with pytest.raises(BadInput, match="id .email. holds personal data"):
+    with pytest.raises(BadInput, match=r"id 'email' holds personal data"):
         desk.build(declare(document))
 
 
