@@ -8,6 +8,7 @@ Belongs here: what is due, doing it, the swap. Not here: codes (see faiss_codes.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from typing import Literal, Protocol
 
@@ -25,6 +26,9 @@ _GROWTH = 2
 _DEAD_SHARE = 0.3
 _FEW_DEAD = 1_000
 _SMALLEST_DIMENSION = 16
+# Training waits for the end of a load, or it would be done again and again for what is not yet there.
+_QUIET_S = 0.3
+_PATIENCE_S = 4.0
 _log = structlog.get_logger("lakehouse.hot_index")
 
 
@@ -71,10 +75,12 @@ class Upkeep:
         self._working = threading.Lock()
         self._thread: threading.Thread | None = None
         self._has_failed = False
+        self._kicked_s = 0.0
         self.expected_rows = 0
 
     def kick(self) -> None:
         """Start the thread when something is due and it does not run."""
+        self._kicked_s = time.monotonic()
         with self._lock:
             if self._thread is None and self._due() is not None:
                 self._thread = threading.Thread(target=self._run, name="hot-index-upkeep", daemon=True)
@@ -93,12 +99,19 @@ class Upkeep:
     def _run(self) -> None:
         while True:
             with self._lock:
-                if self._due() is None:
+                if (task := self._due()) is None:
                     self._thread = None
                     return
+            if task == "train":
+                self._wait_for_quiet()
             with self._working:
                 if (task := self._due()) is not None:
                     self._do(task)
+
+    def _wait_for_quiet(self) -> None:
+        begun_s = time.monotonic()
+        while (left_s := min(self._kicked_s + _QUIET_S, begun_s + _PATIENCE_S) - time.monotonic()) > 0:
+            time.sleep(left_s)
 
     def _due(self) -> Task | None:
         index = self._index()
