@@ -25,8 +25,8 @@ down: ## Stop what `make up` started; data stays.
 status: $(VENV)/.synced ## Show each process.
 	@$(BIN)/lakehouse status
 
-test: $(VENV)/.synced-dev ## Run all tests, a file at a time on each core.
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+test: $(VENV)/.synced-dev ## Run all tests, three files at a time: many of them wait.
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 lint: $(VENV)/.synced-dev ## Style, types, layers, conventions.
 	@$(BIN)/ruff check .

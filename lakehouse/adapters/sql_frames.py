@@ -33,33 +33,45 @@ def write_all(descriptor: int, *parts: bytes | memoryview) -> None:
 class FrameWriter(io.RawIOBase):
     """A file whose writes become frames, sent by a thread of its own: the engine works while the pipe is written.
 
-    A few frames at most wait, so that a reader who is slow stops the engine.
+    A few frames at most wait, so that a reader who is slow stops the engine. What is written is copied: memory that is
+    handed to a file is the caller's again as soon as the call returns.
+
+    Raises:
+        OSError: From the next write, or at the end, when a frame could not be sent.
     """
 
-    def __init__(self, send: Callable[[bytes, memoryview], None]) -> None:
+    def __init__(self, send: Callable[[bytes, bytes], None]) -> None:
         self._send = send
-        self._queue: queue.Queue[memoryview | None] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+        self._fault: OSError | None = None
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         self._queue.put(None)
         self._thread.join()
+        if self._fault is not None and kind is None:
+            raise self._fault
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
+        if self._fault is not None:
+            raise self._fault
         view = memoryview(data).cast("B")
-        if len(view) <= FRAME_BYTES:
-            view = memoryview(bytes(view))  # the buffer before us is filled again
         for start in range(0, len(view), FRAME_BYTES):
-            self._queue.put(view[start : start + FRAME_BYTES])
+            self._queue.put(bytes(view[start : start + FRAME_BYTES]))
         return len(view)
 
     def _run(self) -> None:
-        while (view := self._queue.get()) is not None:
-            self._send(b"D", view)
+        while (frame := self._queue.get()) is not None:
+            if self._fault is not None:
+                continue  # nobody takes it any more, and whoever writes must not wait for ever
+            try:
+                self._send(b"D", frame)
+            except OSError as error:
+                self._fault = error
