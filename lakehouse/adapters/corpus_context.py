@@ -5,7 +5,9 @@ Belongs here: what is opened from settings. Not here: the build (see corpus_buil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from lakehouse.adapters.connect import store_location
 from lakehouse.adapters.corpus_build import BuildContext, Calibrate
@@ -14,8 +16,7 @@ from lakehouse.adapters.embedders import embedder_name, open_embedder
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.service import Catalog
-from lakehouse.retrieval.embedding import Embedder
-from lakehouse.retrieval.relevance import calibrate as calibrate_relevance
+from lakehouse.retrieval.embedding import Embedder, Vectors
 from lakehouse.settings import Settings
 
 
@@ -39,6 +40,13 @@ class SettingsEmbedders:
         if name not in self._open:
             self._open[name] = open_embedder(name, self._settings)
         return self._open[name]
+
+
+def calibrate_relevance(vectors: Vectors, texts: Sequence[str], embedder: Embedder) -> dict[str, Any]:
+    """See `lakehouse.retrieval.relevance.calibrate`, which stands on Arrow: loaded when it is called."""
+    from lakehouse.retrieval.relevance import calibrate
+
+    return calibrate(vectors, texts, embedder)
 
 
 def open_builder(settings: Settings, *, calibrate: Calibrate | None = calibrate_relevance) -> CorpusBuilder:
