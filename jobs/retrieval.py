@@ -35,7 +35,6 @@ from lakehouse.adapters.corpus_source import dataset_fingerprint
 from lakehouse.adapters.lance_search import MIN_ROWS
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import list_tables
-from lakehouse.adapters.lance_text import build_text_index
 from lakehouse.adapters.lance_upkeep import needs_optimizing
 from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.retrieval.corpus import CorpusDeclaration
@@ -91,6 +90,8 @@ def keep_index(table: LanceTable, *, total: int, budget_bytes: int) -> dict[str,
         return {}
     made = table.build_index()
     if table.info.get("has_text", True):
+        from lakehouse.adapters.lance_text import build_text_index  # stands on Arrow, which takes its time
+
         build_text_index(table)
     return {f"index_{key}": value for key, value in made.items()}
 
