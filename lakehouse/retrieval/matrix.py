@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lakehouse.retrieval.corpus_view import CorpusView, Hit
 from lakehouse.retrieval.downgrade import ModelClass
-from lakehouse.retrieval.fusion import RRF_K, across_corpora, fuse
+from lakehouse.retrieval.fusion import RRF_K, across_corpora, fuse, fuse_ranks
 from lakehouse.retrieval.playbook_influence import Influence, Lift
 from lakehouse.retrieval.search_config import Mode
 from lakehouse.retrieval.selection import Selection
@@ -188,9 +188,7 @@ def _make_comparable(found: Sequence[Found]) -> None:
         if has_cosines and one.similarity is not None:
             one.scores = across_corpora(one.scores, one.similarity)
         else:
-            ranks = np.empty(len(one.ids), np.float32)
-            ranks[np.argsort(-one.scores, kind="stable")] = np.arange(len(one.ids))
-            one.scores = np.asarray((RRF_K + 1) / (RRF_K + 1 + ranks), np.float32)
+            one.scores = (RRF_K + 1) * fuse_ranks(one.scores)
 
 
 def _values(hits: Sequence[Hit]) -> dict[int, float]:
