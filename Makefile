@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 
-.PHONY: help setup setup-dev up down status test lint smoke bench docs clean
+.PHONY: help setup up down status test lint smoke bench docs clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'

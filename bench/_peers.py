@@ -173,13 +173,18 @@ def measure_pgvector(work: Workload, folder: Path) -> Measured:
         questions = [_text(q) for q in work.queries]
         plain = _threads(uri, "", questions, work, total=work.total)
         filtered = _threads(uri, "where state='OH' and role='Electrician'", questions, work, total=work.total // 6)
-        rss = sum(p.memory_info().rss for p in psutil.process_iter() if p.name() == "postgres") / (1 << 20)
+        rss = sum(p.info["memory_info"].rss for p in _processes() if p.info["name"] == "postgres") / (1 << 20)
         return Measured(
             "pgvector", plain[0], plain[1], plain[2], recall(plain[3], work.exact), filtered[0],
             recall(filtered[3], work.exact_filtered), load_s, rss, f"pgvector {version[0] if version else '?'}",
         )  # fmt: skip
     finally:
         server.cleanup()
+
+
+def _processes() -> Iterator[psutil.Process]:
+    """The processes of this moment; one that ends while it is asked has no memory to tell of."""
+    return (p for p in psutil.process_iter(["name", "memory_info"]) if p.info["memory_info"] is not None)
 
 
 def _threads(
