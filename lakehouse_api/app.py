@@ -11,7 +11,10 @@ from importlib.metadata import version
 
 import structlog
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
@@ -52,7 +55,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     """
     settings = settings or load_settings()
     services = (compose or _compose())(settings)
-    app = FastAPI(
+    app = _Api(
         title="Lakehouse",
         version=version("lakehouse"),
         generate_unique_id_function=operation_id,
@@ -73,6 +76,27 @@ def _compose() -> Callable[[Settings], Services]:
     from lakehouse_api.compose import compose_services
 
     return compose_services
+
+
+class _Api(FastAPI):
+    """FastAPI behind our layers alone. Its own net, telemetry and body limit would be second ones, and cost as much."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What answers requests; made with the first of them."""
+        handlers = dict(self.exception_handlers)
+        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=handlers)
+        for layer, args, kwargs in reversed(self.user_middleware):
+            app = layer(app, *args, **kwargs)
+        return app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
 
 
 def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> None:

@@ -10,9 +10,9 @@ middleware_door.py).
 from __future__ import annotations
 
 import array
+import asyncio
 import fcntl
 import termios
-from asyncio import TimerHandle
 from contextlib import suppress
 
 import structlog
@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from lakehouse.clock import new_id
 from lakehouse.errors import LakehouseError
 from lakehouse_api.errors import problem_response
+from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.limits import IDLE_TIMEOUT_S
 
 MAX_HEAD_BYTES = 64 << 10
@@ -45,7 +46,11 @@ class BoundedProtocol(HttpToolsProtocol):
     # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
     _gathered_bytes = 0
     _is_in_head = True
-    _stall: TimerHandle | None = None
+    _stall: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, with the parts of an answer joined."""
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and stop at the limit."""

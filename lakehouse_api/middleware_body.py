@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import TooLarge
 from lakehouse_api.errors import problem_response
 from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
+from lakehouse_api.request_headers import has_body, header
 
 MAX_JSON_BYTES = 1 << 20
 # Routes that take lists of texts.
@@ -37,13 +37,12 @@ class BodyLimitMiddleware:
         if scope["type"] != "http" or _is_streaming(scope):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         max_bytes = max(self._max_bytes, _larger_bytes(scope))
-        length = headers.get("content-length", "")
+        length = header(scope, b"content-length") or ""
         if length.isdecimal() and int(length) > max_bytes:
             await _refuse(max_bytes, scope, receive, send)
             return
-        if length in ("", "0") and "transfer-encoding" not in headers:
+        if not has_body(scope):
             await self._app(scope, receive, send)
             return
         messages: list[Message] = []

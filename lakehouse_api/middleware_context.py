@@ -9,7 +9,6 @@ import re
 import time
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,8 +16,10 @@ from lakehouse.clock import new_id
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.errors import internal_error
 from lakehouse_api.metrics import Metrics
+from lakehouse_api.request_headers import has_body, header
 
 CLIENT_CLOSED = 499
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = structlog.get_logger("lakehouse.requests")
 
@@ -77,19 +78,18 @@ class _Exchange:
     """One request and its answer, watched as they pass."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
         self._receive = receive
         self._send = send
         self.started_s = time.perf_counter()
-        self.request_id = _sane(headers.get("x-request-id")) or new_id()
+        self.request_id = _sane(header(scope, b"x-request-id")) or new_id()
         self.status: int | None = None
         self.bytes_in = 0
         self.bytes_out = 0
-        self._has_more_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self._has_more_body = has_body(scope)
         state = scope.setdefault("state", {})
         state |= {
             "request_id": self.request_id,
-            "task_id": _sane(headers.get("x-task-id")),
+            "task_id": _sane(header(scope, b"x-task-id")),
             "started_s": self.started_s,
         }
 
@@ -103,12 +103,11 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self.request_id
-            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode()), _NO_SNIFFING]
             if self._has_more_body:
                 # Refused before its end: reading on would let a client send for ever what nobody wants.
-                headers["Connection"] = "close"
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":
             self.bytes_out += len(message.get("body", b""))
         await self._send(message)

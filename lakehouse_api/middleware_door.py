@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lakehouse.errors import Forbidden, LakehouseError
 from lakehouse_api.auth import Authenticator, Network, is_within
 from lakehouse_api.errors import problem_response
+from lakehouse_api.request_headers import header
 
 OPEN_PATHS = frozenset({"/health"})
 
@@ -67,13 +68,12 @@ class DoorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         try:
-            host = self._check_host(headers.get("host", ""))
-            self._check_origin(headers.get("origin"), host)
+            host = self._check_host(header(scope, b"host") or "")
+            self._check_origin(header(scope, b"origin"), host)
             if not _is_open(scope):
                 address = (scope.get("client") or ("",))[0]
-                principal = self._authenticator.authenticate(headers.get("authorization"), address)
+                principal = self._authenticator.authenticate(header(scope, b"authorization"), address)
                 scope["state"]["principal"] = principal
         except LakehouseError as error:
             await problem_response(error, scope)(scope, receive, send)

@@ -152,7 +152,7 @@ class EventLog:
             return run_id, None
         done: Future[None] | None = Future() if durable else None
         self._count(len(encoded), 1)
-        self._queue.put(Entry(stream, f"{now:%Y-%m-%d}", encoded, done))
+        self._queue.put(Entry(stream, now.date().isoformat(), encoded, done))
         if self._has_writer_ended:
             self._refuse_late_lines()  # it ended between the look and the line: nobody else will
         return run_id, done

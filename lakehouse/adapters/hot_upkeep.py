@@ -27,8 +27,8 @@ _DEAD_SHARE = 0.3
 _FEW_DEAD = 1_000
 _SMALLEST_DIMENSION = 16
 # Training waits for the end of a load, or it would be done again and again for what is not yet there.
-_QUIET_S = 0.3
-_PATIENCE_S = 4.0
+_QUIET_S = 1.0
+_PATIENCE_S = 8.0
 _log = structlog.get_logger("lakehouse.hot_index")
 
 

@@ -154,7 +154,7 @@ class Manifest:
 
 def format_utc(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and a `Z`: sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_utc(text: str) -> datetime:

@@ -90,7 +90,7 @@ class GrowingStrings:
     def bytes_of(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The texts of some rows as UTF-8."""
         offsets = self._offsets.view()
-        data = self._data.view()
+        data: memoryview = self._data.view().data
         return [data[a:b].tobytes() for a, b in zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)]
 
     def texts_of(self, rows: NDArray[np.int64]) -> list[str]:

@@ -126,7 +126,16 @@ def test_store_that_fails_under_load_loses_and_doubles_nothing(
             wait_until(lambda: two.state.entries.keys() == in_bucket.keys(), timeout_s=10)
         except AssertionError:
             a, b = set(two.state.entries), set(in_bucket)
-            print("MORE", [str(two.state.entries[k].order) for k in a - b][:5], len(a-b), "FEWER", len(b - a), two.log.stats(), one.log.stats(), [(s.writer, s.seen, s.gaps) for s in two.log._applied.streams.values()])
+            print(
+                "MORE",
+                [str(two.state.entries[k].order) for k in a - b][:5],
+                len(a - b),
+                "FEWER",
+                len(b - a),
+                two.log.stats(),
+                one.log.stats(),
+                [(s.writer, s.seen, s.gaps) for s in two.log._applied.streams.values()],
+            )
             raise
         late = len(in_bucket) - len(load.acknowledged)
         assert late == one.log.stats()["late_entries"]

@@ -1,0 +1,24 @@
+"""Headers of a request by name, looked through once: each layer of the API asks for some of them.
+
+Belongs here: reading them. Not here: what headers mean (see middleware_door.py, middleware_context.py).
+"""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+_SEEN = "lakehouse.headers"
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of a name, which is given in lower case; None when there is none."""
+    seen: dict[bytes, bytes] | None = scope.get(_SEEN)
+    if seen is None:
+        seen = scope[_SEEN] = dict(reversed(scope["headers"]))
+    value = seen.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a request says that a body follows."""
+    return header(scope, b"content-length") not in (None, "", "0") or header(scope, b"transfer-encoding") is not None
