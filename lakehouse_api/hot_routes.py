@@ -36,7 +36,7 @@ async def _stay() -> Message:
     return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A request of a hot route: who asks, the request's state (its ids), its decoded body, the name in its path.
 

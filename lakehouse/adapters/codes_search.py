@@ -44,18 +44,20 @@ def search_codes(
         Rows and distances in no order; fewer than k only where fewer may come.
     """
     wanted = codes.width.candidates_for(k)
-    closeness = codes.closeness(query)
-    order = np.argsort(-closeness)
-    closest = closeness[order]
+    farness = -codes.closeness(query)
+    order = farness.argsort()
+    farness = farness[order]
     scale = float(np.linalg.norm(query)) if codes.distance == "dot" else 1.0
-    first = _within(closest, float(closest[0]) - scale * codes.width.gap)
+    first = _within(farness, float(farness[0]) + scale * codes.width.gap)
     first = max(first, min(codes.lists, 1 + int(_ROOM * wanted * codes.lists / (codes.end * share))))
     rows, looks = codes.scan(query, order[:first], wanted, selector=selector)
     distances = row_distances(vectors, query, rows, codes.distance)
     needed = codes.lists
     if len(rows) >= k:
-        last = closeness_of(float(np.partition(distances, k - 1)[k - 1]), codes.distance)
-        needed = _within(closest, last - scale * codes.width.reach)
+        ranked = distances.copy()
+        ranked.partition(k - 1)
+        last = closeness_of(float(ranked[k - 1]), codes.distance)
+        needed = _within(farness, scale * codes.width.reach - last)
     if needed <= first:
         return rows, distances
     more, more_looks = codes.scan(query, order[first:needed], wanted, selector=selector)
@@ -65,9 +67,9 @@ def search_codes(
     return np.concatenate([rows, more]), np.concatenate([distances, more_distances])
 
 
-def _within(closest: Vectors, least: float) -> int:
-    """How many of the lists, closest first, are at least so close."""
-    return int(np.searchsorted(-closest, -least, side="right"))
+def _within(farness: Vectors, most: float) -> int:
+    """How many of the lists, closest first, are at most so far."""
+    return int(farness.searchsorted(np.float32(most), side="right"))
 
 
 def closeness_of(distance: float, kind: Distance) -> float:

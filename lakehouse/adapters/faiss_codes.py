@@ -12,6 +12,7 @@ Source: André, Kermarrec & Le Scouarnec 2015, Cache locality is not enough; fai
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ class Codes:
         pointer = faiss.swig_ptr
         count = min(count, self.end)
         rows, values = np.empty(count, np.int64), np.empty(count, np.float32)
-        parameters = faiss.SearchParametersIVF(nprobe=len(lists), sel=selector)
+        parameters = _parameters(len(lists)) if selector is None else _parameters.__wrapped__(len(lists), selector)
         # The distances of the lists would serve codes of residuals, and are not looked at.
         unused = np.zeros(len(lists), np.float32)
         self.index.search_preassigned_c(
@@ -191,6 +192,12 @@ def read(path: Path, distance: Distance, *, dimension: int, trained_rows: int, w
     faiss = faiss_library()
     index = faiss.read_index(str(path))
     return _codes(index, distance, trained_rows, width, dimension)
+
+
+@lru_cache(maxsize=1024)
+def _parameters(lists: int, selector: Any = None) -> Any:
+    """What a scan of so many lists is told; making it takes as long as a short scan."""
+    return faiss_library().SearchParametersIVF(nprobe=lists, sel=selector)
 
 
 def selector_of(mask: NDArray[np.bool_]) -> Any:

@@ -139,7 +139,7 @@ class OpenCorpus:
     def _take_own(self, version: int, change: Any) -> None:
         """Bring the index to what the own write has made; what others wrote in between is read, too."""
         live = self.table.live
-        if live.uri == self._at[0] and version <= self._at[1] + 1 and live.version == version:
+        if live.uri == self._at[0] and version == self._at[1] + 1 and live.version == version:
             change(self._index)
             self._settle(live)
         else:

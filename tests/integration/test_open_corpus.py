@@ -74,6 +74,24 @@ def test_others_writes_deletes_and_rebuilds_are_followed(tables: LanceTables) ->
     assert len(mine.reader.index) == 50
 
 
+def test_own_write_that_the_follower_saw_first_is_taken_in_once(
+    tables: LanceTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = OpenCorpus(tables.create("c", corpus_schema(DIMENSION), info=INFO))
+    commit = mine.table.upsert
+
+    def commit_and_look(table: pa.Table) -> int:
+        version = commit(table)
+        mine.follow()
+        return version
+
+    monkeypatch.setattr(mine.table, "upsert", commit_and_look)
+    mine.upsert(first := rows(0, 50))
+    stats = mine.reader.index.stats()
+    assert (stats["rows"], stats["deleted"]) == (50, 0)
+    assert nearest(mine, own_vector(first, 7))[0] == "7"
+
+
 def test_snapshot_starts_the_next_one_and_an_old_or_damaged_one_is_not_used(
     tables: LanceTables, tmp_path: Path
 ) -> None:
