@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from lakehouse.adapters.gathered_searches import GatheredSearches
 from lakehouse.errors import Unavailable
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
@@ -38,6 +39,7 @@ class Retrieval:
     search: SearchService
     signer: TraceSigner
     live_config: LiveConfig
+    gathered: GatheredSearches = field(default_factory=GatheredSearches)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -24,7 +24,7 @@ from lakehouse.retrieval.row_batch import Distance
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 # The first lists hold so many times the rows that are wanted from them.
-_ROOM = 2
+ROOM = 2
 
 
 def search_codes(
@@ -49,7 +49,7 @@ def search_codes(
     farness = farness[order]
     scale = float(np.linalg.norm(query)) if codes.distance == "dot" else 1.0
     first = _within(farness, float(farness[0]) + scale * codes.width.gap)
-    first = max(first, min(codes.lists, 1 + int(_ROOM * wanted * codes.lists / (codes.end * share))))
+    first = max(first, min(codes.lists, 1 + int(ROOM * wanted * codes.lists / (codes.end * share))))
     rows, looks = codes.scan(query, order[:first], wanted, selector=selector)
     distances = row_distances(vectors, query, rows, codes.distance)
     needed = codes.lists

@@ -138,6 +138,27 @@ class Codes:
             rows, values = rows[is_there], values[is_there]
         return rows, values if self.distance == "l2" else -values
 
+    def scan_each(self, queries: Vectors, lists: Rows, count: int) -> Rows:
+        """The rows that look nearest to each query in lists of its own.
+
+        Args:
+            queries: As they are compared, (m, d).
+            lists: Numbers of the lists, (m, l); -1 is none.
+            count: How many rows at most.
+
+        Returns:
+            Rows (m, count), those that look nearest first, -1 where there are no more.
+        """
+        faiss = faiss_library()
+        pointer = faiss.swig_ptr
+        shape = len(queries), min(count, self.end)
+        rows, values, unused = np.empty(shape, np.int64), np.empty(shape, np.float32), np.zeros(lists.shape, np.float32)
+        self.index.search_preassigned_c(
+            len(queries), pointer(padded(queries)), shape[1], pointer(lists), pointer(unused), pointer(values),
+            pointer(rows), False, _parameters(lists.shape[1]),
+        )  # fmt: skip
+        return rows
+
     def extended(self, vectors: Vectors) -> Codes:
         """The codes of all rows of a matrix that begins with the rows coded here."""
         faiss = faiss_library()

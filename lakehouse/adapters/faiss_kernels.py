@@ -55,6 +55,16 @@ def row_distances(vectors: Vectors, query: Vectors, rows: Rows, distance: Distan
     return _as_distances(found, distance)
 
 
+def row_distances_of_each(vectors: Vectors, queries: Vectors, rows: Rows, distance: Distance) -> Vectors:
+    """The distances of some rows of each query: (m, c) for queries (m, d) and rows (m, c); infinite for row -1."""
+    faiss = faiss_library()
+    found = np.empty(rows.shape, np.float32)
+    kernel: Callable[..., Any] = faiss.fvec_L2sqr_by_idx if distance == "l2" else faiss.fvec_inner_products_by_idx
+    pointer = faiss.swig_ptr
+    kernel(pointer(found), pointer(queries), pointer(vectors), pointer(rows), vectors.shape[1], *rows.shape)
+    return _as_distances(found, distance)
+
+
 def nearest(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
     """The `k` rows with the least distances, nearest first, the lower row first where they are equal."""
     if len(rows) > 4 * k:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_kernels import row_distances
 from lakehouse.adapters.hot_rows import HotRows, RowsView
-from lakehouse.adapters.hot_search import search_rows
+from lakehouse.adapters.hot_search import goes_together, search_rows, search_rows_of_each
 from lakehouse.adapters.hot_upkeep import Upkeep
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.filter_fit import FilterFit
@@ -155,9 +155,20 @@ class HotIndex:
         Raises:
             BadInput: Another dimension, a value that is not finite, a zero vector under `cosine`.
         """
-        query = read_query(vector, dimension=self.dimension, distance=self.distance)
-        rows, distances = search_rows(selection, query, k, self.distance)
+        rows, distances = search_rows(selection, self.read_query(vector), k, self.distance)
         return _hits(selection, rows, distances)
+
+    def read_query(self, vector: object) -> NDArray[np.float32]:
+        """A query as it is compared, for `search_vectors`; raises as `search_vector` does."""
+        return read_query(vector, dimension=self.dimension, distance=self.distance)
+
+    def search_vectors(self, queries: Sequence[NDArray[np.float32]], k: int, selection: Selection) -> list[list[Hit]]:
+        """The same as `search_vector` for each of some queries that `read_query` has read."""
+        if len(queries) > 1 and goes_together(selection, k):
+            found = search_rows_of_each(selection, np.stack(queries), k)
+        else:
+            found = [search_rows(selection, query, k, self.distance) for query in queries]
+        return [_hits(selection, rows, values) for rows, values in found]
 
     def search_text(self, query: str, k: int, selection: Selection) -> list[Hit]:
         """The selected rows with the best BM25 scores, best first; those without a term of the query never come."""

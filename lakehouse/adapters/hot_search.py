@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.codes_search import search_codes
+from lakehouse.adapters.codes_together import search_together
 from lakehouse.adapters.faiss_codes import Codes, selector_of
 from lakehouse.adapters.faiss_kernels import nearest, row_distances, span_distances
 from lakehouse.adapters.hot_rows import HotRows
@@ -53,6 +54,21 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
         found = np.concatenate([found, fresh])
         distances = np.concatenate([distances, row_distances(vectors, query, fresh, distance)])
     return nearest(found, distances, k)
+
+
+def goes_together(selection: Selection, k: int) -> bool:
+    """Whether `search_rows_of_each` can answer for a selection: all rows are meant, and all have codes."""
+    codes = selection.source.codes
+    is_whole = codes is not None and codes.end == selection.end and selection.is_all
+    return is_whole and 0 < k <= selection.end and _is_worth(codes, selection, k)
+
+
+def search_rows_of_each(selection: Selection, queries: Vectors, k: int) -> list[tuple[Rows, Vectors]]:
+    """The same as `search_rows` for each of some queries (m, d), where `goes_together`."""
+    rows: HotRows = selection.source
+    codes = rows.codes
+    assert codes is not None
+    return search_together(codes, rows.vectors.view(), queries, k)
 
 
 def _is_worth(codes: Codes, selection: Selection, k: int) -> bool:

@@ -6,6 +6,7 @@ lakehouse/adapters/corpora.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,12 +14,15 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, Conflict
+from lakehouse.retrieval.corpus_view import Hit
 from lakehouse.retrieval.filter_fit import refuse_unfit
 from lakehouse.retrieval.filters import parse_filter
 from lakehouse.retrieval.live_table import check_table_name
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
+from lakehouse.retrieval.selection import Selection
 from lakehouse.retrieval.vector_items import Items, item_rows, read_arrow_items, read_items, vector_matrix
 from lakehouse.tables.reserved import RESERVED_VIEWS
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
@@ -160,19 +164,28 @@ async def search_index(asked: Asked) -> bytes:
     reader = await services.retrieval.corpora.open(asked.name)
     vector = await _query_vector(services, reader, body)
     masked = frozenset[str]() if asked.principal.has_pii else personal_fields(reader.info)
-    if reader.is_in_memory:  # quicker than a thread would be found
-        results = _find(reader, vector, body, masked=masked)
+    if isinstance(reader.index, HotIndex):  # quicker than a thread would be found
+        selection = _selection(reader, body, masked=masked)
+        hits = await services.retrieval.gathered.search(reader.index, vector, body.k, selection)
+        results = _results(reader, hits, masked=masked)
     else:
         results = await run_blocking(services, _find, reader, vector, body, masked=masked)
     return orjson.dumps({"results": results, "stale": reader.is_stale})
 
 
 def _find(reader: CorpusReader, vector: Any, body: IndexSearch, *, masked: frozenset[str]) -> list[dict[str, Any]]:
+    hits = reader.search_vector(vector, body.k, _selection(reader, body, masked=masked))
+    return _results(reader, hits, masked=masked)
+
+
+def _selection(reader: CorpusReader, body: IndexSearch, *, masked: frozenset[str]) -> Selection:
     wanted = None if body.filter is None else parse_filter(body.filter)
     if wanted is not None:
         refuse_unfit(wanted, {reader.name: reader.check(wanted, masked=masked)})
-    selection = reader.select(filter=wanted, exclude_ids=body.exclude_ids, masked=masked)
-    hits = reader.search_vector(vector, body.k, selection)
+    return reader.select(filter=wanted, exclude_ids=body.exclude_ids, masked=masked)
+
+
+def _results(reader: CorpusReader, hits: Sequence[Hit], *, masked: frozenset[str]) -> list[dict[str, Any]]:
     documents = reader.metadata_of(np.array([hit.row for hit in hits], np.int64))
     constant = 1.0 if reader.distance == "cosine" else 0.0
     return [

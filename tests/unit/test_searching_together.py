@@ -1,0 +1,101 @@
+"""Several queries in one search: the same answers as one by one, whatever comes together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lakehouse.adapters import gathered_searches
+from lakehouse.adapters.gathered_searches import GatheredSearches
+from lakehouse.adapters.hot_index import HotIndex
+from lakehouse.adapters.hot_search import goes_together
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.corpus_view import Hit
+from lakehouse.retrieval.row_batch import Distance
+from tests.hot_rows import batch_of
+
+pytestmark = pytest.mark.anyio
+ROWS, DIMENSION = 8_000, 32
+
+
+def clustered(count: int, seed: int) -> NDArray[np.float32]:
+    draw = np.random.default_rng(seed)
+    centers = np.random.default_rng(1).standard_normal((40, DIMENSION))
+    return (centers[draw.integers(0, 40, count)] + 0.3 * draw.standard_normal((count, DIMENSION))).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["cosine", "l2", "dot"])
+def index(request: pytest.FixtureRequest) -> HotIndex:
+    distance: Distance = request.param
+    made = HotIndex(dimension=DIMENSION, distance=distance, has_text=False)
+    vectors = clustered(ROWS, 2)
+    made.upsert(batch_of(vectors))
+    made.settle()
+    assert made.stats()["kind"] == "ivf"
+    return made
+
+
+def same(one: Hit, other: Hit) -> bool:
+    return one.value == pytest.approx(other.value, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 10, 40])
+def test_each_gets_what_it_gets_alone(index: HotIndex, k: int) -> None:
+    selection = index.select()
+    assert goes_together(selection, k)
+    far = np.random.default_rng(3).standard_normal((5, DIMENSION)).astype(np.float32) * 4  # near to no row
+    queries = [index.read_query(query) for query in np.concatenate([clustered(40, 4), far])]
+    together = index.search_vectors(queries, k, selection)
+    for query, hits in zip(queries, together, strict=True):
+        alone = index.search_vector(query, k, selection)
+        assert len(hits) == k
+        assert all(same(a, b) for a, b in zip(hits, alone, strict=True))
+        assert index.ids_of(np.array([hit.row for hit in hits])) == [hit.id for hit in hits]
+
+
+async def test_searches_of_one_turn_are_one_search(monkeypatch: pytest.MonkeyPatch, index: HotIndex) -> None:
+    asked: list[int] = []
+    search = HotIndex.search_vectors
+
+    def counting(self: HotIndex, queries: list[NDArray[np.float32]], k: int, selection: object) -> object:
+        asked.append(len(queries))
+        return search(self, queries, k, selection)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HotIndex, "search_vectors", counting)
+    monkeypatch.setattr(gathered_searches, "_MOST", 4)
+    gathered = GatheredSearches()
+    vectors = clustered(6, 5)
+    found = await asyncio.gather(*(gathered.search(index, v, 5, index.select()) for v in vectors))
+    assert asked == [4, 2]
+    for vector, hits in zip(vectors, found, strict=True):
+        assert [hit.id for hit in hits] == [hit.id for hit in index.search_vector(vector, 5, index.select())]
+
+
+async def test_a_bad_query_and_one_who_leaves_do_not_touch_the_others(index: HotIndex) -> None:
+    gathered = GatheredSearches()
+    good = clustered(2, 6)
+    tasks = [
+        asyncio.ensure_future(gathered.search(index, vector, 5, index.select()))
+        for vector in (good[0], np.full(DIMENSION, np.nan, np.float32), good[1])
+    ]
+    await asyncio.sleep(0)  # the first turn: all three have asked
+    tasks[2].cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [hit.id for hit in done[0]] == [hit.id for hit in index.search_vector(good[0], 5, index.select())]  # type: ignore[union-attr]
+    assert isinstance(done[1], BadInput)
+    assert isinstance(done[2], asyncio.CancelledError)
+
+
+async def test_selected_rows_fresh_rows_and_none_are_answered_as_always(index: HotIndex) -> None:
+    gathered = GatheredSearches()
+    vector = clustered(1, 7)[0]
+    some = index.select(only_ids=[f"r{n}" for n in range(100)])
+    assert not goes_together(some, 5)
+    assert not goes_together(index.select(), 0)
+    assert await gathered.search(index, vector, 0, index.select()) == []
+    found = {hit.id for hit in await gathered.search(index, vector, 5, some)}
+    assert len(found) == 5
+    assert found <= {f"r{n}" for n in range(100)}
