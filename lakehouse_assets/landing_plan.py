@@ -9,7 +9,7 @@ Belongs here: the cursor, the pure planning. Not here: listing and requesting (s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
@@ -178,6 +178,24 @@ def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome]) -> LandingPl
         if folder.state != "idle" or (folder.seen, folder.requested) != (EMPTY, EMPTY):
             folders[name] = folder
     return LandingPlan(replace(cursor, folders=folders, serial=serial), tuple(runs))
+
+
+def without_runs(
+    plan: LandingPlan, before: LandingCursor, *, synced: Collection[str], busy: Collection[str]
+) -> LandingPlan:
+    """The plan without runs that are not needed.
+
+    Args:
+        plan: From `request`.
+        before: The cursor that it was made from.
+        synced: Datasets that hold already what lies in their folders.
+        busy: Datasets that a run of somebody else is at work on; they are looked at again in the next tick.
+    """
+    folders = dict(plan.cursor.folders)
+    folders |= {name: before.folders[name] for name in busy}
+    folders |= {name: replace(folders[name], state="idle") for name in synced}
+    runs = tuple(run for run in plan.runs if run.dataset not in {*synced, *busy})
+    return replace(plan, cursor=replace(plan.cursor, folders=folders), runs=runs)
 
 
 def pending_run_keys(cursor: LandingCursor) -> list[str]:

@@ -25,6 +25,7 @@ from dagster import (
 
 from jobs.ingest import ingest_job
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.landing import is_synced
 from lakehouse.storage.objects import ObjectStore
 from lakehouse_assets.failures import REFUSED_TAG
 from lakehouse_assets.landing_plan import (
@@ -36,9 +37,10 @@ from lakehouse_assets.landing_plan import (
     pending_run_keys,
     request,
     scan,
+    without_runs,
 )
 from lakehouse_assets.partitions import datasets_partitions
-from lakehouse_assets.resources import LakeStore
+from lakehouse_assets.resources import LakeConnection, LakeStore
 
 PAGE = 1000
 PAGES_PER_TICK = 100
@@ -46,6 +48,7 @@ TICK_BUDGET_S = 30.0
 """A tick has 60 s; what a listing does not manage in half of them goes on in the next."""
 SETTLE_S = 1.0
 RUN_KEY_TAG = "dagster/run_key"
+PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = frozenset(
     {
         DagsterRunStatus.QUEUED,
@@ -76,7 +79,25 @@ def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
         return SensorResult(cursor=plan.cursor.to_json(), skip_reason=SkipReason(f"listed up to {plan.cursor.after!r}"))
     outcomes = outcomes_of(context.instance, pending_run_keys(plan.cursor))
     chosen = request(plan.cursor, outcomes)
-    return _answer(chosen, context.instance)
+    due = [run.dataset for run in chosen.runs]
+    busy = set(due) & at_work(context.instance) if due else set[str]()
+    synced = {name for name in due if name not in busy and _is_synced(store.lake, name)}
+    seen = [run for run in chosen.runs if run.dataset not in busy]
+    return _answer(without_runs(chosen, plan.cursor, synced=synced, busy=busy), context.instance, seen=seen)
+
+
+def at_work(instance: DagsterInstance) -> set[str]:
+    """The datasets that runs are at work on, or will be."""
+    runs = instance.get_runs(RunsFilter(job_name=ingest_job.name, statuses=list(UNFINISHED)))
+    return {run.tags[tag] for run in runs for tag in PARTITION_TAGS if tag in run.tags}
+
+
+def _is_synced(lake: LakeConnection, name: str) -> bool:
+    """Whether somebody has had a dataset brought up to date, as `lakehouse up` does with its sample."""
+    try:
+        return is_synced(lake.objects, lake.catalog, name)
+    except LakehouseError:
+        return False  # the run will say what it is
 
 
 def look_twice(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:
@@ -132,13 +153,13 @@ def _outcome(status: DagsterRunStatus, *, is_refused: bool) -> Outcome:
     return "done"  # a run that an operator cancelled is not started again either
 
 
-def _answer(plan: LandingPlan, instance: DagsterInstance) -> SensorResult:
+def _answer(plan: LandingPlan, instance: DagsterInstance, *, seen: Sequence[LandingRun]) -> SensorResult:
     known = set(instance.get_dynamic_partitions(str(datasets_partitions.name)))
-    missing = [run.dataset for run in plan.runs if run.dataset not in known]
+    missing = [run.dataset for run in seen if run.dataset not in known]
     return SensorResult(
         run_requests=[_run_request(run) for run in plan.runs],
         dynamic_partitions_requests=[datasets_partitions.build_add_request(missing)] if missing else [],
-        asset_events=[_seen(run) for run in plan.runs],
+        asset_events=[_seen(run) for run in seen],
         cursor=plan.cursor.to_json(),
         skip_reason=None if plan.runs else SkipReason("nothing new under landing/"),
     )

@@ -28,7 +28,7 @@ _MODULE = "lakehouse.adapters.conversion_child"
 _SMALL_BYTES = 8 << 20
 _MOST_WAITING = 2
 _IDLE_S = 20.0
-# The engine's own limit is 2 GiB at the most; a dense JSON document takes about as much in Python.
+# The engine's own limit is 2 GiB at the most; one JSON object of many small values takes half as much in Python.
 MOST_MEMORY_BYTES = 3 << 30
 _LOOK_S = 0.1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import orjson
 
@@ -22,12 +22,12 @@ from lakehouse.errors import Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import MAX_COLUMNS, BadRecord, check_header
 from lakehouse.ingest.grammar import fits, widen
+from lakehouse.ingest.json_elements import BadDocument, read_elements
 from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
     import duckdb
 
-_MAX_OBJECT_BYTES = 64 << 20
 _USUAL_OBJECT_BYTES = 1 << 20
 _MAX_LINE_BYTES = 16 << 20
 _TOO_LONG = f"a line of more than {_MAX_LINE_BYTES >> 20} MiB"
@@ -36,6 +36,8 @@ _BOM = b"\xef\xbb\xbf"
 _LONG_NUMBER = re.compile(rb"\d{20}")
 _PARSED_EXACTLY = 2.0**63
 _EXACT_INTEGER = 2**53
+# The line it begins in, its text, and whether that is only the begin of a text that is too long.
+_Record: TypeAlias = tuple[int, bytes, bool]
 _SCALARS = {"BOOLEAN", "BIGINT", "DOUBLE"}
 
 
@@ -46,10 +48,8 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     source = as_utf8(request.source, request.work_dir, request.options.encoding)
     lines = request.work_dir / "lines.jsonl"
     bad = open_quarantine(request.work_dir, request.options.on_error)
-    if request.options.format == "jsonl":
-        structure, longest_bytes = _check_lines(source, lines, bad)
-    else:
-        structure, longest_bytes = _split_document(source, lines)
+    records = _lines_of(source) if request.options.format == "jsonl" else _elements_of(source)
+    structure, longest_bytes = _check(records, lines, bad)
     names = check_header(list(structure), 1)
     if not names:
         raise Unprocessable("the file has no object with a field: nothing was loaded", record=0, line=1)
@@ -85,24 +85,39 @@ def _with_absent_columns(request: ConversionRequest, names: list[str]) -> Conver
     return request
 
 
-def _check_lines(source: Path, target: Path, bad: Quarantine) -> tuple[dict[str, set[str]], int]:
+def _check(records: Iterator[_Record], target: Path, bad: Quarantine) -> tuple[dict[str, set[str]], int]:
+    """Write the records that are rows as lines; gives the kinds of their values, and the longest one's size."""
     structure: dict[str, set[str]] = {}
-    number, longest_bytes = 0, 0
-    with source.open("rb") as reader, target.open("wb") as writer:
-        for line_number, line in enumerate(_bounded_lines(reader), start=1):
-            text = line.removeprefix(_BOM).strip() if line_number == 1 else line.strip()
-            if not text:
-                continue
-            number += 1
-            reason = _TOO_LONG if len(line) > _MAX_LINE_BYTES else _note(text, structure)
+    longest_bytes = 0
+    with target.open("wb") as writer:
+        for number, (line, text, is_cut) in enumerate(records, start=1):
+            reason = _TOO_LONG if is_cut else _note(text, structure)
             if len(structure) > MAX_COLUMNS:
-                raise BadRecord(number, line_number, f"the objects have more than {MAX_COLUMNS:,} fields", "").error("")
+                raise BadRecord(number, line, f"the objects have more than {MAX_COLUMNS:,} fields", "").error("")
             if reason is None:
                 writer.write(text + b"\n")
                 longest_bytes = max(longest_bytes, len(text))
                 continue
-            bad.take(BadRecord(number, line_number, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
+            bad.take(BadRecord(number, line, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
     return structure, longest_bytes
+
+
+def _lines_of(source: Path) -> Iterator[_Record]:
+    with source.open("rb") as reader:
+        for number, line in enumerate(_bounded_lines(reader), start=1):
+            text = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
+            if text:
+                yield number, text, len(line) > _MAX_LINE_BYTES
+
+
+def _elements_of(source: Path) -> Iterator[_Record]:
+    # Bytes that are not UTF-8 are those of their element, which is refused for them.
+    with source.open(encoding="utf-8", errors="surrogateescape", newline="") as reader:
+        try:
+            for element in read_elements(reader, most_characters=_MAX_LINE_BYTES):
+                yield element.line, element.text.encode("utf-8", "surrogateescape"), False
+        except BadDocument as error:
+            raise Unprocessable(f"no JSON: {error}. Nothing was loaded", line=error.line, reason=error.reason) from None
 
 
 def _bounded_lines(reader: BinaryIO) -> Iterator[bytes]:
@@ -194,44 +209,6 @@ def _first_misfit(text: bytes, fixed: Mapping[str, str], names: list[str]) -> tu
             found = _type_of({_kind(value)})
             return name, shown, "VARCHAR" if found == fixed[name] else widen(fixed[name], found)
     return None, "", ""
-
-
-def _split_document(source: Path, target: Path) -> tuple[dict[str, set[str]], int]:
-    """Write the objects of a JSON document as lines."""
-    body = source.read_bytes() if source.stat().st_size <= _MAX_OBJECT_BYTES else None
-    if body is None:
-        raise Unprocessable(
-            f"a JSON document has at most {_MAX_OBJECT_BYTES >> 20} MiB here, since it is read whole; write it as"
-            " JSON lines (one object a line, .jsonl), which have no such limit"
-        )
-    try:
-        document = orjson.loads(body.removeprefix(_BOM))
-    except orjson.JSONDecodeError as error:
-        raise Unprocessable(f"no JSON: {error}. Nothing was loaded", line=error.lineno, reason=str(error)) from None
-    rows = document if isinstance(document, list) else [document]
-    structure: dict[str, set[str]] = {}
-    longest_bytes = 0
-    is_long = _LONG_NUMBER.search(body) is not None
-    with target.open("wb") as writer:
-        for number, row in enumerate(rows, start=1):
-            if not isinstance(row, dict):
-                kind = type(row).__name__
-                raise Unprocessable(
-                    f"element {number} of the JSON is a {kind}; a dataset needs an array of objects, or one object",
-                    record=number,
-                    reason=f"element is a {kind}",
-                )
-            for name, item in row.items():
-                kind = _kind(item, is_long=is_long)
-                if kind == "ROUNDED":
-                    reason = f"field {name!r} holds a whole number of more than 64 bits, which would be rounded"
-                    advice = "write it as a text, or the file as JSON lines"
-                    raise Unprocessable(f"record {number}: {reason}; {advice}", record=number, reason=reason)
-                structure.setdefault(name, set()).add(kind)
-            line = orjson.dumps(row)
-            longest_bytes = max(longest_bytes, len(line))
-            writer.write(line + b"\n")
-    return structure, longest_bytes
 
 
 def _write(

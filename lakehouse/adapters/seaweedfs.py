@@ -70,6 +70,8 @@ def load_or_make_credentials(store: EmbeddedStore) -> dict[str, str]:
     return credentials
 
 
+# Where the folder's own path is too long for a socket, SeaweedFS leaves its sockets in /tmp.
+_SOCKET_PATH_BYTES = 104
 _CREDENTIAL_NAMES = ("access_key_id", "secret_access_key", "read_access_key_id", "read_secret_access_key")
 
 
@@ -108,13 +110,18 @@ def server_command(store: EmbeddedStore) -> list[str]:
         json.dump(identities, stream)
     data = store.folder / "data"
     data.mkdir(exist_ok=True)
+    sockets = [
+        f"-{part}.localSocket={path}"
+        for part in ("filer", "s3")
+        if len(os.fsencode(path := store.folder.absolute() / f"{part}.sock")) < _SOCKET_PATH_BYTES
+    ]
     ports = [f"-{flag}={store.port + offset}" for offset, flag in enumerate(_PORT_FLAGS, start=1)]
     return [
         str(weed_binary()), "-v=0", "-logtostderr=true", "server",
         f"-dir={data}", f"-ip={store.host}", f"-ip.bind={store.host}",
         "-s3", f"-s3.port={store.port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-master.telemetry=false", "-master.peers=none", f"-master.volumeSizeLimitMB={_VOLUME_MIB}",
-        "-volume.max=0", "-volume.preStopSeconds=0", *ports,
+        "-volume.max=0", "-volume.preStopSeconds=0", *sockets, *ports,
     ]  # fmt: skip
 
 

@@ -219,18 +219,18 @@ class Ingester:
         if made.quarantine is None:
             return ()
         now = self._clock()
-        # Named by where it came from and what it holds: a file that is read again, after a lost race, keeps it once.
+        # Named by where it came from and what it holds: a file that is read again keeps it once, also after midnight.
         content = hashlib.sha256(f"{origin}\n{sha256}\n{hash_file(made.quarantine)}".encode()).hexdigest()
-        key = f"quarantine/ingest/dt={now:%Y-%m-%d}/{name}-{content}.jsonl"
-        if self.store.head(key) is not None:
-            return (key,)
+        keys = [f"quarantine/ingest/dt={day:%Y-%m-%d}/{name}-{content}.jsonl" for day in (now, now - timedelta(days=1))]
+        if there := [key for key in keys if self.store.head(key) is not None]:
+            return (there[0],)
         common = {"format_version": 1, "dataset": name, "origin": origin, "refused_at": now.isoformat()}
         tagged = made.quarantine.with_suffix(".tagged")
         with made.quarantine.open(encoding="utf-8") as lines, tagged.open("w", encoding="utf-8") as out:
             for line in lines:
                 out.write(json.dumps({**common, **json.loads(line)}, ensure_ascii=False) + "\n")
-        self.store.put(key, tagged, content_type="application/x-ndjson")
-        return (key,)
+        self.store.put(keys[0], tagged, content_type="application/x-ndjson")
+        return (keys[0],)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name
-from lakehouse.catalog.service import Draft
+from lakehouse.catalog.service import Catalog, Draft
 from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unavailable, Unprocessable
 from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
 from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, hash_file, merge_columns
 from lakehouse.ingest.options import IngestOptions, make_options
-from lakehouse.storage.objects import ObjectInfo, list_all
+from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 
 LANDING = "landing/"
 _AT_ONCE = 2
@@ -76,20 +76,29 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
     )
 
 
+def is_synced(store: ObjectStore, catalog: Catalog, name: str) -> bool:
+    """Whether the dataset holds just the files that lie in its folder, read as the folder says.
+
+    Raises:
+        LakehouseError: The store does not answer, or what lies there is refused.
+    """
+    live = catalog.find(name)
+    if live is None:
+        return False
+    files, options = _files(store, name)
+    return _known(live) == {(f.key, f.etag, options[f.key].reading_fingerprint) for f in files}
+
+
 class _Overtaken(Exception):
     """Another writer changed what the files were read by."""
 
 
 def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestResult:
-    folder = f"{LANDING}{name}/"
-    given = read_folder_options(ingester.store, folder)
-    found = sorted(list_all(ingester.store, folder), key=lambda info: info.key)
-    files = [info for info in found if not info.key.endswith("/") and info.key != f"{folder}{OPTIONS_FILE}"]
+    files, options = _files(ingester.store, name)
     live = ingester.catalog.find(name)
     if live is None and not files:
         raise NotFound(f"no file under {LANDING}{name}/ and no such dataset; put a file there", name=name)
     known = _known(live)
-    options = {file.key: make_options(file_name=file.key, **given) for file in files}
     new = [f for f in files if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
     loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
     quarantined = sum(item.quarantined for item in loaded.values())
@@ -110,6 +119,15 @@ def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestR
         raise _refusal(refused, kept=True)
     keys = tuple(key for item in loaded.values() for key in item.quarantine_keys)
     return IngestResult(commit.manifest, not commit.is_new_version, quarantined, keys)
+
+
+def _files(store: ObjectStore, name: str) -> tuple[list[ObjectInfo], dict[str, IngestOptions]]:
+    """The files of a landing folder in key order, and how each is read."""
+    folder = f"{LANDING}{name}/"
+    given = read_folder_options(store, folder)
+    found = sorted(list_all(store, folder), key=lambda info: info.key)
+    files = [info for info in found if not info.key.endswith("/") and info.key != f"{folder}{OPTIONS_FILE}"]
+    return files, {file.key: make_options(file_name=file.key, **given) for file in files}
 
 
 def _known(manifest: Manifest | None) -> set[tuple[str | None, str | None, str]]:

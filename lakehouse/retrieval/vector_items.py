@@ -188,6 +188,8 @@ def _encode_metadata(document: dict[str, Any], item_id: str, position: int) -> s
 
 def _check_metadata(text: object, item_id: str, position: int) -> None:
     document = None
+    if isinstance(text, str) and len(text.encode()) > MAX_METADATA_BYTES:
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has more than {MAX_METADATA_BYTES} bytes of metadata")
     try:
         document = orjson.loads(text) if isinstance(text, str) else None
     except orjson.JSONDecodeError as error:

@@ -14,6 +14,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.embedders import embedder_name
 from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, Conflict
@@ -66,7 +67,7 @@ async def create_index(
     name = check_table_name(new.name)
     if name in RESERVED_VIEWS:
         raise BadInput(f"{name!r} is a reserved name; choose another", name=name)
-    embedder = new.embedder or services.settings.default_embedder
+    embedder = embedder_name(new.embedder or services.settings.default_embedder, services.settings)
     dimension = new.dimension or (await services.embedding.opened(embedder)).dimension
     info = {"kind": "index", "dimension": dimension, "distance": new.distance, "embedder": embedder}
     corpora = services.retrieval.corpora

@@ -25,7 +25,7 @@ class MatrixSearch(Struct, forbid_unknown_fields=True, frozen=True):
     corpora: Annotated[list[Text], Meta(min_length=1, max_length=64, description="Corpora or indexes by name.")]
     k: Annotated[int, Meta(ge=1, le=1000, description="Most results; default: the config's (10).")] | None = None
     per_corpus_k: Annotated[int, Meta(ge=1, le=10_000, description="Candidates of each corpus.")] | None = None
-    filter: Annotated[Any, Meta(description="Metadata filter; docs/reference/filters.md.")] = None
+    filter: Annotated[Any, Meta(description="Metadata filter; docs/guides/retrieval.md.")] = None
     sql_filter: (
         Annotated[str, Meta(max_length=10_000, description="A boolean SQL expression over the dataset.")] | None
     ) = None
@@ -99,7 +99,7 @@ class PlaybookRecord(Struct, forbid_unknown_fields=True, frozen=True):
 
     query: Annotated[str, Meta(min_length=1, max_length=65_536)]
     answer_id: Annotated[str, Meta(min_length=1, max_length=1024)]
-    answer_corpus: Annotated[str, Meta(min_length=1, max_length=63)] | None = None
+    answer_corpus: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,62}$")] | None = None
     score: Annotated[float, Meta(ge=-1, le=1)] = 1.0
     tags: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=32)] = []
 

@@ -109,7 +109,7 @@ def test_json_objects_without_a_field_of_the_other_are_refused_where_there_are_t
 
 def test_conversion_that_takes_more_memory_than_it_may_is_stopped(desk: IngestDesk, small_desk: Ingester) -> None:
     source = desk.folder / "dense.json"
-    source.write_text("[" + '{"a":1},' * MIB + '{"a":1}]')
+    source.write_text('{"a":[' + "[]," * (4 * MIB) + "[]]}")
     with pytest.raises(InsufficientStorage, match="more than 220 MiB of memory"):
         small_desk.ingest(source, "d", make_options(file_name="d.json"), actor="tester")
     assert desk.keys() == []

@@ -17,6 +17,7 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.manifest import Column
 from lakehouse.catalog.service import Catalog
+from lakehouse_assets.dataset import bring_up_to_date
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.failures import REFUSED_TAG
 from lakehouse_assets.landing_plan import LandingCursor
@@ -94,6 +95,24 @@ def test_dropped_file_becomes_a_partition_and_one_run_request(
         assert rewound(restarted).requests() == []
         objects.delete("landing/workers/b.csv")
         assert [r.partition_key for r in rewound(restarted).requests()] == ["workers"]
+
+
+def test_folder_that_somebody_else_takes_in_is_waited_for_and_needs_no_run_then(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/workers/a.csv", b"id\n1\n")
+    ticks = landing_ticks(instance, objects, tmp_path)
+    lake = lake_store(objects, tmp_path).lake
+    tags = {"dagster/asset_partition_range_start": "workers", "dagster/asset_partition_range_end": "client_blocks"}
+    run = instance.add_run(dg.DagsterRun("ingest", status=dg.DagsterRunStatus.STARTED, tags=tags))
+    assert ticks.requests() == []
+    assert rewound(ticks).requests() == []
+    bring_up_to_date(lake, "workers", evolve=False)
+    instance.delete_run(run.run_id)
+    assert rewound(ticks).requests() == []
+    assert instance.get_dynamic_partitions("datasets") == ["workers"]
+    objects.put("landing/workers/b.csv", b"id\n2\n")
+    assert [r.partition_key for r in rewound(ticks).requests()] == ["workers"]
 
 
 def test_a_thousand_new_files_are_taken_in_one_tick(
