@@ -26,6 +26,7 @@ from lakehouse_api.spool import body_chunks
 
 FIELD = "file"
 _BATCH_BYTES = 2 << 20
+_BATCHES_AHEAD = 3
 # Part headers and other fields; a client that sends more than this beside its file is not sending a form.
 _MAX_OTHER_BYTES = 64 << 10
 
@@ -153,32 +154,47 @@ async def spooled_file(request: Request, services: Services, *, cap_bytes: int) 
 
 
 class _Writer:
-    """Writes and hashes one batch in a thread while the next one comes in."""
+    """Writes and hashes batches in a thread, in their order, while the next ones come in."""
 
     def __init__(self, services: Services, stream: BinaryIO) -> None:
         self._services = services
         self._stream = stream
-        self._pending: asyncio.Task[None] | None = None
+        self._waiting: list[list[memoryview]] = []
+        self._writing: asyncio.Task[None] | None = None
         self.digest = hashlib.sha256()
         self.size = 0
 
     async def write(self, reader: _FormReader) -> None:
-        """Take the batch that the reader holds, once the one before it is written."""
+        """Take the batch that the reader holds; waits when too many are to be written yet."""
         parts, reader.data = reader.data, []
         self.size, reader.data_bytes = self.size + reader.data_bytes, 0
-        await self.drain()
-        self._pending = asyncio.create_task(run_blocking(self._services, self._write, parts))
+        self._waiting.append(parts)
+        if self._writing is not None and (self._writing.done() or len(self._waiting) > _BATCHES_AHEAD):
+            await self._finish()
+        if self._writing is None:
+            self._begin()
 
     async def drain(self) -> None:
         """Wait until all that was taken is written."""
-        if self._pending is not None:
-            await asyncio.shield(self._pending)  # a cancelled request waits for its thread before the file is closed
-            self._pending = None
+        while self._waiting or self._writing is not None:
+            if self._writing is None:
+                self._begin()  # the thread ended just before the last batch came
+            await self._finish()
 
-    def _write(self, parts: list[memoryview]) -> None:
-        for part in parts:
-            self.digest.update(part)
-            self._stream.write(part)
+    def _begin(self) -> None:
+        self._writing = asyncio.create_task(run_blocking(self._services, self._write_all))
+
+    async def _finish(self) -> None:
+        """Wait for the thread; what it met stays to be raised again, since nothing may follow that."""
+        assert self._writing is not None
+        await asyncio.shield(self._writing)  # a cancelled request waits for its thread before the file is closed
+        self._writing = None
+
+    def _write_all(self) -> None:
+        while self._waiting:
+            for part in self._waiting.pop(0):
+                self.digest.update(part)
+                self._stream.write(part)
 
 
 @asynccontextmanager
