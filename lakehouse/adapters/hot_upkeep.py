@@ -17,6 +17,7 @@ import structlog
 from lakehouse.adapters.codes_probe import measure
 from lakehouse.adapters.faiss_codes import train
 from lakehouse.adapters.hot_rows import HotRows, RowsView
+from lakehouse.adapters.spare_memory import give_back
 from lakehouse.retrieval.row_batch import Distance
 
 Task = Literal["train", "extend", "compact"]
@@ -145,3 +146,4 @@ def _perform(task: Task, index: Kept) -> None:
         rows.codes = codes.extended(vectors)
     else:
         rows.codes = measure(train(vectors, index.distance), vectors)
+        give_back()

@@ -25,6 +25,7 @@ from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.adapters.lance_changes import changes_between
 from lakehouse.adapters.lance_engine import BrokenFiles
 from lakehouse.adapters.lance_table import LanceTable
+from lakehouse.adapters.spare_memory import give_back
 from lakehouse.errors import Conflict, NotFound, StoreUnavailable
 from lakehouse.retrieval.relevance import stored_calibration
 
@@ -184,6 +185,7 @@ class OpenCorpus:
         index.reserve(live.rows)
         for batch in self.table.files.scan(live.version):
             index.upsert(batch)
+        give_back()
         _log.info("corpus read", corpus=self.table.name, rows=len(index), version=live.version)
         return CorpusReader(self.table.name, info, index, live.revision, calibration=stored_calibration(live.info))
 
