@@ -52,6 +52,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin, with the parts of an answer joined."""
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
 
+    def eof_received(self) -> None:
+        """The client says no more, and may still listen: the transport closes after this."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().eof_received()
+
     def data_received(self, data: bytes) -> None:
         """Parse what came, and stop at the limit."""
         self._gathered_bytes += len(data)

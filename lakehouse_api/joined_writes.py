@@ -30,6 +30,10 @@ class JoinedWrites:
 
     def write(self, data: bytes) -> None:
         """Send `data` in its turn."""
+        if len(data) >= _MOST_HELD_BYTES:  # joined, it would be there twice
+            self.flush()
+            self._transport.write(data)
+            return
         if not self._held:
             self._loop.call_soon(self.flush)
         self._held.append(data)

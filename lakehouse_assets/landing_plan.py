@@ -156,12 +156,13 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
     return LandingPlan(following, refused={k: r for k, r in refused.items() if k not in cursor.refused})
 
 
-def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome]) -> LandingPlan:
+def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome], *, busy: Collection[str] = ()) -> LandingPlan:
     """Choose the runs to ask for: folders that rest in a state that no run has taken in.
 
     Args:
         cursor: As `scan` left it at the end of a listing.
         outcomes: By run key, what became of the runs of `pending_run_keys`; one that is not in it was never started.
+        busy: Datasets that a run of somebody else is at work on; they are looked at again in the next tick.
     """
     folders: dict[str, Folder] = {}
     runs: list[LandingRun] = []
@@ -170,7 +171,7 @@ def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome]) -> LandingPl
         folder = known
         if known.state == "running":
             folder = _settle(known, outcomes.get(_run(cursor, name, known).run_key, "missing"))
-        if _is_due(folder) and len(runs) < MAX_RUNS_PER_TICK:
+        if name not in busy and _is_due(folder) and len(runs) < MAX_RUNS_PER_TICK:
             tries = folder.tries if folder.requested == folder.seen else 0
             serial += 1
             folder = replace(folder, requested=folder.seen, state="running", serial=serial, tries=tries)
@@ -180,21 +181,11 @@ def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome]) -> LandingPl
     return LandingPlan(replace(cursor, folders=folders, serial=serial), tuple(runs))
 
 
-def without_runs(
-    plan: LandingPlan, before: LandingCursor, *, synced: Collection[str], busy: Collection[str]
-) -> LandingPlan:
-    """The plan without runs that are not needed.
-
-    Args:
-        plan: From `request`.
-        before: The cursor that it was made from.
-        synced: Datasets that hold already what lies in their folders.
-        busy: Datasets that a run of somebody else is at work on; they are looked at again in the next tick.
-    """
+def without_runs(plan: LandingPlan, synced: Collection[str]) -> LandingPlan:
+    """The plan without the runs of datasets that hold already what lies in their folders."""
     folders = dict(plan.cursor.folders)
-    folders |= {name: before.folders[name] for name in busy}
     folders |= {name: replace(folders[name], state="idle") for name in synced}
-    runs = tuple(run for run in plan.runs if run.dataset not in {*synced, *busy})
+    runs = tuple(run for run in plan.runs if run.dataset not in synced)
     return replace(plan, cursor=replace(plan.cursor, folders=folders), runs=runs)
 
 

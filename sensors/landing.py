@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from dagster import (
@@ -27,6 +28,7 @@ from jobs.ingest import ingest_job
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import is_synced
 from lakehouse.storage.objects import ObjectStore
+from lakehouse_assets.dataset import dataset
 from lakehouse_assets.failures import REFUSED_TAG
 from lakehouse_assets.landing_plan import (
     LANDING,
@@ -47,6 +49,7 @@ PAGES_PER_TICK = 100
 TICK_BUDGET_S = 30.0
 """A tick has 60 s; what a listing does not manage in half of them goes on in the next."""
 SETTLE_S = 1.0
+SYNC_BUDGET_S = 5.0
 RUN_KEY_TAG = "dagster/run_key"
 PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = frozenset(
@@ -79,25 +82,30 @@ def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
         return SensorResult(cursor=plan.cursor.to_json(), skip_reason=SkipReason(f"listed up to {plan.cursor.after!r}"))
     outcomes = outcomes_of(context.instance, pending_run_keys(plan.cursor))
     chosen = request(plan.cursor, outcomes)
-    due = [run.dataset for run in chosen.runs]
-    busy = set(due) & at_work(context.instance) if due else set[str]()
-    synced = {name for name in due if name not in busy and _is_synced(store.lake, name)}
-    seen = [run for run in chosen.runs if run.dataset not in busy]
-    return _answer(without_runs(chosen, plan.cursor, synced=synced, busy=busy), context.instance, seen=seen)
+    if chosen.runs and (busy := at_work(context.instance)):
+        chosen = request(plan.cursor, outcomes, busy=busy)
+    needed = without_runs(chosen, _synced(store.lake, [run.dataset for run in chosen.runs]))
+    return _answer(needed, context.instance, seen=chosen.runs)
 
 
 def at_work(instance: DagsterInstance) -> set[str]:
     """The datasets that runs are at work on, or will be."""
-    runs = instance.get_runs(RunsFilter(job_name=ingest_job.name, statuses=list(UNFINISHED)))
-    return {run.tags[tag] for run in runs for tag in PARTITION_TAGS if tag in run.tags}
+    runs = instance.get_runs(RunsFilter(statuses=list(UNFINISHED)))
+    ours = [run for run in runs if run.job_name == ingest_job.name or dataset.key in (run.asset_selection or ())]
+    return {run.tags[tag] for run in ours for tag in PARTITION_TAGS if tag in run.tags}
 
 
-def _is_synced(lake: LakeConnection, name: str) -> bool:
-    """Whether somebody has had a dataset brought up to date, as `lakehouse up` does with its sample."""
-    try:
-        return is_synced(lake.objects, lake.catalog, name)
-    except LakehouseError:
-        return False  # the run will say what it is
+def _synced(lake: LakeConnection, names: Sequence[str]) -> set[str]:
+    """The datasets that somebody has had brought up to date, as `lakehouse up` does with its sample."""
+    synced = set()
+    give_up = time.monotonic() + SYNC_BUDGET_S
+    for name in names:
+        if time.monotonic() > give_up:
+            break  # a run that finds nothing to do costs more, but not this tick
+        with suppress(LakehouseError):  # the run will say what it is
+            if is_synced(lake.objects, lake.catalog, name):
+                synced.add(name)
+    return synced
 
 
 def look_twice(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:

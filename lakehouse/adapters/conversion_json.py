@@ -5,7 +5,9 @@ Belongs here: the passes over JSON. Not here: CSV (see conversion_csv.py).
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 _USUAL_OBJECT_BYTES = 1 << 20
 _MAX_LINE_BYTES = 16 << 20
+_MAX_ELEMENT_CHARACTERS = 64 << 20
+_REPEATED = "has duplicate key"
 _TOO_LONG = f"a line of more than {_MAX_LINE_BYTES >> 20} MiB"
 _BOM = b"\xef\xbb\xbf"
 # Whole numbers beyond 64 bits come as floats from the parser.
@@ -43,13 +47,26 @@ _SCALARS = {"BOOLEAN", "BIGINT", "DOUBLE"}
 
 def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) -> Converted:
     """Convert JSON lines, or a JSON document that is an array of objects or one object."""
+    try:
+        return _convert(engine, request, is_strict=False)
+    except _RepeatedKey:
+        # The engine has met one and does not say where: look at each object, which takes ten times as long.
+        (request.work_dir / "quarantine.jsonl").unlink(missing_ok=True)
+        return _convert(engine, request, is_strict=True)
+
+
+class _RepeatedKey(Exception):
+    """Some object has two fields of one name."""
+
+
+def _convert(engine: duckdb.DuckDBPyConnection, request: ConversionRequest, *, is_strict: bool) -> Converted:
     import duckdb
 
     source = as_utf8(request.source, request.work_dir, request.options.encoding)
     lines = request.work_dir / "lines.jsonl"
     bad = open_quarantine(request.work_dir, request.options.on_error)
-    records = _lines_of(source) if request.options.format == "jsonl" else _elements_of(source)
-    structure, longest_bytes = _check(records, lines, bad)
+    records = _records_of(source, request)
+    structure, longest_bytes = _check(records, lines, bad, is_strict=is_strict)
     names = check_header(list(structure), 1)
     if not names:
         raise Unprocessable("the file has no object with a field: nothing was loaded", record=0, line=1)
@@ -57,7 +74,7 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     typed = {n: _type_of(structure.get(n, set())) for n in names}
     misfits = [n for n in structure if n in fixed and not _is_held_by(structure[n], fixed[n])]
     if misfits:
-        raise _misfit_error(lines, request, fixed, misfits[:1])
+        raise _misfit_error(source, request, fixed, misfits[:1])
     typed = {**typed, **fixed}
     order = [c.name for c in request.registered] if request.registered else names
     # The engine takes buffers of twice the largest object at once, per thread.
@@ -68,9 +85,11 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
+        if _REPEATED in str(error) and not is_strict:
+            raise _RepeatedKey from None
         if MISFIT not in str(error):
             raise Unprocessable(f"the file cannot be read as JSON: {clean(str(error).splitlines()[0])[:200]}") from None
-        raise _misfit_error(lines, request, fixed, list(fixed)) from None
+        raise _misfit_error(source, request, fixed, list(fixed)) from None
     marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
     written = tuple(Column(n, typed[n], n in marked) for n in order)
     columns = mark_personal(engine, request.work_dir / "out.parquet", written, row_count)
@@ -85,13 +104,15 @@ def _with_absent_columns(request: ConversionRequest, names: list[str]) -> Conver
     return request
 
 
-def _check(records: Iterator[_Record], target: Path, bad: Quarantine) -> tuple[dict[str, set[str]], int]:
+def _check(
+    records: Iterator[_Record], target: Path, bad: Quarantine, *, is_strict: bool
+) -> tuple[dict[str, set[str]], int]:
     """Write the records that are rows as lines; gives the kinds of their values, and the longest one's size."""
     structure: dict[str, set[str]] = {}
     longest_bytes = 0
     with target.open("wb") as writer:
         for number, (line, text, is_cut) in enumerate(records, start=1):
-            reason = _TOO_LONG if is_cut else _note(text, structure)
+            reason = _TOO_LONG if is_cut else (_repeated_key(text) if is_strict else None) or _note(text, structure)
             if len(structure) > MAX_COLUMNS:
                 raise BadRecord(number, line, f"the objects have more than {MAX_COLUMNS:,} fields", "").error("")
             if reason is None:
@@ -100,6 +121,21 @@ def _check(records: Iterator[_Record], target: Path, bad: Quarantine) -> tuple[d
                 continue
             bad.take(BadRecord(number, line, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
     return structure, longest_bytes
+
+
+def _repeated_key(text: bytes) -> str | None:
+    """Why an object is refused that has two fields of one name."""
+    try:
+        pairs = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return None  # it is refused for that
+    names = Counter(name for name, _ in pairs) if text.startswith(b"{") else Counter[str]()
+    repeated = next((name for name, count in names.items() if count > 1), None)
+    return None if repeated is None else f"field {repeated!r} stands in it twice"
+
+
+def _records_of(source: Path, request: ConversionRequest) -> Iterator[_Record]:
+    return _lines_of(source) if request.options.format == "jsonl" else _elements_of(source)
 
 
 def _lines_of(source: Path) -> Iterator[_Record]:
@@ -114,7 +150,7 @@ def _elements_of(source: Path) -> Iterator[_Record]:
     # Bytes that are not UTF-8 are those of their element, which is refused for them.
     with source.open(encoding="utf-8", errors="surrogateescape", newline="") as reader:
         try:
-            for element in read_elements(reader, most_characters=_MAX_LINE_BYTES):
+            for element in read_elements(reader, most_characters=_MAX_ELEMENT_CHARACTERS):
                 yield element.line, element.text.encode("utf-8", "surrogateescape"), False
         except BadDocument as error:
             raise Unprocessable(f"no JSON: {error}. Nothing was loaded", line=error.line, reason=error.reason) from None
@@ -177,28 +213,26 @@ def _is_held_by(kinds: set[str], type_: str) -> bool:
     return kinds <= {"null"} or type_ in (found, "VARCHAR") or is_number
 
 
-def _misfit_error(lines: Path, request: ConversionRequest, fixed: Mapping[str, str], names: list[str]) -> Exception:
-    """The refusal for the first value that does not fit; JSON lines are read again as they came, for the line."""
+def _misfit_error(source: Path, request: ConversionRequest, fixed: Mapping[str, str], names: list[str]) -> Exception:
+    """The refusal for the first value that does not fit; the file is read again, for its place."""
     is_lines = request.options.format == "jsonl"
-    source = as_utf8(request.source, request.work_dir, request.options.encoding) if is_lines else lines
-    with source.open("rb") as reader:
-        for number, text in enumerate(_bounded_lines(reader), start=1):
-            name, value, found = _first_misfit(text, fixed, names)
-            if name is None:
-                continue
-            place: dict[str, object] = {"line": number} if is_lines else {"record": number}
-            if request.registered is None:
-                reason = f"field {name!r}: {value[:80]!r} is no {fixed[name]}"
-                where = ", ".join(f"{key} {at}" for key, at in place.items())
-                return Unprocessable(f"{where}: {reason}. Nothing was loaded", reason=reason, **place)
-            retyped = {"name": name, "from": fixed[name], "to": found, "value": value[:80], **place}
-            return drift({"added": [], "gone": [], "retyped": [retyped]})
+    for number, (line, text, _) in enumerate(_records_of(source, request), start=1):
+        name, value, found = _first_misfit(text, fixed, names)
+        if name is None:
+            continue
+        place: dict[str, object] = {"line": line} if is_lines else {"record": number, "line": line}
+        if request.registered is None:
+            reason = f"field {name!r}: {value[:80]!r} is no {fixed[name]}"
+            where = ", ".join(f"{key} {at}" for key, at in place.items())
+            return Unprocessable(f"{where}: {reason}. Nothing was loaded", reason=reason, **place)
+        retyped = {"name": name, "from": fixed[name], "to": found, "value": value[:80], **place}
+        return drift({"added": [], "gone": [], "retyped": [retyped]})
     return Unprocessable(f"a value does not fit its column: {', '.join(f'{n} {fixed[n]}' for n in names)}")
 
 
 def _first_misfit(text: bytes, fixed: Mapping[str, str], names: list[str]) -> tuple[str | None, str, str]:
     try:
-        row = orjson.loads(text.removeprefix(_BOM).strip())
+        row = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None, "", ""
     for name in names if isinstance(row, dict) else ():

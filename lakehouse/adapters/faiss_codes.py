@@ -129,8 +129,9 @@ class Codes:
         parameters = _parameters(len(lists)) if selector is None else _parameters.__wrapped__(len(lists), selector)
         # The distances of the lists would serve codes of residuals, and are not looked at.
         unused = np.zeros(len(lists), np.float32)
+        asked = padded(query[None, :])  # a pointer keeps nothing alive
         self.index.search_preassigned_c(
-            1, pointer(padded(query[None, :])), count, pointer(lists), pointer(unused), pointer(values), pointer(rows),
+            1, pointer(asked), count, pointer(lists), pointer(unused), pointer(values), pointer(rows),
             False, parameters,
         )  # fmt: skip
         if rows[-1] < 0:
@@ -153,8 +154,9 @@ class Codes:
         pointer = faiss.swig_ptr
         shape = len(queries), min(count, self.end)
         rows, values, unused = np.empty(shape, np.int64), np.empty(shape, np.float32), np.zeros(lists.shape, np.float32)
+        asked = padded(queries)  # a pointer keeps nothing alive
         self.index.search_preassigned_c(
-            len(queries), pointer(padded(queries)), shape[1], pointer(lists), pointer(unused), pointer(values),
+            len(queries), pointer(asked), shape[1], pointer(lists), pointer(unused), pointer(values),
             pointer(rows), False, _parameters(lists.shape[1]),
         )  # fmt: skip
         return rows

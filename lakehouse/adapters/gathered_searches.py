@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.hot_index import Hit, HotIndex
-from lakehouse.adapters.hot_search import goes_together
+from lakehouse.adapters.hot_search import codes_for_all
 from lakehouse.retrieval.selection import Selection
 
 _MOST = 64
@@ -34,7 +34,7 @@ class GatheredSearches:
         Raises:
             BadInput: As there.
         """
-        if not goes_together(selection, k):
+        if codes_for_all(selection, k) is None:
             return index.search_vector(vector, k, selection)
         query = index.read_query(vector)
         loop = asyncio.get_running_loop()

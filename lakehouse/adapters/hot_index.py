@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_kernels import row_distances
 from lakehouse.adapters.hot_rows import HotRows, RowsView
-from lakehouse.adapters.hot_search import goes_together, search_rows, search_rows_of_each
+from lakehouse.adapters.hot_search import codes_for_all, search_rows, search_rows_of_each
 from lakehouse.adapters.hot_upkeep import Upkeep
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.filter_fit import FilterFit
@@ -164,8 +164,9 @@ class HotIndex:
 
     def search_vectors(self, queries: Sequence[NDArray[np.float32]], k: int, selection: Selection) -> list[list[Hit]]:
         """The same as `search_vector` for each of some queries that `read_query` has read."""
-        if len(queries) > 1 and goes_together(selection, k):
-            found = search_rows_of_each(selection, np.stack(queries), k)
+        codes = codes_for_all(selection, k) if len(queries) > 1 else None
+        if codes is not None:
+            found = search_rows_of_each(codes, selection, np.stack(queries), k)
         else:
             found = [search_rows(selection, query, k, self.distance) for query in queries]
         return [_hits(selection, rows, values) for rows, values in found]

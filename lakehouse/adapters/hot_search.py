@@ -56,19 +56,17 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
     return nearest(found, distances, k)
 
 
-def goes_together(selection: Selection, k: int) -> bool:
-    """Whether `search_rows_of_each` can answer for a selection: all rows are meant, and all have codes."""
-    codes = selection.source.codes
-    is_whole = codes is not None and codes.end == selection.end and selection.is_all
-    return is_whole and 0 < k <= selection.end and _is_worth(codes, selection, k)
+def codes_for_all(selection: Selection, k: int) -> Codes | None:
+    """The codes by which several queries of a selection are one search: all rows are meant, and all have codes."""
+    codes: Codes | None = selection.source.codes  # read once: upkeep may put others there
+    if codes is None or codes.end != selection.end or not selection.is_all or not 0 < k <= selection.end:
+        return None
+    return codes if _is_worth(codes, selection, k) else None
 
 
-def search_rows_of_each(selection: Selection, queries: Vectors, k: int) -> list[tuple[Rows, Vectors]]:
-    """The same as `search_rows` for each of some queries (m, d), where `goes_together`."""
-    rows: HotRows = selection.source
-    codes = rows.codes
-    assert codes is not None
-    return search_together(codes, rows.vectors.view(), queries, k)
+def search_rows_of_each(codes: Codes, selection: Selection, queries: Vectors, k: int) -> list[tuple[Rows, Vectors]]:
+    """The same as `search_rows` for each of some queries (m, d), by what `codes_for_all` gave."""
+    return search_together(codes, selection.source.vectors.view(), queries, k)
 
 
 def _is_worth(codes: Codes, selection: Selection, k: int) -> bool:

@@ -353,6 +353,26 @@ def test_whole_numbers_beyond_64_bits_keep_their_digits_in_json(desk: IngestDesk
     assert desk.types("large") == {"a": "DOUBLE"}
 
 
+@pytest.mark.parametrize(
+    ("file_name", "body", "line"),
+    [("d.jsonl", '{"a":3}\n{"a":1,"a":2}\n[]\n', 2), ("d.json", '[{"a":3},\n{"\\u0061":1,"a":2},\n\n5]', 2)],
+)
+def test_object_with_a_repeated_key_is_refused_by_its_place_or_set_aside(
+    desk: IngestDesk, file_name: str, body: str, line: int
+) -> None:
+    with pytest.raises(Unprocessable, match=f"record 2, line {line}: field 'a' stands in it twice"):
+        desk.load(body.replace("[]\n", "").replace(",\n\n5", ""), file_name=file_name)
+    result = desk.load(body, file_name=file_name, on_error="quarantine")
+    lines = [orjson.loads(line) for line in desk.store.get(result.quarantine_keys[0]).body.splitlines()]
+    assert [(bad["record"], bad["line"]) for bad in lines] == [(2, line), (3, line + 1 + (file_name == "d.json"))]
+    assert desk.column() == [3]
+
+
+def test_misfit_of_a_document_is_named_by_its_own_place(desk: IngestDesk) -> None:
+    with pytest.raises(Unprocessable, match="record 3, line 2: field 'a': '1' is no BIGINT"):
+        desk.load('[5,6,\n{"a":"1"}]', file_name="d.json", on_error="quarantine", types='{"a": "BIGINT"}')
+
+
 def test_refusal_of_a_repeated_key_names_no_path_of_the_host(desk: IngestDesk) -> None:
     with pytest.raises(Unprocessable) as refused:
         desk.load('{"a":1,"a":2}\n', file_name="d.jsonl")

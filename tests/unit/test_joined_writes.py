@@ -56,6 +56,10 @@ async def test_what_is_large_does_not_wait() -> None:
     assert [len(data) for data in wire.written] == [64 << 10, 64 << 10]
     await asyncio.sleep(0)
     assert sum(map(len, wire.written)) == 5 * (32 << 10)
+    transport.write(b"head")
+    transport.write(large := b"y" * (100 << 10))
+    assert wire.written[-2] == b"head"
+    assert wire.written[-1] is large
 
 
 async def test_close_sends_what_is_held_and_nothing_is_written_after_it() -> None:

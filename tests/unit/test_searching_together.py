@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lakehouse.adapters import gathered_searches
 from lakehouse.adapters.gathered_searches import GatheredSearches
 from lakehouse.adapters.hot_index import HotIndex
-from lakehouse.adapters.hot_search import goes_together
+from lakehouse.adapters.hot_search import codes_for_all
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.corpus_view import Hit
 from lakehouse.retrieval.row_batch import Distance
@@ -45,7 +46,7 @@ def same(one: Hit, other: Hit) -> bool:
 @pytest.mark.parametrize("k", [1, 10, 40])
 def test_each_gets_what_it_gets_alone(index: HotIndex, k: int) -> None:
     selection = index.select()
-    assert goes_together(selection, k)
+    assert codes_for_all(selection, k) is not None
     far = np.random.default_rng(3).standard_normal((5, DIMENSION)).astype(np.float32) * 4  # near to no row
     queries = [index.read_query(query) for query in np.concatenate([clustered(40, 4), far])]
     together = index.search_vectors(queries, k, selection)
@@ -93,9 +94,25 @@ async def test_selected_rows_fresh_rows_and_none_are_answered_as_always(index: H
     gathered = GatheredSearches()
     vector = clustered(1, 7)[0]
     some = index.select(only_ids=[f"r{n}" for n in range(100)])
-    assert not goes_together(some, 5)
-    assert not goes_together(index.select(), 0)
+    assert codes_for_all(some, 5) is None
+    assert codes_for_all(index.select(), 0) is None
     assert await gathered.search(index, vector, 0, index.select()) == []
     found = {hit.id for hit in await gathered.search(index, vector, 5, some)}
     assert len(found) == 5
     assert found <= {f"r{n}" for n in range(100)}
+
+
+@pytest.mark.parametrize("distance", ["cosine", "l2"])
+def test_odd_dimensions_are_read_from_memory_that_is_still_theirs(distance: Distance) -> None:
+    vectors = np.random.default_rng(8).standard_normal((6_000, 385)).astype(np.float32)
+    odd = HotIndex(dimension=385, distance=distance, has_text=False)
+    odd.upsert(batch_of(vectors))
+    odd.settle()
+    rows = odd.generation
+    assert rows.codes is not None
+    rows.codes = replace(rows.codes, width=replace(rows.codes.width, recall=1.0))
+    selection = odd.select()
+    for start in range(0, 1_920, 64):
+        queries = [odd.read_query(vector) for vector in vectors[start : start + 64]]
+        found = odd.search_vectors(queries, 1, selection)
+        assert [hits[0].id for hits in found] == [f"r{n}" for n in range(start, start + 64)]
