@@ -164,8 +164,7 @@ class HotIndex:
 
     def search_vectors(self, queries: Sequence[NDArray[np.float32]], k: int, selection: Selection) -> list[list[Hit]]:
         """The same as `search_vector` for each of some queries that `read_query` has read."""
-        codes = codes_for_all(selection, k) if len(queries) > 1 else None
-        if codes is not None:
+        if len(queries) > 1 and (codes := codes_for_all(selection, k)) is not None:
             found = search_rows_of_each(codes, selection, np.stack(queries), k)
         else:
             found = [search_rows(selection, query, k, self.distance) for query in queries]
