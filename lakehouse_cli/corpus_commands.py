@@ -45,12 +45,12 @@ def build(
     settings = load_settings()
     declarations = [find_declaration(settings.corpora_dir, name) for name in names]
     errors = Console(stderr=True)
-    reports = [report for d in declarations for report in _build(settings, d, errors, is_full=full)]
+    reports = [report for d in declarations for report in build_corpus(settings, d, errors, is_full=full)]
     if as_json:
         typer.echo(json.dumps([report.to_document() for report in reports], indent=2))
         return
     for report in reports:
-        typer.echo(_told(report))
+        typer.echo(told(report))
         if report.quarantine_key:
             typer.echo(
                 f"refused: {report.progress.refused:,} rows, with their reasons in {report.quarantine_key}", err=True
@@ -93,7 +93,10 @@ def stats(
         print_stats(document)
 
 
-def _build(settings: Settings, declaration: CorpusDeclaration, console: Console, *, is_full: bool) -> list[BuildReport]:
+def build_corpus(
+    settings: Settings, declaration: CorpusDeclaration, console: Console, *, is_full: bool
+) -> list[BuildReport]:
+    """Build one corpus, with a progress bar on a terminal; a report for each of its parts."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from lakehouse.adapters.connect import connect_store
@@ -110,8 +113,8 @@ def _build(settings: Settings, declaration: CorpusDeclaration, console: Console,
             task = bar.add_task(declaration.name, total=None)
 
             def show(progress: BuildProgress, task: Any = task) -> None:
-                told = f"{declaration.name}: {progress.embedded:,} embedded, {progress.rows_per_s:,.0f} rows/s"
-                bar.update(task, total=progress.total, completed=progress.seen, description=told)
+                line = f"{declaration.name}: {progress.embedded:,} embedded, {progress.rows_per_s:,.0f} rows/s"
+                bar.update(task, total=progress.total, completed=progress.seen, description=line)
 
             started_at = utc_now()
             report = builder.build(declaration, part=part, is_full=is_full, on_progress=show)
@@ -128,7 +131,8 @@ def _build(settings: Settings, declaration: CorpusDeclaration, console: Console,
     return reports
 
 
-def _told(report: BuildReport) -> str:
+def told(report: BuildReport) -> str:
+    """A report as a line for the terminal."""
     done = report.progress
     name = report.corpus if report.part == "all" else f"{report.corpus} {report.part}"
     if not report.is_changed:

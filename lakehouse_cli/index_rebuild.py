@@ -10,9 +10,13 @@ Belongs here: which way for which table. Not here: the ways themselves (see lake
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from lakehouse.retrieval.corpus import CorpusDeclaration
 
 
 def rebuild(settings: Settings, name: str) -> Iterator[str]:
@@ -26,6 +30,8 @@ def rebuild(settings: Settings, name: str) -> Iterator[str]:
 
     if name == TABLE:
         yield from _rebuild_playbooks(settings)
+    elif (declaration := _declaration(settings, name)) is not None:
+        yield from _rebuild_corpus(settings, declaration)
     else:
         yield from _rebuild_index(settings, name)
 
@@ -48,6 +54,25 @@ def _rebuild_playbooks(settings: Settings) -> Iterator[str]:
     yield f"{TABLE}: {report['rows']} rows, {report['from_table']} from the table, {report['from_log']} from the log"
 
 
+def _declaration(settings: Settings, name: str) -> CorpusDeclaration | None:
+    from lakehouse.adapters.corpus_files import find_declaration
+
+    try:
+        return find_declaration(settings.corpora_dir, name)
+    except NotFound:
+        return None
+
+
+def _rebuild_corpus(settings: Settings, declaration: CorpusDeclaration) -> Iterator[str]:
+    """New files, every row embedded again: nothing of the old ones is needed."""
+    from rich.console import Console
+
+    from lakehouse_cli.corpus_commands import build_corpus, told
+
+    for report in build_corpus(settings, declaration, Console(stderr=True), is_full=True):
+        yield told(report)
+
+
 class _Unread:
     """A state for a log that is only moved."""
 
@@ -65,6 +90,6 @@ def _rebuild_index(settings: Settings, name: str) -> Iterator[str]:
     if table is None:
         raise NotFound(f"there is no index {name!r}; lakehouse index list shows those there are", name=name)
     if table.info.get("kind") == "corpus":
-        raise BadInput(f"{name!r} is made of its source: run lakehouse corpus build {name} --rebuild", name=name)
+        raise BadInput(f"{name!r} was made of a source that {settings.corpora_dir} no longer declares", name=name)
     report = salvage_index(table)
     yield f"{name}: {report.rows} rows kept, {report.lost_rows} lost in {report.unreadable} unreadable files"

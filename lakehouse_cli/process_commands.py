@@ -80,10 +80,16 @@ def status(as_json: JsonOption = False) -> None:
 
 def token() -> None:
     """Print the token that the API of this installation accepts."""
+    from lakehouse.client.installation import find_token
+    from lakehouse.errors import NotFound
     from lakehouse.settings import process_environ
-    from lakehouse_cli.tokens import require_token
 
-    typer.echo(require_token(_installation().settings, process_environ()))
+    settings = _installation().settings
+    found = find_token(settings, process_environ())
+    if found is None:
+        where = f"there is no installation in {settings.data_dir.absolute()}"
+        raise NotFound(f"{where}: run this in the folder of yours, set LAKEHOUSE_DATA_DIR, or start one: lakehouse up")
+    typer.echo(found)
 
 
 def supervise() -> None:

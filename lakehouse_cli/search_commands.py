@@ -82,7 +82,7 @@ def record_playbook(
     typer.echo(f"{'added to' if answer['merged'] else 'recorded'} {answer['playbook_id']}")
 
 
-@playbook.command("feedback")
+@playbook.command("feedback", context_settings={"ignore_unknown_options": True})  # a score may be -1
 def judge_playbook(
     playbook_id: Annotated[str, typer.Argument(help="Id of the entry.")],
     score: Annotated[float, typer.Argument(min=-1, max=1, help="-1 failed, 1 worked.")],

@@ -13,9 +13,12 @@ open_corpus.py, lance_corpus.py), shapes and names of indexes (see lakehouse_api
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -39,6 +42,7 @@ Done = TypeVar("Done")
 Corpus: TypeAlias = OpenCorpus | LanceCorpus
 _WAIT_S = 2.0
 _POLL_S = 0.02
+_SILENCE_S = 10.0
 _log = structlog.get_logger("lakehouse.corpora")
 
 
@@ -74,9 +78,12 @@ class Corpora:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="corpora")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._silence_s = max(_SILENCE_S, 5 * poll_s)
+        self._looked_s = math.inf
 
     def start(self) -> None:
         """Begin to follow."""
+        self._looked_s = time.monotonic()
         self._thread = threading.Thread(target=self._follow, name="corpora-follower", daemon=True)
         self._thread.start()
 
@@ -104,7 +111,7 @@ class Corpora:
             StoreUnavailable, BrokenFiles: It is not open yet, and cannot be read.
         """
         corpus = self._open.get(name)
-        return (corpus or await self._opened(name)).reader
+        return self._told(corpus or await self._opened(name))
 
     async def names(self) -> list[str]:
         """Names of all corpora, sorted."""
@@ -151,7 +158,7 @@ class Corpora:
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Of each open corpus: its rows, the index's bytes and kind, whether it is in memory, whether it is stale."""
-        readers = [(name, corpus.reader) for name, corpus in tuple(self._open.items())]
+        readers = [(name, self._told(corpus)) for name, corpus in tuple(self._open.items())]
         return {
             name: {
                 "rows": len(reader.index),
@@ -162,6 +169,12 @@ class Corpora:
             }
             for name, reader in readers
         }
+
+    def _told(self, corpus: Corpus) -> CorpusReader:
+        """A corpus as it is, stale where nobody has looked for long: a store that hangs shows before its deadline."""
+        reader = corpus.reader
+        is_silent = time.monotonic() - self._looked_s > self._silence_s
+        return replace(reader, is_stale=True) if is_silent and not reader.is_stale else reader
 
     async def _opened(self, name: str) -> Corpus:
         corpus = self._open.get(name)
@@ -222,6 +235,7 @@ class Corpora:
                     _log.warning("corpus not followed", corpus=name, reason=error.detail)
                 except Exception:  # one corpus's fault must not leave the others behind for ever
                     _log.exception("corpus not followed", corpus=name)
+            self._looked_s = time.monotonic()
 
     def _measure(self, name: str, corpus: Corpus) -> None:
         """Count what a corpus takes; when it is too much for all together, the largest leave memory."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from lakehouse.adapters.sql_pool import SqlPool
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput
-from lakehouse.query.expression import bare_expression, matching_ids, typed_expression
+from lakehouse.query.expression import bare_expression, bracketed_expression, matching_ids, typed_expression
 from lakehouse.query.request import SqlRequest
 
 _REMEMBERED = 64
@@ -62,7 +62,8 @@ class SqlFilter:
     ) -> frozenset[str]:
         import pyarrow as pa
 
-        if not (await self._pool.prepare(bare_expression(expression))).is_expression:
+        forms = (bare_expression(expression), bracketed_expression(expression))
+        if not all([(await self._pool.prepare(form)).is_expression for form in forms]):
             raise BadInput("sql_filter must be one boolean expression, such as hourly_rate < 30 AND city = 'Toledo'")
         typed = SqlRequest(typed_expression(dataset, expression), max_rows=1)
         answer = await self._pool.run(typed, snapshot=snapshot, has_pii=has_pii)

@@ -16,6 +16,11 @@ def bare_expression(expression: str) -> str:
     return f"SELECT (\n{expression}\n)"
 
 
+def bracketed_expression(expression: str) -> str:
+    """The same between other brackets: `false) OR (true` closes one kind early and not both."""
+    return f"SELECT [\n{expression}\n]"
+
+
 def typed_expression(dataset: str, expression: str) -> str:
     """A statement whose only column has the type of the expression over the dataset."""
     return f"SELECT (\n{expression}\n) AS expression FROM {quote_name(dataset)} LIMIT 0"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.settings import load_settings
+from lakehouse_cli.tokens import require_token
 from tests.servers import free_port_block
 
 
@@ -74,8 +76,15 @@ def test_sample_is_written_without_a_platform(environ: dict[str, str], tmp_path:
     assert done.stdout == f"wrote {tmp_path}/w.csv: 100 rows, {(tmp_path / 'w.csv').stat().st_size:,} bytes\n"
 
 
-def test_token_is_the_same_each_time(environ: dict[str, str]) -> None:
-    assert lakehouse(environ, "token").stdout == lakehouse(environ, "token").stdout != ""
+def test_token_is_that_of_the_installation_and_never_made_for_a_folder_without_one(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    nothing = lakehouse(environ, "token")
+    assert nothing.returncode != 0
+    assert "there is no installation in" in nothing.stderr
+    assert not (tmp_path / "data" / "token").exists()
+    made = require_token(load_settings(environ, env_file=None), {})
+    assert lakehouse(environ, "token").stdout == f"{made}\n"
 
 
 def test_down_with_nothing_running_says_so(environ: dict[str, str]) -> None:
@@ -84,7 +93,7 @@ def test_down_with_nothing_running_says_so(environ: dict[str, str]) -> None:
 
 
 def test_doctor_names_what_is_wrong_and_how_to_mend_it(environ: dict[str, str], tmp_path: Path) -> None:
-    lakehouse(environ, "token")
+    require_token(load_settings(environ, env_file=None), {})
     (tmp_path / "data" / "token").chmod(0o644)
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", int(environ["LAKEHOUSE_API_PORT"])))

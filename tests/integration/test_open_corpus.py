@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from lakehouse.adapters.corpora import Corpora
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.lance_text import build_text_index
 from lakehouse.adapters.objects import S3ObjectStore
@@ -72,6 +75,20 @@ def test_others_writes_deletes_and_rebuilds_are_followed(tables: LanceTables) ->
     theirs_table.replace(iter(second.to_batches()))
     mine.follow()
     assert len(mine.reader.index) == 50
+
+
+@pytest.mark.anyio
+async def test_corpora_that_nobody_could_look_at_for_long_are_stale(tables: LanceTables) -> None:
+    corpora = Corpora(tables, poll_s=0.1, hidden=frozenset())
+    await corpora.create("c", INFO)
+    assert not (await corpora.open("c")).is_stale
+    corpora._looked_s = time.monotonic() - 11  # the follower hangs in a call to the store
+    assert (await corpora.open("c")).is_stale
+    assert corpora.stats()["c"]["stale"]
+    corpora.start()
+    while (await corpora.open("c")).is_stale:
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(corpora.stop)
 
 
 def test_own_write_that_the_follower_saw_first_is_taken_in_once(

@@ -53,7 +53,16 @@ async def test_mask_holds_in_a_filter(api: RunningApi) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["hourly_rate", "'true'", "nothing > 1", "city =", "count(*) > 1", "1; DROP TABLE workers"],
+    [
+        "hourly_rate",
+        "'true'",
+        "nothing > 1",
+        "city =",
+        "count(*) > 1",
+        "1; DROP TABLE workers",
+        "false) OR (true",
+        "true] || [true",
+    ],
 )
 async def test_anything_else_than_one_boolean_expression_is_refused(api: RunningApi, expression: str) -> None:
     with pytest.raises((BadInput, Forbidden)) as refused:
