@@ -16,6 +16,7 @@ from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.adapters.sql_pool import SqlPool
+from lakehouse.adapters.stored_views import AllViews, StoredViews
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher
@@ -47,7 +48,8 @@ def compose_services(settings: Settings) -> Services:
     work_dir = process_work_dir(settings.data_dir)
     watcher = CatalogWatcher(objects, poll_s=settings.catalog_poll_s)
     memory_views = MemoryViews(work_dir / "sql" / VIEWS_FOLDER, keep_s=2 * settings.sql_timeout_s)
-    sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=memory_views)
+    views = AllViews([memory_views, StoredViews(objects, objects.bucket)])
+    sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=views)
     embedding = EmbeddingService(settings)
     configs = ConfigStore(objects)
     live_config = LiveConfig(configs)

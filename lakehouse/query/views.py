@@ -109,6 +109,20 @@ def memory_view(name: str, path: str, *, identity: str) -> ViewSpec:
     return ViewSpec(name, identity, full, masked, f"read_parquet([{quote_text(path)}])", types)
 
 
+def stored_view(name: str, pattern: str) -> ViewSpec:
+    """The view of a reserved name over JSON lines, whatever else these say.
+
+    Args:
+        name: The view's.
+        pattern: URL of the files, with wildcards; there must be one at least.
+    """
+    types = tuple(RESERVED_VIEWS[name].items())
+    columns = tuple(quote_name(column) for column, _ in types)
+    read_as = ", ".join(f"{quote_text(column)}: {quote_text(type_)}" for column, type_ in types)
+    source = f"read_json([{quote_text(pattern)}], columns = {{{read_as}}}, format = 'newline_delimited')"
+    return ViewSpec(name, f"stored {pattern}", columns, columns, source, types)
+
+
 def _empty(types: tuple[tuple[str, str], ...]) -> str:
     nulls = ", ".join(f"CAST(NULL AS {type_}) AS {quote_name(name)}" for name, type_ in types)
     return f"(SELECT {nulls} WHERE false)"

@@ -117,6 +117,9 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
     },
 }
 
+# Those that are JSON lines in the bucket, and below which prefix.
+STORED_VIEWS = {"quarantine": "quarantine/", "receipts": "receipts/"}
+
 # Free text of people and models stands in these: they need the scope `pii` as a whole.
 PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})
 
