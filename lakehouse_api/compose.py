@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lakehouse.adapters.connect import connect_store, read_location
 from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.duckdb_engine import VIEWS_FOLDER
+from lakehouse.adapters.embedders import embedder_name
 from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.memory_views import MemoryViews
@@ -20,13 +21,14 @@ from lakehouse.adapters.stored_views import AllViews, StoredViews
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher
-from lakehouse.errors import Unavailable
+from lakehouse.errors import BadInput, Unavailable
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
 from lakehouse.retrieval.config_store import ConfigStore
 from lakehouse.retrieval.playbook import TABLE
 from lakehouse.retrieval.playbook_table import playbook_table
+from lakehouse.settings import PREFIX, SettingsError
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
 from lakehouse_api.compose_retrieval import compose_retrieval
@@ -41,7 +43,12 @@ if TYPE_CHECKING:
 
 
 def compose_services(settings: Settings) -> Services:
-    """Make every service from the settings; nothing is started and nothing asked of the store yet."""
+    """Make every service from the settings; nothing is started and nothing asked of the store yet.
+
+    Raises:
+        SettingsError: A setting names what there is not.
+    """
+    _check_embedders(settings)
     objects = connect_store(settings)
     catalog = Catalog(objects, history=timedelta(days=settings.history_days))
     converter = ConversionProcess(settings)
@@ -81,6 +88,14 @@ def compose_services(settings: Settings) -> Services:
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),
     )
+
+
+def _check_embedders(settings: Settings) -> None:
+    for field in ("default_embedder", "playbook_embedder"):
+        try:
+            embedder_name(getattr(settings, field), settings)
+        except BadInput as error:
+            raise SettingsError(f"{PREFIX}{field.upper()}: {error.detail}") from None
 
 
 def _entries_of(log: MemoryLog) -> int:

@@ -33,9 +33,14 @@ def read_health(services: Services) -> Health:
     return Health(status=status, version=VERSION, parts=parts)
 
 
-def _store(services: Services) -> Part:
+def is_store_silent(services: Services) -> bool:
+    """Whether the object store has not answered lately."""
     age_s = services.watcher.age_s
-    if services.watcher.is_stale or age_s is None or age_s > STALE_AFTER_S:
+    return services.watcher.is_stale or age_s is None or age_s > STALE_AFTER_S
+
+
+def _store(services: Services) -> Part:
+    if is_store_silent(services):
         return part("unavailable", "the object store does not answer; see the store's log, or LAKEHOUSE_S3_ENDPOINT")
     return part("ok")
 

@@ -164,7 +164,8 @@ class MemoryWriter:
         try:
             written, size = self._stream.put(drafts, hlc=self._clock.tick(len(drafts)))
         except StoreUnavailable as error:
-            self._fail(group, error)
+            told = f"{error.detail}; it may be recorded all the same: look before you send it again"
+            self._fail(group, StoreUnavailable(told, **error.fields))
             return
         refused = self._applied.take(written, size=size)
         self.counts["groups"] += 1

@@ -20,13 +20,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from lakehouse.catalog.manifest import Manifest
-from lakehouse.errors import BadInput, LakehouseError
+from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable, TimedOut
 from lakehouse.query.request import Answer, SqlRequest
 from lakehouse.query.resolve import Past
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ReadDep, ServicesDep, audit_request, fresh_snapshot, run_blocking
 from lakehouse_api.disconnect import Connection, while_connected
 from lakehouse_api.errors import problems
+from lakehouse_api.health import is_store_silent
 from lakehouse_api.hot_routes import HOT, Asked
 from lakehouse_api.schemas.sql import SqlAnswer, SqlQuery
 from lakehouse_api.services import Services
@@ -129,6 +130,12 @@ async def _audited(asked: _Query) -> AsyncIterator[dict[str, Any]]:
         yield fields
     except ClientDisconnect:
         await asked.audit("cancelled")
+        raise
+    except TimedOut as error:
+        await asked.audit("failed")
+        if is_store_silent(asked.services):  # no narrower query would have done better
+            silent = "the object store does not answer, so the query was stopped at its time limit; try again"
+            raise StoreUnavailable(silent, retry_after_s=5) from error
         raise
     except LakehouseError as error:
         await asked.audit("failed" if error.status >= 500 else "refused")
