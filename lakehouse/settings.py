@@ -164,13 +164,6 @@ class Settings(RetrievalSettings, BaseSettings):
             raise ValueError(f"{nearest} is not writable")
         return absolute
 
-    @field_validator("corpora_dir")
-    @classmethod
-    def _check_declarations(cls, value: Path) -> Path:
-        if not value.expanduser().is_dir():  # the default may be missing; one that was named may not
-            raise ValueError(f"there is no folder {value}")
-        return value
-
     @field_validator("tokens_file")
     @classmethod
     def _check_secret_file(cls, value: Path | None) -> Path | None:

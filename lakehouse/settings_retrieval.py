@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from lakehouse.settings_types import GIB, Bytes, Count, Seconds, Share
 
@@ -55,3 +55,10 @@ class RetrievalSettings(BaseModel):
     memory_fold_s: Seconds = Field(60, description="How often acknowledged memory is folded into Lance.")
 
     # fmt: on
+
+    @field_validator("corpora_dir")
+    @classmethod
+    def _check_declarations(cls, value: Path) -> Path:
+        if not value.expanduser().is_dir():  # the default may be missing; one that was named may not
+            raise ValueError(f"there is no folder {value}")
+        return value
