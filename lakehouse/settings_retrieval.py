@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from lakehouse.settings_types import GIB, Bytes, Count, Seconds, Share
 
+_DECLARATIONS = Path("corpora")
+
 
 class EmbeddingEndpoint(BaseModel):
     """An OpenAI-compatible embedding endpoint; `key_env` names the environment variable that holds its key."""
@@ -44,7 +46,7 @@ class RetrievalSettings(BaseModel):
     embedding_timeout_s: Seconds = Field(30, description="Deadline of one call to an embedding endpoint.")
     embedding_threads: Count = Field(2, description="Threads that embed.")
     embedding_cache_entries: Count = Field(20_000, description="Embeddings of queries kept in memory, per embedder.")
-    corpora_dir: Path = Field(Path("corpora"), description="Folder of corpus declarations (YAML).")
+    corpora_dir: Path = Field(_DECLARATIONS, description="Folder of corpus declarations (YAML).")
     index_memory_bytes: Bytes = Field(2 * GIB, description="Memory for hot indexes; a corpus that does not fit is served by its Lance index.")
     search_log_share: Share = Field(1.0, description="Share of searches that are logged.")
     holdout_share: Share = Field(0.05, description='Share of searches with use_playbook "auto" that are served without playbooks, to measure their lift.')
@@ -59,6 +61,6 @@ class RetrievalSettings(BaseModel):
     @field_validator("corpora_dir")
     @classmethod
     def _check_declarations(cls, value: Path) -> Path:
-        if not value.expanduser().is_dir():  # the default may be missing; one that was named may not
+        if value != _DECLARATIONS and not value.expanduser().is_dir():  # who has no corpora names none
             raise ValueError(f"there is no folder {value}")
         return value
