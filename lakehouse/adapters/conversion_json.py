@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -66,7 +66,9 @@ def _convert(engine: duckdb.DuckDBPyConnection, request: ConversionRequest, *, i
     lines = request.work_dir / "lines.jsonl"
     bad = open_quarantine(request.work_dir, request.options.on_error)
     records = _records_of(source, request)
-    structure, longest_bytes = _check(records, lines, bad, is_strict=is_strict)
+    structure, longest_bytes = _check(
+        records, lines, bad, is_strict=is_strict, is_document=request.options.format == "json"
+    )
     names = check_header(list(structure), 1)
     if not names:
         raise Unprocessable("the file has no object with a field: nothing was loaded", record=0, line=1)
@@ -105,7 +107,7 @@ def _with_absent_columns(request: ConversionRequest, names: list[str]) -> Conver
 
 
 def _check(
-    records: Iterator[_Record], target: Path, bad: Quarantine, *, is_strict: bool
+    records: Iterator[_Record], target: Path, bad: Quarantine, *, is_strict: bool, is_document: bool
 ) -> tuple[dict[str, set[str]], int]:
     """Write the records that are rows as lines; gives the kinds of their values, and the longest one's size."""
     structure: dict[str, set[str]] = {}
@@ -119,7 +121,12 @@ def _check(
                 writer.write(text + b"\n")
                 longest_bytes = max(longest_bytes, len(text))
                 continue
-            bad.take(BadRecord(number, line, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
+            try:
+                bad.take(BadRecord(number, line, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
+            except Unprocessable:
+                if is_document:
+                    deque(records, maxlen=0)  # what is no JSON at all, further on, is refused for that
+                raise
     return structure, longest_bytes
 
 
