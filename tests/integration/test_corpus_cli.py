@@ -31,8 +31,8 @@ def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
     return {**own, **lake_environ(objects, tmp_path / "data")}
 
 
-def corpus(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lakehouse_cli", "corpus", *arguments]
+def corpus(environ: dict[str, str], *arguments: str, group: str = "corpus") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lakehouse_cli", group, *arguments]
     return subprocess.run(
         command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=120, check=False
     )
@@ -66,6 +66,9 @@ def test_build_list_and_stats(environ: dict[str, str], objects: S3ObjectStore, t
     (report,) = json.loads(corpus(environ, "build", "notes", "--full", "--json").stdout)
     assert (report["rows"], report["progress"]["embedded"], report["is_changed"]) == (2, 2, True)
     assert len(list(list_all(objects, "receipts/corpus/notes/"))) == 3
+
+    mended = corpus(environ, "rebuild", "notes", group="index")
+    assert mended.stdout.startswith("built: notes, 2 rows"), mended.stderr
 
     (state,) = json.loads(corpus(environ, "list", "--json").stdout)
     assert (state["state"], state["rows"], state["embedder"], state["dimension"]) == ("built", 2, "static", 256)
