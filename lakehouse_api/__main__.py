@@ -13,6 +13,7 @@ import sys
 import uvicorn
 
 from lakehouse.settings import SettingsError, load_settings
+from lakehouse.settings_folders import make_folders
 from lakehouse_api.logs import configure_logs
 
 # A collection of the oldest generation stops every request for as long as it takes to look at each object there is:
@@ -25,6 +26,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(settings.log_level)
+        make_folders(settings)
 
         from lakehouse_api.app import create_app
         from lakehouse_api.auth import check_bind, make_authenticator

@@ -32,11 +32,13 @@ def up(
     """Start the store, the API and Dagster, load the sample, and say what to try."""
     from rich.console import Console
 
+    from lakehouse.settings_folders import make_folders
     from lakehouse_cli.sample_load import load_sample
     from lakehouse_cli.start import start_all
     from lakehouse_cli.welcome import print_welcome
 
     installation, console = _installation(), Console(highlight=False)
+    make_folders(installation.settings)
     children = start_all(installation, console)
     rows = installation.settings.sample_rows if sample else 0
     loaded = load_sample(installation.settings, rows, console) if rows else []

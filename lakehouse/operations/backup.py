@@ -19,7 +19,7 @@ from typing import Self
 
 from lakehouse.catalog.history import POINTERS, VERSIONS
 from lakehouse.catalog.manifest import Manifest, format_utc
-from lakehouse.errors import Conflict, NotFound
+from lakehouse.errors import BadInput, Conflict, NotFound
 from lakehouse.operations.cut import PROGRESS, BackupFolder, Cut, Entry, encode
 from lakehouse.retrieval.config_store import PREFIX as CONFIGS
 from lakehouse.retrieval.live_table import FILES_SUFFIX, TABLES
@@ -59,11 +59,15 @@ def back_up(store: ObjectStore, folder: Path, *, now: datetime, prune: bool = Fa
         prune: Also remove contents that only earlier cuts had.
 
     Raises:
+        BadInput: The folder cannot be made.
         Conflict: Data that a manifest refers to is missing from the bucket; the folder's former cut stays.
         BrokenManifest: A manifest cannot be read.
         StoreUnavailable: The store does not answer; what was copied is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"the folder {folder} cannot be made ({error.strerror}); name another one") from None
     target = BackupFolder(folder)
     with _Copier(store, target) as copier:
         live = copier.copy_all(_live_pointers(store))
