@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse.adapters.memory_log import MemoryLog
-from lakehouse.errors import StoreUnavailable
+from lakehouse.errors import NotFound, StoreUnavailable
 from lakehouse.memory.state import FoldedRows
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, StoredObject
 from tests.fakes.memory import Collected, FoldedInMemory, FoldedTable
@@ -66,11 +66,14 @@ class FaultyObjects(MemoryObjects):
 
     `puts` are taken one by one by the next writes of log objects: "fail" (not written), "lose" (written, answered with
     an error), "late" (answered with an error, written when `land` is called), "" (as it should be). `unreadable` are
-    keys that are listed and not given.
+    keys that are listed and not given, `unfound` those that are listed before they can be read, `announced` folders
+    that are listed before anything is in them.
     """
 
     puts: list[str] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
+    unfound: set[str] = field(default_factory=set)
+    announced: set[str] = field(default_factory=set)
     late: list[tuple[str, Any, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -90,7 +93,13 @@ class FaultyObjects(MemoryObjects):
     def get(self, key: str) -> StoredObject:
         if key in self.unreadable:
             raise unavailable(key)
+        if key in self.unfound:
+            raise NotFound(f"no object {key!r}", key=key)
         return super().get(key)
+
+    def folders(self, prefix: str, *, after: str = "") -> Sequence[str]:
+        there = {name for name in self.announced if name > after}
+        return sorted({*super().folders(prefix, after=after), *there})
 
     def land(self) -> list[Exception]:
         """Let the late writes reach the bucket; gives what they were told."""

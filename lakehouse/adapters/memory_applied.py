@@ -108,13 +108,14 @@ class AppliedLog:
                 self.stream(writer).cover(seq)
             self._wake_waiters()
 
-    def miss(self, stream: Stream, seq: int, *, is_listed: bool) -> None:
+    def miss(self, stream: Stream, seq: int, *, newest_at: datetime, is_listed: bool) -> None:
         """An object is there and cannot be read, or was there a moment ago."""
         with self._lock:
             now = time.monotonic()
             if seq > stream.seen:
                 stream.note(seq, now)
             stream.fail(seq, now, is_listed=is_listed)
+            stream.newest_at = newest_at
 
     def give_up(self, stream: Stream, gap: Gap) -> None:
         """Objects of a stream are nowhere: go on without them, and say so."""

@@ -21,7 +21,7 @@ import structlog
 from lakehouse.adapters.memory_applied import AppliedLog
 from lakehouse.clock import utc_now
 from lakehouse.errors import LakehouseError, NotFound, StoreUnavailable
-from lakehouse.memory.keys import STREAM_ENDED, object_key, parse_object_key, stream_prefix, table_prefix
+from lakehouse.memory.keys import STREAM_ENDED, named_at, object_key, parse_object_key, stream_prefix, table_prefix
 from lakehouse.memory.log_object import LogObject, read_object
 from lakehouse.memory.state import FoldedRows
 from lakehouse.memory.stream import Gap, Stream
@@ -125,7 +125,8 @@ class MemoryFollower:
         for found in heapq.merge(*map(self._new_in, streams), key=lambda found: found.order):
             self._take(found)
         for stream in streams:
-            stream.has_ended = stream.newest_at is None or begun - stream.newest_at > STREAM_ENDED
+            # Its folder may be listed before there is anything in it.
+            stream.has_ended = begun - (stream.newest_at or named_at(stream.writer)) > STREAM_ENDED
         self._mend()
         if is_sweep:
             self._swept_s = begun_s
@@ -187,7 +188,7 @@ class MemoryFollower:
         if found.item is not None:
             self._applied.take(found.item, size=found.size, newest_at=found.newest_at)
         else:
-            self._applied.miss(found.stream, found.seq, is_listed=not found.is_gone)
+            self._applied.miss(found.stream, found.seq, newest_at=found.newest_at, is_listed=not found.is_gone)
 
     def _mend(self) -> None:
         """Look for what is missing; what stays away is in the folded rows, or lost."""

@@ -117,7 +117,8 @@ class OwnStream:
         self._written_at = (self._clock(), time.monotonic())
 
     def _is_old(self) -> bool:
-        # Readers stop to look at a stream that has rested; either clock may have stood still meanwhile.
+        # Readers stop to look at a stream that has rested, and look for new ones by when they were named; either clock
+        # may have stood still meanwhile.
         wall, monotonic = self._written_at
         rested_s = max((self._clock() - wall).total_seconds(), time.monotonic() - monotonic)
-        return self._seq > 1 and rested_s >= STREAM_REST.total_seconds()
+        return rested_s >= STREAM_REST.total_seconds()

@@ -6,7 +6,8 @@ Belongs here: keys and their parts. Not here: what the objects hold (see log_obj
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from lakehouse.errors import BadInput
 
@@ -49,6 +50,15 @@ def parse_object_key(key: str) -> tuple[str, str, int] | None:
     """Table, writer and number of an object of the log; None for any other key."""
     match = _OBJECT.fullmatch(key)
     return None if match is None else (match["table"], match["writer"], int(match["seq"]))
+
+
+def named_at(writer: str) -> datetime:
+    """When a stream was named, which is at most `STREAM_REST` before its first object; the epoch for a foreign name."""
+    try:
+        named = UUID(writer)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return datetime.fromtimestamp((named.int >> 80) / 1000 if named.version == 7 else 0, UTC)
 
 
 def lease_key(table: str) -> str:

@@ -351,6 +351,52 @@ async def test_object_that_the_store_does_not_give_holds_up_nothing_else_and_is_
         assert two.log.fold() == 2
 
 
+async def looked_at(process: Process, times: int = 3) -> None:
+    """Wait until the follower has gone through its whole round a few times."""
+    follower = process.log._follower
+    for _ in range(times):
+        before = follower.looked_s
+        await asyncio.to_thread(wait_until, lambda before=before: follower.looked_s != before)
+
+
+async def test_stream_whose_folder_is_listed_before_its_first_object_is_followed() -> None:
+    # A store makes the folder first: a look between the two finds a stream with nothing in it.
+    store = FaultyObjects()
+    with running(store) as one, running(store) as two:
+        store.announced.add(one.log._stream.writer)
+        await looked_at(two)
+        await append(one, 1)
+        await asyncio.to_thread(wait_until, lambda: two.numbers() == [1])
+
+
+@pytest.mark.parametrize("fault", ["unfound", "unreadable"])
+async def test_stream_whose_first_object_is_listed_before_it_can_be_read_is_followed(fault: str) -> None:
+    store = FaultyObjects()
+    with running(store) as one, running(store) as two:
+        first = f"log/{TABLE}/{one.log._stream.writer}/000000000001.jsonl"
+        getattr(store, fault).add(first)
+        await append(one, 1)
+        await asyncio.to_thread(wait_until, lambda: two.log.stats()["missing_objects"] == 1)
+        await looked_at(two)
+        getattr(store, fault).clear()
+        await asyncio.to_thread(wait_until, lambda: two.numbers() == [1])
+        await append(one, 2)
+        await asyncio.to_thread(wait_until, lambda: two.numbers() == [1, 2])
+
+
+async def test_stream_that_was_named_long_before_its_first_object_gets_a_new_name() -> None:
+    # Readers look for streams by when they were named.
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    store = MemoryObjects(clock=lambda: now)
+    with running(store, clock=lambda: now) as one:
+        named = one.log._stream.writer
+        now += timedelta(days=2)
+        first = (await one.log.append("record", {"n": 1}, actor="a")).order
+        assert first.writer != named
+        assert (await one.log.append("record", {"n": 2}, actor="a")).order.writer == first.writer
+        assert one.numbers() == [1, 2]
+
+
 async def test_entry_that_the_state_refuses_stops_neither_the_log_nor_the_next_start() -> None:
     store = MemoryObjects()
     with running(store) as one:
