@@ -1,4 +1,4 @@
-"""The `lakehouse` command and its edge: every error of ours becomes one line on stderr and exit code 1.
+"""The `lakehouse` command and its edge: every error of ours becomes one line on stderr and exit code 1 (3: `NotRun`).
 
 Belongs here: the application, its commands' registration, the error edge. Not here: the commands themselves.
 """
@@ -11,7 +11,15 @@ import typer
 from typer.core import TyperGroup
 
 from lakehouse.errors import LakehouseError
-from lakehouse_cli import corpus_commands, data_commands, maintenance_commands, process_commands, search_commands
+from lakehouse_cli import (
+    corpus_commands,
+    data_commands,
+    maintenance_commands,
+    parity_commands,
+    process_commands,
+    search_commands,
+)
+from lakehouse_cli.not_run import EXIT_NOT_RUN, NotRun
 
 
 class _Edge(TyperGroup):
@@ -24,7 +32,7 @@ class _Edge(TyperGroup):
             if ctx.params.get("debug"):
                 raise
             typer.echo(f"error: {error.detail}", err=True)
-            raise typer.Exit(1) from None
+            raise typer.Exit(EXIT_NOT_RUN if isinstance(error, NotRun) else 1) from None
 
 
 app = typer.Typer(
@@ -47,6 +55,7 @@ data_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)
+parity_commands.register(app)
 
 
 def run() -> None:
