@@ -12,6 +12,7 @@
     ├── TooLarge                      413
     ├── Unavailable                   503  retry later
     │   └── StoreUnavailable          503  the object store did not answer
+    ├── ProviderFailed                502  a chat provider refused or failed (its status)
     ├── TimedOut                      504
     └── InsufficientStorage           507  disk or memory limit
 
@@ -121,6 +122,13 @@ class Unavailable(LakehouseError):
 
 class StoreUnavailable(Unavailable):
     """The object store refused, failed or did not answer within its deadline."""
+
+
+class ProviderFailed(LakehouseError):
+    """A chat provider refused, failed or answered nothing; `provider_status` in `fields` is its HTTP status."""
+
+    status = 502
+    title = "Bad gateway"
 
 
 class TimedOut(LakehouseError):

@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lakehouse.errors import BadInput
+from lakehouse.settings_chat import ChatSettings
 from lakehouse.settings_retrieval import RetrievalSettings
 from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token
 
@@ -29,7 +30,7 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(RetrievalSettings, BaseSettings):
+class Settings(ChatSettings, RetrievalSettings, BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)
@@ -245,14 +246,17 @@ class _FromMapping(Settings):
     @classmethod
     def build(cls, given: Mapping[str, str], env: Mapping[str, str]) -> Settings:
         decoded: dict[str, Any] = dict(given)
-        for name in ("storage_prefix_max_bytes", "embedding_endpoints"):
+        for name in ("storage_prefix_max_bytes", "embedding_endpoints", "chat_providers", "chat_fallbacks"):
             if name in decoded:
                 decoded[name] = _json_object(decoded[name])
         return cls(**decoded)._with_endpoint_keys(env)
 
     def _with_endpoint_keys(self, env: Mapping[str, str]) -> Settings:
-        endpoints = {name: endpoint.with_key(env) for name, endpoint in self.embedding_endpoints.items()}
-        return self.model_copy(update={"embedding_endpoints": endpoints})
+        keyed = {
+            field: {name: endpoint.with_key(env) for name, endpoint in getattr(self, field).items()}
+            for field in ("embedding_endpoints", "chat_providers")
+        }
+        return self.model_copy(update=keyed)
 
     @classmethod
     def settings_customise_sources(

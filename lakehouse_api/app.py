@@ -27,12 +27,14 @@ from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
 from lakehouse_api.routes import (
     catalog,
+    chat,
     config,
     embed,
     health,
     ingest,
     matrix,
     metrics,
+    openai_chat,
     outcomes,
     sql,
     storage,
@@ -40,6 +42,9 @@ from lakehouse_api.routes import (
 )
 from lakehouse_api.services import Services
 
+_ROUTES = (
+    health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
+)  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 
 
@@ -64,7 +69,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config):
+    for module in _ROUTES:
         app.include_router(module.router)
     describe(app, root_path=settings.root_path)
     add_error_handlers(app)

@@ -31,6 +31,7 @@ from lakehouse.retrieval.playbook_table import playbook_table
 from lakehouse.settings import PREFIX, SettingsError
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
+from lakehouse_api.compose_chat import compose_chat
 from lakehouse_api.compose_retrieval import compose_retrieval
 from lakehouse_api.limits import Gate
 from lakehouse_api.live_config import LiveConfig
@@ -64,6 +65,10 @@ def compose_services(settings: Settings) -> Services:
         settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_config
     )
     memory_views.add(TABLE, lambda: playbook_table(retrieval.book), version=lambda: _entries_of(retrieval.log))
+    events, metrics = EventLog(settings, objects), Metrics()
+    disk = DiskWatch(
+        [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
+    )
     return Services(
         settings=settings,
         objects=objects,
@@ -74,16 +79,15 @@ def compose_services(settings: Settings) -> Services:
         ingester=Ingester(objects, catalog, converter, work_dir=work_dir),
         sql=sql,
         embedding=embedding,
-        events=EventLog(settings, objects),
-        disk=DiskWatch(
-            [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
-        ),
+        events=events,
+        disk=disk,
         auth=make_authenticator(settings),
-        metrics=Metrics(),
+        metrics=metrics,
         access_log=AccessLog(),
         configs=configs,
         live_config=live_config,
         retrieval=retrieval,
+        chat=compose_chat(settings, events, disk, metrics),
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),

@@ -5,6 +5,9 @@ Belongs here: the registry and what is counted. Not here: the route (see routes/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
@@ -38,6 +41,15 @@ class Metrics:
             ["arm", "embedding_cached", "answer_cached"],
             registry=self.registry,
         )
+        self.chats = Counter(
+            "lakehouse_chat_calls", "Chat calls.", ["role", "provider", "status", "frontier"], registry=self.registry
+        )
+        self.chat_tokens = Counter(
+            "lakehouse_chat_tokens", "Tokens of chat calls.", ["role", "provider", "kind"], registry=self.registry
+        )
+        self.chat_cost = Counter(
+            "lakehouse_chat_cost_usd", "Dollars of chat calls.", ["role", "provider"], registry=self.registry
+        )
         self._search_series: dict[tuple[str, bool, bool], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._latency_series: dict[tuple[str, str, int], Histogram] = {}
@@ -59,6 +71,14 @@ class Metrics:
             labels = (arm, str(is_embedding_cached).lower(), str(is_answer_cached).lower())
             series = self._search_series[key] = self.searches.labels(*labels)
         series.inc()
+
+    def count_chat(self, line: Mapping[str, Any]) -> None:
+        """Count one chat call by its line."""
+        role, provider = line["role"], line["provider"]
+        self.chats.labels(role, provider, line["status"], str(line["is_frontier"]).lower()).inc()
+        self.chat_tokens.labels(role, provider, "prompt").inc(line["prompt_tokens"] or 0)
+        self.chat_tokens.labels(role, provider, "completion").inc(line["completion_tokens"] or 0)
+        self.chat_cost.labels(role, provider).inc(line["cost_usd"] or 0.0)
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
         """Count one audited action."""

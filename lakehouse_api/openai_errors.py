@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
-OPENAI_PATHS = frozenset({"/v1/embeddings"})
+OPENAI_PATHS = frozenset({"/v1/embeddings", "/v1/chat/completions", "/v1/models", "/v1/models/{model}"})
+_BELOW = "/v1/models/"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {401: "invalid_api_key"}
 _EXAMPLE: dict[str, Any] = {
@@ -46,7 +47,8 @@ def is_openai(scope: Scope) -> bool:
     """True for a request to one of these routes, under a sub-path or not."""
     path: str = scope.get("path", "")
     root: str = scope.get("root_path", "")
-    return (path.removeprefix(root) if root else path) in OPENAI_PATHS
+    path = path.removeprefix(root) if root else path
+    return path in OPENAI_PATHS or path.startswith(_BELOW)
 
 
 def openai_response(status: int, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

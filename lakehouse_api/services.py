@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lakehouse.ingest import Ingester
     from lakehouse.retrieval.config_store import ConfigStore
     from lakehouse.settings import Settings
+    from lakehouse_api.chat import Chat
     from lakehouse_api.live_config import LiveConfig
     from lakehouse_api.retrieval import Retrieval
 
@@ -67,6 +68,7 @@ class Services:
     configs: ConfigStore
     live_config: LiveConfig
     retrieval: Retrieval
+    chat: Chat
     work_dir: Path
     put_gate: Gate
     ingest_gate: Gate
@@ -88,6 +90,7 @@ class Services:
             await self.sql.start()
             stack.push_async_callback(self.sql.stop)
             await stack.enter_async_context(self.retrieval.running())
+            await stack.enter_async_context(self.chat.running())
             for work in (self._warm(), self._make_bucket()):
                 stack.push_async_callback(end_task, asyncio.create_task(work))
             yield

