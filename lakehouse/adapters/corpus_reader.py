@@ -63,11 +63,14 @@ class CorpusReader:
         *,
         filter: Filter | None = None,  # noqa: A002 - the word of the contract
         only_ids: Collection[str] | None = None,
+        only_sources: Collection[str] | None = None,
         exclude_ids: Collection[str] = (),
         masked: frozenset[str] = frozenset(),
     ) -> Selection:
         """The rows that may come back."""
-        return self.index.select(filter=filter, only_ids=only_ids, exclude_ids=exclude_ids, masked=masked)
+        return self.index.select(
+            filter=filter, only_ids=only_ids, only_sources=only_sources, exclude_ids=exclude_ids, masked=masked
+        )
 
     def check(self, filter: Filter, *, masked: frozenset[str]) -> FilterFit:  # noqa: A002
         """What the corpus says to a filter's fields and values."""

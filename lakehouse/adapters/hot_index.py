@@ -10,7 +10,6 @@ and compaction (see hot_upkeep.py), files (see hot_snapshot.py), where rows come
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_kernels import row_distances
+from lakehouse.adapters.hot_generations import Generations
 from lakehouse.adapters.hot_rows import HotRows, RowsView
 from lakehouse.adapters.hot_search import codes_for_all, search_rows, search_rows_of_each
 from lakehouse.adapters.hot_upkeep import Upkeep
-from lakehouse.errors import BadInput, NotFound
+from lakehouse.errors import BadInput
 from lakehouse.retrieval.filter_fit import FilterFit
 from lakehouse.retrieval.filters import Filter
 from lakehouse.retrieval.row_batch import DISTANCES, Distance, read_batch, read_query
@@ -67,9 +67,7 @@ class HotIndex:
         self._rows = HotRows(dimension, has_text=has_text)
         self._recent = RecentSelections()
         self._upkeep = Upkeep(self)
-        # Earlier generations, as long as a selection keeps them; after that where the rows of the last one went.
-        self._earlier: list[weakref.ref[HotRows]] = []
-        self._moved: tuple[int, Rows] = (0, np.empty(0, np.int64))
+        self._generations = Generations()
 
     def __len__(self) -> int:
         return self._rows.view.live
@@ -125,6 +123,7 @@ class HotIndex:
         *,
         filter: Filter | None = None,  # noqa: A002 - the word of the contract
         only_ids: Collection[str] | None = None,
+        only_sources: Collection[str] | None = None,
         exclude_ids: Collection[str] = (),
         masked: frozenset[str] = frozenset(),
     ) -> Selection:
@@ -133,11 +132,17 @@ class HotIndex:
         Args:
             filter: Rows must pass it.
             only_ids: And be among these; unknown ids are passed over.
+            only_sources: And be chunks of rows of the source with these ids.
             exclude_ids: And not among these.
             masked: Metadata columns that read as the constant `[masked]` to the filter.
         """
         return self._rows.select(
-            filter=filter, only_ids=only_ids, exclude_ids=exclude_ids, masked=masked, recent=self._recent
+            filter=filter,
+            only_ids=only_ids,
+            only_sources=only_sources,
+            exclude_ids=exclude_ids,
+            masked=masked,
+            recent=self._recent,
         )
 
     def check(self, filter: Filter, *, masked: frozenset[str] = frozenset()) -> FilterFit:  # noqa: A002
@@ -271,28 +276,12 @@ class HotIndex:
     def swap(self, copy: HotRows, old: HotRows, copied: RowsView) -> None:
         """Search a compacted copy of `copied`, a view of `old`, from now on, with what was written since."""
         with self._writing:
-            moved = old.catch_up(copy, copied)
-            self._earlier = [ref for ref in self._earlier if ref() is not None] + [weakref.ref(old)]
-            self._moved = (old.first, moved)
+            self._generations.leave(old, old.catch_up(copy, copied))
             self._rows = copy
             self._recent = RecentSelections()
 
     def _at(self, rows: Rows) -> tuple[HotRows, Rows]:
-        """The generation of some rows, and where they are in it."""
-        numbers = np.asarray(rows, np.int64)
-        current = self._rows
-        if not len(numbers) or current.has_rows(numbers):
-            return current, numbers - current.first
-        for earlier in [ref() for ref in self._earlier]:
-            if earlier is not None and earlier.has_rows(numbers):
-                return earlier, numbers - earlier.first
-        first, moved = self._moved
-        was = (first <= numbers) & (numbers < first + len(moved))
-        now = numbers.copy()
-        now[was] = moved[numbers[was] - first]
-        if not current.has_rows(now):
-            raise NotFound(f"rows {numbers[:3].tolist()} … are gone; rows are good while their selection is kept")
-        return current, now - current.first
+        return self._generations.find(self._rows, rows)
 
 
 def _hits(selection: Selection, rows: Rows, values: NDArray[np.float32]) -> list[Hit]:

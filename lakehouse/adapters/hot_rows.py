@@ -25,6 +25,7 @@ from lakehouse.retrieval.id_table import IdTable
 from lakehouse.retrieval.metadata_columns import MetadataColumns, read_metadata
 from lakehouse.retrieval.row_batch import RowBatch
 from lakehouse.retrieval.selection import FilterMasks, RecentSelections, Selection
+from lakehouse.retrieval.source_table import SourceTable
 from lakehouse.retrieval.text_index import TextIndex
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class HotRows:
         # Held while ids change, and while ids are looked up together with a view.
         self._publishing = threading.Lock()
         self._masks = FilterMasks(self.columns)
+        self._sources = SourceTable(self.ids)
 
     @classmethod
     def restored(
@@ -153,18 +155,21 @@ class HotRows:
         *,
         filter: Filter | None,  # noqa: A002 - the word of the contract
         only_ids: Collection[str] | None,
+        only_sources: Collection[str] | None,
         exclude_ids: Collection[str],
         masked: frozenset[str],
         recent: RecentSelections,
     ) -> Selection:
         """The living rows that pass; see `HotIndex.select`."""
-        if only_ids is None and not exclude_ids:
+        if only_ids is None and only_sources is None and not exclude_ids:
             return self._selection(self.view, filter, masked, recent)
         with self._publishing:
             view = self.view
             only = None if only_ids is None else self._rows_of(only_ids)
             excluded = self._rows_of(exclude_ids)
         selection = self._selection(view, filter, masked, recent)
+        if only_sources is not None:
+            selection = selection.among(self._sources.mask(only_sources, view.end))
         if only is not None:
             selection = selection.only(np.setdiff1d(only, excluded) if len(excluded) else only)
         elif len(excluded):
@@ -220,7 +225,7 @@ class HotRows:
         arrays = self.vectors.bytes + self.ids.bytes + self.texts.bytes + self._alive.bytes + self._masks.bytes
         text_bytes = 0 if self.text_index is None else int(self.text_index.stats()["bytes"])
         codes = 0 if self.codes is None else self.codes.bytes
-        return arrays + self.columns.bytes + text_bytes + codes + self._table.bytes
+        return arrays + self.columns.bytes + text_bytes + codes + self._table.bytes + self._sources.bytes
 
     def _selection(
         self,

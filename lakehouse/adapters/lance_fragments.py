@@ -1,4 +1,4 @@
-"""What is known of the fragments of a Lance table: ids, rows that pass a filter, fields that occur, fresh vectors.
+"""What is known of the fragments of a Lance table: ids, sources, rows that pass a filter, fields, fresh vectors.
 
 A fragment's rows never change, they only go; so what was read of one is good for every later version that has it, and
 a write costs no more than reading what it brought.
@@ -23,6 +23,7 @@ from lakehouse.adapters.lance_search import matrix_of
 from lakehouse.retrieval.filters import Filter, Kind
 from lakehouse.retrieval.metadata_columns import MAX_FIELDS, MetadataColumns, read_metadata
 from lakehouse.retrieval.row_batch import Distance, check_vectors
+from lakehouse.retrieval.source_table import sources_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +44,11 @@ class FragmentIds:
     hashes: Rows
     offsets: NDArray[np.uint32]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of it."""
+        return int(self.hashes.nbytes + self.offsets.nbytes)
+
     def find(self, wanted: Rows) -> tuple[Rows, Rows]:
         """Of wanted hashes those that are here: their positions among the wanted, and their rows."""
         if not len(self.hashes):
@@ -50,6 +56,31 @@ class FragmentIds:
         at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
         is_here = self.hashes[at] == wanted
         return np.flatnonzero(is_here), self.offsets[at[is_here]].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentSources:
+    """The sources of a fragment's chunks: different hashes, ascending, and for each chunk its row and the hash's place.
+
+    A row that is no chunk (see lakehouse/retrieval/source_table.py) is not here.
+    """
+
+    hashes: Rows
+    places: NDArray[np.uint32]
+    offsets: NDArray[np.uint32]
+
+    def mask(self, wanted: Rows, rows: int) -> Mask:
+        """Which of a fragment's rows are chunks of sources whose hashes, ascending, are wanted."""
+        mask = np.zeros(rows, np.bool_)
+        if len(wanted) and len(self.hashes):
+            at = np.minimum(np.searchsorted(wanted, self.hashes), len(wanted) - 1)
+            mask[self.offsets[(wanted[at] == self.hashes)[self.places]]] = True
+        return mask
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of it."""
+        return int(self.hashes.nbytes + self.places.nbytes + self.offsets.nbytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +128,10 @@ class FragmentCache:
         """The ids of a fragment."""
         return self._keep((uri, fragment.fragment_id, "ids"), lambda: _read_ids(uri, fragment))
 
+    def sources(self, uri: str, fragment: Any) -> FragmentSources:
+        """The sources of a fragment's chunks."""
+        return self._keep((uri, fragment.fragment_id, "sources"), lambda: _read_sources(uri, fragment))
+
     def kinds(self, uri: str, fragment: Any) -> FieldKinds:
         """The metadata fields of a fragment."""
         return self._keep((uri, fragment.fragment_id, "kinds"), lambda: _read_metadata(uri, fragment, None)[0])
@@ -134,7 +169,7 @@ class FragmentCache:
     def bytes(self) -> int:
         """Memory of what is kept."""
         with self._lock:
-            ids = sum(v.hashes.nbytes + v.offsets.nbytes for v in self._kept.values() if isinstance(v, FragmentIds))
+            ids = sum(v.nbytes for v in self._kept.values() if isinstance(v, FragmentIds | FragmentSources))
             return int(ids + sum(mask.nbytes for mask in self._newest.values()))
 
     def _keep(self, key: tuple[Hashable, ...], read: Callable[[], _T]) -> _T:
@@ -190,6 +225,18 @@ def _read_ids(uri: str, fragment: Any) -> FragmentIds:
     all_hashes, all_offsets = np.concatenate(hashes), np.concatenate(offsets)
     order = np.argsort(all_hashes)
     return FragmentIds(all_hashes[order], all_offsets[order])
+
+
+def _read_sources(uri: str, fragment: Any) -> FragmentSources:
+    hashes, offsets = [np.empty(0, np.int64)], [np.empty(0, np.uint32)]
+    for batch in _scan(uri, fragment, ["id"]):
+        encoded = sources_of(batch.column("id")).dictionary_encode()
+        is_chunk = encoded.indices.is_valid().to_numpy(zero_copy_only=False)
+        places = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
+        hashes.append(hashes_of(encoded.dictionary.to_pylist())[places])
+        offsets.append(offsets_of(batch).astype(np.uint32)[is_chunk])
+    different, places = np.unique(np.concatenate(hashes), return_inverse=True)
+    return FragmentSources(different, places.astype(np.uint32), np.concatenate(offsets))
 
 
 def read_living(uri: str, fragment: Any) -> Mask:

@@ -88,6 +88,7 @@ class LanceRows:
         *,
         filter: Filter | None,  # noqa: A002 - the word of the contract
         only_ids: Collection[str] | None,
+        only_sources: Collection[str] | None,
         exclude_ids: Collection[str],
         masked: frozenset[str],
     ) -> Selection:
@@ -97,6 +98,8 @@ class LanceRows:
             passing = self._passing(filter, masked)
             mask = passing if mask is None else passing & mask
         selection = Selection(self, 0, self.end, mask=mask)
+        if only_sources is not None:
+            selection = selection.among(self._of_sources(only_sources))
         if only_ids is not None:
             only = self.rows_of(only_ids)
             return selection.only(np.setdiff1d(only, self.rows_of(exclude_ids)) if exclude_ids else only)
@@ -198,6 +201,11 @@ class LanceRows:
 
     def _passing(self, wanted: Filter, masked: frozenset[str]) -> Mask:
         masks = [self._cache.passing(self.uri, fragment, wanted, masked) for fragment in self._fragments]
+        return np.concatenate([np.empty(0, np.bool_), *masks])
+
+    def _of_sources(self, sources: Collection[str]) -> Mask:
+        wanted = np.unique(hashes_of(sources))
+        masks = [self._cache.sources(self.uri, f).mask(wanted, f.physical_rows) for f in self._fragments]
         return np.concatenate([np.empty(0, np.bool_), *masks])
 
     def _span(self, position: int) -> slice:

@@ -29,7 +29,7 @@ def describe(
     """The description of a corpus, all but what its builds remember (`built`).
 
     `pii_columns` are the members of the metadata that hold personal data, `has_personal_text` says that the text does.
-    `dataset` and `id_column` are there when ids of the corpus are ids of the dataset: not for chunks.
+    `dataset` and `id_column` are those that its rows were made of, or cut from (`chunking`), None for files.
 
     Args:
         declaration: The corpus.
@@ -63,8 +63,8 @@ def describe(
         "source": {"files": [p.name for p in source.paths]}
         if isinstance(source, FilesSource)
         else {"dataset": source.name},
-        "dataset": None if is_chunked else declaration.dataset,
-        "id_column": None if is_chunked or declaration.dataset is None else declaration.id_column,
+        "dataset": declaration.dataset,
+        "id_column": None if declaration.dataset is None else declaration.id_column,
         "chunking": None if declaration.chunking is None else asdict(declaration.chunking),
         "metadata_columns": [m.name for m in metadata] + (list(OWN_MEMBERS) if is_chunked else []),
         "pii_columns": [m.name for m in metadata if m.column.casefold() in hidden],

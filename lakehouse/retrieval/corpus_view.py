@@ -78,9 +78,12 @@ class CorpusView(Protocol):
         *,
         filter: Filter | None,  # noqa: A002 - the word of the contract
         only_ids: Collection[str] | None,
+        only_sources: Collection[str] | None,
         exclude_ids: Collection[str],
         masked: frozenset[str],
-    ) -> Selection: ...
+    ) -> Selection:
+        """The rows that may come back; of a corpus of chunks `only_sources` are ids of what they were cut from."""
+        ...
 
     def search_vector(self, vector: NDArray[np.float32], k: int, selection: Selection) -> Sequence[Hit]: ...
 

@@ -1,19 +1,17 @@
 """The search of live corpora: plan, embed, select, retrieve, lift, merge, sign. Replay and the API run this same code.
 
-Belongs here: the order of the steps and what is measured. Not here: the rule of each step (see matrix.py,
-playbook_influence.py), HTTP, logging (see search_log.py).
+Belongs here: the order of the steps and what is measured. Not here: the rule of each step (see search_selection.py,
+matrix.py, playbook_influence.py), HTTP, logging (see search_log.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +20,17 @@ from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Unavailable
 from lakehouse.retrieval.answer_cache import AnswerCache, key_of
 from lakehouse.retrieval.corpus_view import CorpusView
-from lakehouse.retrieval.filter_fit import refuse_unfit
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
 from lakehouse.retrieval.matrix import Candidate, Counts, Merged, find, merge
 from lakehouse.retrieval.playbook_influence import Influence, Playbooks
 from lakehouse.retrieval.rerank import Reranker
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
-from lakehouse.retrieval.selection import Selection
+from lakehouse.retrieval.search_selection import SqlIds, ask, select_rows
 from lakehouse.retrieval.trace import Arm, Shown, Trace, TraceSigner
 
 _MAX_SHOWN = 200
 Vector = NDArray[np.float32]
-_T = TypeVar("_T")
 EmbedQuery = Callable[[str, str], Awaitable[tuple[Vector, bool]]]
 
 
@@ -42,12 +38,6 @@ class Corpora(Protocol):
     """The corpora of a process."""
 
     async def open(self, name: str) -> CorpusView: ...
-
-
-class SqlIds(Protocol):
-    """The ids that a SQL expression leaves."""
-
-    async def ids(self, expression: str, *, dataset: str, id_column: str, has_pii: bool) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +148,9 @@ class SearchService:
             return self._answer(answered, plan, views, names=(arm, config_version), times=_Times(begun))
         vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
         embedded = time.perf_counter()
-        selections = await self._selections(plan, views, has_pii=has_pii)
+        selections = await select_rows(plan, views, self._sql, has_pii=has_pii)
         influence = self._influence(plan, vectors) if arm == "playbook" else None
-        found = await _asked(
+        found = await ask(
             views,
             lambda: [
                 find(view, plan.ask, vectors.get(view.embedder), selection, influence)
@@ -171,7 +161,7 @@ class SearchService:
             await self._reranker.rerank(found, plan.ask, top=plan.rerank_top, weight=plan.rerank_weight)
         searched = time.perf_counter()
         merged = merge(found, plan.ask, influence)
-        results = await _asked(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
+        results = await ask(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
         answered = _Answered(results, merged)
         self._answers.put(key, answered)
         times = _Times(begun, embedded, searched, is_embedding_cached=is_cached)
@@ -247,38 +237,6 @@ class SearchService:
                     f" {view.embedder!r} gives {len(vector)}: search it by vector, or make an index of that embedder's"
                 )
         return vectors, is_cached
-
-    async def _selections(self, plan: Plan, views: Sequence[CorpusView], *, has_pii: bool) -> list[Selection]:
-        masked = {view.name: frozenset() if has_pii else personal_fields(view.info) for view in views}
-        if plan.filter is not None:
-            wanted = plan.filter
-            fits = await _asked(views, lambda: {v.name: v.check(wanted, masked=masked[v.name]) for v in views})
-            refuse_unfit(wanted, fits)
-        selections = []
-        for view in views:
-            only = None if plan.sql_filter is None else await self._sql_ids(plan.sql_filter, view, has_pii=has_pii)
-            select = partial(
-                view.select,
-                filter=plan.filter,
-                only_ids=only,
-                exclude_ids=plan.exclude_ids,
-                masked=masked[view.name],
-            )
-            selections.append(await _asked([view], select))
-        return selections
-
-    async def _sql_ids(self, expression: str, view: CorpusView, *, has_pii: bool) -> frozenset[str]:
-        dataset, id_column = view.info.get("dataset"), view.info.get("id_column")
-        if not dataset or not id_column:
-            has_chunks = view.info.get("chunking") is not None
-            reason = "has chunks of its rows; filter by source_id" if has_chunks else "was not made of one; use filter"
-            raise BadInput(f"sql_filter needs a dataset with a row for each result, and corpus {view.name!r} {reason}")
-        return await self._sql.ids(expression, dataset=dataset, id_column=id_column, has_pii=has_pii)
-
-
-async def _asked(views: Sequence[CorpusView], function: Callable[[], _T]) -> _T:
-    """Ask corpora at once; those that wait for the store are asked in a thread."""
-    return function() if all(view.is_in_memory for view in views) else await asyncio.to_thread(function)
 
 
 def _results(merged: Merged, views: Mapping[str, CorpusView], *, has_pii: bool) -> list[Result]:

@@ -85,6 +85,10 @@ class Selection:
         mask[rows] = False
         return Selection(self.source, self.first, self.end, mask=mask)
 
+    def among(self, mask: Mask) -> Selection:
+        """Those of the rows of a mask, one bool a row, that are meant here."""
+        return Selection(self.source, self.first, self.end, mask=self.mask() & mask)
+
     def only(self, rows: Rows) -> Selection:
         """Those of some rows, counted from 0, that are meant here."""
         unique = np.unique(rows)

@@ -297,12 +297,22 @@ def test_long_texts_are_cut_into_chunks_that_follow_their_row(desk: CorpusDesk) 
     assert stored["n1#1"]["metadata"]["source_id"] == "n1"
     assert stored["n1#1"]["metadata"]["chunk"] == 1
     info = desk.table().info
-    assert (info["dataset"], info["id_column"]) == (None, None)
+    assert (info["dataset"], info["id_column"]) == ("notes", "id")  # of what they are cut from: SQL filters ask it
     assert info["metadata_columns"][-2:] == ["source_id", "chunk"]
     desk.put_rows([row(1, title=" ".join(words.split()[:12])), row(2, title="short")])
     report = desk.build(declaration)
     assert sorted(desk.stored()) == ["n1#0", "n1#1", "n2#0"]
     assert (report.progress.unchanged, report.progress.changed, report.progress.deleted) == (2, 1, 1)
+
+
+def test_build_with_nothing_new_brings_the_description_up_to_date(desk: CorpusDesk) -> None:
+    desk.put_rows([row(1, title="short")])
+    declaration = declare(chunking={"max_words": 10}, text="{title}", metadata=["weight"])
+    first = desk.build(declaration)
+    desk.table().change_info(lambda info: {**info, "dataset": None, "id_column": None})  # as builds of once wrote it
+    again = desk.build(declaration)
+    assert (again.has_memo, again.version, desk.embedders.opened) == (True, first.version, [])
+    assert (desk.table().info["dataset"], desk.table().info["id_column"]) == ("notes", "id")
 
 
 def test_tokens_are_those_of_the_embedder(desk: CorpusDesk) -> None:

@@ -264,6 +264,40 @@ def test_writes_are_seen_at_once_and_by_others_after_a_look(objects: S3ObjectSto
     assert len(found(mine.reader, VECTORS[0], 100)) == 10
 
 
+def chunks(numbers: range) -> Any:
+    """Three chunks of each source; every tenth source has a `#` in its id, and one row is of no source."""
+    ids = [f"{source_id(n)}#{c}" for n in numbers for c in range(3)] + ["added"]
+    return batch_of(VECTORS[: len(ids)], ids, metadata=[{"chunk": n % 3} for n in range(len(ids))])
+
+
+def source_id(n: int) -> str:
+    return f"s{n}#x" if n % 10 == 0 else f"s{n}"
+
+
+def test_chunks_are_selected_by_what_they_were_cut_from(objects: S3ObjectStore, kind: Kind) -> None:
+    corpus = make(objects, kind)
+    assert len(corpus.reader.select(only_sources=["s1"])) == 0
+    corpus.upsert(chunks(range(200)))
+    corpus.upsert(chunks(range(200, 300)))  # a fragment of its own
+    corpus.delete(["s7#1"])
+    reader = corpus.reader
+
+    def chosen(sources: list[str], **more: Any) -> set[str]:
+        return set(found(reader, VECTORS[0], 2_000, only_sources=sources, **more))
+
+    assert chosen(["s7", "s250"]) == {"s7#0", "s7#2"}
+    assert chosen(["s250#x", "s250", "nobody"]) == {f"s250#x#{c}" for c in range(3)}
+    assert chosen([]) == chosen(["added"]) == chosen([""]) == set()
+    assert chosen(["s8"], exclude_ids=["s8#0", "s9#0"]) == {"s8#1", "s8#2"}
+    assert chosen(["s8", "s9"], document={"chunk": 2}) == {"s8#2", "s9#2"}
+    assert chosen(["s8", "s9"], only_ids=["s8#1", "s1#1"]) == {"s8#1"}
+    # Before retrieval: k come back whenever k are selected, however far they are.
+    many = [source_id(n) for n in range(0, 10_000, 2)]
+    expected = {f"{source_id(n)}#{c}" for n in range(0, 300, 2) for c in range(3)}
+    assert chosen(many) == expected
+    assert len(found(reader, VECTORS[1], 450, only_sources=many)) == 450
+
+
 def test_corpus_says_how_it_is_served(large: CorpusReader, kind: Kind) -> None:
     stats = large.index.stats()
     assert large.is_in_memory == (kind is OpenCorpus)
