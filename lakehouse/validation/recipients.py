@@ -1,0 +1,64 @@
+"""Whom a message goes to: an e-mail address that could be delivered, a phone in international form.
+
+No network is asked. An address is deliverable-shaped when RFC 5321 allows it in SMTP as it stands: a dot-atom of at
+most 64 bytes, a domain with a dot that is not reserved; no comments, quoted strings, address literals or blanks. A
+phone begins with "+" and its country code and has as many digits as that country's numbers have.
+
+Belongs here: the two checks. Not here: the refusal (see messages.py). Source: RFC 5321 section 4.1.2, RFC 2606,
+RFC 6761; ITU-T E.164.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MAX_ADDRESS, _MAX_LOCAL_BYTES = 254, 64
+_PHONE = re.compile(r"\+[0-9][0-9 ().\-\u00a0\u2010\u2011/]{3,30}")
+
+
+def address_fault(address: str) -> str | None:
+    """What keeps an e-mail address from being deliverable-shaped, None when nothing does."""
+    from email_validator import EmailNotValidError, validate_email
+
+    if len(address) > _MAX_ADDRESS:
+        return f"it has {len(address)} characters, and an address has at most {_MAX_ADDRESS}"
+    try:
+        parsed = validate_email(address, check_deliverability=False)
+    except EmailNotValidError as error:
+        return _plain_fault(str(error))
+    except (ValueError, UnicodeError):  # lone surrogates
+        return "it holds characters that no address has"
+    if len(parsed.local_part.encode()) > _MAX_LOCAL_BYTES:
+        return f"the part before the @-sign has over {_MAX_LOCAL_BYTES} bytes"
+    return None
+
+
+def phone_fault(phone: str) -> str | None:
+    """What keeps a phone from being parsed as E.164, None when nothing does."""
+    import phonenumbers
+
+    written = phone.strip()
+    if not written.startswith("+"):
+        return "it must begin with + and the country code, such as +14155550132"
+    if _PHONE.fullmatch(written) is None:
+        return "it may hold digits, spaces, hyphens, dots and brackets after the +, and nothing else"
+    try:
+        number = phonenumbers.parse(written, None)
+    except phonenumbers.NumberParseException:
+        return "no country has such a number"
+    if not phonenumbers.is_possible_number(number):
+        return "it has too few or too many digits for its country"
+    return None
+
+
+def is_assigned(phone: str) -> bool:
+    """Whether a phone that parses lies in a range that its country gives out."""
+    import phonenumbers
+
+    return phonenumbers.is_valid_number(phonenumbers.parse(phone.strip(), None))
+
+
+def _plain_fault(reason: str) -> str:
+    """email-validator's reason, which may repeat the character it met but never more of the address."""
+    first = reason.split(". ", maxsplit=1)[0].rstrip(".")
+    return first[:1].lower() + first[1:200]

@@ -1,0 +1,118 @@
+"""Social Security numbers are found in every form, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from lakehouse.validation.social_security import MASK, WITHHELD, holds_ssn, mask_ssns
+
+NUMBERS = [
+    "Your SSN 219-09-9999 is on file.",
+    "Your social security number is 219 09 9999.",
+    "SSN: 219099999",
+    "SSN 219-09-9999",
+    "abc 078 05 1123 abc",
+    "078.05.1123",
+    "SSN219-09-9999",
+    "my social is 219099999",
+    "219099999 is my SSN",
+    "219099999 (SSN)",
+    "S.S.N. 219099999",
+    "SS# 219099999",
+    "soc. sec. no. 219099999",
+    "219‑09‑9999",
+    "219\u200b-09-9999",
+    "２１９-０９-９９９９",
+    "219\xa009\xa09999",
+    "219 - 09 - 9999",
+    "219–09–9999",
+    "219−09−9999",
+    "SSN: 2 1 9 0 9 9 9 9 9",
+    "219&#45;09&#45;9999",
+    "219-<b>09</b>-9999",
+    "Social-Security: 219099999",
+    "SSN\n219099999",
+    "numero de seguro social 219099999",
+    "Here's my social: 219 099 999",
+    "My social security number, as you asked, is this one: 219099999.",
+    "Please send social security number. Mine is 219099999",
+    "219-\x0009-9999",
+    "SSN=219099999",
+    "ssn_number: 219099999",
+    "employee_ssn:219099999",
+    "order SSN: 219-09-9999",
+    "ＳＳＮ 219099999",
+    "ЅЅN 219099999",
+    "2️⃣1️⃣9️⃣-0️⃣9️⃣-9️⃣9️⃣9️⃣9️⃣",
+    "SSN#219099999",
+    "SSN-219099999",
+    "Her SSN (social security number) is 219099999",
+    "Social Security No. 219099999",
+    "socialsecurity 219099999",
+    "SSN 219-099999",
+    "SSN 219-09.9999",
+    "ssn on file: 219099999",
+]
+OTHERS = [
+    "Call me at 415-555-0132 or (415) 555-0132.",
+    "Toledo, OH 43604-1234",
+    "Order 1219-09-99990 has shipped.",
+    "Badge 219099999 is ready.",
+    "Vacancy 009-15-0014",
+    "vacancy number: 009-15-0014",
+    "Order #219-09-9999",
+    "PO-219-09-9999",
+    "000-12-3456",
+    "666-12-3456",
+    "912-12-3456",
+    "219-00-9999",
+    "219-09-0000",
+    "078051120",
+    "693-09.4444",
+    "0780511201",
+    "Your SSN is on file. Order 219099999 has shipped.",
+    "routing number 021000021",
+    "call 219 09 9999",
+    "+299 32 1234",
+    "ZIP 436041234",
+    "SSN on file; Toledo OH 43604-1234",
+    "1-219-09-9999",
+    "(219) 09 9999",
+    "SSN 43604-1234",
+    "Send SSN to 415-555-0132",
+    "Your SSN is safe. Call 4155550132",
+    "invoice no. 219 09 9999",
+    "tracking # 1Z219099999",
+    "Social Security office: 415-555-0132",
+    "order id W-219-09-9999",
+    "01 42 19 09 9999",
+    "219-09-99990",
+    "12/31/2024 09 9999",
+    "Your SSN is required by 12/31/2024 at 10:30",
+]
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_number_is_found_and_masked(text: str) -> None:
+    assert holds_ssn(text)
+    masked = mask_ssns(text)
+    assert MASK in masked or masked == WITHHELD
+    assert not holds_ssn(masked)
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_other_number_is_none(text: str) -> None:
+    assert not holds_ssn(text)
+    assert mask_ssns(text) == text
+
+
+def test_mask_leaves_the_rest_of_the_text() -> None:
+    assert mask_ssns("é: 219\u200b-09-9999, then 415-555-0132") == f"é: {MASK}, then 415-555-0132"
+    assert mask_ssns("219-09-9999 and 078-05-1123") == f"{MASK} and {MASK}"
+
+
+@pytest.mark.parametrize(
+    "piece", ["1", "1 ", "219099999 ", "order 219099999 ", "ssn ", "ssn....", "<", "&#", "é", "1."]
+)
+def test_long_hostile_text_is_read_once(piece: str) -> None:
+    holds_ssn(piece * (50_000 // len(piece)))  # a pattern that backtracks would not come back
