@@ -14,6 +14,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse_cli import (
     corpus_commands,
     data_commands,
+    load_commands,
     maintenance_commands,
     parity_commands,
     process_commands,
@@ -56,6 +57,7 @@ corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)
 parity_commands.register(app)
+load_commands.register(app)
 
 
 def run() -> None:

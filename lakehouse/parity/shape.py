@@ -1,6 +1,6 @@
 """The shape of a JSON body: its members, the kinds of their values, the lengths of its lists; not what texts say.
 
-Of texts only those that name something count: `field` and `kind`, and the like in the flat form's spelling.
+Of texts only those that name something count: `field`, `kind` and `rule`, and the like in the flat form's spelling.
 
 Belongs here: where two shapes differ. Not here: which bodies are compared (see comparison.py).
 """
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_NAMING = frozenset({"field", "kind", "Field", "Kind"})
+_NAMING = frozenset({"field", "kind", "rule", "Field", "Kind"})
 _MOST_TEXT = 60
 
 

@@ -1,0 +1,80 @@
+"""The command `load`: the load mix against a running API, with every answer checked.
+
+Belongs here: options, exit codes. Not here: the work (see load_run.py), the report (see load_tables.py).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from lakehouse_cli.not_run import as_not_run
+from lakehouse_cli.process_commands import JsonOption
+
+EXIT_FAILURES = 1
+DEFAULT_DURATION_S = 10.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(load)
+
+
+def load(  # noqa: PLR0917 - Typer passes all by name
+    url: Annotated[str | None, typer.Option(help="Address of the API; default: this installation's.")] = None,
+    token: Annotated[
+        str, typer.Option(envvar="LOAD_TOKEN", help="Bearer token; this installation's API needs none given.")
+    ] = "",
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="Connections, each with one scenario at a time.")
+    ] = 50,
+    duration: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds in which scenarios begin; default: 10, or until --requests.")
+    ] = None,
+    requests: Annotated[int | None, typer.Option(min=1, help="End with the scenario that reaches so many.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=100_000, help="Scenarios to begin each second, whether or not others have ended."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same scenarios in the same order.")] = 7,
+    corpus: Annotated[str, typer.Option(help="The corpus of workers.")] = "workers",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer may take.")] = 10.0,
+    keep_playbooks: Annotated[
+        bool, typer.Option("--keep-playbooks", help="Leave what was recorded; default: forget it at the end.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Play the load mix against a running API, check every answer, and say how long everything took.
+
+    35 % search and e-mail validation, 15 % fill validation and playbook record, 15 % search with exclusions, 15 % one
+    search five times, 10 % SMS validation, 10 % search, record, search again. Exit code 0: no failure; 1: some; 3: it
+    could not be played.
+    """
+    from lakehouse.settings import load_settings
+    from lakehouse_cli.load_run import LoadOptions, run_load
+    from lakehouse_cli.load_tables import print_report
+    from lakehouse_cli.remote import find_remote
+
+    with as_not_run():
+        settings = load_settings()
+        remote = find_remote(url, token, settings=settings, option="--url")
+        options = LoadOptions(
+            concurrency=concurrency,
+            duration_s=DEFAULT_DURATION_S if duration is None and requests is None else duration,
+            requests=requests,
+            rate=rate,
+            seed=seed,
+            corpus=corpus,
+            timeout_s=timeout,
+            keeps_playbooks=keep_playbooks,
+        )
+        report = run_load(remote, options, settings)
+    document = report.to_document()
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        print_report(document)
+    if document["failures"]:
+        raise typer.Exit(EXIT_FAILURES)
