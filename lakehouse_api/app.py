@@ -26,6 +26,7 @@ from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
 from lakehouse_api.routes import (
+    answers,
     catalog,
     chat,
     config,
@@ -44,6 +45,7 @@ from lakehouse_api.services import Services
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
+    answers,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 

@@ -31,10 +31,11 @@ from lakehouse.retrieval.playbook_table import playbook_table
 from lakehouse.settings import PREFIX, SettingsError
 from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
+from lakehouse_api.compose_answers import compose_answers
 from lakehouse_api.compose_chat import compose_chat
 from lakehouse_api.compose_retrieval import compose_retrieval
 from lakehouse_api.limits import Gate
-from lakehouse_api.live_config import LiveConfig
+from lakehouse_api.live_config import LiveConfigs
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.services import Services, process_work_dir
 
@@ -60,15 +61,16 @@ def compose_services(settings: Settings) -> Services:
     sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=views)
     embedding = EmbeddingService(settings)
     configs = ConfigStore(objects)
-    live_config = LiveConfig(configs)
+    live_configs = LiveConfigs.of(configs)
     retrieval = compose_retrieval(
-        settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_config
+        settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_configs.search
     )
     memory_views.add(TABLE, lambda: playbook_table(retrieval.book), version=lambda: _entries_of(retrieval.log))
     events, metrics = EventLog(settings, objects), Metrics()
     disk = DiskWatch(
         [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
     )
+    chat = compose_chat(settings, events, disk, metrics)
     return Services(
         settings=settings,
         objects=objects,
@@ -85,9 +87,10 @@ def compose_services(settings: Settings) -> Services:
         metrics=metrics,
         access_log=AccessLog(),
         configs=configs,
-        live_config=live_config,
+        live_configs=live_configs,
         retrieval=retrieval,
-        chat=compose_chat(settings, events, disk, metrics),
+        chat=chat,
+        answers=compose_answers(retrieval, chat, configs=configs, live_config=live_configs.answer, events=events),
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),

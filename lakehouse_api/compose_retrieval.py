@@ -50,7 +50,7 @@ def compose_retrieval(
     embedding: EmbeddingService,
     sql: SqlPool,
     watcher: CatalogWatcher,
-    live_config: LiveConfig,
+    live_config: LiveConfig[SearchConfig],
 ) -> Retrieval:
     """Make the retrieval side; nothing is started and nothing asked of the store yet."""
     tables = LanceTables(objects.location, objects)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.adapters.memory_log import MemoryLog
     from lakehouse.retrieval.playbook import PlaybookBook
     from lakehouse.retrieval.playbook_desk import PlaybookDesk
+    from lakehouse.retrieval.search_config import SearchConfig
     from lakehouse_api.live_config import LiveConfig
 
 
@@ -38,7 +39,7 @@ class Retrieval:
     desk: PlaybookDesk
     search: SearchService
     signer: TraceSigner
-    live_config: LiveConfig
+    live_config: LiveConfig[SearchConfig]
     gathered: GatheredSearches = field(default_factory=GatheredSearches)
 
     @asynccontextmanager

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from lakehouse.ingest import Ingester
     from lakehouse.retrieval.config_store import ConfigStore
     from lakehouse.settings import Settings
+    from lakehouse_api.answers import Answers
     from lakehouse_api.chat import Chat
-    from lakehouse_api.live_config import LiveConfig
+    from lakehouse_api.live_config import LiveConfigs
     from lakehouse_api.retrieval import Retrieval
 
 STORE_THREADS = 32
@@ -66,9 +67,10 @@ class Services:
     metrics: Metrics
     access_log: AccessLog
     configs: ConfigStore
-    live_config: LiveConfig
+    live_configs: LiveConfigs
     retrieval: Retrieval
     chat: Chat
+    answers: Answers
     work_dir: Path
     put_gate: Gate
     ingest_gate: Gate
@@ -91,6 +93,7 @@ class Services:
             stack.push_async_callback(self.sql.stop)
             await stack.enter_async_context(self.retrieval.running())
             await stack.enter_async_context(self.chat.running())
+            await stack.enter_async_context(self.answers.running())
             for work in (self._warm(), self._make_bucket()):
                 stack.push_async_callback(end_task, asyncio.create_task(work))
             yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -26,12 +26,13 @@ FindMarkers = Callable[[str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the token's name, the ids of the request, the version of the configuration."""
+    """Who calls: the token's name, the request's ids, the version of the configuration, what else the line says."""
 
     actor: str
     task_id: str | None = None
     request_id: str | None = None
     config_version: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CallLog(Protocol):
@@ -107,6 +108,7 @@ def call_line(request: ChatRequest, ended: Ended, caller: Caller, *, find_marker
         "attempts": list(ended.attempts),
         "error": None if error is None else {"status": error.status, "detail": error.detail},
         "input_markers": _markers((text_of(m) for m in request.messages if m.get("role") != "system"), find_markers),
+        **caller.extras,
         "output_markers": [] if answer is None else _markers([answer.content], find_markers),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
@@ -20,6 +20,37 @@ from lakehouse.storage.objects import ObjectStore, list_all
 PREFIX = "config/"
 FORMAT_VERSION = 1
 _TRIES = 20
+
+
+class Config(Protocol):
+    """What a config's document means."""
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document, every field with its value."""
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigKind(Generic[ConfigT]):
+    """A config by its name: its default (version 0), and how a document is read over another config."""
+
+    name: str
+    default: ConfigT
+    parse: Callable[[object, ConfigT], ConfigT]
+
+    def read(self, document: object) -> ConfigT:
+        """A stored document; fields that it lacks are the default's.
+
+        Raises:
+            BadInput: Naming the field that is wrong.
+        """
+        return self.parse(document, self.default)
+
+    def version_name(self, version: int) -> str:
+        """What answers call a version: `search/3`."""
+        return f"{self.name}/{version}"
 
 
 @dataclass(frozen=True, slots=True)

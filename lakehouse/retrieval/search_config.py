@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from lakehouse.errors import BadInput
+from lakehouse.retrieval.config_store import ConfigKind
 from lakehouse.retrieval.fusion import TEXT_WEIGHT
 
 Mode = Literal["vector", "text", "hybrid"]
@@ -110,11 +111,6 @@ def parse_playbook_config(document: object, base: PlaybookConfig = PlaybookConfi
     return PlaybookConfig(**{**asdict(base), **values})
 
 
-def version_name(version: int) -> str:
-    """What answers call a version: `search/3`."""
-    return f"{NAME}/{version}"
-
-
 def _mapping(document: object, what: str, known: set[str] | None) -> Mapping[str, Any]:
     if not isinstance(document, Mapping):
         raise BadInput(f"{what} must be an object", field=what)
@@ -130,3 +126,7 @@ def _number(name: str, value: object, low: float, high: float, is_whole: bool) -
         kind = "a whole number" if is_whole else "a number"
         raise BadInput(f"{name} must be {kind} from {low:g} to {high:g}", field=name)
     return int(value) if is_whole else float(value)  # type: ignore[call-overload, arg-type]
+
+
+SEARCH = ConfigKind(NAME, SearchConfig(), parse_search_config)
+"""The search config among others."""

@@ -74,9 +74,9 @@ def caller_of(request: Request, services: Services, principal: Principal) -> Cal
     """Who calls, for the log."""
     state = request.scope["state"]
     state["is_audited"] = True
-    return Caller(principal.name, state["task_id"], state["request_id"], services.live_config.version_name)
+    return Caller(principal.name, state["task_id"], state["request_id"])
 
 
 def trace_of(services: Services, run_id: str) -> str:
     """The trace id of a call that was shown nothing."""
-    return services.retrieval.signer.sign(Trace(run_id, "off", services.live_config.version_name, ()))
+    return services.retrieval.signer.sign(Trace(run_id, "off", services.live_configs.search.version_name, ()))

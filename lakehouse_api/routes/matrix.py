@@ -211,7 +211,7 @@ async def _log_event(asked: Asked, action: str, written: Recorded, **fields: Any
         "merged": written.is_merged,
         "actor": asked.principal.name,
         "task_id": asked.state["task_id"],
-        "config_version": asked.services.live_config.version_name,
+        "config_version": asked.services.live_configs.search.version_name,
         **fields,
     }
     await asked.services.events.append("playbook_events", line, durable=False)

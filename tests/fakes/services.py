@@ -62,4 +62,5 @@ def services_with_fakes(settings: Settings) -> Services:
     services.events = FakeEventLog()  # type: ignore[assignment]
     services.disk = FakeDisk()  # type: ignore[assignment]
     services.chat.calls.events, services.chat.calls.disk = services.events, services.disk
+    services.answers.validator.events = services.events
     return services

@@ -1,0 +1,126 @@
+"""The bundle: what was found, as few words as the budget has room for, and what of it was really shown.
+
+A record is one line. Its name comes first, then the fields that the task speaks of, then the others; of a long text the
+sentences that share words with the task. Records come in the order of their scores; the first that has no room ends the
+bundle, and what is left out is counted.
+
+Belongs here: rendering and cutting. Not here: searching (see lakehouse/retrieval), the prompt (see service.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.answer.token_bound import token_bound
+from lakehouse.retrieval.filters import MASK
+
+_NAMES = ("name", "title")
+_TEXT_CHARACTERS = 120
+_MAX_VALUE_CHARACTERS = 20_000
+_MIN_RECORD_TOKENS = 40
+_WORD = re.compile(r"[a-z0-9]{3,}")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something that was found: its place, and its fields."""
+
+    corpus: str
+    id: str
+    fields: Mapping[str, Any]
+
+    @property
+    def name(self) -> str | None:
+        """What it is called: its `name` or `title`, whatever the case."""
+        by_name = {key.casefold(): value for key, value in self.fields.items()}
+        found = next((by_name[key] for key in _NAMES if isinstance(by_name.get(key), str)), None)
+        return found if found and found != MASK else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Records as they are shown, in order; `dropped` had no room."""
+
+    text: str
+    records: tuple[Record, ...]
+    tokens: int
+    dropped: int
+
+
+def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) -> Bundle:
+    """Show what has room.
+
+    Args:
+        records: Best first.
+        task: What the bundle is for; fields and sentences that speak of it come first.
+        budget_tokens: Most tokens of the bundle.
+    """
+    terms = frozenset(_terms(task))
+    share = max(_MIN_RECORD_TOKENS, budget_tokens // max(1, len(records)))
+    lines: list[str] = []
+    left = budget_tokens
+    for number, record in enumerate(records, start=1):
+        line = _line(number, record, terms, most=min(left - 1, share))
+        if line is None:
+            break
+        lines.append(line)
+        left -= token_bound(line) + 1
+    shown = tuple(records[: len(lines)])
+    return Bundle("\n".join(lines), shown, budget_tokens - left, len(records) - len(lines))
+
+
+def _line(number: int, record: Record, terms: frozenset[str], *, most: int) -> str | None:
+    """One record in at most so many tokens; None when not even its name has room."""
+    name = record.name
+    line = f"[{number}] {_flat(name)} (id {record.id})" if name else f"[{number}] id {record.id}"
+    if token_bound(line) > most:
+        return None
+    shown = {key: text for key, value in record.fields.items() if (text := _shown(key, value)) and value != name}
+    parts = sorted(
+        (_focused(key, text, terms) for key, text in shown.items()),
+        key=lambda part: (-len(terms & set(_terms(part))), len(part) > _TEXT_CHARACTERS),
+    )
+    for part in parts:
+        longer = f"{line}; {part}"
+        if token_bound(longer) <= most:
+            line = longer
+    return line
+
+
+def _shown(key: str, value: Any) -> str:
+    if value is None or value == MASK or value in ("", [], {}):
+        return ""
+    if isinstance(value, list):
+        text = ", ".join(str(one) for one in value)
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text[:_MAX_VALUE_CHARACTERS] if key.casefold() not in _NAMES else _flat(text)
+
+
+def _focused(key: str, text: str, terms: frozenset[str]) -> str:
+    """A field, of a long one the sentences that share words with the task, in their order."""
+    if len(text) > _TEXT_CHARACTERS:
+        sentences = [sentence for sentence in _SENTENCE.split(text) if sentence.strip()]
+        ranked = sorted(range(len(sentences)), key=lambda n: (-len(terms & set(_terms(sentences[n]))), n))
+        kept: list[int] = []
+        length = 0
+        for n in ranked:
+            if kept and length + len(sentences[n]) > 2 * _TEXT_CHARACTERS:
+                break
+            kept.append(n)
+            length += len(sentences[n])
+        text = " ".join(sentences[n] for n in sorted(kept))[: 4 * _TEXT_CHARACTERS]
+    return f"{key} {_flat(text)}"
+
+
+def _terms(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _flat(text: str) -> str:
+    """On one line: a record that brings line breaks and marks of its own must not look like another record."""
+    return " ".join(text.replace("[", "(").replace("]", ")").split())

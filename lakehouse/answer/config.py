@@ -1,0 +1,100 @@
+"""The versioned answer config: the prompt and its numbers, and the version that answers name.
+
+Stored as `config/answer/<n>.json`; version 0 is the built-in default (CONTRACTS.md section 7).
+
+Belongs here: the fields with their ranges, parsing. Not here: the bucket (see lakehouse/retrieval/config_store.py),
+what retrieval runs on (see lakehouse/retrieval/search_config.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.config_store import ConfigKind
+
+NAME = "answer"
+WithoutContext = Literal["abstain", "ask"]
+_MAX_TEXT = 4000
+_SYSTEM = (
+    "You answer questions of a staffing company from the records below the line. Name only people who are in the"
+    " records. If the records do not say it, answer: I do not know."
+)
+_ABSTENTION = "I do not know: no records were found for this task, so nobody can be named."
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerConfig:
+    """What an answer does where the request says nothing.
+
+    Attributes:
+        system: The system prompt.
+        k: Results that are asked of retrieval.
+        budget_tokens: Most tokens of the whole prompt.
+        max_tokens: Most tokens of the answer.
+        temperature: Of the model.
+        without_context: `abstain` says `abstention` when nothing was retrieved, and asks no model; `ask` asks one.
+        abstention: What is said then.
+    """
+
+    system: str = _SYSTEM
+    k: int = 8
+    budget_tokens: int = 600
+    max_tokens: int = 160
+    temperature: float = 0.0
+    without_context: WithoutContext = "abstain"
+    abstention: str = _ABSTENTION
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document of these settings."""
+        return asdict(self)
+
+
+# Field: lowest, highest, whether it must be whole.
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "k": (1, 100, True),
+    "budget_tokens": (64, 1_000_000, True),
+    "max_tokens": (1, 100_000, True),
+    "temperature": (0, 2, False),
+}
+_TEXTS = ("system", "abstention")
+
+
+def parse_answer_config(document: object, base: AnswerConfig = AnswerConfig()) -> AnswerConfig:
+    """Read a config document; a field that is left out is that of `base`.
+
+    Raises:
+        BadInput: Naming the field that is unknown, of another type or out of range.
+    """
+    if not isinstance(document, Mapping):
+        raise BadInput("config must be an object", field="config")
+    known = set(AnswerConfig.__dataclass_fields__)
+    values: dict[str, Any] = {}
+    for name, value in document.items():
+        if name not in known:
+            raise BadInput(f"config has no field {str(name)[:60]!r}; there are {', '.join(sorted(known))}")
+        values[name] = _checked(name, value)
+    return replace(base, **values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _TEXTS:
+        if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT:
+            raise BadInput(f"{name} must be a text of at most {_MAX_TEXT} characters", field=name)
+        return value
+    if name == "without_context":
+        if value not in get_args(WithoutContext):
+            raise BadInput(f"without_context must be one of {', '.join(get_args(WithoutContext))}", field=name)
+        return value
+    low, high, is_whole = _RANGES[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+    if not is_number or (is_whole and value != int(value)):
+        kind = "a whole number" if is_whole else "a number"
+        raise BadInput(f"{name} must be {kind} from {low:g} to {high:g}", field=name)
+    return int(value) if is_whole else float(value)
+
+
+ANSWER = ConfigKind(NAME, AnswerConfig(), parse_answer_config)
+"""The answer config among others."""

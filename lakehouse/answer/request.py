@@ -1,0 +1,75 @@
+"""An answer as it is asked, and as it comes back.
+
+Belongs here: the shapes. Not here: HTTP (see lakehouse_api/schemas/answers.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lakehouse.chat.request import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """What a caller asks; None stands for the config's value.
+
+    Attributes:
+        task: What is to be answered.
+        corpora: Where to look; none switches retrieval off.
+        validate_kind: What the answer is validated as; None: only its grounding is checked.
+        validate_context: The context of that validation.
+        config: A version of the answer config other than the live one.
+    """
+
+    task: str
+    corpora: Sequence[str]
+    budget_tokens: int | None = None
+    max_tokens: int | None = None
+    model: str | None = None
+    use_playbook: bool | Literal["auto"] = "auto"
+    filter: Any = None
+    exclude_ids: Sequence[str] = ()
+    validate_kind: str | None = None
+    validate_context: Mapping[str, Any] = field(default_factory=dict)
+    config: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A record that was really in the bundle; `is_used`: the answer speaks of it."""
+
+    id: str
+    corpus: str
+    is_used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whether the answer may leave, and why not: `error` is the tagged form of CONTRACTS.md section 6."""
+
+    passed: bool
+    error: Mapping[str, Any] | None = None
+    findings: Sequence[Mapping[str, Any]] = ()
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of it. `answer` is None when it was refused; `model` is None when none was asked."""
+
+    answer: str | None
+    citations: Sequence[Citation]
+    validation: Judged
+    model: str | None
+    provider: str | None
+    usage: Usage
+    cost_usd: float | None
+    config_version: str
+    trace_id: str
+    arm: str
+    bundle_tokens: int
+    bundle_dropped: int
+    timings_ms: Mapping[str, float]

@@ -1,0 +1,233 @@
+"""The loop in one call: retrieve, bundle, chat, validate (CONTRACTS.md section 7).
+
+An answer leaves only when it is grounded in what was shown and passes the validation that was asked for; refused ones
+come back without their text, with the reason, and with a trace id: that it failed is worth as much to later runs.
+
+Belongs here: the order of what happens. Not here: its parts (see bundle.py, grounding.py, artifact.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from lakehouse.answer.artifact import artifact_of, form_of
+from lakehouse.answer.bundle import Bundle, Record, build_bundle
+from lakehouse.answer.config import NAME, AnswerConfig
+from lakehouse.answer.grounding import ungrounded
+from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
+from lakehouse.answer.token_bound import CHAT_OVERHEAD, token_bound
+from lakehouse.chat.call_log import Caller
+from lakehouse.chat.request import ChatRequest, Usage
+from lakehouse.chat.service import ChatResult, ChatService
+from lakehouse.clock import new_id
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.search_request import SearchRequest
+from lakehouse.retrieval.search_service import SearchAnswer, SearchService
+from lakehouse.retrieval.trace import Arm, Shown, Trace, TraceSigner
+from lakehouse.validation import Verdict
+
+Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitable[Verdict]]
+"""Validates an artifact of a kind in a context, and logs that it did."""
+ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
+"""The live answer config, or a version of it, with its number."""
+_MAX_TASK_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What retrieval gave, and what of it was shown."""
+
+    bundle: Bundle
+    search: SearchAnswer | None
+
+    @property
+    def arm(self) -> Arm:
+        return "off" if self.search is None else self.search.arm
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        results = () if self.search is None else self.search.results[: len(self.bundle.records)]
+        candidates = [result.candidate for result in results]
+        return tuple(Shown(c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in candidates)
+
+
+class AnswerService:
+    """Answers for one process; safe for any number of coroutines.
+
+    Args:
+        search: Finds records.
+        chat: Asks models.
+        validate: Validates what they say.
+        config: The versioned config.
+        signer: Signs trace ids.
+        default_model: Asked where the request names none.
+        given_names: First names, for the grounding check.
+    """
+
+    def __init__(
+        self,
+        search: SearchService,
+        chat: ChatService,
+        *,
+        validate: Validate,
+        config: ConfigOf,
+        signer: TraceSigner,
+        default_model: str,
+        given_names: Callable[[], Collection[str]],
+    ) -> None:
+        self._search = search
+        self._chat = chat
+        self._validate = validate
+        self._config = config
+        self._signer = signer
+        self._default_model = default_model
+        self._given_names = given_names
+
+    async def answer(self, request: AnswerRequest, caller: Caller) -> Answer:
+        """Answer one task.
+
+        Raises:
+            BadInput: The task is blank, or leaves no room in the budget; or the request is wrong in another way.
+            NotFound: A corpus, the model or the config's version is unknown.
+            ProviderFailed, TimedOut, Unavailable: A part of the loop says so.
+        """
+        begun_s = time.perf_counter()
+        config, version = await self._config(request.config)
+        room = _room(request, config)
+        found = await self._retrieve(request, config, room)
+        retrieved_s = time.perf_counter()
+        config_version = (
+            f"{NAME}/{version}" if found.search is None else f"{NAME}/{version}+{found.search.config_version}"
+        )
+        caller = replace(caller, config_version=config_version, extras=_context(request, found))
+        said = await self._ask(request, config, found.bundle, caller)
+        asked_s = time.perf_counter()
+        text = config.abstention if said is None else said.answer.content
+        judged = await self._judge(request, found.bundle, text, caller, is_said=said is not None)
+        run_id = new_id() if said is None else said.run_id
+        times = {"retrieve": retrieved_s - begun_s, "chat": asked_s - retrieved_s}
+        times |= {"validate": time.perf_counter() - asked_s, "total": time.perf_counter() - begun_s}
+        return Answer(
+            answer=text if judged.passed else None,
+            citations=[_cited(number, r, text) for number, r in enumerate(found.bundle.records, start=1)],
+            validation=judged,
+            model=None if said is None else said.route.model,
+            provider=None if said is None else said.route.provider,
+            usage=Usage() if said is None else said.answer.usage,
+            cost_usd=0.0 if said is None else said.cost_usd,
+            config_version=config_version,
+            trace_id=self._signer.sign(Trace(run_id, found.arm, config_version, found.shown)),
+            arm=found.arm,
+            bundle_tokens=found.bundle.tokens,
+            bundle_dropped=found.bundle.dropped,
+            timings_ms={name: round(seconds * 1000, 3) for name, seconds in times.items()},
+        )
+
+    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig, room: int) -> _Found:
+        if not request.corpora:
+            return _Found(Bundle("", (), 0, 0), None)
+        search = SearchRequest(
+            query=request.task,
+            corpora=request.corpora,
+            k=config.k,
+            filter=request.filter,
+            exclude_ids=request.exclude_ids,
+            use_playbook=request.use_playbook,
+            model=request.model,
+        )
+        # Personal fields never reach a model: whoever may see them, a prompt may be anybody's.
+        answer = await self._search.search(search, has_pii=False)
+        records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in answer.results]
+        return _Found(build_bundle(records, request.task, budget_tokens=room), answer)
+
+    async def _ask(
+        self, request: AnswerRequest, config: AnswerConfig, bundle: Bundle, caller: Caller
+    ) -> ChatResult | None:
+        if not bundle.records and config.without_context == "abstain":
+            return None
+        chat = ChatRequest(
+            model=request.model or self._default_model,
+            messages=[
+                {"role": "system", "content": config.system},
+                {"role": "user", "content": _prompt(request.task, bundle)},
+            ],
+            temperature=config.temperature,
+            max_tokens=request.max_tokens or config.max_tokens,
+            response_format=form_of(request.validate_kind, request.validate_context),
+        )
+        return await self._chat.chat(chat, caller)
+
+    async def _judge(
+        self, request: AnswerRequest, bundle: Bundle, text: str, caller: Caller, *, is_said: bool
+    ) -> Judged:
+        kind = request.validate_kind
+        if is_said:
+            reason = ungrounded(
+                text,
+                shown=bundle.text,
+                task=request.task,
+                ids=[record.id for record in bundle.records],
+                given_names=self._given_names(),
+            )
+            if reason is not None:
+                return Judged(passed=False, error={"Consistency": {"reason": reason}}, kind=kind)
+        if kind is None:
+            return Judged(passed=True)
+        try:
+            artifact = artifact_of(kind, text, request.validate_context)
+        except BadInput as misfit:
+            return Judged(passed=False, error={"Schema": {"field": "answer", "reason": misfit.detail}}, kind=kind)
+        verdict = await self._validate(kind, artifact, request.validate_context, caller)
+        findings = [finding.as_dict() for finding in verdict.findings]
+        error = None if verdict.refusal is None else verdict.refusal.tagged()
+        return Judged(verdict.passed, error, findings, kind)
+
+
+def _room(request: AnswerRequest, config: AnswerConfig) -> int:
+    """Tokens that are left for the bundle."""
+    if not request.task.strip():
+        raise BadInput("task must not be blank", field="task")
+    if len(request.task.encode("utf-8", "replace")) > _MAX_TASK_BYTES:
+        raise BadInput(f"task has more than {_MAX_TASK_BYTES >> 10} KiB", field="task")
+    budget = request.budget_tokens or config.budget_tokens
+    taken = token_bound(config.system) + token_bound(_prompt(request.task, Bundle("", (), 0, 0))) + CHAT_OVERHEAD
+    if taken >= budget:
+        raise BadInput(
+            f"budget_tokens is {budget}, and the task and its instructions alone take up to {taken}; ask for less, or"
+            " raise it",
+            field="budget_tokens",
+        )
+    return budget - taken
+
+
+def _prompt(task: str, bundle: Bundle) -> str:
+    return f"{task}\n---\n{bundle.text or 'No records.'}"
+
+
+def _context(request: AnswerRequest, found: _Found) -> dict[str, Any]:
+    """What the chat's line says of what was shown (`retrieved_context` of CONTRACTS.md section 8)."""
+    counts = {} if found.search is None else found.search.counts
+    playbook_ids = sorted({playbook_id for shown in found.shown for playbook_id in shown.playbook_ids})
+    context = {
+        "corpora": list(request.corpora),
+        "hits": sum(count.hits for count in counts.values()),
+        "kept": len(found.bundle.records),
+        "dropped": sum(count.dropped for count in counts.values()) + found.bundle.dropped,
+        "playbook_ids": playbook_ids,
+        "pathway_ids": [],
+        "shown": [{"corpus": record.corpus, "id": record.id} for record in found.bundle.records],
+        "bundle_tokens": found.bundle.tokens,
+        "arm": found.arm,
+    }
+    return {"task": request.task, "retrieved_context": context}
+
+
+def _cited(number: int, record: Record, text: str) -> Citation:
+    name = record.name
+    is_used = f"[{number}]" in text or (name is not None and name.casefold() in text.casefold())
+    return Citation(record.id, record.corpus, is_used)

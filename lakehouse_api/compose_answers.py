@@ -1,0 +1,44 @@
+"""The composition of answers: which parts the loop runs through.
+
+Belongs here: constructors. Not here: opening and closing (see answers.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakehouse.adapters.given_names import given_names
+from lakehouse.answer.service import AnswerService
+from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.event_log import EventLog
+    from lakehouse.answer.config import AnswerConfig
+    from lakehouse.retrieval.config_store import ConfigStore
+    from lakehouse.validation.roster import RosterSource
+    from lakehouse_api.chat import Chat
+    from lakehouse_api.live_config import LiveConfig
+    from lakehouse_api.retrieval import Retrieval
+
+
+def compose_answers(
+    retrieval: Retrieval,
+    chat: Chat,
+    *,
+    configs: ConfigStore,
+    live_config: LiveConfig[AnswerConfig],
+    events: EventLog,
+    roster: RosterSource | None = None,
+) -> Answers:
+    """Make the loop over the parts there are."""
+    validator = LoggedValidator(events, roster)
+    service = AnswerService(
+        retrieval.search,
+        chat.service,
+        validate=validator.validate,
+        config=AnswerConfigs(configs, live_config).get,
+        signer=retrieval.signer,
+        default_model=chat.default_model,
+        given_names=given_names,
+    )
+    return Answers(service, live_config, validator)

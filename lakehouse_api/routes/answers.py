@@ -1,0 +1,32 @@
+"""`/v1/answer`: retrieve, bundle, chat and validate in one call (CONTRACTS.md section 7).
+
+Belongs here: the route. Not here: the loop (see lakehouse/answer/service.py).
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from lakehouse_api.dependencies import ServicesDep, WriteDep
+from lakehouse_api.disconnect import while_connected
+from lakehouse_api.errors import problems
+from lakehouse_api.routes.chat import caller_of
+from lakehouse_api.schemas.answers import AnswerCall, AnswerReply
+
+router = APIRouter(prefix="/v1/answer", tags=["answer"])
+_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
+
+
+@router.post("", response_model=AnswerReply, responses=problems(404, 502, 504, 507))
+async def answer_task(
+    request: Request, services: ServicesDep, principal: WriteDep, asked: AnswerCall
+) -> Response | AnswerReply:
+    """Answer a task from what is found; an answer that is not grounded, or not valid, does not leave."""
+    services.require_writable()
+    try:
+        work = services.answers.service.answer(asked.request(), caller_of(request, services, principal))
+        return AnswerReply.of(await while_connected(request, work))
+    except ClientDisconnect:
+        return Response(status_code=_CLIENT_GONE)

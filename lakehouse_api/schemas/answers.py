@@ -1,0 +1,141 @@
+"""What `/v1/answer` takes and answers (CONTRACTS.md section 7).
+
+Belongs here: its shapes. Not here: the loop (see lakehouse/answer).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from lakehouse.answer.request import Answer, AnswerRequest
+from lakehouse.errors import BadInput
+from lakehouse_api.schemas.chat import ChatUsage
+
+_VERSION = re.compile(r"(?:answer/)?(\d{1,9})")
+
+
+class ValidateAs(BaseModel):
+    """What the answer is validated as before it leaves; the context gives a message its `to` and `subject`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["email", "sms", "fill", "playbook"]
+    context: dict[str, Any] = Field(default_factory=dict)
+
+
+class AnswerCall(BaseModel):
+    """A task."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"task": "Who is an electrician in Ohio?", "corpora": ["workers"]}},
+    )
+
+    task: str = Field(min_length=1, description="What is to be answered.")
+    corpora: list[str] = Field(max_length=64, description="Where to look; [] switches retrieval off.")
+    budget_tokens: int | None = Field(None, ge=1, le=1_000_000, description="Of the whole prompt; unset: the config's.")
+    max_tokens: int | None = Field(None, ge=1, le=100_000, description="Of the answer; unset: the config's.")
+    model: str | None = Field(None, min_length=1, description="As in `/v1/chat`.")
+    use_playbook: bool | Literal["auto"] = "auto"
+    use_pathway: Literal[False] = Field(False, description="Pathways are not served yet.")
+    filter: Any = Field(None, description="As in `/v1/matrix/search`.")
+    exclude_ids: list[str] = Field(default_factory=list, max_length=100_000)
+    validate_as: ValidateAs | None = Field(None, alias="validate")
+    config: int | str | None = Field(None, description="A version other than the live one: 3, or answer/3.")
+
+    @field_validator("use_pathway", mode="before")
+    @classmethod
+    def _no_pathways(cls, value: Any) -> Any:
+        if value is True:
+            raise ValueError("pathways are not served yet; leave use_pathway out")
+        return value
+
+    def request(self) -> AnswerRequest:
+        """As the service takes it.
+
+        Raises:
+            BadInput: `config` is no version.
+        """
+        return AnswerRequest(
+            task=self.task,
+            corpora=self.corpora,
+            budget_tokens=self.budget_tokens,
+            max_tokens=self.max_tokens,
+            model=self.model,
+            use_playbook=self.use_playbook,
+            filter=self.filter,
+            exclude_ids=self.exclude_ids,
+            validate_kind=None if self.validate_as is None else self.validate_as.kind,
+            validate_context={} if self.validate_as is None else self.validate_as.context,
+            config=_version(self.config),
+        )
+
+
+class CitationView(BaseModel):
+    """A record that was shown to the model; `used`: the answer names it."""
+
+    id: str
+    corpus: str
+    used: bool
+
+
+class ValidationView(BaseModel):
+    """Whether the answer was grounded and valid. `error` is in the tagged form of `/v1/validate`."""
+
+    passed: bool
+    kind: str | None
+    error: dict[str, Any] | None
+    findings: list[dict[str, Any]]
+
+
+class AnswerReply(BaseModel):
+    """`answer` is null when it was refused: `validation.error` says why. `model` is null when none was asked."""
+
+    answer: str | None
+    citations: list[CitationView]
+    validation: ValidationView
+    model: str | None
+    provider: str | None
+    usage: ChatUsage
+    cost_usd: float | None
+    config_version: str
+    trace_id: str = Field(description="For `POST /v1/outcomes`; it holds what was shown.")
+    arm: Literal["playbook", "holdout", "off"]
+    bundle: dict[str, int] = Field(description="Tokens of the records that were shown, and records that had no room.")
+    timings_ms: dict[str, float]
+
+    @classmethod
+    def of(cls, answer: Answer) -> AnswerReply:
+        """The reply for an answer."""
+        judged = answer.validation
+        return cls(
+            answer=answer.answer,
+            citations=[CitationView(id=c.id, corpus=c.corpus, used=c.is_used) for c in answer.citations],
+            validation=ValidationView(
+                passed=judged.passed,
+                kind=judged.kind,
+                error=None if judged.error is None else dict(judged.error),
+                findings=[dict(finding) for finding in judged.findings],
+            ),
+            model=answer.model,
+            provider=answer.provider,
+            usage=ChatUsage(prompt_tokens=answer.usage.prompt_tokens, completion_tokens=answer.usage.completion_tokens),
+            cost_usd=answer.cost_usd,
+            config_version=answer.config_version,
+            trace_id=answer.trace_id,
+            arm=answer.arm,
+            bundle={"tokens": answer.bundle_tokens, "dropped": answer.bundle_dropped},
+            timings_ms=dict(answer.timings_ms),
+        )
+
+
+def _version(config: int | str | None) -> int | None:
+    if config is None:
+        return None
+    found = _VERSION.fullmatch(str(config))
+    if found is None:
+        raise BadInput(f"config {str(config)[:40]!r} is no version of the answer config; send 3 or answer/3")
+    return int(found.group(1))
