@@ -27,4 +27,4 @@ class FakeRoster:
         return self.workers.get(worker_id)
 
     def is_blocked(self, client_id: str, worker_id: str) -> bool:
-        return (client_id.strip().casefold(), worker_id) in self.blocks
+        return (client_id.strip().lower(), worker_id) in self.blocks
