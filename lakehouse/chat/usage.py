@@ -128,8 +128,11 @@ class UsageMeter:
         days: dict[str, dict[_Key, Spent]] = {}
         for row in dumped["rows"]:
             rest = dict(row)
-            key = (rest.pop("role"), rest.pop("provider"), rest.pop("model"), rest.pop("is_frontier"))
-            days.setdefault(rest.pop("day"), {})[key] = Spent(**rest)
+            day, key = (
+                rest.pop("day"),
+                (rest.pop("role"), rest.pop("provider"), rest.pop("model"), rest.pop("is_frontier")),
+            )
+            days.setdefault(day, {})[key] = Spent(**rest)
         since = datetime.fromisoformat(dumped["since"])
         with self._lock:
             self._days, self._since = days, since

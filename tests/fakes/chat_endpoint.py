@@ -86,8 +86,9 @@ def chat_endpoint() -> Iterator[ChatEndpointServer]:
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):  # a client that has heard enough
+                self.end_headers()
+                self.wfile.write(body)
 
         def _stream(self, reply: Reply) -> None:
             self.send_response(200)
@@ -97,7 +98,9 @@ def chat_endpoint() -> Iterator[ChatEndpointServer]:
             self.close_connection = True
             with contextlib.suppress(OSError):
                 for event in reply.events or ():
-                    self.wfile.write(event if isinstance(event, bytes) else b"data: " + json.dumps(event).encode() + b"\n\n")
+                    self.wfile.write(
+                        event if isinstance(event, bytes) else b"data: " + json.dumps(event).encode() + b"\n\n"
+                    )
                     self.wfile.flush()
                 if reply.hang:
                     state.ending.wait(30)

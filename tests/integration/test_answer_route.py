@@ -53,7 +53,11 @@ async def api(settings: Settings) -> AsyncIterator[RunningApi]:
     async with running_api(settings) as running, running.client() as client:
         await client.post("/v1/vectors/index", json={"name": "crew", "dimension": 256, "distance": "cosine"})
         items = [
-            {"id": str(100 + n), "text": f"{role} in Columbus, Ohio", "metadata": {"name": name, "role": role, "state": "OH"}}
+            {
+                "id": str(100 + n),
+                "text": f"{role} in Columbus, Ohio",
+                "metadata": {"name": name, "role": role, "state": "OH"},
+            }
             for n, (role, name) in enumerate(zip(ROLES, NAMES, strict=True))
         ]
         added = await client.post("/v1/vectors/index/crew/add", json={"items": items})
@@ -105,7 +109,9 @@ async def test_real_model_answers_within_its_budget(api: RunningApi) -> None:
     assert (body["answer"] is None) == (not body["validation"]["passed"])
 
 
-@pytest.mark.parametrize("text", ["Maria Lopez, 42 (id 1017); OSHA-30 " * 20, "Überwachung der Maßnahmen 漢字 " * 20, "a1-B2!" * 60])
+@pytest.mark.parametrize(
+    "text", ["Maria Lopez, 42 (id 1017); OSHA-30 " * 20, "Überwachung der Maßnahmen 漢字 " * 20, "a1-B2!" * 60]
+)
 async def test_bound_of_tokens_is_never_below_the_model_s_count(api: RunningApi, text: str) -> None:
     async with api.client() as client:
         chat = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": text}], "max_tokens": 4}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -211,7 +210,9 @@ async def test_full_spool_refuses_a_chat_before_it_happens(api: RunningApi, endp
     assert (answer.status_code, endpoint.requests) == (503, [])
 
 
-async def test_remote_failures_are_502_with_the_provider_s_status(api: RunningApi, endpoint: ChatEndpointServer) -> None:
+async def test_remote_failures_are_502_with_the_provider_s_status(
+    api: RunningApi, endpoint: ChatEndpointServer
+) -> None:
     endpoint.replies = [Reply(status=500, document={"error": {"message": "key sk-secret is wrong"}})]
     answer = await post(api, "/v1/chat", {"model": "qwen2.5:3b", "messages": HELLO})
     assert (answer.status_code, answer.json()["provider_status"]) == (502, 500)
@@ -316,7 +317,10 @@ def client(url: str) -> Iterator[openai.OpenAI]:
 
 def test_openai_s_client_chats(client: openai.OpenAI) -> None:
     answer = client.chat.completions.with_raw_response.create(
-        model=MODEL, messages=HELLO, max_completion_tokens=6, seed=1  # type: ignore[arg-type]
+        model=MODEL,
+        messages=HELLO,
+        max_completion_tokens=6,
+        seed=1,  # type: ignore[arg-type]
     )
     parsed = answer.parse()
     assert parsed.choices[0].message.content
@@ -328,7 +332,11 @@ def test_openai_s_client_chats(client: openai.OpenAI) -> None:
 
 def test_openai_s_client_streams(client: openai.OpenAI) -> None:
     stream = client.chat.completions.create(
-        model=MODEL, messages=HELLO, max_tokens=6, stream=True, stream_options={"include_usage": True}  # type: ignore[arg-type]
+        model=MODEL,
+        messages=HELLO,
+        max_tokens=6,
+        stream=True,
+        stream_options={"include_usage": True},  # type: ignore[arg-type]
     )
     chunks = list(stream)
     text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
@@ -381,7 +389,10 @@ def test_tools_are_passed_through_both_ways(client: openai.OpenAI, endpoint: Cha
     endpoint.replies = [Reply(document=completion(None, message={"tool_calls": [call]}, finish_reason="tool_calls"))]
     tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
     answer = client.chat.completions.create(
-        model="ollama/qwen2.5:3b", messages=HELLO, tools=tools, tool_choice="auto"  # type: ignore[arg-type]
+        model="ollama/qwen2.5:3b",
+        messages=HELLO,
+        tools=tools,
+        tool_choice="auto",  # type: ignore[arg-type]
     )
     asked = endpoint.requests[-1]
     assert (asked["tools"], asked["tool_choice"], asked["model"]) == (tools, "auto", "qwen2.5:3b")

@@ -17,7 +17,9 @@ from lakehouse.retrieval.filters import MASK
 
 MARIA = Record("workers", "1017", {"name": "Maria Lopez", "role": "Electrician", "city": "Columbus", "state": "OH",
                                    "certifications": ["OSHA-30", "NFPA 70E"], "email": MASK, "zip": None})  # fmt: skip
-LONG = Record("notes", "n-1", {"text": "Nothing of note. " * 40 + "The forklift needs a permit. " + "More words. " * 40})
+LONG = Record(
+    "notes", "n-1", {"text": "Nothing of note. " * 40 + "The forklift needs a permit. " + "More words. " * 40}
+)
 
 
 def test_record_is_one_line_with_its_name_first_and_what_the_task_speaks_of_next() -> None:
@@ -54,7 +56,10 @@ def test_record_cannot_pass_for_another() -> None:
 
 
 @given(
-    st.lists(st.dictionaries(st.text(max_size=8), st.one_of(st.text(max_size=200), st.integers(), st.none()), max_size=5), max_size=8),
+    st.lists(
+        st.dictionaries(st.text(max_size=8), st.one_of(st.text(max_size=200), st.integers(), st.none()), max_size=5),
+        max_size=8,
+    ),
     st.text(max_size=80),
     st.integers(0, 400),
 )
@@ -117,7 +122,15 @@ def test_grounding_takes_any_text(answer: str) -> None:
 def test_config_is_checked_and_its_defaults_are_a_document() -> None:
     assert ANSWER.read(AnswerConfig().to_document()) == AnswerConfig()
     assert parse_answer_config({"k": 3}, AnswerConfig(max_tokens=9)) == AnswerConfig(k=3, max_tokens=9)
-    for wrong in ({"k": 0}, {"k": 1.5}, {"system": " "}, {"without_context": "x"}, {"bogus": 1}, [], {"temperature": "1"}):
+    for wrong in (
+        {"k": 0},
+        {"k": 1.5},
+        {"system": " "},
+        {"without_context": "x"},
+        {"bogus": 1},
+        [],
+        {"temperature": "1"},
+    ):
         with pytest.raises(BadInput):
             parse_answer_config(wrong)
 
