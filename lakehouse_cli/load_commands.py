@@ -12,6 +12,7 @@ import typer
 
 from lakehouse_cli.not_run import as_not_run
 from lakehouse_cli.process_commands import JsonOption
+from lakehouse_cli.search_commands import SearchMode
 
 EXIT_FAILURES = 1
 DEFAULT_DURATION_S = 10.0
@@ -40,6 +41,7 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays the same scenarios in the same order.")] = 7,
     corpus: Annotated[str, typer.Option(help="The corpus of workers.")] = "workers",
+    mode: Annotated[SearchMode | None, typer.Option(help="Mode of searches; default: the live config's.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer may take.")] = 10.0,
     keep_playbooks: Annotated[
         bool, typer.Option("--keep-playbooks", help="Leave what was recorded; default: forget it at the end.")
@@ -67,6 +69,7 @@ def load(  # noqa: PLR0917 - Typer passes all by name
             rate=rate,
             seed=seed,
             corpus=corpus,
+            mode=None if mode is None else mode.value,
             timeout_s=timeout,
             keeps_playbooks=keep_playbooks,
         )

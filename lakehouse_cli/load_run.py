@@ -35,6 +35,7 @@ class LoadOptions:
     rate: float | None
     seed: int
     corpus: str
+    mode: str | None
     timeout_s: float
     keeps_playbooks: bool
 
@@ -48,7 +49,8 @@ def run_load(remote: Remote, options: LoadOptions, settings: Settings) -> Report
     """
     mark = secrets.token_hex(4)
     with ApiClient(remote.url, remote.token, timeout_s=max(options.timeout_s, 60.0)) as api:
-        stage = make_stage(read_crew(api, options.corpus), corpus=options.corpus, seed=options.seed, mark=mark)
+        crew = read_crew(api, options.corpus)
+    stage = make_stage(crew, corpus=options.corpus, seed=options.seed, mark=mark, mode=options.mode)
     headers = {"Content-Type": "application/json", "X-Task-Id": f"load-{mark}"}
     if remote.token is not None:
         headers["Authorization"] = f"Bearer {remote.token}"

@@ -97,7 +97,8 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
             f"{document['scenarios_per_s']:,.0f} scenarios/s, {document['requests_per_s']:,.0f} requests/s,"
             f" {document['failures']:,} failures in {document['seconds']:,.1f} s; times in ms"
         ),
-        f"{document['concurrency']} connections, {pace}; seed {document['seed']}",
+        f"{document['concurrency']} connections, {pace}",
+        f"searches by {document['mode'] or 'the config'}; seed {document['seed']}",
     ]
     if document["never_begun"]:
         notes.append(f"{document['never_begun']:,} scenarios were never begun: the service did not keep the pace")

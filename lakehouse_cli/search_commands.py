@@ -17,7 +17,9 @@ playbook = typer.Typer(help="Answers that worked or failed: record, judge, list,
 index = typer.Typer(help="Indexes of vectors and texts: list, make, drop, mend.", no_args_is_help=True)
 
 
-class _Mode(StrEnum):
+class SearchMode(StrEnum):
+    """How a search compares: by meaning, by words, by both."""
+
     VECTOR = "vector"
     TEXT = "text"
     HYBRID = "hybrid"
@@ -45,7 +47,7 @@ def search(  # noqa: PLR0917 - Typer passes all by name
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Most results.")] = 10,
     filter_json: Annotated[str, typer.Option("--filter", help='Metadata filter, as JSON: {"state": "OH"}.')] = "",
     sql_filter: Annotated[str, typer.Option(help="A boolean SQL expression over the corpus's dataset.")] = "",
-    mode: Annotated[_Mode | None, typer.Option(help="Default: the live config's.")] = None,
+    mode: Annotated[SearchMode | None, typer.Option(help="Default: the live config's.")] = None,
     use_playbook: Annotated[_Use, typer.Option("--playbook", help="Let what worked before lift results.")] = _Use.AUTO,
     as_json: JsonOption = False,
 ) -> None:

@@ -27,9 +27,9 @@ _MAKERS: Mapping[ScenarioKind, Callable[[Stage, random.Random, int], Steps]] = {
 }
 
 
-def make_stage(crew: Crew, *, corpus: str, seed: int, mark: str) -> Stage:
+def make_stage(crew: Crew, *, corpus: str, seed: int, mark: str, mode: str | None = None) -> Stage:
     """What scenarios are played with; the same seed and crew give the same queries."""
-    return Stage(crew, make_queries(crew, _source("queries", seed), QUERIES), corpus, mark)
+    return Stage(crew, make_queries(crew, _source("queries", seed), QUERIES), corpus, mark, mode)
 
 
 def plan_scenarios(stage: Stage, *, seed: int, requests: int | None = None) -> Iterator[Scenario]:

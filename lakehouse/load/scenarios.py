@@ -45,6 +45,7 @@ class Stage:
         queries: What is asked again and again.
         corpus: What is searched; its ids are the workers'.
         mark: Of this run alone: in what must not have been asked before, and in what is recorded.
+        mode: Of searches: `vector`, `text` or `hybrid`; None for the service's own.
         recorded: Ids of the playbook entries that the run made.
     """
 
@@ -52,6 +53,7 @@ class Stage:
     queries: Sequence[Query]
     corpus: str
     mark: str
+    mode: str | None = None
     recorded: list[str] = field(default_factory=list)
 
 
@@ -182,7 +184,8 @@ def _is_wrong(draw: random.Random) -> bool:
 
 
 def _search(kind: RequestKind, stage: Stage, query: str, **more: Any) -> Ask:
-    return Ask(kind, SEARCH, orjson.dumps({"query": query, "corpora": [stage.corpus], "k": K, **more}))
+    mode = {} if stage.mode is None else {"mode": stage.mode}
+    return Ask(kind, SEARCH, orjson.dumps({"query": query, "corpora": [stage.corpus], "k": K, **mode, **more}))
 
 
 def _validate(kind: RequestKind, artifact_kind: str, artifact: dict[str, Any], context: dict[str, Any]) -> Ask:

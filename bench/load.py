@@ -1,0 +1,165 @@
+"""The load mix on a system of its own: 100,000 workers, 50 connections, every answer checked (`lakehouse load`).
+
+    python bench/load.py [--rows 100000] [--seconds 15] [--embedders static,minilm] [--modes vector,hybrid]
+
+For each embedder a store, an API process with default settings (access log and event log among them) and a corpus of
+its own. Playbook queries are embedded by the same embedder. The generator is a process beside it on the same cores, and
+takes what its line says. First a few seconds that do not count, then as fast as answers come, then at a pace of 450
+scenarios a second, where latencies count from when a scenario was meant to begin.
+
+With static vectors the corpus is that of `corpora/workers.yaml`. MiniLM would take twenty minutes for 100,000 résumés
+on two cores; its corpus leaves them out and embeds role, place, skills and certificates, about five minutes. What a
+search costs is the same: as many vectors of that length, queries by the same model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+from _peers import rss_mib  # noqa: E402
+from corpus import build, pid_of, wait_for_rows  # noqa: E402
+from retrieval import judge  # noqa: E402
+
+from lakehouse.adapters.seaweedfs import require_fsync  # noqa: E402
+from lakehouse.sample.client_blocks import write_client_blocks  # noqa: E402
+from lakehouse.sample.workers import write_workers  # noqa: E402
+from tests.api import TOKEN, ApiProcess, api_environ, clean_environ  # noqa: E402
+from tests.servers import store_server  # noqa: E402
+
+CONCURRENCY = 50
+PACE = 450
+WARM_UP_S = 4
+MIN_PER_S, MAX_MIB = 2000, 1024
+COLD = "search, never asked before"
+WORKERS_PER_BLOCK = 50
+RESUME = '  - "{resume_text}"\n'
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--embedders", default="static,minilm")
+    parser.add_argument("--modes", default="vector,hybrid")
+    given = parser.parse_args()
+    verdicts = []
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as name:
+        folder = Path(name)
+        write_workers(folder / "workers.csv", given.rows)
+        write_client_blocks(folder / "client_blocks.csv", given.rows // WORKERS_PER_BLOCK, workers=given.rows)
+        for embedder in given.embedders.split(","):
+            verdicts += measure(folder, embedder, given.modes.split(","), rows=given.rows, seconds=given.seconds)
+    return 0 if all(verdicts) else 1
+
+
+def measure(folder: Path, embedder: str, modes: list[str], *, rows: int, seconds: float) -> list[bool]:
+    own = folder / embedder
+    with store_server(own / "store") as server:
+        require_fsync(server.embedded)
+        environ = api_environ(
+            server.objects(), own / "api", corpora_dir=corpora(own, embedder), default_embedder=embedder,
+            playbook_embedder=embedder,
+        )  # fmt: skip
+        api = ApiProcess(environ, own / "api.log")
+        api.start()
+        try:
+            with api.client(timeout_s=600) as client:
+                for dataset in ("workers", "client_blocks"):
+                    with (folder / f"{dataset}.csv").open("rb") as file:
+                        client.post(f"/v1/ingest?name={dataset}", files={"file": file}).raise_for_status()
+            build_s, _, _ = build(environ)
+            wait_for_rows(api, rows)
+            wait_until_indexed(api)
+            print(f"\n{rows:,} workers, embedded by {embedder} in {build_s:,.0f} s; {CONCURRENCY} connections")
+            return [verdict for mode in modes for verdict in compare(api, f"{embedder}, {mode}", mode, seconds=seconds)]
+        finally:
+            api.stop()
+
+
+def compare(api: ApiProcess, name: str, mode: str, *, seconds: float) -> list[bool]:
+    played(api, WARM_UP_S, "--mode", mode)
+    before_mib = rss_mib(pid_of(api))
+    full, paced = played(api, seconds, "--mode", mode), played(api, seconds, "--mode", mode, "--rate", str(PACE))
+    after_mib = rss_mib(pid_of(api))
+    show(f"{name}, as fast as it answers", full)
+    show(f"{name}, {PACE} scenarios/s, latencies from the intended start", paced)
+    cold = paced["requests"][COLD]
+    print(f"{name}, paced, {COLD}: p50 {cold['p50_ms']:.2f} ms, p99 {cold['p99_ms']:.2f} ms")
+    print(f"{name}, memory of the API and its children: {before_mib:,.0f} MiB before, {after_mib:,.0f} MiB after")
+    verdicts = [judge(f"{name}: failures", full["failures"] + paced["failures"], 0)]
+    if name.startswith("static"):
+        verdicts.append(judge(f"{name}: scenarios", full["scenarios_per_s"], MIN_PER_S, " /s", at_least=True))
+        verdicts.append(judge(f"{name}: memory", max(before_mib, after_mib), MAX_MIB, " MiB"))
+    return verdicts
+
+
+def corpora(folder: Path, embedder: str) -> Path:
+    """A folder with the declaration of the workers' corpus."""
+    made = folder / "corpora"
+    made.mkdir(parents=True)
+    text = (ROOT / "corpora" / "workers.yaml").read_text()
+    assert RESUME in text
+    if embedder != "static":
+        text = text.replace(RESUME, "")
+    (made / "workers.yaml").write_text(text.replace("\nembedder: static\n", f"\nembedder: {embedder}\n"))
+    return made
+
+
+def wait_until_indexed(api: ApiProcess) -> None:
+    """The codes of a large index are made in the background; searches are exact meanwhile."""
+    deadline = time.monotonic() + 300
+    with api.client() as client:
+        while client.get("/v1/vectors/index/workers").json()["state"].get("kind") == "exact":
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.2)
+
+
+def played(api: ApiProcess, seconds: float, *more: str) -> dict[str, Any]:
+    """One run of `lakehouse load`, as its document. The entries of a run are forgotten before the next begins."""
+    command = [sys.executable, "-m", "lakehouse_cli", "load", "--url", api.url, "--json", *more]
+    command += ["--concurrency", str(CONCURRENCY), "--duration", str(seconds)]
+    done = subprocess.run(
+        command, env=clean_environ() | {"LOAD_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}, cwd=api.log.parent,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode not in (0, 1):
+        raise SystemExit(done.stderr)
+    return dict(json.loads(done.stdout))
+
+
+def show(title: str, document: dict[str, Any]) -> None:
+    generator = document["generator"]
+    lag = (
+        ""
+        if generator["start_lag_p99_ms"] is None
+        else f", starts late by {generator['start_lag_p99_ms']:.2f} ms (p99)"
+    )
+    print(
+        f"{title}: {document['scenarios_per_s']:,.0f} scenarios/s, {document['requests_per_s']:,.0f} requests/s,"
+        f" {document['failures']} failures in {document['seconds']:.0f} s; generator"
+        f" {generator['cpu_share']:.0%} of a core{lag}"
+    )
+    for kind in ("scenarios", "requests"):
+        print(f"  {kind:<32}{'count':>9}{'failed':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
+        for name, line in document[kind].items():
+            print(
+                f"  {name:<32}{line['count']:9,}{line['failures']:8,}{line['p50_ms']:9.2f}{line['p99_ms']:9.2f}"
+                f"{line['max_ms']:9.1f}"
+            )
+            for reason in line["reasons"] if kind == "requests" else ():
+                print(f"      {reason['count']} x {reason['reason']}: {reason['first'][:160]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
