@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.load.crew import Crew, Worker, make_crew
@@ -36,26 +37,34 @@ def read_crew(api: ApiClient, corpus: str) -> Crew:
 
     Raises:
         NotFound: Something is missing; the message says which command makes it.
-        BadInput: The dataset or the corpus is not of workers as the sample has them.
+        BadInput: The dataset or the corpus is not of workers as the sample has them, or the service is another one.
         ApiProblem: The token may not do what a load does, or the service fails.
     """
-    if api.find("/v1/catalog/workers") is None:
-        raise NotFound(
-            f"{api.base_url} has no dataset 'workers'; load the sample: lakehouse sample workers && lakehouse ingest"
-            " workers.csv --name workers (lakehouse up does so by itself)"
-        )
-    if api.find(f"/v1/vectors/index/{corpus}") is None:
-        raise NotFound(f"{api.base_url} has no corpus {corpus!r}; build it: lakehouse corpus build {corpus}")
-    workers = _read_workers(api)
-    known = _known_ids(api, corpus, [worker.worker_id for worker in workers])
-    workers = [worker for worker in workers if worker.worker_id in known]
+    try:
+        _require_data(api, corpus)
+        workers = _read_workers(api)
+        known = _known_ids(api, corpus, [worker.worker_id for worker in workers])
+        workers = [worker for worker in workers if worker.worker_id in known]
+        blocks = _read_blocks(api, [worker.worker_id for worker in workers])
+    except (ValueError, KeyError, TypeError, AttributeError):  # another JSON, or none
+        raise BadInput(f"{api.base_url} does not answer as a Lakehouse API does") from None
     if len(workers) < _LEAST_WORKERS:
         raise NotFound(
             f"{len(workers)} active workers are both in the dataset 'workers' and in the corpus {corpus!r}, and a load"
             f" needs {_LEAST_WORKERS}; bring the corpus up to date: lakehouse corpus build {corpus}"
         )
     _require_validation(api)
-    return make_crew(workers, _read_blocks(api, [worker.worker_id for worker in workers]))
+    return make_crew(workers, blocks)
+
+
+def _require_data(api: ApiClient, corpus: str) -> None:
+    if api.find("/v1/catalog/workers") is None:
+        raise NotFound(
+            f"{api.base_url} has no dataset 'workers'; load the sample: lakehouse sample workers && lakehouse ingest"
+            " workers.csv --name workers (lakehouse up does so by itself)"
+        )
+    if api.find(f"/v1/vectors/index/{quote(corpus, safe='')}") is None:
+        raise NotFound(f"{api.base_url} has no corpus {corpus!r}; build it: lakehouse corpus build {corpus}")
 
 
 def _read_workers(api: ApiClient) -> list[Worker]:
@@ -88,7 +97,7 @@ def _known_ids(api: ApiClient, corpus: str, ids: list[str]) -> set[str]:
 
 def _read_blocks(api: ApiClient, ids: list[str]) -> list[tuple[str, str]]:
     """Pairs of client and worker of the dataset `client_blocks`, where there is one."""
-    if api.find("/v1/catalog/client_blocks") is None:
+    if not ids or api.find("/v1/catalog/client_blocks") is None:
         return []
     named = ", ".join("'" + one.replace("'", "''") + "'" for one in ids)
     sql = f"SELECT client_id, worker_id FROM client_blocks WHERE CAST(worker_id AS VARCHAR) IN ({named})"

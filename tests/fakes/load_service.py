@@ -36,6 +36,8 @@ class Service:
         self.asked: list[tuple[Ask, Any]] = []
         self.recorded: dict[str, str] = {}
         self.change: dict[RequestKind, Any] = {}
+        self.missing: set[str] = {"/v1/catalog/client_blocks"}
+        self.headers: list[dict[str, str]] = []
 
     def answer(self, ask: Ask) -> Reply:
         body = json.loads(ask.body) if ask.body else None
@@ -47,8 +49,14 @@ class Service:
         return Reply(status, document if isinstance(document, bytes) else json.dumps(document).encode())
 
     def _right(self, ask: Ask, body: Any) -> tuple[int, Any]:
-        if ask.method == "DELETE":
+        if ask.path in self.missing:
+            return 404, {"detail": f"nothing at {ask.path}"}
+        if ask.method in ("DELETE", "GET"):
             return 200, {}
+        if ask.path == "/v1/sql":
+            return 200, {"rows": [[int(w.worker_id), w.name, w.role, w.city, w.state] for w in WORKERS]}
+        if ask.path.endswith("/search") and "sql_filter" in body:
+            return 200, {"results": [{"id": worker.worker_id} for worker in WORKERS]}
         if ask.path.endswith("/search"):
             return 200, {"query": body["query"], "results": self._results(body), "trace_id": "t"}
         if ask.path.endswith("/record"):
@@ -73,6 +81,8 @@ class Service:
 
     def _validated(self, body: Any) -> tuple[int, Any]:
         text = json.dumps(body["artifact"])
+        if not body["artifact"]:
+            return 422, {"Schema": {"field": "operation", "reason": "is missing"}}
         if "phantom" in text:
             return 422, {"Consistency": {"reason": "nobody"}}
         if "219-09-9999" in text:
@@ -95,6 +105,7 @@ def serving(service: Service) -> Iterator[str]:
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            service.headers.append(dict(self.headers))
             kind = RequestKind.VALIDATE_SMS if b'"kind":"sms"' in body else RequestKind.SEARCH
             try:
                 reply = service.answer(Ask(kind, self.path, body, self.command))
@@ -104,7 +115,7 @@ def serving(service: Service) -> Iterator[str]:
             head = f"HTTP/1.1 {reply.status} OK\r\nContent-Length: {len(reply.body)}\r\n\r\n"
             self.wfile.write(head.encode() + reply.body)
 
-        do_POST = do_DELETE = _answer  # noqa: N815 - as the server calls them
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - as the server calls them
 
         def log_message(self, *_: object) -> None: ...
 

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.parity.cases import builtin_cases
+from lakehouse.sample.workers import write_workers
+from tests.api import TOKEN, api_process
 from tests.fakes.scripted_http import Reply, scripted_http
+from tests.retrieving import STATIC
 from tests.servers import free_port_block, silent_server
 
 SECRET = "left-secret-token"
@@ -187,3 +192,23 @@ def test_token_of_this_installation_goes_to_its_own_api_alone(environ: dict[str,
     assert done.returncode == 0, done.stdout + done.stderr
     assert {asked.headers["Authorization"] for asked in own.asked} == {"Bearer token-of-this-installation"}
     assert not any("Authorization" in asked.headers for asked in other.asked)
+
+
+@pytest.mark.slow
+def test_real_api_is_as_the_builtin_cases_expect_in_both_forms(
+    environ: dict[str, str], objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    write_workers(tmp_path / "workers.csv", 200)
+    with api_process(objects, tmp_path / "api", **STATIC) as api:
+        with api.client() as client, (tmp_path / "workers.csv").open("rb") as file:
+            client.post("/v1/ingest?name=workers", files={"file": file}).raise_for_status()
+        tokens = {"LEFT_TOKEN": TOKEN, "RIGHT_TOKEN": TOKEN}
+        done = parity(environ | tokens, api.url, api.url, "--right-form", "flat", "--json")
+        without = parity(environ | tokens | {"RIGHT_TOKEN": "wrong"}, api.url, api.url)
+    document = json.loads(done.stdout)
+    odd = [case for case in document["cases"] if case["verdict"] != "same"]
+    assert (done.returncode, odd) == (0, [])
+    assert document["counts"]["same"] == len(builtin_cases())
+    assert without.returncode == 3
+    assert "right: 401" in without.stdout
+    assert "wrong" not in without.stdout + without.stderr

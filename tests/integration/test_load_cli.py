@@ -1,0 +1,176 @@
+"""`lakehouse load` as a process: on the real API with real data, and what it says of services that fall short."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.load.mix import REQUESTS, SHARES, RequestKind, ScenarioKind
+from lakehouse.sample.client_blocks import write_client_blocks
+from lakehouse.sample.workers import write_workers
+from tests.api import TOKEN, ApiProcess, api_process, clean_environ
+from tests.fakes.load_service import Service, serving
+from tests.fakes.scripted_http import Reply, scripted_http
+from tests.retrieving import STATIC
+from tests.servers import free_port_block
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKERS = 1_500
+SECRET = "load-secret-token"
+
+
+def lakehouse(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lakehouse_cli", *arguments],
+        env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {
+        "PATH": os.defpath,
+        "HOME": str(tmp_path),
+        "COLUMNS": "200",
+        "LAKEHOUSE_DATA_DIR": str(tmp_path / "data"),
+        "LAKEHOUSE_API_PORT": str(free_port_block(1)),
+        "LOAD_TOKEN": SECRET,
+    }
+
+
+def load(environ: dict[str, str], url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return lakehouse(environ, "load", "--url", url, "--concurrency", "4", *arguments)
+
+
+def fill(api: ApiProcess, folder: Path) -> None:
+    """Workers, blocks, and the corpus that `corpora/workers.yaml` declares."""
+    write_workers(folder / "workers.csv", WORKERS)
+    write_client_blocks(folder / "client_blocks.csv", 300, workers=WORKERS)
+    with api.client() as client:
+        for name in ("workers", "client_blocks"):
+            with (folder / f"{name}.csv").open("rb") as file:
+                client.post(f"/v1/ingest?name={name}", files={"file": file}).raise_for_status()
+        built = lakehouse({**clean_environ(), **api.environ, "HOME": str(folder)}, "corpus", "build", "workers")
+        assert built.returncode == 0, built.stderr
+        deadline = time.monotonic() + 60
+        while client.get("/v1/vectors/index/workers").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_real_system_fails_nothing_and_keeps_nothing(objects: S3ObjectStore, tmp_path: Path) -> None:
+    with api_process(objects, tmp_path / "api", corpora_dir=ROOT / "corpora", **STATIC) as api:
+        own = {"HOME": str(tmp_path), "LAKEHOUSE_API_PORT": str(api.port), "AUTH_TOKEN": TOKEN}
+        environ = clean_environ() | own | {"LAKEHOUSE_DATA_DIR": str(tmp_path / "data")}
+        nothing = lakehouse(environ, "load")
+        assert nothing.returncode == 3
+        assert "has no dataset 'workers'; load the sample: lakehouse sample workers" in nothing.stderr
+        fill(api, tmp_path)
+
+        done = lakehouse(environ, "load", "--requests", "500", "--concurrency", "8", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        paced = lakehouse(environ, "load", "--rate", "40", "--requests", "100", "--json")
+        assert paced.returncode == 0, paced.stdout + paced.stderr
+        with api.client() as client:
+            assert client.get("/v1/matrix/playbooks").json()["playbooks"] == []
+            kept = lakehouse(environ, "load", "--requests", "60", "--keep-playbooks")
+            assert kept.returncode == 0, kept.stdout + kept.stderr
+            tags = {tag for entry in client.get("/v1/matrix/playbooks").json()["playbooks"] for tag in entry["tags"]}
+            assert tags == {"load"}
+    document = json.loads(done.stdout)
+    scenarios, requests = document["scenarios"], document["requests"]
+    assert {name: line["count"] for name, line in requests.items() if name.startswith("validate")}.keys() == {
+        RequestKind.VALIDATE_EMAIL, RequestKind.VALIDATE_SMS, RequestKind.VALIDATE_FILL,
+    }  # fmt: skip
+    assert document["request_count"] == sum(scenarios[kind]["count"] * REQUESTS[kind] for kind in ScenarioKind) >= 500
+    shares = {kind: scenarios[kind]["count"] / document["scenario_count"] for kind in ScenarioKind}
+    assert shares == pytest.approx({kind: share / 20 for kind, share in SHARES.items()}, abs=0.03)
+    assert document["failures"] == 0
+    assert document["playbooks"]["recorded"] == document["playbooks"]["forgotten"] > 0
+    assert document["server_rss_bytes"] is None  # `lakehouse up` does not run it
+    assert json.loads(paced.stdout)["generator"]["start_lag_p99_ms"] >= 0
+    assert TOKEN not in done.stdout + done.stderr + kept.stdout
+
+
+def test_report_is_a_table_of_scenarios_and_requests(environ: dict[str, str]) -> None:
+    service = Service()
+    with serving(service) as url:
+        done = load(environ, url, "--requests", "100")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(f"\n{kind} " in f"\n{done.stdout}" for kind in (*ScenarioKind, *set(RequestKind) - {RequestKind.FORGET}))
+    assert " 0 failures in " in done.stdout
+    assert "this generator took " in done.stdout
+    assert ", of which 0 stay" in done.stdout
+    assert {headers["Authorization"] for headers in service.headers} == {f"Bearer {SECRET}"}
+    tasks = {headers["X-Task-Id"] for headers in service.headers if "X-Task-Id" in headers}
+    assert len(tasks) == 1
+    assert tasks.pop().startswith("load-")
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_wrong_answer_is_exit_code_one_with_its_reason(environ: dict[str, str]) -> None:
+    service = Service()
+    service.change[RequestKind.VALIDATE_SMS] = lambda _: (500, {"detail": "[red]broken"})
+    with serving(service) as url:
+        done = load(environ, url, "--requests", "100")
+        shown = load(environ, url, "--requests", "100", "--json")
+    assert done.returncode == shown.returncode == 1
+    count = json.loads(shown.stdout)["failures"]
+    assert count == json.loads(shown.stdout)["scenarios"][ScenarioKind.SMS]["failures"] > 0
+    assert "validate SMS: status 500, expected" in done.stdout
+    assert '(first: {"detail": "[red]broken"})' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("/v1/catalog/workers", "has no dataset 'workers'; load the sample: lakehouse sample workers"),
+        ("/v1/vectors/index/workers", "has no corpus 'workers'; build it: lakehouse corpus build workers"),
+        ("/v1/validate", "does not validate (no POST /v1/validate)"),
+    ],
+)
+def test_what_is_missing_is_named_and_exit_code_three(environ: dict[str, str], missing: str, said: str) -> None:
+    service = Service()
+    service.missing.add(missing)
+    with serving(service) as url:
+        done = load(environ, url)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def _without_ids(document: Any) -> Any:
+    return {**document, "results": []} if "results" in document else document
+
+
+def test_corpus_of_others_than_the_dataset_is_named(environ: dict[str, str]) -> None:
+    service = Service()
+    service.change[RequestKind.SEARCH] = _without_ids
+    with serving(service) as url:
+        done = load(environ, url)
+    assert done.returncode == 3
+    assert "0 active workers are both in the dataset 'workers' and in the corpus 'workers'" in done.stderr
+
+
+def test_service_of_another_kind_is_told(environ: dict[str, str]) -> None:
+    for body in (b"<html>", b"[]", b'{"rows": [[1]]}', b'{"rows": 1, "results": 2}'):
+        with scripted_http(Reply(200, body)) as other:
+            done = load(environ, other.url)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr == f"error: {other.url} does not answer as a Lakehouse API does\n"
+
+
+def test_nobody_there_and_wrong_addresses_are_exit_code_three(environ: dict[str, str]) -> None:
+    for url, said in ((f"http://127.0.0.1:{free_port_block(1)}", "no API answers"), ("file:///x", "--url must be an")):
+        done = load(environ, url)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert said in done.stderr
