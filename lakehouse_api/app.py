@@ -39,13 +39,14 @@ from lakehouse_api.routes import (
     outcomes,
     sql,
     storage,
+    validation,
     vectors,
 )
 from lakehouse_api.services import Services
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
-    answers,
+    answers, validation,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 

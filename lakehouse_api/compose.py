@@ -16,6 +16,7 @@ from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.parquet_footer import read_footer
+from lakehouse.adapters.roster import StoredRoster
 from lakehouse.adapters.sql_pool import SqlPool
 from lakehouse.adapters.stored_views import AllViews, StoredViews
 from lakehouse.catalog.register import Registrar
@@ -71,6 +72,7 @@ def compose_services(settings: Settings) -> Services:
         [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
     )
     chat = compose_chat(settings, events, disk, metrics)
+    roster = StoredRoster(objects, watcher)
     return Services(
         settings=settings,
         objects=objects,
@@ -90,7 +92,10 @@ def compose_services(settings: Settings) -> Services:
         live_configs=live_configs,
         retrieval=retrieval,
         chat=chat,
-        answers=compose_answers(retrieval, chat, configs=configs, live_config=live_configs.answer, events=events),
+        answers=compose_answers(
+            retrieval, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
+        ),
+        roster=roster,
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
         ingest_gate=Gate(settings.ingest_in_flight, "ingests"),

@@ -22,12 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse.errors import LakehouseError
 from lakehouse_api.auth import Principal
 from lakehouse_api.errors import problem_response, problems
+from lakehouse_api.request_headers import header
 from lakehouse_api.struct_bodies import Body
 
 if TYPE_CHECKING:
     from lakehouse_api.services import Services
 
-_HEADERS = [(b"content-type", b"application/json")]
 _WITHOUT_NAME = inspect.Signature([inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)])
 
 
@@ -40,7 +40,7 @@ async def _stay() -> Message:
 class Asked:
     """A request of a hot route: who asks, the request's state (its ids), its decoded body, the name in its path.
 
-    `receive` gives what comes after the body: that the client goes away.
+    `receive` gives what comes after the body: that the client goes away. `accept` is the header of that name.
     """
 
     services: Services
@@ -49,9 +49,19 @@ class Asked:
     body: Any
     name: str = ""
     receive: Receive = _stay
+    accept: str | None = None
 
 
-HotRoute = Callable[[Asked], Awaitable[bytes]]
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a status of its own; a route that gives bytes has the one that it was declared with."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),)
+
+
+HotRoute = Callable[[Asked], Awaitable[bytes | Reply]]
 Fit = Callable[[Scope, bytes], Any]
 
 
@@ -129,8 +139,10 @@ class HotTable:
             self._routes[declared.path_format] = declared
 
         async def by_framework(request: Request, name: str = "") -> Response:
-            answer = await _answer(declared, request.app.state.services, request.scope, await request.body(), name)
-            return Response(answer, status, media_type="application/json")
+            reply = await _answer(declared, request.app.state.services, request.scope, await request.body(), name)
+            response = Response(reply.body, reply.status)
+            response.raw_headers.extend(reply.headers)
+            return response
 
         if not is_named:
             by_framework.__signature__ = _WITHOUT_NAME  # type: ignore[attr-defined]
@@ -164,22 +176,30 @@ class HotRoutesMiddleware:
                     return
                 principal: Principal = scope["state"]["principal"]
                 principal.require(route.scope)
-                answer = await route.run(Asked(self._services, principal, scope["state"], given, receive=receive))
+                asked = Asked(
+                    self._services, principal, scope["state"], given, receive=receive, accept=header(scope, b"accept")
+                )
+                reply = _replied(await route.run(asked), route.status)
             else:
-                answer = await _answer(route, self._services, scope, body, name)
+                reply = await _answer(route, self._services, scope, body, name)
         except LakehouseError as error:
             await problem_response(error, scope)(scope, receive, send)
             return
-        headers = [*_HEADERS, (b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": route.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _answer(route: _Declared, services: Services, scope: Scope, body: bytes, name: str) -> bytes:
+async def _answer(route: _Declared, services: Services, scope: Scope, body: bytes, name: str) -> Reply:
     state = scope["state"]
     principal: Principal = state["principal"]
     principal.require(route.scope)
-    return await route.run(Asked(services, principal, state, route.body.decode(body), name))
+    asked = Asked(services, principal, state, route.body.decode(body), name, accept=header(scope, b"accept"))
+    return _replied(await route.run(asked), route.status)
+
+
+def _replied(answer: bytes | Reply, status: int) -> Reply:
+    return answer if isinstance(answer, Reply) else Reply(answer, status)
 
 
 async def _read(receive: Receive) -> bytes:

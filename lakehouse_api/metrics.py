@@ -50,6 +50,12 @@ class Metrics:
         self.chat_cost = Counter(
             "lakehouse_chat_cost_usd", "Dollars of chat calls.", ["role", "provider"], registry=self.registry
         )
+        self.validations = Counter(
+            "lakehouse_validations",
+            "Validations, by kind and by the error that refused the artifact, which is `none` when it passed.",
+            ["kind", "error"],
+            registry=self.registry,
+        )
         self._search_series: dict[tuple[str, bool, bool], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._latency_series: dict[tuple[str, str, int], Histogram] = {}
@@ -79,6 +85,10 @@ class Metrics:
         self.chat_tokens.labels(role, provider, "prompt").inc(line["prompt_tokens"] or 0)
         self.chat_tokens.labels(role, provider, "completion").inc(line["completion_tokens"] or 0)
         self.chat_cost.labels(role, provider).inc(line["cost_usd"] or 0.0)
+
+    def count_validation(self, kind: str, error: str | None) -> None:
+        """Count one validation."""
+        self.validations.labels(kind, error or "none").inc()
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
         """Count one audited action."""

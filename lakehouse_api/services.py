@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.adapters.embedding_service import EmbeddingService
     from lakehouse.adapters.event_log import EventLog
     from lakehouse.adapters.objects import S3ObjectStore
+    from lakehouse.adapters.roster import StoredRoster
     from lakehouse.adapters.sql_pool import SqlPool
     from lakehouse.catalog.register import Registrar
     from lakehouse.catalog.service import Catalog
@@ -71,6 +72,7 @@ class Services:
     retrieval: Retrieval
     chat: Chat
     answers: Answers
+    roster: StoredRoster
     work_dir: Path
     put_gate: Gate
     ingest_gate: Gate
@@ -87,6 +89,8 @@ class Services:
             stack.push_async_callback(anyio.to_thread.run_sync, self.events.stop)
             self.watcher.start()
             stack.push_async_callback(anyio.to_thread.run_sync, self.watcher.stop)
+            self.roster.start()
+            stack.push_async_callback(anyio.to_thread.run_sync, self.roster.stop)
             stack.callback(self.converter.close)
             stack.callback(self.embedding.close)
             await self.sql.start()

@@ -100,7 +100,7 @@ class Categories:
         self._codes = codes.astype(smallest)[order]
 
     def __getitem__(self, row: int) -> str:
-        return self._words[self._codes[row]]
+        return str(self._words[self._codes[row]])
 
 
 class WorkerColumns:
