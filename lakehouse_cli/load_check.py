@@ -13,8 +13,9 @@ from lakehouse.errors import BadInput, NotFound
 from lakehouse.load.crew import Crew, Worker, make_crew
 from lakehouse_cli.client import ApiClient, ApiProblem
 
-# Enough for variety, few enough for one search that names them all.
 _MOST_WORKERS = 900
+# A SQL filter has at most 10,000 characters.
+_IDS_AT_ONCE = 200
 _LEAST_WORKERS = 20
 _CREW = f"""
 SELECT worker_id, name, role, city, state FROM (
@@ -79,30 +80,34 @@ def _read_workers(api: ApiClient) -> list[Worker]:
 
 def _known_ids(api: ApiClient, corpus: str, ids: list[str]) -> set[str]:
     """Those of the ids that the corpus has."""
-    if not ids:
-        return set()
-    named = ", ".join("'" + one.replace("'", "''") + "'" for one in ids)
-    body = {
-        "query": "worker", "corpora": [corpus], "k": len(ids), "use_playbook": False,
-        "sql_filter": f"CAST(worker_id AS VARCHAR) IN ({named})",
-    }  # fmt: skip
-    try:
-        answer = api.json("POST", "/v1/matrix/search", json=body)
-    except ApiProblem as problem:
-        if problem.fields.get("status") != 400:
-            raise
-        raise BadInput(f"the corpus {corpus!r} is not one of the dataset 'workers': {problem.detail}") from None
-    return {str(result["id"]) for result in answer["results"]}
+    known: set[str] = set()
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ids[start : start + _IDS_AT_ONCE]
+        body = {
+            "query": "worker", "corpora": [corpus], "k": len(part), "use_playbook": False,
+            "sql_filter": f"CAST(worker_id AS VARCHAR) IN ({_quoted(part)})",
+        }  # fmt: skip
+        try:
+            answer = api.json("POST", "/v1/matrix/search", json=body)
+        except ApiProblem as problem:
+            if problem.fields.get("status") != 400:
+                raise
+            raise BadInput(f"the corpus {corpus!r} is not one of the dataset 'workers': {problem.detail}") from None
+        known |= {str(result["id"]) for result in answer["results"]}
+    return known
 
 
 def _read_blocks(api: ApiClient, ids: list[str]) -> list[tuple[str, str]]:
     """Pairs of client and worker of the dataset `client_blocks`, where there is one."""
     if not ids or api.find("/v1/catalog/client_blocks") is None:
         return []
-    named = ", ".join("'" + one.replace("'", "''") + "'" for one in ids)
-    sql = f"SELECT client_id, worker_id FROM client_blocks WHERE CAST(worker_id AS VARCHAR) IN ({named})"
+    sql = f"SELECT client_id, worker_id FROM client_blocks WHERE CAST(worker_id AS VARCHAR) IN ({_quoted(ids)})"
     answer = api.json("POST", "/v1/sql", json={"sql": sql, "max_rows": 100_000})
     return [(str(client), str(worker)) for client, worker in answer["rows"]]
+
+
+def _quoted(ids: list[str]) -> str:
+    return ", ".join("'" + one.replace("'", "''") + "'" for one in ids)
 
 
 def _require_validation(api: ApiClient) -> None:

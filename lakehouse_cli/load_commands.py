@@ -6,6 +6,7 @@ Belongs here: options, exit codes. Not here: the work (see load_run.py), the rep
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -73,7 +74,7 @@ def load(  # noqa: PLR0917 - Typer passes all by name
             timeout_s=timeout,
             keeps_playbooks=keep_playbooks,
         )
-        report = run_load(remote, options, settings)
+        report = run_load(remote, options, settings, tell=_tell)
     document = report.to_document()
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -81,3 +82,9 @@ def load(  # noqa: PLR0917 - Typer passes all by name
         print_report(document)
     if document["failures"]:
         raise typer.Exit(EXIT_FAILURES)
+
+
+def _tell(text: str) -> None:
+    """Say what is being done to whoever watches; a moving line would take time from the load."""
+    if sys.stderr.isatty():
+        typer.echo(text, err=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import psutil
@@ -40,8 +41,16 @@ class LoadOptions:
     keeps_playbooks: bool
 
 
-def run_load(remote: Remote, options: LoadOptions, settings: Settings) -> Report:
+def run_load(
+    remote: Remote, options: LoadOptions, settings: Settings, *, tell: Callable[[str], None] = lambda _: None
+) -> Report:
     """Play the load mix against a service.
+
+    Args:
+        remote: The service.
+        options: What was asked for.
+        settings: Of this installation, whose API's memory can be looked at.
+        tell: Hears what is being done.
 
     Raises:
         NotFound: The service lacks what scenarios need; the message says which command makes it.
@@ -55,7 +64,8 @@ def run_load(remote: Remote, options: LoadOptions, settings: Settings) -> Report
     if remote.token is not None:
         headers["Authorization"] = f"Bearer {remote.token}"
     target = Target(remote.url, headers)
-    rss_before = _server_rss_bytes(remote, settings)
+    tell(f"{len(crew.workers)} workers in {len(crew.groups)} groups; playing, Ctrl-C ends early")
+    rss_before = server_rss_bytes(remote, settings)
     seed, rate, duration_s = options.seed, options.rate, options.duration_s
     played = play(
         plan_scenarios(stage, seed=seed, requests=options.requests),
@@ -67,21 +77,22 @@ def run_load(remote: Remote, options: LoadOptions, settings: Settings) -> Report
             timeout_s=options.timeout_s,
         ),
     )
-    rss_after = _server_rss_bytes(remote, settings)
+    rss_after = server_rss_bytes(remote, settings)
     return Report(
         url=remote.url,
         options={**asdict(options), "mark": mark},
         played=played,
         rss_bytes=None if rss_before is None or rss_after is None else (rss_before, rss_after),
         recorded=len(stage.recorded),
-        forgotten=0 if options.keeps_playbooks else _forget(stage, target, options),
+        forgotten=0 if options.keeps_playbooks else _forget(stage, target, options, tell),
     )
 
 
-def _forget(stage: Stage, target: Target, options: LoadOptions) -> int:
+def _forget(stage: Stage, target: Target, options: LoadOptions, tell: Callable[[str], None]) -> int:
     """Delete the playbook entries of the run; how many are gone."""
     if not stage.recorded:
         return 0
+    tell(f"forgetting {len(stage.recorded):,} playbook entries")
     try:
         tally = play(plan_forgetting(stage), target, Pace(options.concurrency, timeout_s=options.timeout_s)).tally
     except Unavailable:
@@ -89,7 +100,7 @@ def _forget(stage: Stage, target: Target, options: LoadOptions) -> int:
     return tally.request_count - tally.failures
 
 
-def _server_rss_bytes(remote: Remote, settings: Settings) -> int | None:
+def server_rss_bytes(remote: Remote, settings: Settings) -> int | None:
     """Resident memory of this installation's API and all its children, None of any other service."""
     record = Installation(settings).table.alive("api") if remote.is_own else None
     if record is None:

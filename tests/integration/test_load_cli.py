@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -128,6 +129,29 @@ def test_wrong_answer_is_exit_code_one_with_its_reason(environ: dict[str, str]) 
     assert count == json.loads(shown.stdout)["scenarios"][ScenarioKind.SMS]["failures"] > 0
     assert "validate SMS: status 500, expected" in done.stdout
     assert '(first: {"detail": "[red]broken"})' in done.stdout
+
+
+def test_interrupted_run_reports_what_was_played_and_forgets_its_records(environ: dict[str, str]) -> None:
+    service = Service()
+    command = [sys.executable, "-m", "lakehouse_cli", "load", "--concurrency", "2", "--duration", "60", "--json"]
+    with (
+        serving(service) as url,
+        subprocess.Popen(
+            [*command, "--url", url], env=environ, cwd=environ["HOME"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process,
+    ):
+        deadline = time.monotonic() + 60
+        while sum(ask.path.endswith("/record") for ask, _ in service.asked) < 5:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    document = json.loads(printed)
+    assert document["seconds"] < 50
+    assert document["failures"] == 0
+    assert document["playbooks"]["forgotten"] == document["playbooks"]["recorded"] >= 5
 
 
 @pytest.mark.parametrize(
