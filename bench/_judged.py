@@ -1,4 +1,4 @@
-"""Judged collections of ../shared/data, embedded by the platform's own MiniLM; embeddings are kept in a folder.
+"""Judged collections of ../shared/data, embedded by an embedder of the platform; embeddings are kept in a folder.
 
 Collection: documents, queries, and which documents are relevant to which query.
 """
@@ -40,19 +40,19 @@ class Collection:
 class Embeddings:
     """Embeds each list of texts once; the folder holds what was embedded before."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, embedder: str = "minilm") -> None:
         self._folder = folder
-        self._embedder = open_embedder("minilm", load_settings({}, env_file=None))
+        self.embedder = open_embedder(embedder, load_settings({}, env_file=None))
 
     def of(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        digest = hashlib.sha256("\0".join([self._embedder.name, *texts]).encode()).hexdigest()[:32]
+        digest = hashlib.sha256("\0".join([self.embedder.name, *texts]).encode()).hexdigest()[:32]
         path = self._folder / f"{digest}.npy"
         if not path.exists():
-            vectors = np.empty((len(texts), self._embedder.dimension), np.float32)
+            vectors = np.empty((len(texts), self.embedder.dimension), np.float32)
             order = np.argsort([len(text) for text in texts], kind="stable")
             for start in range(0, len(texts), _BATCH):
                 batch = order[start : start + _BATCH]
-                vectors[batch] = self._embedder.embed([texts[n] for n in batch])
+                vectors[batch] = self.embedder.embed([texts[n] for n in batch])
             np.save(path, vectors)
         return np.load(path)
 

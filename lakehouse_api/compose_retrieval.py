@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.adapters.calibrator import Calibrator
 from lakehouse.adapters.corpora import Corpora
 from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.adapters.folded_rows import LanceFoldedRows
@@ -75,6 +76,7 @@ def compose_retrieval(
         hidden=MEMORY_TABLES,
         snapshots=settings.data_dir / "indexes",
         memory_bytes=settings.index_memory_bytes,
+        calibrator=Calibrator(embedding.get),
     )
     signer = TraceSigner(load_or_make_trace_key(settings))
 

@@ -35,6 +35,8 @@ def print_results(answer: Any) -> None:
         f"[dim]{escape(counts)}; arm {answer['arm']}, {answer['config_version']}, "
         f"{answer['timings_ms']['total']:.1f} ms{escape(stale)}[/]"
     )
+    for name, reason in answer.get("unjudged", {}).items():
+        console.print(f"[dim]{escape(name)}: no relevance threshold: {escape(reason)}[/]")
 
 
 def print_playbooks(answer: Any) -> None:

@@ -1,13 +1,11 @@
 """The corpora of a process: opened when they are first asked for, kept fresh by one thread, written in groups.
 
-Writes to one corpus gather while the last one commits and go into the next commit together: there is no timer, and a
-commit takes about as long for one row as for a thousand.
-
 A corpus is held in memory while there is memory for it; one that does not fit, or has outgrown what there is, is
 served from its table until the process starts again.
 
-Belongs here: which corpora are open and how, grouping of writes, the thread that follows. Not here: one corpus (see
-open_corpus.py, lance_corpus.py), shapes and names of indexes (see lakehouse_api/routes/vectors.py).
+Belongs here: which corpora are open and how, the thread that follows. Not here: one corpus (see open_corpus.py,
+lance_corpus.py), grouping of writes (see write_queue.py), shapes and names of indexes (see
+lakehouse_api/routes/vectors.py).
 """
 
 from __future__ import annotations
@@ -25,12 +23,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import anyio
 import structlog
 
+from lakehouse.adapters.calibrator import Calibrator
 from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.lance_corpus import LanceCorpus
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.lance_upkeep import stored_bytes
 from lakehouse.adapters.open_corpus import OpenCorpus
+from lakehouse.adapters.write_queue import WriteQueue
 from lakehouse.errors import LakehouseError, NotFound, Unavailable
 from lakehouse.retrieval.index_memory import IndexMemory, hot_index_bytes
 from lakehouse.tables.corpus import corpus_schema
@@ -55,6 +55,7 @@ class Corpora:
         hidden: Tables that are no corpora: the memory tables.
         snapshots: Folder of the snapshots of hot indexes; None: there are none.
         memory_bytes: Memory for hot indexes; None: no limit.
+        calibrator: Calibrates indexes that were made over HTTP; None: nobody does.
     """
 
     def __init__(
@@ -65,16 +66,18 @@ class Corpora:
         hidden: frozenset[str],
         snapshots: Path | None = None,
         memory_bytes: int | None = None,
+        calibrator: Calibrator | None = None,
     ) -> None:
         self._tables = tables
         self._poll_s = poll_s
         self._hidden = hidden
         self._snapshots = snapshots
         self.memory = IndexMemory(memory_bytes)
+        self._calibrator = calibrator
         self._open: dict[str, Corpus] = {}
         self._measured: dict[str, str] = {}
         self._opening: dict[str, asyncio.Task[Corpus]] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, WriteQueue] = {}
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="corpora")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -93,6 +96,8 @@ class Corpora:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._thread is not None:
             self._thread.join()
+        if self._calibrator is not None:
+            self._calibrator.stop()
 
     async def warm(self) -> None:
         """Open every corpus there is, ahead of the first search."""
@@ -136,7 +141,7 @@ class Corpora:
 
     async def upsert(self, name: str, rows: pa.Table) -> str:
         """Insert or replace rows by id; durable and searchable when it returns the revision."""
-        queue = self._queues.setdefault(name, _Queue())
+        queue = self._queues.setdefault(name, WriteQueue())
         return await queue.put(rows, lambda group: self._commit(name, group))
 
     async def delete(self, name: str, ids: Sequence[str]) -> tuple[int, str]:
@@ -229,6 +234,8 @@ class Corpora:
                     corpus.follow()
                     self._measure(name, corpus)
                     corpus.save_snapshot()
+                    if self._calibrator is not None:
+                        self._calibrator.look(corpus.table, corpus.reader)
                 except NotFound:
                     self._forget(name)
                 except LakehouseError as error:
@@ -260,39 +267,3 @@ class Corpora:
         self._open.pop(name, None)
         self._measured.pop(name, None)
         self.memory.release(name)
-
-
-class _Queue:
-    """Writes that wait for the commit before them."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Any, asyncio.Future[str]]] = []
-        self._is_busy = False
-
-    async def put(self, rows: Any, commit: Any) -> str:
-        """Wait until the rows are in a commit; gives its revision."""
-        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((rows, done))
-        if not self._is_busy:
-            self._is_busy = True
-            self._task = asyncio.create_task(self._drain(commit))
-        return await done
-
-    async def _drain(self, commit: Any) -> None:
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting, []
-                try:
-                    revision = await commit([rows for rows, _ in group])
-                except Exception as error:  # each caller hears what became of the group
-                    _finish(group, lambda done, e=error: done.set_exception(e))
-                else:
-                    _finish(group, lambda done, r=revision: done.set_result(r))
-        finally:
-            self._is_busy = False
-
-
-def _finish(group: list[tuple[Any, asyncio.Future[str]]], settle: Any) -> None:
-    for _, done in group:
-        if not done.done():
-            settle(done)

@@ -43,8 +43,8 @@ class SettingsEmbedders:
 
 
 def calibrate_relevance(vectors: Vectors, texts: Sequence[str], embedder: Embedder) -> dict[str, Any]:
-    """See `lakehouse.retrieval.relevance.calibrate`, which stands on Arrow: loaded when it is called."""
-    from lakehouse.retrieval.relevance import calibrate
+    """See `lakehouse.retrieval.calibration.calibrate`, which stands on Arrow: loaded when it is called."""
+    from lakehouse.retrieval.calibration import calibrate
 
     return calibrate(vectors, texts, embedder)
 

@@ -95,8 +95,11 @@ class CorpusReader:
     def relevance(
         self, similarity: NDArray[np.float32], text_share: NDArray[np.float32] | None
     ) -> NDArray[np.float32] | None:
-        """Probabilities that rows are relevant, None without a calibration."""
-        return None if self.calibration is None else self.calibration.probability(similarity, text_share)
+        """Probabilities that rows are relevant, None where nothing judges them."""
+        model = self.calibration
+        if model is None or text_share is None:
+            return None if model is None else model.probability_alone(similarity)
+        return model.probability(similarity, text_share)
 
     def text_scores(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Text scores of some rows."""

@@ -17,7 +17,7 @@ from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.lance_index import LanceIndex
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.errors import StoreUnavailable
-from lakehouse.retrieval.relevance import stored_calibration
+from lakehouse.retrieval.relevance import calibration_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,6 +91,6 @@ class LanceCorpus:
 
     def _read(self, earlier: LanceIndex | None) -> CorpusReader:
         live = self.table.live
-        calibration = stored_calibration(live.info)
+        calibration = calibration_of(live.info)
         index = LanceIndex(self.table, earlier)
         return CorpusReader(self.table.name, live.info, index, live.revision, calibration=calibration)

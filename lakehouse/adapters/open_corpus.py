@@ -27,7 +27,7 @@ from lakehouse.adapters.lance_engine import BrokenFiles
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.spare_memory import give_back
 from lakehouse.errors import Conflict, NotFound, StoreUnavailable
-from lakehouse.retrieval.relevance import stored_calibration
+from lakehouse.retrieval.relevance import calibration_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,7 +135,7 @@ class OpenCorpus:
             _log.info("the snapshot is not used", corpus=self.table.name, reason=error.detail)
             return None
         self._saved = self._at
-        return CorpusReader(self.table.name, live.info, index, live.revision, calibration=stored_calibration(live.info))
+        return CorpusReader(self.table.name, live.info, index, live.revision, calibration=calibration_of(live.info))
 
     def _take_own(self, version: int, change: Any) -> None:
         """Bring the index to what the own write has made; what others wrote in between is read, too."""
@@ -187,13 +187,13 @@ class OpenCorpus:
             index.upsert(batch)
         give_back()
         _log.info("corpus read", corpus=self.table.name, rows=len(index), version=live.version)
-        return CorpusReader(self.table.name, info, index, live.revision, calibration=stored_calibration(live.info))
+        return CorpusReader(self.table.name, info, index, live.revision, calibration=calibration_of(live.info))
 
     def _settle(self, live: LiveTable) -> None:
         if self._at != (live.uri, live.version):
             self._at = (live.uri, live.version)
             self._changed_s = time.monotonic()
-        calibration = stored_calibration(live.info)
+        calibration = calibration_of(live.info)
         self.reader = replace(
             self.reader, info=live.info, revision=live.revision, is_stale=False, calibration=calibration
         )

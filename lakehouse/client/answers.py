@@ -76,7 +76,10 @@ class SearchResult(TypedDict):
 
 
 class SearchAnswer(TypedDict):
-    """Results, best first; `trace_id` is what an outcome names, `stale` the corpora that may be behind."""
+    """Results, best first; `trace_id` is what an outcome names, `stale` the corpora that may be behind.
+
+    `unjudged` says of which corpora a relevance threshold dropped nothing, and why.
+    """
 
     query: str
     results: list[SearchResult]
@@ -87,6 +90,7 @@ class SearchAnswer(TypedDict):
     trace_id: str
     timings_ms: dict[str, float]
     stale: list[str]
+    unjudged: dict[str, str]
 
 
 class Recorded(TypedDict):
@@ -118,6 +122,7 @@ class IndexView(TypedDict):
     rows: int
     revision: str
     state: dict[str, Any]
+    calibration: str
 
 
 class IndexResult(TypedDict):

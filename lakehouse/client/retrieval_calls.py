@@ -60,7 +60,8 @@ def search(
         use_playbook: `"auto"` serves a share of searches without, as the hold-out.
         playbook: `{top_k, max_distance, boost, half_life_days}` over the config's.
         mode: By meaning, by words or by both; default: the config's.
-        relevance_threshold: Drops results whose probability of being relevant is lower.
+        relevance_threshold: Drops results whose probability of being relevant is lower; the answer's `unjudged` names
+            the corpora that it cannot judge.
         model: The asking model, for the downgrade gate.
         force_full: No downgrade, whatever the model.
         min_revision: Waits up to 2 s until this write is visible.

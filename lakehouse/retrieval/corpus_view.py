@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lakehouse.retrieval.filter_fit import FilterFit
 from lakehouse.retrieval.filters import Filter
+from lakehouse.retrieval.relevance import RelevanceModel
 from lakehouse.retrieval.selection import Selection
 
 
@@ -111,6 +112,11 @@ class CorpusView(Protocol):
 
     def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
+    @property
+    def calibration(self) -> RelevanceModel | None:
+        """What judges its rows; None where nothing does."""
+        ...
+
     def term_weights(self, query: str) -> Mapping[str, float]:
         """The terms of a query and how rare each is in this corpus; empty in one without text."""
         ...
@@ -118,10 +124,10 @@ class CorpusView(Protocol):
     def relevance(
         self, similarity: NDArray[np.float32], text_share: NDArray[np.float32] | None
     ) -> NDArray[np.float32] | None:
-        """Probabilities that rows are relevant; None without a calibration.
+        """Probabilities that rows are relevant; None where nothing judges them.
 
         Args:
             similarity: (n,) cosine of query and row.
-            text_share: (n,) text score over what all terms of the query weigh; None in a corpus without text.
+            text_share: (n,) text score over what all terms of the query weigh; None where the search has none.
         """
         ...

@@ -4,28 +4,26 @@ The fused score cannot say it: the best candidate of any query, however far off,
 can, since they do not depend on the other candidates: the similarity of the vectors, and the *text share*, the row's
 BM25 score over what all terms of the query weigh together (`TextIndex.term_weights`; terms that no row has weigh most).
 
-A corpus is calibrated from itself, without labels. A few words of a row, taken out of it, are a query that the rest of
-the row is relevant to, and that rows picked at random are not; where the sample has rows enough, the best of a handful
-of random ones stands for what a search would show of nothing but chance.
+A corpus's own calibration is made of its texts (see calibration.py). Where it has none, and for what its own does not
+say, that of its embedder counts, which was made once of judged collections: cosines of one embedder mean about the
+same in all of them (docs/decisions/0022-relevance-is-calibrated-without-labels.md).
 
-Source: Lee, Chang & Toutanova 2019, Latent retrieval (inverse cloze pairs); Platt 1999 (logistic calibration).
+Source: Platt 1999 (logistic calibration).
 
-Belongs here: the model, its fit, its stored form. Not here: who calibrates when (see
-lakehouse/adapters/corpus_build.py).
+Belongs here: the model, its fit, its stored form, those of embedders. Not here: how a corpus calibrates itself (see
+calibration.py), who does so when (see lakehouse/adapters/corpus_build.py, calibrator.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
-from lakehouse.retrieval.embedding import Embedder
-from lakehouse.retrieval.text_index import TextIndex
 
 Floats = NDArray[np.float32]
 
@@ -34,24 +32,21 @@ _ROUNDS = 50
 _RIDGE = 1e-6
 # What is assumed of a candidate before its scores are looked at; a threshold of the same keeps what they speak for.
 PRIOR = 0.3
-_SEED = 11
-_SAMPLE_ROWS = 300
-_QUERY_WORDS = (4, 12)
-# Of a row so many times longer than the query, the vector of the whole stands for that of the rest.
-_LONG = 6
-# The mean probability of relevant rows less that of others; below, a threshold would drop by chance.
-_LEAST_TOLD_APART = 0.02
-# So many random rows a query, of which the best counts as irrelevant.
-_RANDOM_ROWS = 4
+# Similarity and intercept, by embedder; made by bench/_relevance.py.
+OF_EMBEDDERS: Mapping[str, tuple[float, float]] = {"minilm": (7.949, -3.244), "static": (10.603, -3.943)}
 
 
 @dataclass(frozen=True, slots=True)
 class RelevanceModel:
-    """Logistic regression: `1 / (1 + exp(−(similarity · s + text · t + intercept)))` for similarity s, text share t."""
+    """Logistic regression: `1 / (1 + exp(−(similarity · s + text · t + intercept)))` for similarity s, text share t.
+
+    `alone` are similarity and intercept for searches that know no text shares; None: it says nothing about those.
+    """
 
     similarity: float
     text: float
     intercept: float
+    alone: tuple[float, float] | None = None
 
     @classmethod
     def fit(cls, relevant: tuple[Floats, Floats], irrelevant: tuple[Floats, Floats]) -> RelevanceModel:
@@ -79,18 +74,25 @@ class RelevanceModel:
             weights[used] = _logistic(design[:, used], labels, share)
             worst = int(np.argmin(weights[:2]))
             if weights[worst] >= 0:
-                return cls(*(float(weight) for weight in weights))
+                return cls(float(weights[0]), float(weights[1]), float(weights[2]))
             used[worst] = False
 
-    def probability(self, similarity: Floats, text_share: Floats | None = None) -> Floats:
+    def probability(self, similarity: Floats, text_share: Floats) -> Floats:
         """The probability for each row.
 
         Args:
             similarity: (n,) cosine of query and row.
-            text_share: (n,) BM25 score over the query's whole weight; None in a corpus without text.
+            text_share: (n,) BM25 score over the query's whole weight.
         """
-        text = 0.0 if text_share is None else self.text * text_share.astype(np.float64)
+        text = self.text * text_share.astype(np.float64)
         return np.asarray(_sigmoid(self.similarity * similarity.astype(np.float64) + text + self.intercept), np.float32)
+
+    def probability_alone(self, similarity: Floats) -> Floats | None:
+        """The probability for each row by its cosine alone, (n,); None where the model says nothing about that."""
+        if self.alone is None:
+            return None
+        slope, intercept = self.alone
+        return np.asarray(_sigmoid(slope * similarity.astype(np.float64) + intercept), np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """The stored form."""
@@ -99,6 +101,7 @@ class RelevanceModel:
             "similarity": self.similarity,
             "text": self.text,
             "intercept": self.intercept,
+            "alone": None if self.alone is None else list(self.alone),
         }
 
     @classmethod
@@ -112,7 +115,13 @@ class RelevanceModel:
             raise BadInput(
                 f"a calibration has format {FORMAT_VERSION}, not {document.get('format_version')!r}; rebuild"
             )
-        return cls(float(document["similarity"]), float(document["text"]), float(document["intercept"]))
+        alone = document.get("alone")
+        return cls(
+            float(document["similarity"]),
+            float(document["text"]),
+            float(document["intercept"]),
+            None if alone is None else (float(alone[0]), float(alone[1])),
+        )
 
 
 def _logistic(
@@ -135,54 +144,37 @@ def stored_calibration(info: Mapping[str, Any]) -> RelevanceModel | None:
     return RelevanceModel.from_json(stored)
 
 
-def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> dict[str, Any]:
-    """Calibrate a corpus from some of its rows.
+def embedder_calibration(embedder: str) -> RelevanceModel | None:
+    """The calibration of an embedder, of cosines alone; None for one that was never judged."""
+    if embedder not in OF_EMBEDDERS:
+        return None
+    slope, intercept = OF_EMBEDDERS[embedder]
+    return RelevanceModel(slope, 0.0, intercept, alone=(slope, intercept))
+
+
+def calibration_of(info: Mapping[str, Any]) -> RelevanceModel | None:
+    """What judges the rows of a corpus: its own calibration, and for what that does not say its embedder's.
 
     Args:
-        vectors: (n, dimension) embeddings of the rows, of unit length.
-        texts: (n,) their texts.
-        embedder: What made the vectors.
+        info: What its table says of itself.
 
     Returns:
-        The stored form of a `RelevanceModel`; empty when fewer than two different rows have words enough, or the
-        sample does not tell relevant rows from others: rows that are much alike are relevant to one another.
+        None where nothing can: in a corpus whose vectors are not compared by cosines, or of an embedder that was never
+        judged while it has no calibration of its own.
     """
-    chance = np.random.default_rng(_SEED)
-    different = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
-    chosen = sorted(n for text, n in different.items() if len(text.split()) > _QUERY_WORDS[0])
-    chosen = sorted(chance.permutation(chosen)[:_SAMPLE_ROWS].astype(int).tolist())
-    if len(chosen) < 2:
-        return {}
-    pairs = [_cloze(texts[n], chance) for n in chosen]
-    queries = embedder.embed([query for query, _ in pairs])
-    rests = np.array(vectors[chosen], np.float32)
-    short = [at for at, (query, rest) in enumerate(pairs) if len(rest.split()) < _LONG * len(query.split())]
-    if short:
-        rests[short] = embedder.embed([pairs[at][1] for at in short])
-    index = TextIndex()
-    index.append([rest for _, rest in pairs])
-    shares = np.stack([_text_share(index, query) for query, _ in pairs])
-    likeness = queries @ rests.T
-    own = np.arange(len(chosen))
-    others = (own[:, None] + chance.integers(1, len(own), (len(own), _RANDOM_ROWS))) % len(own)
-    best = others[own, np.take_along_axis(likeness + shares, others, 1).argmax(axis=1)]
-    relevant, irrelevant = (likeness[own, own], shares[own, own]), (likeness[own, best], shares[own, best])
-    model = RelevanceModel.fit(relevant, irrelevant)
-    told_apart = float(model.probability(*relevant).mean() - model.probability(*irrelevant).mean())
-    return model.to_json() if told_apart >= _LEAST_TOLD_APART else {}
+    if info.get("distance", "cosine") != "cosine":
+        return None
+    own, general = stored_calibration(info), embedder_calibration(str(info.get("embedder")))
+    if own is None or own.alone is not None or general is None:
+        return own or general
+    return replace(own, alone=general.alone)
 
 
-def _cloze(text: str, chance: np.random.Generator) -> tuple[str, str]:
-    """Some words of a text in a row, and what is left; of a short text half."""
-    words = text.split()
-    length = min(int(chance.integers(*_QUERY_WORDS, endpoint=True)), len(words) // 2)
-    start = int(chance.integers(len(words) - length + 1))
-    return " ".join(words[start : start + length]), " ".join(words[:start] + words[start + length :])
-
-
-def _text_share(index: TextIndex, query: str) -> Floats:
-    weight = sum(index.term_weights(query).values())
-    return index.scores(query) / np.float32(max(weight, 1e-6))
+def calibration_kind(info: Mapping[str, Any]) -> Literal["own", "embedder", "none"]:
+    """Whose calibration judges the rows of a corpus; see `calibration_of`."""
+    if calibration_of(info) is None:
+        return "none"
+    return "embedder" if stored_calibration(info) is None else "own"
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

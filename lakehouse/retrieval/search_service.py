@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Unavailable
 from lakehouse.retrieval.answer_cache import AnswerCache, key_of
+from lakehouse.retrieval.calibration import unjudged
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
 from lakehouse.retrieval.matrix import Candidate, Counts, Merged, find, merge
@@ -50,7 +51,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """What a search gives. Times are milliseconds."""
+    """What a search gives. Times are milliseconds; `unjudged` says which corpora a threshold left alone, and why."""
 
     run_id: str
     plan: Plan
@@ -61,6 +62,7 @@ class SearchAnswer:
     config_version: str
     trace_id: str
     stale: list[str]
+    unjudged: Mapping[str, str]
     embed_ms: float
     search_ms: float
     merge_ms: float
@@ -142,7 +144,8 @@ class SearchService:
         plan = plan_search(request, config)
         views = [await self._corpora.open(name) for name in plan.corpora]
         arm = self._arm(plan)
-        state = (arm, config_version, self._playbooks.revision, *((v.revision, personal_fields(v.info)) for v in views))
+        kinds = ((view.revision, personal_fields(view.info), view.calibration) for view in views)
+        state = (arm, config_version, self._playbooks.revision, *kinds)
         key = key_of(request, has_pii=has_pii, k=plan.ask.k, state=state)
         if (answered := self._answers.get(key)) is not None:
             return self._answer(answered, plan, views, names=(arm, config_version), times=_Times(begun))
@@ -191,6 +194,7 @@ class SearchService:
             config_version=config_version,
             trace_id=trace_id,
             stale=[view.name for view in views if view.is_stale],
+            unjudged=_unjudged(plan, views),
             embed_ms=(embedded - times.begun) * 1000,
             search_ms=(searched - embedded) * 1000,
             merge_ms=(done - searched) * 1000,
@@ -250,6 +254,13 @@ def _results(merged: Merged, views: Mapping[str, CorpusView], *, has_pii: bool) 
         for candidate, document in zip(mine, documents, strict=True):
             metadata[name, candidate.id] = masked_metadata(document, personal) if personal else document
     return [Result(c, metadata[c.corpus, c.id]) for c in merged.results]
+
+
+def _unjudged(plan: Plan, views: Sequence[CorpusView]) -> dict[str, str]:
+    if plan.ask.threshold <= 0:
+        return {}
+    reasons = {view.name: unjudged(view, plan.ask.mode) for view in views}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _shown(results: Sequence[Candidate]) -> tuple[Shown, ...]:

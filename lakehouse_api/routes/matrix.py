@@ -67,6 +67,7 @@ _ANSWER = {
         "answer_cached": False,
     },
     "stale": [],
+    "unjudged": {},
 }
 PlaybookId = Annotated[str, Path(max_length=100)]
 
@@ -250,6 +251,7 @@ def _rendered(answer: SearchAnswer) -> bytes:
                 "answer_cached": answer.is_answer_cached,
             },
             "stale": answer.stale,
+            "unjudged": answer.unjudged,
         }
     )
 

@@ -23,6 +23,7 @@ from lakehouse.retrieval.filter_fit import refuse_unfit
 from lakehouse.retrieval.filters import parse_filter
 from lakehouse.retrieval.live_table import check_table_name
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
+from lakehouse.retrieval.relevance import calibration_kind
 from lakehouse.retrieval.selection import Selection
 from lakehouse.retrieval.vector_items import Items, item_rows, read_arrow_items, read_items, vector_matrix
 from lakehouse.tables.reserved import RESERVED_VIEWS
@@ -270,6 +271,7 @@ def _view(reader: CorpusReader) -> IndexView:
         rows=len(reader.index),
         revision=f"{reader.name}@{reader.revision}",
         state=dict(reader.index.stats()),
+        calibration=calibration_kind(reader.info),
     )
 
 

@@ -15,7 +15,9 @@ Text = Annotated[str, Meta(min_length=1)]
 class RelevanceOptions(Struct, forbid_unknown_fields=True, frozen=True):
     """`threshold` is a probability, calibrated per corpus; results below it are dropped and counted."""
 
-    threshold: Annotated[float, Meta(ge=0, le=1)]
+    threshold: Annotated[
+        float, Meta(ge=0, le=1, description="Where nothing can be judged nothing is dropped: see `unjudged`.")
+    ]
 
 
 class MatrixSearch(Struct, forbid_unknown_fields=True, frozen=True):
@@ -92,6 +94,9 @@ class MatrixAnswer(Struct):
     trace_id: str
     timings_ms: Timings
     stale: list[str] = []
+    unjudged: Annotated[
+        dict[str, str], Meta(description="Corpora of which a relevance threshold could drop nothing, and why.")
+    ] = {}
 
 
 class PlaybookRecord(Struct, forbid_unknown_fields=True, frozen=True):

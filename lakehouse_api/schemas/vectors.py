@@ -39,6 +39,7 @@ _EXAMPLE: dict[str, Any] = {
     "rows": 2,
     "revision": "notes@000001.000000000002",
     "state": {"kind": "exact", "rows": 2},
+    "calibration": "embedder",
 }
 
 
@@ -55,6 +56,9 @@ class IndexView(BaseModel):
     rows: int
     revision: str
     state: dict[str, Any] = Field(default_factory=dict, description="How it is held: engine, measured recall, bytes.")
+    calibration: Literal["own", "embedder", "none"] = Field(
+        description="What a relevance threshold goes by: its own texts, what is known of its embedder, or nothing."
+    )
 
 
 class IndexList(BaseModel):

@@ -171,7 +171,7 @@ def test_entry_of_another_corpus_has_no_say() -> None:
 def test_what_people_endorsed_passes_the_relevance_filter() -> None:
     told = Told()
     told.record("j")
-    strict = corpus(calibration=RelevanceModel(0.0, 0.0, -5.0))
+    strict = corpus(calibration=RelevanceModel(0.0, 0.0, -5.0, alone=(0.0, -5.0)))
     assert ids(told.search(threshold=0.5, view=strict)) == "j"
 
 

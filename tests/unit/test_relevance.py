@@ -10,8 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
-from lakehouse.retrieval.relevance import PRIOR, RelevanceModel, calibrate, stored_calibration
+from lakehouse.retrieval.calibration import calibrate, has_texts_enough, is_due, unjudged
+from lakehouse.retrieval.relevance import (
+    OF_EMBEDDERS,
+    PRIOR,
+    RelevanceModel,
+    calibration_of,
+    embedder_calibration,
+    stored_calibration,
+)
 from lakehouse.retrieval.text_index import TextIndex
+from tests.fakes.corpus_views import corpus_of
 
 TOPICS = {
     "nurse": [
@@ -92,10 +101,30 @@ def test_calibration_repeats() -> None:
     assert calibrate(embedder.embed(texts), texts, embedder) == calibrate(embedder.embed(texts), texts, embedder)
 
 
-def test_corpus_of_a_few_words_is_not_calibrated() -> None:
+def test_cosines_alone_are_calibrated_beside_both_and_by_themselves_where_texts_are_missing() -> None:
+    texts, embedder = documents(), WordsEmbedder()
+    vectors = embedder.embed(texts)
+    both = RelevanceModel.from_json(calibrate(vectors, texts, embedder))
+    alone = RelevanceModel.from_json(calibrate(vectors, texts, embedder, counts_text=False))
+    assert (both.text > 0, alone.text) == (True, 0.0)
+    assert both.alone == alone.alone == (alone.similarity, alone.intercept)
+    near, far = both.probability_alone(np.float32([0.9, 0.0]))  # type: ignore[misc]
+    assert near > PRIOR > far
+
+
+@pytest.mark.parametrize("texts", [[], ["one", ""], ["the same five words here"] * 50, ["too few words"] * 50])
+def test_corpus_of_a_few_texts_is_not_calibrated_and_says_why(texts: list[str]) -> None:
     embedder = WordsEmbedder()
-    assert calibrate(embedder.embed(["one", ""]), ["one", ""], embedder) == {}
-    assert calibrate(embedder.embed([]), [], embedder) == {}
+    assert "fewer than 20 different items" in calibrate(embedder.embed(texts), texts, embedder)["reason"]
+    assert not has_texts_enough(texts)
+
+
+def test_texts_that_share_nothing_with_their_own_parts_are_not_calibrated() -> None:
+    rng, embedder = np.random.default_rng(0), WordsEmbedder()
+    words = [f"w{n}" for n in range(5_000)]
+    texts = [" ".join(rng.choice(words, 8)) for _ in range(50)]
+    assert has_texts_enough(texts)
+    assert "too much alike, or too short" in calibrate(embedder.embed(texts), texts, embedder)["reason"]
 
 
 def test_other_format_and_no_pairs_are_refused() -> None:
@@ -107,8 +136,9 @@ def test_other_format_and_no_pairs_are_refused() -> None:
 
 
 def test_calibration_of_another_format_is_none() -> None:
-    model = RelevanceModel(1.0, 2.0, 3.0)
-    assert stored_calibration({"calibration": model.to_json()}) == model
+    model = RelevanceModel(1.0, 2.0, 3.0, alone=(4.0, 5.0))
+    assert stored_calibration({"calibration": json.loads(json.dumps(model.to_json()))}) == model
+    assert stored_calibration({"calibration": {"reason": "too few", "rows": 9}}) is None
     assert stored_calibration({"calibration": {"format_version": 9}}) is None
     assert stored_calibration({"calibration": {}}) is None
     assert stored_calibration({}) is None
@@ -118,3 +148,54 @@ def test_more_likeness_never_speaks_against_a_row() -> None:
     low, high = np.array([0.1, 0.2, 0.3], np.float32), np.array([0.7, 0.8, 0.9], np.float32)
     model = RelevanceModel.fit((low, high), (high, low))
     assert (model.similarity, model.text > 0) == (0.0, True)
+
+
+OWN = {"format_version": 1, "similarity": 1.0, "text": 2.0, "intercept": 3.0}
+
+
+def test_own_calibration_counts_before_that_of_the_embedder() -> None:
+    general = embedder_calibration("minilm")
+    assert general is not None
+    assert general.alone == OF_EMBEDDERS["minilm"]
+    assert general.text == 0
+    assert calibration_of({"embedder": "minilm"}) == general
+    assert calibration_of({"embedder": "minilm", "calibration": {"reason": "too few"}}) == general
+    # Of an earlier build: it says nothing about cosines alone.
+    old = calibration_of({"embedder": "minilm", "calibration": OWN})
+    assert old == RelevanceModel(1.0, 2.0, 3.0, alone=general.alone)
+    own = calibration_of({"embedder": "minilm", "calibration": {**OWN, "alone": [4.0, 5.0]}})
+    assert own == RelevanceModel(1.0, 2.0, 3.0, alone=(4.0, 5.0))
+    elsewhere = calibration_of({"embedder": "vllm/e5", "calibration": OWN})
+    assert elsewhere == RelevanceModel(1.0, 2.0, 3.0)
+    assert elsewhere.probability_alone(np.float32([1])) is None
+    assert calibration_of({"embedder": "vllm/e5"}) is None
+    assert calibration_of({"embedder": "minilm", "distance": "l2", "calibration": OWN}) is None
+
+
+def test_index_is_due_with_texts_enough_and_again_when_its_size_is_another() -> None:
+    index = {"kind": "index", "embedder": "minilm"}
+    assert [is_due(index, rows) for rows in (0, 19, 20, 10**6)] == [False, False, True, True]
+    done = {**index, "calibration": {**OWN, "rows": 100}}
+    assert [is_due(done, rows) for rows in (50, 51, 100, 199, 200)] == [True, False, False, False, True]
+    assert not is_due({**index, "calibration": {"reason": "too few", "rows": 100}}, 150)
+    assert is_due({**index, "calibration": {"reason": "too few", "rows": 100}}, 200)
+    assert not is_due({**index, "kind": "corpus"}, 1000)
+    assert not is_due({**index, "distance": "dot"}, 1000)
+
+
+def test_what_no_threshold_judges_is_said_with_its_reason() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+
+    def said(mode: str, **corpus: object) -> str | None:
+        view = corpus_of("c", ["a", "b", "c"], ["x"] * 3, vectors, **corpus)  # type: ignore[arg-type]
+        return unjudged(view, mode)  # type: ignore[arg-type]
+
+    model = RelevanceModel(1.0, 1.0, 1.0, alone=(1.0, 1.0))
+    assert said("hybrid", calibration=model) is said("vector", calibration=model) is None
+    assert "no vectors" in str(said("text", calibration=model))
+    assert "distance is l2" in str(said("hybrid", distance="l2"))
+    assert "not calibrated" in str(said("hybrid"))
+    assert "embedder 'fake'" in str(said("hybrid"))
+    half = RelevanceModel(1.0, 1.0, 1.0)
+    assert said("hybrid", calibration=half) is None
+    assert "cosines alone" in str(said("vector", calibration=half))

@@ -1,0 +1,176 @@
+"""Calibration of indexes that were made over HTTP: in a thread of its own, when nobody writes, out of what they hold.
+
+The thread that follows the corpora asks `look` at each of its rounds, which costs nothing while nothing is due. What a
+calibration gives is stored in the table's pointer, so that every process and the next start has it. Processes that
+share a bucket begin at different moments, and the first to store it has done it for all.
+
+Belongs here: when, which rows, by whom, storing it. Not here: the calibration itself, and whether it is due (see
+lakehouse/retrieval/calibration.py), declared corpora (see corpus_build.py).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import structlog
+
+from lakehouse.adapters.corpus_reader import CorpusReader
+from lakehouse.adapters.lance_table import LanceTable
+from lakehouse.errors import LakehouseError
+from lakehouse.retrieval.calibration import FEW_TEXTS, calibrate, has_texts_enough, is_due
+from lakehouse.retrieval.embedding import Embedder, Vectors
+from lakehouse.retrieval.live_table import LiveTable
+
+_SAMPLE_ROWS = 2_000
+# Fewer rows with texts, and what their words say would be held against those that have none.
+_TEXT_SHARE = 0.95
+# Queries of others wait for so many texts at the most.
+_BATCH_TEXTS = 16
+_log = structlog.get_logger("lakehouse.corpora")
+
+
+class _Stopped(Exception):
+    """The process is about to end."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What was seen of one index: when it changed last, since when it is due, before when not to try again."""
+
+    revision: str = ""
+    changed_s: float = 0.0
+    due_s: float | None = None
+    not_before_s: float = 0.0
+
+
+class Calibrator:
+    """Calibrates one index at a time.
+
+    Args:
+        embedder_of: Opens an embedder by its name; may block.
+        quiet_s: How long nothing must have been written, up to twice that by chance.
+        patience_s: An index that is written to without a pause is calibrated after so long.
+        retry_s: Pause after a failure.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        embedder_of: Callable[[str], Embedder],
+        *,
+        quiet_s: float = 5.0,
+        patience_s: float = 300.0,
+        retry_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._embedder_of = embedder_of
+        self._quiet_s = quiet_s
+        self._patience_s = patience_s
+        self._retry_s = retry_s
+        self._clock = clock
+        self._watched: dict[str, _Watch] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def look(self, table: LanceTable, reader: CorpusReader) -> None:
+        """Begin to calibrate an index when it is time; for one thread.
+
+        Args:
+            table: Of the index.
+            reader: The index as it is now.
+        """
+        watch, now_s = self._watched.setdefault(table.name, _Watch()), self._clock()
+        if reader.revision != watch.revision:
+            watch.revision = reader.revision
+            watch.changed_s = now_s + random.uniform(0, self._quiet_s)  # noqa: S311 - processes take turns
+        if reader.is_stale or not is_due(reader.info, len(reader.index)):
+            watch.due_s = None
+            return
+        watch.due_s = now_s if watch.due_s is None else watch.due_s
+        is_time = now_s - watch.changed_s >= self._quiet_s or now_s - watch.due_s >= self._patience_s
+        is_free = self._thread is None or not self._thread.is_alive()
+        if is_time and is_free and now_s >= watch.not_before_s:
+            self._thread = threading.Thread(
+                target=self._run, args=(table, reader, watch), name="calibrator", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Leave what was begun, and end."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, table: LanceTable, reader: CorpusReader, watch: _Watch) -> None:
+        begun_s = time.monotonic()
+        try:
+            live, rows = table.live, len(reader.index)
+            document = {**self._calibration(reader), "rows": rows}
+            _store(table, live, document)
+        except _Stopped:
+            return
+        except LakehouseError as error:
+            watch.not_before_s = self._clock() + self._retry_s
+            _log.warning("index not calibrated", corpus=table.name, reason=error.detail)
+        except Exception:  # one index's fault must not be tried again at every round
+            watch.not_before_s = self._clock() + self._retry_s
+            _log.exception("index not calibrated", corpus=table.name)
+        else:
+            took_s, reason = round(time.monotonic() - begun_s, 3), document.get("reason")
+            _log.info("index calibrated", corpus=table.name, rows=rows, seconds=took_s, reason=reason)
+
+    def _calibration(self, reader: CorpusReader) -> dict[str, Any]:
+        selection = reader.select()  # kept until the end: its rows stay good
+        numbers = selection.first + selection.rows()
+        numbers = numbers[np.unique(np.linspace(0, len(numbers) - 1, _SAMPLE_ROWS).astype(np.int64))]
+        texts = reader.texts_of(numbers)
+        at = [n for n, text in enumerate(texts) if text and not text.isspace()]
+        own = [texts[n] for n in at]
+        if not has_texts_enough(own):
+            return {"reason": FEW_TEXTS}
+        embedder = self._embedder_of(reader.embedder)
+        if embedder.dimension != reader.dimension:
+            return {
+                "reason": f"its vectors have {reader.dimension} dimensions, its embedder gives {embedder.dimension}"
+            }
+        vectors = reader.vectors_of(numbers[at])
+        gentle = _GentleEmbedder(embedder, self._stopping)
+        return calibrate(vectors, own, gentle, counts_text=len(own) >= _TEXT_SHARE * len(texts))
+
+
+class _GentleEmbedder:
+    """An embedder that leaves as much time to others as it takes, and breaks off when the process ends."""
+
+    def __init__(self, embedder: Embedder, stopping: threading.Event) -> None:
+        self.name = embedder.name
+        self.dimension = embedder.dimension
+        self._embedder = embedder
+        self._stopping = stopping
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed`."""
+        parts = [np.empty((0, self.dimension), np.float32)]
+        for start in range(0, len(texts), _BATCH_TEXTS):
+            begun_s = time.monotonic()
+            parts.append(self._embedder.embed(texts[start : start + _BATCH_TEXTS]))
+            if self._stopping.wait(time.monotonic() - begun_s):
+                raise _Stopped
+        return np.concatenate(parts)
+
+
+def _store(table: LanceTable, seen: LiveTable, document: Mapping[str, Any]) -> None:
+    """Store a calibration, unless another process has, or the table is no longer the one that was read."""
+
+    def move(live: LiveTable) -> LiveTable | None:
+        is_same = live.uri == seen.uri and live.info.get("embedder") == seen.info.get("embedder")
+        if not is_same or not is_due(live.info, document["rows"]):
+            return None
+        return replace(live, info={**live.info, "calibration": dict(document)})
+
+    table.swap(move)
