@@ -11,6 +11,7 @@ from lakehouse.client.async_client import AsyncClient
 from lakehouse.client.problems import ClientError, LakehouseApiError, LakehouseConnectionError, LakehouseInputError
 from lakehouse.client.retry import RetryPolicy
 from lakehouse.client.sync_client import Client
+from lakehouse.client.validation_calls import Validation
 
 __all__ = [
     "AsyncClient",
@@ -21,4 +22,5 @@ __all__ = [
     "LakehouseInputError",
     "RetryPolicy",
     "SqlRows",
+    "Validation",
 ]
