@@ -19,6 +19,7 @@ from lakehouse_cli import (
     parity_commands,
     process_commands,
     search_commands,
+    validation_commands,
 )
 from lakehouse_cli.not_run import EXIT_NOT_RUN, NotRun
 
@@ -56,6 +57,7 @@ data_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)
+validation_commands.register(app)
 parity_commands.register(app)
 load_commands.register(app)
 

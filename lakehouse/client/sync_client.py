@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeV
 
 from lakehouse.client import data_calls as data
 from lakehouse.client import retrieval_calls as retrieval
+from lakehouse.client import validation_calls as validation
 from lakehouse.client.arrow import open_reader, read_batch
 from lakehouse.client.call import Call
 from lakehouse.client.retry import RetryPolicy
@@ -142,6 +143,7 @@ class Client:
     sql = _Method(data.run_sql)
     search = _Method(retrieval.search)
     outcome = _Method(retrieval.report_outcome)
+    validate = _Method(validation.validate)
     embed = _Method(retrieval.embed)
 
     def sql_arrow(self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None) -> pa.Table:
