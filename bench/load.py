@@ -102,9 +102,8 @@ def compare(api: ApiProcess, name: str, mode: str, *, seconds: float) -> list[bo
     print(f"{name}, paced, {COLD}: p50 {cold['p50_ms']:.2f} ms, p99 {cold['p99_ms']:.2f} ms")
     print(f"{name}, memory of the API and its children: {before_mib:,.0f} MiB before, {after_mib:,.0f} MiB after")
     # What is measured in time depends on who else is on the machine; what it took of the processor hardly does.
-    print(
-        f"{name}, processor time of the API: {cpu_ms / full['scenario_count']:.2f} ms a scenario, the forgetting included"
-    )
+    each_ms = cpu_ms / full["scenario_count"]
+    print(f"{name}, processor time of the API: {each_ms:.2f} ms a scenario, the forgetting included")
     verdicts = [judge(f"{name}: failures", full["failures"] + paced["failures"], 0)]
     if name.startswith("static"):
         verdicts.append(judge(f"{name}: scenarios", full["scenarios_per_s"], MIN_PER_S, " /s", at_least=True))
