@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -141,8 +142,16 @@ def create_index(
 
 
 @index.command("drop")
-def drop_index(name: Annotated[str, typer.Argument(help="The index.")]) -> None:
-    """Drop an index; its files stay until `gc`."""
+def drop_index(
+    name: Annotated[str, typer.Argument(help="The index.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Drop a declared corpus, too, without asking.")] = False,
+) -> None:
+    """Drop an index; its files stay until `gc`. Of a corpus that is declared it asks first: it would come back."""
+    file = None if yes else _declaration_of(name)
+    if file is not None:
+        _call("GET", f"/v1/vectors/index/{name}")  # nothing is asked about one that is not there
+        question = f"{name} is declared in {file}, and the next build makes it again (--yes: no question). Drop it?"
+        typer.confirm(question, abort=True, err=True)
     _call("DELETE", f"/v1/vectors/index/{name}")
     typer.echo(f"dropped {name}")
 
@@ -155,6 +164,14 @@ def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, 
 
     for line in rebuild(load_settings(), name):
         typer.echo(line)
+
+
+def _declaration_of(name: str) -> Path | None:
+    """The file that declares a corpus, well or badly."""
+    from lakehouse.adapters.corpus_files import read_folder
+    from lakehouse.settings import load_settings
+
+    return next((d.file for d in read_folder(load_settings().corpora_dir) if d.name == name), None)
 
 
 def _call(method: str, path: str, **request: Any) -> Any:

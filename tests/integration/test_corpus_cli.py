@@ -16,6 +16,7 @@ import pytest
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
+from tests.api import TOKEN, api_process
 from tests.corpora import CorpusDesk, row, rows
 from tests.dagster_lake import lake_environ
 
@@ -31,10 +32,12 @@ def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
     return {**own, **lake_environ(objects, tmp_path / "data")}
 
 
-def corpus(environ: dict[str, str], *arguments: str, group: str = "corpus") -> subprocess.CompletedProcess[str]:
+def corpus(
+    environ: dict[str, str], *arguments: str, group: str = "corpus", said: str = ""
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lakehouse_cli", group, *arguments]
     return subprocess.run(
-        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=120, check=False
+        command, env=environ, cwd=environ["HOME"], input=said, capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -99,6 +102,35 @@ def test_states_tell_what_is_wrong(environ: dict[str, str], objects: S3ObjectSto
     assert "odd.yaml: embedder: there is no embedder 'nope'" in refused.stderr
     unknown = corpus(environ, "stats", "nobody")
     assert (unknown.returncode, unknown.stdout) == (1, "")
+
+
+def test_declared_corpus_is_dropped_after_a_question_or_with_yes_alone(
+    environ: dict[str, str], objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    desk = CorpusDesk(objects, tmp_path)
+    desk.put_rows(rows(1, 2))
+    with api_process(objects, tmp_path / "api") as api, api.client() as client:
+        environ |= {"LAKEHOUSE_API_PORT": str(api.port), "LAKEHOUSE_AUTH_TOKEN": TOKEN}
+        assert client.post("/v1/vectors/index", json={"name": "own", "embedder": "static"}).status_code == 201
+        assert corpus(environ, "drop", "own", group="index").stdout == "dropped own\n"
+        missing = corpus(environ, "drop", "notes", group="index")  # declared, and not built
+        assert (missing.returncode, missing.stdout) == (1, "")
+        assert "no corpus 'notes'" in missing.stderr
+
+        assert corpus(environ, "build", "notes").returncode == 0
+        for said in ("", "n\n", "\n"):
+            kept = corpus(environ, "drop", "notes", group="index", said=said)
+            assert (said, kept.returncode, kept.stdout.strip()) == (said, 1, "")
+            assert f"notes is declared in {environ['LAKEHOUSE_CORPORA_DIR']}/notes.yaml" in kept.stderr
+            assert "the next build makes it again" in kept.stderr
+        assert len(desk.stored()) == 2
+        assert corpus(environ, "drop", "notes", group="index", said="y\n").stdout.strip() == "dropped notes"
+
+        assert corpus(environ, "build", "notes").returncode == 0
+        (Path(environ["LAKEHOUSE_CORPORA_DIR"]) / "notes.yaml").write_text("name: [")  # broken, and declared
+        assert corpus(environ, "drop", "notes", group="index").returncode == 1
+        done = corpus(environ, "drop", "notes", "--yes", group="index")
+        assert (done.stdout, done.stderr) == ("dropped notes\n", "")
 
 
 def test_build_killed_in_the_middle_serves_the_old_state_and_the_next_goes_on(
