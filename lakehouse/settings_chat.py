@@ -56,7 +56,7 @@ class ChatSettings(BaseModel):
     chat_escalation_budget_usd: Annotated[float, Field(ge=0)] = Field(1.0, description="What fall-backs from smaller to frontier models may cost in a day, in US dollars.")
     embedded_model_path: Path | None = Field(None, description="GGUF file of the embedded model; unset: SmolLM2-135M-Instruct, which is installed.")
     embedded_model_parallel: Count = Field(2, description="Chats that the embedded model answers at the same time.")
-    embedded_model_context_tokens: Annotated[int, Field(ge=256, le=1_048_576)] = Field(4096, description="Tokens of one chat with the embedded model, its answer included.")
+    embedded_model_context_tokens: Annotated[int, Field(ge=256, le=1_048_576)] = Field(2048, description="Tokens of one chat with the embedded model, its answer included.")
     embedded_model_threads: Count = Field(2, description="Threads of the embedded model.")
     embedded_model_queue_s: Seconds = Field(20, description="Longest wait for the embedded model, then 503.")
 

@@ -16,6 +16,8 @@ from lakehouse.chat.usage import UsageMeter
 from lakehouse.clock import utc_now
 from lakehouse.errors import NotFound
 from lakehouse.settings import PREFIX, SettingsError
+from lakehouse.validation.injection import injection_signs
+from lakehouse.validation.personal import personal_data
 from lakehouse_api.chat import Chat, ChatCalls
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def compose_chat(settings: Settings, events: EventLog, disk: DiskWatch, metrics:
         meter=meter,
         fallbacks=settings.chat_fallbacks,
         budget_usd=settings.chat_escalation_budget_usd,
-        find_markers=lambda _: (),
+        find_markers=lambda text: [*injection_signs(text), *personal_data(text)],
     )
     usage = UsageFile(settings.data_dir / "chat" / "usage.json", meter)
     return Chat(service, Reach(providers), usage, calls, settings.chat_model or embedded)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from lakehouse.errors import LakehouseError
 from lakehouse_cli import (
+    chat_commands,
     corpus_commands,
     data_commands,
     load_commands,
@@ -58,6 +59,7 @@ corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)
 validation_commands.register(app)
+chat_commands.register(app)
 parity_commands.register(app)
 load_commands.register(app)
 

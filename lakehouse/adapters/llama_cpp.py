@@ -56,7 +56,7 @@ class LlamaCpp:
         path: Path | None = None,
         *,
         parallel: int = 2,
-        context_tokens: int = 4096,
+        context_tokens: int = 2048,
         threads: int = 2,
         queue_s: float = 20,
         timeout_s: float = 120,

@@ -9,16 +9,18 @@ call_log.py), streams (see streaming.py).
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from lakehouse.chat.call_log import Caller, CallLog, Ended, FindMarkers, call_line
 from lakehouse.chat.completion import read_completion, reported_cost
 from lakehouse.chat.families import ChatFamily, family_of
 from lakehouse.chat.provider import ChatProvider
-from lakehouse.chat.request import ChatAnswer, ChatRequest, check_request
+from lakehouse.chat.request import ChatAnswer, ChatRequest, check_request, text_of
 from lakehouse.chat.routing import Route, route_of
 from lakehouse.chat.usage import Call, UsageMeter
 from lakehouse.chat.wire import body_of
@@ -27,6 +29,8 @@ from lakehouse.errors import LakehouseError, ProviderFailed, TimedOut, Unavailab
 
 _T = TypeVar("_T")
 ANY_MODEL = "*"
+# Searching longer texts takes milliseconds, in which nobody else would be answered.
+_LONG = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +206,22 @@ class ChatService:
                 is_escalation=attempt.escalated_from is not None,
             )
         )
-        line = call_line(attempt.request, ended, attempt.caller, find_markers=self._find_markers)
-        await self._log.write(line, is_durable=status != "cancelled")
+        await self._log.write(await self._line(attempt, ended), is_durable=status != "cancelled")
         return ended
 
     async def close(self) -> None:
         """Give back what the providers hold."""
         for provider in self.providers.values():
             await provider.close()
+
+    async def _line(self, attempt: Attempt, ended: Ended) -> dict[str, Any]:
+        make = partial(call_line, attempt.request, ended, attempt.caller)
+        if ended.status == "cancelled":  # nothing may be waited for any more
+            return make(find_markers=lambda _: ())
+        length = sum(len(text_of(message)) for message in attempt.request.messages)
+        if length > _LONG:
+            return await asyncio.to_thread(make, find_markers=self._find_markers)
+        return make(find_markers=self._find_markers)
 
     def _routes(self, attempt: Attempt) -> list[tuple[Route, str | None]]:
         """The routes to try, each with the model that it would be an escalation from."""

@@ -1,7 +1,7 @@
 """`AsyncClient`: the calls as coroutines.
 
-Belongs here: sending and waiting on an event loop. Not here: the calls (see data_calls.py, retrieval_calls.py), the
-same for threads (see sync_client.py).
+Belongs here: sending and waiting on an event loop. Not here: the calls (see data_calls.py, retrieval_calls.py,
+chat_calls.py), the same for threads (see sync_client.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
 from lakehouse.client import retrieval_calls as retrieval
 from lakehouse.client import validation_calls as validation
@@ -131,6 +132,11 @@ class AsyncClient:
     outcome = _Method(retrieval.report_outcome)
     validate = _Method(validation.validate)
     embed = _Method(retrieval.embed)
+    chat = _Method(chatting.chat)
+    answer = _Method(chatting.answer)
+    chat_usage = _Method(chatting.chat_usage)
+    chat_providers = _Method(chatting.chat_providers)
+    models = _Method(chatting.list_models)
 
     async def sql_arrow(self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None) -> pa.Table:
         """Answer one statement that reads with a `pyarrow.Table` of any length."""

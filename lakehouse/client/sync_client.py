@@ -1,7 +1,7 @@
 """`Client`: the calls as blocking methods.
 
-Belongs here: sending and waiting in a thread. Not here: the calls (see data_calls.py, retrieval_calls.py), the
-same for an event loop (see async_client.py).
+Belongs here: sending and waiting in a thread. Not here: the calls (see data_calls.py, retrieval_calls.py,
+chat_calls.py), the same for an event loop (see async_client.py).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
 from lakehouse.client import retrieval_calls as retrieval
 from lakehouse.client import validation_calls as validation
@@ -145,6 +146,11 @@ class Client:
     outcome = _Method(retrieval.report_outcome)
     validate = _Method(validation.validate)
     embed = _Method(retrieval.embed)
+    chat = _Method(chatting.chat)
+    answer = _Method(chatting.answer)
+    chat_usage = _Method(chatting.chat_usage)
+    chat_providers = _Method(chatting.chat_providers)
+    models = _Method(chatting.list_models)
 
     def sql_arrow(self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None) -> pa.Table:
         """Answer one statement that reads with a `pyarrow.Table` of any length."""

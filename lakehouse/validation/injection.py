@@ -62,14 +62,17 @@ _PATTERNS = {
         re.IGNORECASE,
     ),
 }  # fmt: skip
-_HINT = re.compile(
-    r"ignore|disregard|forget|overrid|bypass|skip|follow|instruction|you are now|mode\b|anything now|jailbreak|pretend"
-    r"|act as|without|mark |always|must|should|[<\[]|system|assistant|developer|\"role|##|reveal|print|show"
-    r"|repeat|output"
-    r"|display|tell me|give me|send|leak|dump|expose|return|list|disclose|share|forward|email|post|upload|what |exfil"
-    r"|append|encode",
-    re.IGNORECASE,
-)
+# Without any of these nothing above can match; looking for words costs a fraction of looking for patterns.
+_HINTS = (
+    "ignore", "disregard", "forget", "overrid", "bypass", "skip", "follow", "instruction", "you are now", " mode",
+    "anything now", "jailbreak", "pretend", "act as", "without", "mark ", "always", "must", "should", "<", "[", "system",
+    "assistant", "developer", "##",
+    "reveal", "print", "show", "repeat", "output", "display", "tell me", "give me",
+    "send",
+    "leak", "dump", "expose", "return", "list", "disclose",
+    "share", "forward", "email", "post", "upload", "what ",
+    "exfil", "append", "encode",
+)  # fmt: skip
 _UNSEEN = frozenset("\u200b\u2060\u2061\u2062\u2063\u2064\u00ad\u180e\u115f\u1160\u3164\uffa0")
 _TURNING = frozenset("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
 _JOINERS = frozenset("\u200c\u200d\ufeff")
@@ -80,7 +83,8 @@ def injection_signs(text: str) -> dict[str, int]:
     """How often each sign is in a text; signs that are not in it are left out."""
     seen = plain(text)
     found: dict[str, int] = {}
-    if _HINT.search(seen) is not None:
+    lowered = seen.lower()
+    if any(hint in lowered for hint in _HINTS):
         for rule, pattern in _PATTERNS.items():
             count = sum(1 for _ in pattern.finditer(seen))
             if count:

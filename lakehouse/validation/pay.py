@@ -88,12 +88,12 @@ _THING = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[!?;\n]|\.(?![0-9])")
-# Without any of these nothing below can match, and most messages have none.
-_HINT = re.compile(
-    r"[$€£/]|pay|wage|salar|hour|h(?:ou)?r|rate|earn|compens|remun|stipend|dollar|buck|euro|usd|cad|aud|eur|gbp|mxn"
-    r"|[0-9] ?(?:k|ph)\b|gross|take-home",
-    re.IGNORECASE,
-)
+# Without any of these nothing above can match, and most messages have none.
+_HINTS = (
+    "$", "€", "£", "/", "pay", "wage", "salar", "hour", "hr", "rate", "earn", "compens", "remun", "stipend", "dollar",
+    "buck", "euro", "usd", "cad", "aud", "eur", "gbp", "mxn", "gross", "take-home",
+)  # fmt: skip
+_SHORT_HINT = re.compile(r"[0-9] ?(?:k|ph)\b", re.IGNORECASE)
 _NEAR = 160
 
 
@@ -105,7 +105,8 @@ def discloses_pay(text: str) -> bool:
 
 
 def _discloses(text: str) -> bool:
-    if _HINT.search(text) is None:
+    lowered = text.lower()
+    if not any(hint in lowered for hint in _HINTS) and _SHORT_HINT.search(text) is None:
         return False
     if _SPOKEN_BY_HOUR.search(text):
         return True

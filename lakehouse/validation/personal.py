@@ -33,6 +33,7 @@ _STREET = re.compile(
     r"|\b(?i:p\.? ?o\.? box) [0-9]{1,8}\b"
 )
 _DIGIT = re.compile(r"[0-9]")
+_TEN_DIGITS = re.compile(r"[2-9][0-9]{9}")
 
 
 def personal_data(text: str) -> dict[str, int]:
@@ -42,7 +43,9 @@ def personal_data(text: str) -> dict[str, int]:
     if "@" in seen:
         found["personal.email"] = _count(_EMAIL, seen)
     if _DIGIT.search(seen) is not None:
-        found["personal.phone"] = _count(_PHONE, seen) + _count(_NAMED_PHONE, seen)
+        found["personal.phone"] = _count(_PHONE, seen)
+        if _TEN_DIGITS.search(seen) is not None:
+            found["personal.phone"] += _count(_NAMED_PHONE, seen)
         found["personal.street"] = _count(_STREET, seen)
         found["personal.ssn"] = int(holds_ssn(text))
     return {rule: count for rule, count in found.items() if count}

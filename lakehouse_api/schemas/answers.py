@@ -14,6 +14,20 @@ from lakehouse.answer.request import Answer, AnswerRequest
 from lakehouse.errors import BadInput
 from lakehouse_api.schemas.chat import ChatUsage
 
+_EXAMPLE: dict[str, Any] = {
+    "answer": "Maria Lopez is an electrician in Columbus, Ohio [1].",
+    "citations": [{"id": "1017", "corpus": "workers", "used": True}],
+    "validation": {"passed": True, "kind": None, "error": None, "findings": []},
+    "model": "smollm2-135m-instruct",
+    "provider": "embedded",
+    "usage": {"prompt_tokens": 412, "completion_tokens": 14},
+    "cost_usd": 0.0,
+    "config_version": "answer/0+search/0",
+    "trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ",
+    "arm": "playbook",
+    "bundle": {"tokens": 380, "dropped": 2},
+    "timings_ms": {"retrieve": 1.9, "chat": 1320.5, "validate": 0.2, "total": 1322.7},
+}
 _VERSION = re.compile(r"(?:answer/)?(\d{1,9})")
 
 
@@ -93,6 +107,8 @@ class ValidationView(BaseModel):
 
 class AnswerReply(BaseModel):
     """`answer` is null when it was refused: `validation.error` says why. `model` is null when none was asked."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     answer: str | None
     citations: list[CitationView]

@@ -18,6 +18,52 @@ Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
 Objects = list[dict[str, Any]]
+_SPENT: dict[str, Any] = {
+    "calls": 40,
+    "failures": 1,
+    "prompt_tokens": 16_000,
+    "completion_tokens": 2_100,
+    "cost_usd": 0.21,
+    "unpriced_calls": 0,
+    "escalations": 2,
+    "escalation_usd": 0.21,
+}
+_TOTAL: dict[str, Any] = {
+    **_SPENT,
+    "frontier_calls": 2,
+    "frontier_cost_usd": 0.21,
+    "frontier_share_of_calls": 0.05,
+    "frontier_share_of_cost": 1.0,
+}
+_CARD: dict[str, Any] = {"id": "smollm2-135m-instruct", "object": "model", "created": 0, "owned_by": "embedded"}
+_STATE: dict[str, Any] = {"name": "embedded", "configured": True, "reachable": True, "models": 1, "last_error": None}
+_REPLY: dict[str, Any] = {
+    "model": "smollm2-135m-instruct",
+    "provider": "embedded",
+    "content": "Welcome aboard!",
+    "finish_reason": "stop",
+    "usage": {"prompt_tokens": 41, "completion_tokens": 5},
+    "latency_ms": 180.4,
+    "cost_usd": 0.0,
+    "trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ",
+    "tool_calls": None,
+    "escalated_from": None,
+}
+_COMPLETION: dict[str, Any] = {
+    "id": "chatcmpl-0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c",
+    "object": "chat.completion",
+    "created": 1_767_225_600,
+    "model": "embedded/smollm2-135m-instruct",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Welcome aboard!", "refusal": None},
+            "finish_reason": "stop",
+            "logprobs": None,
+        }
+    ],
+    "usage": {"prompt_tokens": 41, "completion_tokens": 5, "total_tokens": 46},
+}
 _HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Write a one-line greeting for a new worker."}]}
 
 
@@ -55,6 +101,8 @@ class ChatUsage(BaseModel):
 
 class ChatReply(BaseModel):
     """What the model said. `cost_usd` is null for a model whose price is not known."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _REPLY})
 
     model: str
     provider: str
@@ -141,6 +189,8 @@ class CompletionUsage(ChatUsage):
 class Completion(BaseModel):
     """OpenAI's chat completion."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _COMPLETION})
+
     id: str
     object: Literal["chat.completion"]
     created: int
@@ -152,6 +202,8 @@ class Completion(BaseModel):
 class ModelCard(BaseModel):
     """One model, by the name it is asked by."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _CARD})
+
     id: str
     object: Literal["model"] = "model"
     created: int = 0
@@ -160,6 +212,8 @@ class ModelCard(BaseModel):
 
 class ModelList(BaseModel):
     """OpenAI's list of models: the embedded one, and those of the providers that answer."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"object": "list", "data": [_CARD]}})
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
@@ -177,6 +231,8 @@ class ProviderState(BaseModel):
 
 class ProviderStates(BaseModel):
     """The six providers, and the model that answers where none is named."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"default_model": _CARD["id"], "providers": [_STATE]}})
 
     default_model: str
     providers: list[ProviderState]
@@ -206,6 +262,20 @@ class SpendingTotal(Spending):
 
 class UsageReport(BaseModel):
     """What chat has used, as far as this installation counted; a month back, by day."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "since": "2026-01-01T00:00:00Z",
+                "escalation_budget_usd": 1.0,
+                "today": _TOTAL,
+                "total": _TOTAL,
+                "by_role": {"executor": _SPENT},
+                "by_provider": {"embedded": _SPENT},
+                "by_model": {"embedded/smollm2-135m-instruct": _SPENT},
+            }
+        }
+    )
 
     since: str
     escalation_budget_usd: float = Field(description="For a day (UTC).")

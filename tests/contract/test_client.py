@@ -316,6 +316,24 @@ def test_api_that_is_not_there_is_named(kind: str) -> None:
         client.health()
 
 
+def test_models_are_asked_and_metered(lake: Any) -> None:
+    said = lake.chat("Say hello.", max_tokens=6, seed=1, role="reviewer")
+    assert (said["provider"], said["cost_usd"]) == ("embedded", 0)
+    assert said["content"].strip()
+    assert lake.chat([{"role": "user", "content": "Say hello."}], max_tokens=6, seed=1)["content"] == said["content"]
+    assert said["model"] in [one["id"] for one in lake.models()]
+    assert lake.chat_usage()["by_role"]["reviewer"]["calls"] >= 1
+    assert {one["name"]: one["reachable"] for one in lake.chat_providers()}["embedded"] is True
+    with pytest.raises(LakehouseApiError, match="there is no model"):
+        lake.chat("x", model="gemini/pro")
+
+
+def test_answer_without_retrieval_says_that_it_does_not_know(lake: Any) -> None:
+    reply = lake.answer("Who is a welder?")
+    assert reply["answer"].startswith("I do not know")
+    assert lake.outcome(reply["trace_id"], success=True)["run_id"]
+
+
 def test_unavailable_health_is_an_answer(kind: str) -> None:
     reply = Reply(503, b'{"status":"unavailable"}', {"Retry-After": "0"})
     with scripted_http(reply) as api, opened_client(kind, api.url) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
 from openapi_spec_validator import validate
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from lakehouse.settings import load_settings
+from lakehouse.settings import Settings, load_settings
+from lakehouse.settings_chat import CHAT_ENDPOINTS
 from lakehouse.storage.objects import list_all
 from lakehouse_api.app import create_app
 from lakehouse_api.openai_errors import OPENAI_PATHS
 from tests.api import TOKEN, api_settings, serving
+from tests.fakes.chat_endpoint import chat_endpoint
 from tests.fakes.services import services_with_fakes
 from tests.servers import StoreServer
 
@@ -96,21 +100,29 @@ def test_path_parameters_are_all_declared(document: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_fuzzed_requests_are_answered_as_documented(store_process: StoreServer, tmp_path: Path) -> None:
     store = store_process.objects(bucket="openapi")
-    app = create_app(api_settings(store, tmp_path, log_level="error"), compose=services_with_fakes)
+    with chat_endpoint() as provider:
+        # Providers that answer: what is fuzzed is ours.
+        providers = {name: {"url": provider.url, "is_key_needed": False} for name in CHAT_ENDPOINTS}
+        changes = {"chat_providers": json.dumps(providers), "embedded_model_context_tokens": 256}
+        _fuzz_all(api_settings(store, tmp_path, log_level="error", **changes))
+    for info in list_all(store, ""):
+        store.delete(info.key)
+    store_process.drop_bucket("openapi")
+
+
+def _fuzz_all(settings: Settings) -> None:
+    app = create_app(settings, compose=services_with_fakes)
     with serving(app) as url, requests.Session() as session:
         session.trust_env = False
         schema = schemathesis.openapi.from_dict(app.openapi())
         schema.config.update(base_url=url)
         for operation in schema.get_all_operations():
             _fuzz(operation.ok(), session)
-    for info in list_all(store, ""):
-        store.delete(info.key)
-    store_process.drop_bucket("openapi")
 
 
 def _fuzz(operation: Any, session: requests.Session) -> None:
     @given(case=operation.as_strategy())
-    @settings(
+    @examples(
         max_examples=15,
         deadline=None,
         phases=[Phase.generate],

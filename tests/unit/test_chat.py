@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,6 @@ from lakehouse.chat.sse import event_of, events
 from lakehouse.chat.usage import Call, UsageMeter
 from lakehouse.chat.wire import body_of
 from lakehouse.errors import BadInput, LakehouseError, NotFound, ProviderFailed
-import contextlib
 
 EMBEDDED = ("smollm2-135m-instruct",)
 HELLO = ({"role": "user", "content": "Hello"},)
