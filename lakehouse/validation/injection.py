@@ -65,7 +65,8 @@ _PATTERNS = {
 # Without any of these nothing above can match; looking for words costs a fraction of looking for patterns.
 _HINTS = (
     "ignore", "disregard", "forget", "overrid", "bypass", "skip", "follow", "instruction", "you are now", " mode",
-    "anything now", "jailbreak", "pretend", "act as", "without", "mark ", "always", "must", "should", "<", "[", "system",
+    "anything now", "jailbreak", "pretend", "act as", "without", "mark ", "always", "must", "should",
+    "<", "[", "system",
     "assistant", "developer", "##",
     "reveal", "print", "show", "repeat", "output", "display", "tell me", "give me",
     "send",
