@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from lakehouse.errors import BadInput, Unavailable
-from lakehouse.validation import RULES, validate
+from lakehouse.validation import RULES, RULES_VERSION, validate
 from lakehouse.validation.injection import injection_signs
 from lakehouse.validation.log_line import validation_line
 from lakehouse.validation.personal import personal_data
 from lakehouse.validation.recipients import address_fault, phone_fault
 from lakehouse.validation.roster import Worker
+from lakehouse.validation.rules import rules_table
 from lakehouse.validation.sms_length import sms_length
 from tests.fakes.roster import FakeRoster
 
@@ -388,3 +390,9 @@ def test_log_line_of_a_hostile_artifact_is_bounded_json() -> None:
     line = line_of("playbook", artifact)
     assert len(orjson.dumps(line)) < 1 << 20
     assert line["is_cut"] is False or len(line["input_text"]) <= 131_072
+
+
+def test_reference_page_has_the_rules_as_they_are() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "validation.md").read_text()
+    assert rules_table() in page
+    assert f"Version `{RULES_VERSION}`" in page
