@@ -32,6 +32,7 @@ _SAMPLE_ROWS = 2_000
 _TEXT_SHARE = 0.95
 # Queries of others wait for so many texts at the most.
 _BATCH_TEXTS = 16
+_LAST_WAIT_S = 5.0
 _log = structlog.get_logger("lakehouse.corpora")
 
 
@@ -102,10 +103,10 @@ class Calibrator:
             self._thread.start()
 
     def stop(self) -> None:
-        """Leave what was begun, and end."""
+        """Leave what was begun, and end; an embedder that does not answer is not waited for."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_LAST_WAIT_S)
 
     def _run(self, table: LanceTable, reader: CorpusReader, watch: _Watch) -> None:
         begun_s = time.monotonic()
@@ -127,8 +128,8 @@ class Calibrator:
 
     def _calibration(self, reader: CorpusReader) -> dict[str, Any]:
         selection = reader.select()  # kept until the end: its rows stay good
-        numbers = selection.first + selection.rows()
-        numbers = numbers[np.unique(np.linspace(0, len(numbers) - 1, _SAMPLE_ROWS).astype(np.int64))]
+        places = np.unique(np.linspace(0, len(selection) - 1, _SAMPLE_ROWS).astype(np.int64))
+        numbers = selection.first + (places if selection.is_all else selection.rows()[places])
         texts = reader.texts_of(numbers)
         at = [n for n, text in enumerate(texts) if text and not text.isspace()]
         own = [texts[n] for n in at]

@@ -32,8 +32,11 @@ _ROUNDS = 50
 _RIDGE = 1e-6
 # What is assumed of a candidate before its scores are looked at; a threshold of the same keeps what they speak for.
 PRIOR = 0.3
-# Similarity and intercept, by embedder; made by bench/_relevance.py.
-OF_EMBEDDERS: Mapping[str, tuple[float, float]] = {"minilm": (7.949, -3.244), "static": (10.603, -3.943)}
+# By embedder its dimension, similarity and intercept; made by bench/_relevance.py.
+OF_EMBEDDERS: Mapping[str, tuple[int, float, float]] = {
+    "minilm": (384, 7.949, -3.244),
+    "static": (256, 10.603, -3.943),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +147,15 @@ def stored_calibration(info: Mapping[str, Any]) -> RelevanceModel | None:
     return RelevanceModel.from_json(stored)
 
 
-def embedder_calibration(embedder: str) -> RelevanceModel | None:
-    """The calibration of an embedder, of cosines alone; None for one that was never judged."""
-    if embedder not in OF_EMBEDDERS:
-        return None
-    slope, intercept = OF_EMBEDDERS[embedder]
-    return RelevanceModel(slope, 0.0, intercept, alone=(slope, intercept))
+def embedder_calibration(embedder: str, dimension: int) -> RelevanceModel | None:
+    """The calibration of an embedder's vectors, of cosines alone; None for one that was never judged.
+
+    Args:
+        embedder: Its name, as a corpus stores it.
+        dimension: Of the vectors; those of another length are not its own.
+    """
+    own, slope, intercept = OF_EMBEDDERS.get(embedder, (0, 0.0, 0.0))
+    return RelevanceModel(slope, 0.0, intercept, alone=(slope, intercept)) if dimension == own else None
 
 
 def calibration_of(info: Mapping[str, Any]) -> RelevanceModel | None:
@@ -164,7 +170,8 @@ def calibration_of(info: Mapping[str, Any]) -> RelevanceModel | None:
     """
     if info.get("distance", "cosine") != "cosine":
         return None
-    own, general = stored_calibration(info), embedder_calibration(str(info.get("embedder")))
+    own = stored_calibration(info)
+    general = embedder_calibration(str(info.get("embedder")), int(info["dimension"]))
     if own is None or own.alone is not None or general is None:
         return own or general
     return replace(own, alone=general.alone)

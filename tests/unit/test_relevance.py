@@ -15,6 +15,7 @@ from lakehouse.retrieval.relevance import (
     OF_EMBEDDERS,
     PRIOR,
     RelevanceModel,
+    calibration_kind,
     calibration_of,
     embedder_calibration,
     stored_calibration,
@@ -154,22 +155,29 @@ OWN = {"format_version": 1, "similarity": 1.0, "text": 2.0, "intercept": 3.0}
 
 
 def test_own_calibration_counts_before_that_of_the_embedder() -> None:
-    general = embedder_calibration("minilm")
+    minilm = {"embedder": "minilm", "dimension": 384}
+    general = embedder_calibration("minilm", 384)
     assert general is not None
-    assert general.alone == OF_EMBEDDERS["minilm"]
+    assert (384, *(general.alone or ())) == OF_EMBEDDERS["minilm"]
     assert general.text == 0
-    assert calibration_of({"embedder": "minilm"}) == general
-    assert calibration_of({"embedder": "minilm", "calibration": {"reason": "too few"}}) == general
+    assert calibration_of(minilm) == general
+    assert calibration_of({**minilm, "calibration": {"reason": "too few"}}) == general
     # Of an earlier build: it says nothing about cosines alone.
-    old = calibration_of({"embedder": "minilm", "calibration": OWN})
+    old = calibration_of({**minilm, "calibration": OWN})
     assert old == RelevanceModel(1.0, 2.0, 3.0, alone=general.alone)
-    own = calibration_of({"embedder": "minilm", "calibration": {**OWN, "alone": [4.0, 5.0]}})
+    own = calibration_of({**minilm, "calibration": {**OWN, "alone": [4.0, 5.0]}})
     assert own == RelevanceModel(1.0, 2.0, 3.0, alone=(4.0, 5.0))
-    elsewhere = calibration_of({"embedder": "vllm/e5", "calibration": OWN})
+    elsewhere = calibration_of({"embedder": "vllm/e5", "dimension": 384, "calibration": OWN})
     assert elsewhere == RelevanceModel(1.0, 2.0, 3.0)
     assert elsewhere.probability_alone(np.float32([1])) is None
-    assert calibration_of({"embedder": "vllm/e5"}) is None
-    assert calibration_of({"embedder": "minilm", "distance": "l2", "calibration": OWN}) is None
+    nothing: list[dict[str, object]] = [
+        {"embedder": "vllm/e5"},
+        {"dimension": 3},
+        {"distance": "l2", "calibration": OWN},
+    ]
+    assert [calibration_of({**minilm, **change}) for change in nothing] == [None] * 3
+    kinds = [calibration_kind({**minilm, **c}) for c in ({}, {"calibration": OWN}, {"dimension": 3})]  # type: ignore[dict-item]
+    assert kinds == ["embedder", "own", "none"]
 
 
 def test_index_is_due_with_texts_enough_and_again_when_its_size_is_another() -> None:
