@@ -139,7 +139,7 @@ class StoredRoster:
             workers = WorkerColumns(_read(self._objects, snapshot.manifests[WORKERS], WORKER_COLUMNS))
             blocks = snapshot.manifests.get(BLOCKS)
             blocked = None if blocks is None else BlockColumns(_read(self._objects, blocks, BLOCK_COLUMNS))
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             reason = f"the datasets {WORKERS!r} and {BLOCKS!r} cannot be read as text ({type(error).__name__}); load"
             return LoadedRoster(version, fault=f"{reason} them again with plain columns")
         return LoadedRoster(version, workers, blocked)

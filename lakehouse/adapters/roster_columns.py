@@ -133,7 +133,7 @@ class WorkerColumns:
         if row < 0:
             return None
         role, city, state, status = (category[row] for category in self._categories)
-        return Worker(self._names[row].decode(), role, city, state, status)
+        return Worker(self._names[row].decode("utf-8", "replace"), role, city, state, status)
 
 
 class BlockColumns:

@@ -49,7 +49,7 @@ _PATTERNS = {
         r"|end_header_id)\|?>?"
         r"|\[/?INST\]|<</?SYS>>|</?(?:system|assistant|instructions?|system_prompt)>"
         r"|(?:^|\n)[ \t>#*]{0,6}(?:system|assistant|developer)(?: prompt| message)?[*]{0,2} ?:"
-        r"|#{2,} ?(?:system|instruction|assistant)\b"
+        r"|(?<!#)#{2,6} ?(?:system|instruction|assistant)\b"
         r"|\"role\" ?: ?\"(?:system|assistant|developer)\"",
         re.IGNORECASE,
     ),

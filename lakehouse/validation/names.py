@@ -18,13 +18,13 @@ from lakehouse.validation.plain_text import plain
 _NOT_WORD = re.compile(r"[\W_]+")
 _TITLE = r"(?:(?:mr|mrs|ms|miss|mx|dr|prof|sr|sra)\b\.? {0,2})?"
 _GREETING = re.compile(
-    r"(?:^|[\n.!?>])[ \t\r\n]{0,8}(?:hi|hello|hey|dear|greetings|howdy|hola|welcome|good (?:morning|afternoon"
-    r"|evening|day)"
-    rf"|attn|attention)[ \t,:]{{1,3}}{_TITLE}([^\n\r,!.:;?()\[\]<>\"]{{1,60}})([\n\r,!.:;?()\[\]<>\"]|$)",
+    r"(?:^|[\n.!?>])[ \t\r\n]{0,8}"
+    r"(?:hi|hello|hey|dear|greetings|howdy|hola|welcome|good (?:morning|afternoon|evening|day))"
+    rf"([ \t,:]{{1,3}}){_TITLE}([^\n\r,!.:;?()\[\]<>\"]{{1,60}})([\n\r,!.:;?()\[\]<>\"]|$)?",
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    rf"\b(?:candidate|applicant|worker|associate)(?:'s)? ?(?:name)? ?(?::|=|\bis\b|\bnamed\b) {{0,2}}{_TITLE}"
+    rf"\b(?:candidate|applicant)(?:'s)? ?(?:name)? ?(?::|=|\bis\b|\bnamed\b) {{0,2}}{_TITLE}"
     r"((?-i:[^\W\d_a-z][\w'’-]{0,40}(?: [^\W\d_a-z][\w'’-]{0,40}){1,3}))",
     re.IGNORECASE,
 )
@@ -40,7 +40,20 @@ today tomorrow tonight supervisor employee employees associate associates human 
 seeker talent student students class group any one of that as if in at my no new world what when where how can could
 would will do does did so yes and or not now with by up
 """
-_NOBODY = frozenset(_NOBODY_TEXT.split())
+_GROUPS_TEXT = """
+team teams crew crews folks family families staff member members group groups friend friends everyone everybody worker
+workers employee employees candidate candidates applicant applicants associate associates manager managers department
+office class student students partner partners customer customers client clients colleague colleagues seeker seekers
+shift guys drivers operators nurses welders electricians technicians talent neighbors professionals people
+"""
+# "Toledo team" is nobody's name.
+_GROUPS = frozenset(_GROUPS_TEXT.split())
+_TRADES_TEXT = """
+electrician welder driver nurse operator technician mechanic carpenter plumber painter assembler picker packer warehouse
+forklift machinist millwright roofer mason server cleaner janitor receptionist night day evening weekend overtime shift
+valued future fellow professional
+"""
+_NOBODY = frozenset(_NOBODY_TEXT.split()) | _GROUPS | frozenset(_TRADES_TEXT.split())
 _SHORT_FORMS = """
 william bill billy will willie liam; robert bob bobby rob robbie bert; richard rick ricky dick rich richie; james jim
 jimmy jamie; john johnny jack jon; michael mike mikey mick; thomas tom tommy; joseph joe joey; charles charlie chuck
@@ -108,8 +121,10 @@ def names_candidate(text: str, candidate: str) -> bool:
 
 def _greeted(text: str, ours: tuple[str, ...], known: Sequence[tuple[str, tuple[str, ...]]]) -> str | None:
     for greeting in _GREETING.finditer(text):
-        for part in _JOIN.split(greeting[1]):
-            name = _leading_name(part, has_end=greeting[2] != "")
+        # After "Hello, " a sentence may begin: only what stands alone is a name there.
+        is_apart = "," in greeting[1] or ":" in greeting[1]
+        for part in _JOIN.split(greeting[2]):
+            name = _leading_name(part, has_end=greeting[3] is not None, is_apart=is_apart)
             words = name_words(name)
             if not words:
                 break
@@ -135,21 +150,25 @@ def _mentioned(text: str, ours: tuple[str, ...], known: Sequence[tuple[str, tupl
     return next((name for name, theirs in known if f" {' '.join(theirs)} " in words), None)
 
 
-def _leading_name(greeted: str, *, has_end: bool) -> str:
+def _leading_name(greeted: str, *, has_end: bool, is_apart: bool) -> str:
     """The words at the beginning of what is greeted that are a name."""
     words = greeted.split()
-    if not words or name_words(words[0]) == () or name_words(words[0])[0] in _NOBODY:
+    plain_words = [(name_words(word) or ("",))[0] for word in words]
+    if not words or plain_words[0] == "" or plain_words[0] in _NOBODY:
         return ""
-    named = []
-    for word in words[:4]:
-        is_plain_word = (name_words(word) or ("",))[0] in _NOBODY
-        if word[0].islower() or not word[0].isalpha() or is_plain_word:
-            break
-        named.append(word)
+    named = 0
+    while named < min(4, len(words)) and _may_be_name(words[named]) and plain_words[named] not in _NOBODY:
+        named += 1
     if named:
-        return " ".join(named)
+        is_group = named < len(words) and plain_words[named] in _GROUPS
+        is_sentence = is_apart and (named < len(words) or not has_end)
+        return "" if is_group or is_sentence else " ".join(words[:named])
     # "hi maria," in small letters; more words are a sentence.
     return greeted if has_end and len(words) <= 2 and words[0][0].isalpha() else ""
+
+
+def _may_be_name(word: str) -> bool:
+    return word[0].isalpha() and not word[0].islower()
 
 
 def _is_ours(words: tuple[str, ...], ours: tuple[str, ...]) -> bool:

@@ -12,7 +12,7 @@ import re
 
 from lakehouse.validation.plain_text import plain, unmarked
 
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,7})(?:\.[0-9]{1,2})?"
+_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,7})(?:[.,][0-9]{1,2})?"
 _AMOUNT = rf"(?<![0-9.,]){_DIGITS} ?k?(?![0-9])"
 _RANGE = rf"{_AMOUNT}(?: ?(?:-|to|and|or) ?(?:us|c|a)?[$€£]? ?{_DIGITS} ?k?(?![0-9]))?\+?"
 _CODE = r"(?:usd|cad|aud|eur|gbp|mxn)"
@@ -24,7 +24,7 @@ _HOUR = r"(?:hours?|hrs?|h|hrly|hourly)\b"
 _LONGER = (
     r"(?:shifts?|days?|weeks?|wks?|months?|mos?|years?|yrs?|annum|annual|daily|weekly|monthly|yearly|pay period)\b"
 )
-_PER = r"(?: {0,2}(?:/|per\b|an?\b|each\b|every\b|p/|p\.) {0,2})"
+_PER = r"(?:[ -]{0,2}(?:/|per\b|an?\b|each\b|every\b|p/|p\.)[ -]{0,2})"
 _TENS = (
     r"(?:ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty"
     r"|sixty)"
@@ -62,9 +62,10 @@ _BARE_BY_HOUR = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(
-    rf"\b(?:{_PAY_NOUN}|{_PAY_VERB}|rate|pay ?(?:is|:|=|of|-|starts at|starting at|from"
+    rf"\b(?:{_PAY_NOUN}|{_PAY_VERB}|hourly|rate|pay ?(?:is|:|=|of|-|starts at|starting at|from"
     rf"|@)){_LINK}{_MONEY}(?! ?(?:for\b|fee|toward))"
-    rf"|{_MONEY} ?(?:in )?(?:{_PAY_NOUN}|pay\b(?! (?:for|by|at|the))|gross\b|take-home\b|hourly\b)"
+    rf"|{_MONEY} ?(?:in )?(?:(?:(?:bi-?weekly|weekly|monthly|annual|yearly|gross|net|base|starting) )?{_PAY_NOUN}"
+    r"|pay\b(?! (?:for|by|at|the))|gross\b|take-home\b|hourly\b)"
     rf"|\b(?:{_PAY_NOUN}|pays|paying|pay ?(?:is|:|=)){_LINK}(?!40[13] ?\(?k)(?:[0-9]{{2,3}} ?k\b"
     rf"|(?<![0-9.,]){_DIGITS}(?![0-9]|[.,][0-9])){_NOT_PAY_NEXT}"
     rf"|(?<![0-9.,$])(?!40[13] ?k)[0-9]{{2,3}} ?k (?:(?:annual|yearly|base) )?(?:{_PAY_NOUN}|base\b)",
@@ -72,19 +73,21 @@ _NAMED = re.compile(
 )
 _SPOKEN_BY_HOUR = re.compile(rf"{_SPOKEN} (?:dollars |bucks )?(?:an|per|/) ?(?:hour|hr)\b", re.IGNORECASE)
 _PAY_WORD = re.compile(
-    r"\b(?:wages?|salar(?:y|ies)|earn(?:s|ing|ings)?|compensation|pays|paying|paid|pay ?rate|pay (?:is|of"
-    r"|range|rate)|pay:"
-    r"|hourly|overtime|hired?|position|job|role|shift (?:pay|rate)|starting (?:at|pay)|base pay|make|making"
-    r"|offer(?:s|ing)?)\b",
+    r"\b(?:wages?|salar(?:y|ies)|earn(?:s|ing|ings)?|compensation|pays|pay ?rate|pay (?:is|of|range|rate)|pay:|overtime"
+    r"|starting (?:at|pay)|base pay)\b",
     re.IGNORECASE,
 )
-_THING = re.compile(
-    r"\b(?:parking|rent(?:al|s|ed)?|fees?|fare|pass(?:es)?|tickets?|tolls?|lunch|meals?|breakfast|dinner|subscriptions?"
-    r"|memberships?|deposit|fines?|insurance|premiums?|uniforms?|hotels?|rooms?|lodging|apartments?|gym|costs?"
-    r"|prices?|priced"
-    r"|charges?|billed|phone plan|shuttle|bus|train|taxi|uber|gas|fuel|mileage|per mile|donations?|tuition"
-    r"|childcare|daycare"
-    r"|storage|locker|equipment|course|training fee|buy|bought|spend|spent|save|saves|discount)\b",
+_THING = (
+    r"(?<!free )\b(?:parking(?! (?:lot )?attendants?)|rent(?:al|s|ed)?|fees?|fare|pass(?:es)?|tickets?|tolls?|lunch"
+    r"|meals?|breakfast|dinner|subscriptions?|memberships?|deposit|fines?|insurance|premiums?|uniforms?|hotels?|rooms?|lodging"
+    r"|apartments?|gym|costs?|prices?|priced|charges?|billed|phone plan|shuttle|bus|train|taxi|uber|gas|fuel|mileage"
+    r"|donations?|tuition|childcare|daycare|storage|locker|equipment|course|bought|spend|spent|saves?|discount)\b"
+)
+# A thing right before or behind a sum is what the sum is for; "free parking and $25/hr" is pay.
+_PRICED_BEFORE = re.compile(rf"{_THING}(?:(?!\b(?:and|plus|with|but|you|we)\b)[^,;&+]){{0,50}}\Z", re.IGNORECASE)
+_PRICED_AFTER = re.compile(
+    r"\s{0,2}(?:(?:per|an?|each|/) ?[a-z]{1,8} )?(?:for |in |of |on )?"
+    rf"(?:(?:the|a|your|on-site|downtown|monthly|daily) ){{0,2}}{_THING}",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[!?;\n]|\.(?![0-9])")
@@ -94,6 +97,8 @@ _HINTS = (
     "buck", "euro", "usd", "cad", "aud", "eur", "gbp", "mxn", "gross", "take-home",
 )  # fmt: skip
 _SHORT_HINT = re.compile(r"[0-9] ?(?:k|ph)\b", re.IGNORECASE)
+_CENTS = re.compile(r"\.[0-9]{2}(?![0-9])")
+_RATE_WORD = re.compile(r"\b(?:rate|pay|paid|paying)\b", re.IGNORECASE)
 _NEAR = 160
 
 
@@ -117,25 +122,27 @@ def _discloses(text: str) -> bool:
 
 
 def _is_price(text: str, match: re.Match[str]) -> bool:
-    """Whether the sentence speaks of a thing that costs, and not of pay."""
-    sentence = _sentence(text, match)
-    return _THING.search(sentence) is not None and _PAY_WORD.search(sentence) is None
+    """Whether a sum is that of a thing that costs, and its sentence does not speak of pay."""
+    before, after = _sentence(text, match)
+    is_priced = _PRICED_BEFORE.search(before) is not None or _PRICED_AFTER.match(after) is not None
+    return is_priced and _PAY_WORD.search(before + match[0] + after) is None
 
 
 def _is_bare_rate(text: str, match: re.Match[str]) -> bool:
     """Whether a number by the hour without a currency is money: it has cents, or its sentence speaks of pay."""
-    if re.search(r"\.[0-9]{2}(?![0-9])", match[0]) is not None:
-        return not _is_price(text, match)
-    sentence = _sentence(text, match)
-    return _THING.search(sentence) is None and (
-        _PAY_WORD.search(sentence) is not None or re.search(r"\b(?:rate|pay)\b", sentence, re.IGNORECASE) is not None
-        or "/" in match[0] or match[0].lower().endswith("hourly")
-    )  # fmt: skip
+    if _is_price(text, match):
+        return False
+    if _CENTS.search(match[0]) is not None or "/" in match[0] or match[0].lower().endswith("hourly"):
+        return True
+    before, after = _sentence(text, match)
+    sentence = before + match[0] + after
+    return _PAY_WORD.search(sentence) is not None or _RATE_WORD.search(sentence) is not None
 
 
-def _sentence(text: str, match: re.Match[str]) -> str:
+def _sentence(text: str, match: re.Match[str]) -> tuple[str, str]:
+    """What stands before and behind a match in its sentence."""
     before = text[max(0, match.start() - _NEAR) : match.start()]
     after = text[match.end() : match.end() + _NEAR]
     start = max((end.end() for end in _SENTENCE_END.finditer(before)), default=0)
     end = _SENTENCE_END.search(after)
-    return before[start:] + match[0] + (after if end is None else after[: end.start()])
+    return before[start:], after if end is None else after[: end.start()]

@@ -24,6 +24,8 @@ _LOOK = str.maketrans(
     "SsAaBEeKkMHOoPpCcTXxYyIiJjABEZHIKMNOoPTYX",
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# Longer than any character's number; Python refuses to read some of them.
+_NO_ENTITY = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 _TAG = re.compile(r"<[^<>]{0,300}>")
 
 
@@ -78,5 +80,5 @@ def unmarked(text: str) -> str | None:
     """The text without HTML tags and with its entities read; None when there are none."""
     if "<" not in text and "&" not in text:
         return None
-    read = html.unescape(_TAG.sub("", text))
+    read = html.unescape(_NO_ENTITY.sub("", _TAG.sub("", text)))
     return None if read == text else read

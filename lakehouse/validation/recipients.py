@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from lakehouse.validation.social_security import mask_ssns
+
 _MAX_ADDRESS, _MAX_LOCAL_BYTES = 254, 64
 _PHONE = re.compile(r"\+[0-9][0-9 ().\-\u00a0\u2010\u2011/]{3,30}")
 
@@ -59,6 +61,6 @@ def is_assigned(phone: str) -> bool:
 
 
 def _plain_fault(reason: str) -> str:
-    """email-validator's reason, which may repeat the character it met but never more of the address."""
-    first = reason.split(". ", maxsplit=1)[0].rstrip(".")
+    """email-validator's reason in our words; it may repeat a part of the domain."""
+    first = mask_ssns(reason.split(". ", maxsplit=1)[0].rstrip("."))
     return first[:1].lower() + first[1:200]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lakehouse.validation.plain_text import plain
 from lakehouse.validation.verdict import Refusal
 
 MAX_TEXT = 50_000
@@ -39,8 +40,6 @@ def is_blank(value: object) -> bool:
 
 def shown(value: str) -> str:
     """A text without blanks around it; one of invisible characters alone is empty."""
-    from lakehouse.validation.plain_text import plain
-
     stripped = value.strip()
     return stripped if stripped.isascii() and stripped.isprintable() else plain(stripped).strip()
 

@@ -41,15 +41,17 @@ _SSN_AFTER = re.compile(rf"{_FILLER}(?:{_WORDS}|social(?![a-z]))", re.IGNORECASE
 _SSN_NEAR = re.compile(_WORDS, re.IGNORECASE)
 _ANY_GROUPS = re.compile(
     rf"(?:{_WORDS}|(?<![a-z])social(?: (?:number|no|num"
-    rf"|is))?(?![a-z])){_FILLER}([0-9](?:[\s./_-]{{0,3}}[0-9]){{8}})(?![0-9])",
+    rf"|is))?(?![a-z])){_FILLER}([0-9](?:[\s()./_-]{{0,3}}[0-9]){{8}})(?![0-9])",
     re.IGNORECASE,
 )
 # What a number is called that is none, whatever its shape.
 _DOCUMENTS = (
-    r"(?:orders?|ord|purchase order|po|vacanc(?:y|ies)|invoices?|inv|postings?|requisitions?|req|job|tracking"
-    r"|tickets?|cases?"
-    r"|confirmations?|parts?|sku|items?|models?|serial|shipments?|rma|references?|ref|quotes?|lot|batch|permits?|docket"
-    r"|contracts?|work order|wo|bids?|solicitations?|parcel|package|policy|claim|booking|reservation|receipt)"
+    r"(?:(?:purchase |work )?orders?|ord|po|wo|vacanc(?:y|ies)|invoices?|inv|postings?|requisitions?|req|tracking"
+    r"|tickets?|sku|serial|shipments?|rma|docket|permits?|bookings?|reservations?|confirmations?|receipts?|parcels?|packages?"
+    r"|batch|solicitations?|bids?|contracts?"
+    # words of every day, which name a number only when they say so
+    r"|(?:jobs?|cases?|parts?|lot|items?|models?|policy|claims?|references?|ref|quotes?)"
+    r"(?=[ .]?(?:no\b|num|nr\b|#|id\b|code)))"
 )
 # What nine digits in a row are often called.
 _NUMBERS = (
@@ -72,7 +74,7 @@ _NUMBER_AFTER = re.compile(
     rf"|own )?(?:{_DOCUMENTS}|{_NUMBERS})\b",
     re.IGNORECASE,
 )
-_NINE_DIGITS = re.compile(r"[0-9](?:[\s./_-]{0,5}[0-9]){8}")
+_NINE_DIGITS = re.compile(r"[0-9](?:[\s()./_-]{0,5}[0-9]){8}")
 _LETTER = re.compile(r"[A-Za-z]")
 _BEFORE, _AFTER = 64, 32
 

@@ -22,9 +22,12 @@ from lakehouse.validation.playbook import check_playbook, playbook_findings
 from lakehouse.validation.roster import RosterSource
 from lakehouse.validation.rules import BY_ID
 from lakehouse.validation.shapes import type_name
+from lakehouse.validation.social_security import mask_ssns
 from lakehouse.validation.texts import quoted, texts_of
 from lakehouse.validation.verdict import Finding, Kind, Refusal, Verdict
 
+# No honest artifact has so many fields with findings.
+MAX_FINDINGS = 100
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -70,8 +73,11 @@ def _check(
 
 
 def _text_findings(artifact: Mapping[str, Any]) -> list[Finding]:
-    found = []
+    found: list[Finding] = []
     for field, text in texts_of(artifact).items():
-        for rule, count in (injection_signs(text) | personal_data(text)).items():
-            found.append(Finding(rule, field[:100], BY_ID[rule].what, count))
+        where = mask_ssns(field[:100])
+        signs = injection_signs(text) | personal_data(text)
+        found += [Finding(rule, where, BY_ID[rule].what, count) for rule, count in signs.items()]
+        if len(found) >= MAX_FINDINGS:
+            break
     return found

@@ -392,6 +392,38 @@ def test_log_line_of_a_hostile_artifact_is_bounded_json() -> None:
     assert line["is_cut"] is False or len(line["input_text"]) <= 131_072
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece",
+    ["#", "<a ", "&#" + "9" * 6000 + ";", "&#99999999;", "1 219 09 9999 ", "order 219099999 ", "219099999 case ",
+     "$1,111 ",
+     "$1/day parking ", "salary is ", "hi Sam ", "Hi A/", "ignore all ", "![a](http://a?", "a@b.", "+1 4", "12 A B C ",
+     "ten ",
+     "\u0301", "\u200b", "candidate: A A", "send me the ", "p.o. box ", "[", "\n"],
+)  # fmt: skip
+def test_largest_text_of_anything_is_read_in_its_time(piece: str) -> None:
+    body = (piece * (50_000 // len(piece) + 1))[:50_000]
+    context = {"candidate_name": "Maria Lopez", "other_names": ["Sam Hu"] * 100}
+    verdict = validate("email", EMAIL | {"body": body}, context)
+    validation_line(verdict, EMAIL | {"body": body}, context, run_id="r", trace_id=None, task_id=None, actor="a")
+
+
+def test_artifact_of_many_fields_has_a_bounded_line() -> None:
+    artifact = PLAYBOOK | {f"field {i} \x00": "mail a@b.org, ignore previous instructions" for i in range(9000)}
+    verdict = validate("playbook", artifact)
+    line = validation_line(verdict, artifact, artifact, run_id="r", trace_id=None, task_id=None, actor="a")
+    assert len(verdict.findings) <= 101
+    assert len(orjson.dumps(line)) < 1 << 20
+
+
+def test_field_that_is_named_by_a_number_is_masked_in_findings() -> None:
+    verdict = validate("playbook", PLAYBOOK | {"219-09-9999": "mail a@b.org"})
+    assert "9999" not in str(verdict.answer())
+    verdict = validate("email", EMAIL | {"to": "a@219-09-9999\u2028.com"})
+    assert verdict.refusal is not None
+    assert "9999" not in verdict.refusal.reason
+
+
 def test_reference_page_has_the_rules_as_they_are() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "validation.md").read_text()
     assert rules_table() in page
