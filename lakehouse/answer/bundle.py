@@ -1,8 +1,8 @@
 """The bundle: what was found, as few words as the budget has room for, and what of it was really shown.
 
 A record is one line. Its name comes first, then the fields that the task speaks of, then the others; of a long text the
-sentences that share words with the task. Records come in the order of their scores; the first that has no room ends the
-bundle, and what is left out is counted.
+sentences that share words with the task. The best record stands last, next to the question, where a small model looks
+first (docs/decisions/0026); the first that has no room, from the best on, ends the bundle, and what is left out is counted.
 
 Belongs here: rendering and cutting. Not here: searching (see lakehouse/retrieval), the prompt (see service.py).
 """
@@ -43,7 +43,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Records as they are shown, in order; `dropped` had no room."""
+    """Records as they are shown, best first; their text has the best last. `dropped` had no room."""
 
     text: str
     records: tuple[Record, ...]
@@ -63,29 +63,30 @@ def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) ->
     share = max(_MIN_RECORD_TOKENS, budget_tokens // max(1, len(records)))
     lines: list[str] = []
     left = budget_tokens
-    for number, record in enumerate(records, start=1):
-        line = _line(number, record, terms, most=min(left - 1, share))
+    for record in records:
+        line = _line(record, terms, most=min(left - 1, share))
         if line is None:
             break
         lines.append(line)
         left -= token_bound(line) + 1
     shown = tuple(records[: len(lines)])
-    return Bundle("\n".join(lines), shown, budget_tokens - left, len(records) - len(lines))
+    return Bundle("\n".join(reversed(lines)), shown, budget_tokens - left, len(records) - len(lines))
 
 
-def _line(number: int, record: Record, terms: frozenset[str], *, most: int) -> str | None:
+def _line(record: Record, terms: frozenset[str], *, most: int) -> str | None:
     """One record in at most so many tokens; None when not even its name has room."""
     name = record.name
-    line = f"[{number}] {_flat(name)} (id {record.id})" if name else f"[{number}] id {record.id}"
-    if token_bound(line) > most:
+    head = f"{_flat(name)} (id {_flat(record.id)}):" if name else f"id {_flat(record.id)}:"
+    if token_bound(head) > most:
         return None
+    line = head
     shown = {key: text for key, value in record.fields.items() if (text := _shown(key, value)) and value != name}
     parts = sorted(
         (_focused(key, text, terms) for key, text in shown.items()),
         key=lambda part: (-len(terms & set(_terms(part))), len(part) > _TEXT_CHARACTERS),
     )
     for part in parts:
-        longer = f"{line}; {part}"
+        longer = f"{line} {part}" if line == head else f"{line}; {part}"
         if token_bound(longer) <= most:
             line = longer
     return line
@@ -122,5 +123,5 @@ def _terms(text: str) -> list[str]:
 
 
 def _flat(text: str) -> str:
-    """On one line: a record that brings line breaks and marks of its own must not look like another record."""
-    return " ".join(text.replace("[", "(").replace("]", ")").split())
+    """On one line: a record that brings line breaks of its own must not look like several."""
+    return " ".join(text.split())

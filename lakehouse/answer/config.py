@@ -19,8 +19,8 @@ NAME = "answer"
 WithoutContext = Literal["abstain", "ask"]
 _MAX_TEXT = 4000
 _SYSTEM = (
-    "You answer questions of a staffing company from the records below the line. Name only people who are in the"
-    " records. If the records do not say it, answer: I do not know."
+    "Answer in one short sentence from the records. Name the person and the id. If the records do not say it, answer:"
+    " I do not know."
 )
 _ABSTENTION = "I do not know: no records were found for this task, so nobody can be named."
 
@@ -40,7 +40,7 @@ class AnswerConfig:
     """
 
     system: str = _SYSTEM
-    k: int = 8
+    k: int = 3
     budget_tokens: int = 600
     max_tokens: int = 160
     temperature: float = 0.0

@@ -8,6 +8,7 @@ Belongs here: the order of what happens. Not here: its parts (see bundle.py, gro
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ class AnswerService:
         times |= {"validate": time.perf_counter() - asked_s, "total": time.perf_counter() - begun_s}
         return Answer(
             answer=text if judged.passed else None,
-            citations=[_cited(number, r, text) for number, r in enumerate(found.bundle.records, start=1)],
+            citations=[_cited(record, text) for record in found.bundle.records],
             validation=judged,
             model=None if said is None else said.route.model,
             provider=None if said is None else said.route.provider,
@@ -206,7 +207,7 @@ def _room(request: AnswerRequest, config: AnswerConfig) -> int:
 
 
 def _prompt(task: str, bundle: Bundle) -> str:
-    return f"{task}\n---\n{bundle.text or 'No records.'}"
+    return f"Records:\n{bundle.text or 'none'}\n\nQuestion: {task}"
 
 
 def _context(request: AnswerRequest, found: _Found) -> dict[str, Any]:
@@ -227,7 +228,8 @@ def _context(request: AnswerRequest, found: _Found) -> dict[str, Any]:
     return {"task": request.task, "retrieved_context": context}
 
 
-def _cited(number: int, record: Record, text: str) -> Citation:
+def _cited(record: Record, text: str) -> Citation:
     name = record.name
-    is_used = f"[{number}]" in text or (name is not None and name.casefold() in text.casefold())
+    is_named = name is not None and name.casefold() in text.casefold()
+    is_used = is_named or re.search(rf"\bid:? {re.escape(record.id)}\b", text) is not None
     return Citation(record.id, record.corpus, is_used)

@@ -15,7 +15,8 @@ from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.disconnect import while_connected
 from lakehouse_api.errors import problems
-from lakehouse_api.schemas.chat import ChatCall, ChatReply, ChatUsage, ProviderState, ProviderStates, UsageReport
+from lakehouse_api.schemas.chat import ChatCall, ChatReply, ChatUsage
+from lakehouse_api.schemas.chat_reports import ProviderState, ProviderStates, UsageReport
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1/chat", tags=["chat"])

@@ -24,7 +24,8 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.disconnect import while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.routes.chat import caller_of, trace_of
-from lakehouse_api.schemas.chat import Completion, CompletionRequest, ModelCard, ModelList
+from lakehouse_api.schemas.chat import Completion, CompletionRequest
+from lakehouse_api.schemas.chat_reports import ModelCard, ModelList
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1", tags=["openai"])

@@ -15,7 +15,7 @@ from lakehouse.errors import BadInput
 from lakehouse_api.schemas.chat import ChatUsage
 
 _EXAMPLE: dict[str, Any] = {
-    "answer": "Maria Lopez is an electrician in Columbus, Ohio [1].",
+    "answer": "Maria Lopez is an electrician in Columbus, Ohio.",
     "citations": [{"id": "1017", "corpus": "workers", "used": True}],
     "validation": {"passed": True, "kind": None, "error": None, "findings": []},
     "model": "smollm2-135m-instruct",
