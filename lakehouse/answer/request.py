@@ -72,4 +72,6 @@ class Answer:
     arm: str
     bundle_tokens: int
     bundle_dropped: int
+    stale: Sequence[str]
+    unjudged: Mapping[str, str]
     timings_ms: Mapping[str, float]

@@ -126,6 +126,8 @@ class AnswerService:
             arm=found.arm,
             bundle_tokens=found.bundle.tokens,
             bundle_dropped=found.bundle.dropped,
+            stale=() if found.search is None else found.search.stale,
+            unjudged={} if found.search is None else found.search.unjudged,
             timings_ms={name: round(seconds * 1000, 3) for name, seconds in times.items()},
         )
 

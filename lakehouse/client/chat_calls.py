@@ -44,6 +44,8 @@ class AnswerReply(TypedDict):
     trace_id: str
     arm: str
     bundle: dict[str, int]
+    stale: list[str]
+    unjudged: dict[str, str]
     timings_ms: dict[str, float]
 
 

@@ -26,6 +26,8 @@ _EXAMPLE: dict[str, Any] = {
     "trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ",
     "arm": "playbook",
     "bundle": {"tokens": 380, "dropped": 2},
+    "stale": [],
+    "unjudged": {},
     "timings_ms": {"retrieve": 1.9, "chat": 1320.5, "validate": 0.2, "total": 1322.7},
 }
 _VERSION = re.compile(r"(?:answer/)?(\d{1,9})")
@@ -121,6 +123,10 @@ class AnswerReply(BaseModel):
     trace_id: str = Field(description="For `POST /v1/outcomes`; it holds what was shown.")
     arm: Literal["playbook", "holdout", "off"]
     bundle: dict[str, int] = Field(description="Tokens of the records that were shown, and records that had no room.")
+    stale: list[str] = Field(description="Corpora whose store did not answer lately.")
+    unjudged: dict[str, str] = Field(
+        description="Corpora of which the config's relevance threshold dropped nothing, and why."
+    )
     timings_ms: dict[str, float]
 
     @classmethod
@@ -144,6 +150,8 @@ class AnswerReply(BaseModel):
             trace_id=answer.trace_id,
             arm=answer.arm,
             bundle={"tokens": answer.bundle_tokens, "dropped": answer.bundle_dropped},
+            stale=list(answer.stale),
+            unjudged=dict(answer.unjudged),
             timings_ms=dict(answer.timings_ms),
         )
 
