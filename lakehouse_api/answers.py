@@ -19,15 +19,16 @@ from lakehouse.answer.config import ANSWER, AnswerConfig
 from lakehouse.chat.call_log import Caller
 from lakehouse.clock import new_id
 from lakehouse.errors import LakehouseError
-from lakehouse.validation import Verdict, validate
+from lakehouse.validation import Verdict
 from lakehouse.validation.log_line import validation_line
 from lakehouse_api.background import end_task
+from lakehouse_api.validating import validated
 
 if TYPE_CHECKING:
     from lakehouse.adapters.event_log import EventLog
+    from lakehouse.adapters.roster import StoredRoster
     from lakehouse.answer.service import AnswerService
     from lakehouse.retrieval.config_store import ConfigStore
-    from lakehouse.validation.roster import RosterSource
     from lakehouse_api.live_config import LiveConfig
 
 _log = structlog.get_logger("lakehouse.answers")
@@ -73,7 +74,7 @@ class AnswerConfigs:
 class LoggedValidator:
     """Validates what a model said, and writes the line of it."""
 
-    def __init__(self, events: EventLog, roster: RosterSource | None) -> None:
+    def __init__(self, events: EventLog, roster: StoredRoster) -> None:
         self.events = events
         self._roster = roster
 
@@ -81,7 +82,7 @@ class LoggedValidator:
         self, kind: str, artifact: Mapping[str, Any], context: Mapping[str, Any], caller: Caller
     ) -> Verdict:
         """One validation."""
-        verdict = validate(kind, artifact, context, roster=self._roster)
+        verdict = await validated(kind, artifact, context, roster=self._roster)
         line = validation_line(
             verdict, artifact, context, run_id=new_id(), trace_id=caller.request_id, task_id=caller.task_id,
             actor=caller.actor,

@@ -13,9 +13,9 @@ from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
 
 if TYPE_CHECKING:
     from lakehouse.adapters.event_log import EventLog
+    from lakehouse.adapters.roster import StoredRoster
     from lakehouse.answer.config import AnswerConfig
     from lakehouse.retrieval.config_store import ConfigStore
-    from lakehouse.validation.roster import RosterSource
     from lakehouse_api.chat import Chat
     from lakehouse_api.live_config import LiveConfig
     from lakehouse_api.retrieval import Retrieval
@@ -28,7 +28,7 @@ def compose_answers(
     configs: ConfigStore,
     live_config: LiveConfig[AnswerConfig],
     events: EventLog,
-    roster: RosterSource | None = None,
+    roster: StoredRoster,
 ) -> Answers:
     """Make the loop over the parts there are."""
     validator = LoggedValidator(events, roster)

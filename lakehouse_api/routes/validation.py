@@ -6,25 +6,19 @@ fills are checked against (see lakehouse/adapters/roster.py).
 
 from __future__ import annotations
 
-import anyio
 import orjson
 from fastapi import APIRouter
 
-from lakehouse.adapters.roster import StoredRoster
 from lakehouse.clock import new_id
-from lakehouse.validation import validate
 from lakehouse.validation.log_line import validation_line
 from lakehouse_api.accepted import FLAT, wants_flat
-from lakehouse_api.dependencies import run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked, Reply
 from lakehouse_api.schemas.validation import FlatRefusal, TaggedRefusal, ValidationPassed, ValidationRequest
 from lakehouse_api.struct_bodies import Body, answers
+from lakehouse_api.validating import validated
 
 router = APIRouter(prefix="/v1/validate", tags=["validation"])
-_PATIENCE_S = 2.0
-# Longer texts take milliseconds, in which nobody else would be answered.
-_LONG = 10_000
 _TYPES = {False: b"application/json", True: FLAT.encode()}
 
 
@@ -33,13 +27,7 @@ async def validate_artifact(asked: Asked) -> bytes | Reply:
     body: ValidationRequest = asked.body
     services = asked.services
     services.require_writable()
-    if body.kind == "fill":
-        await _settled(services.roster)
-    given = body.kind, body.artifact, body.context
-    if sum(len(value) for value in body.artifact.values() if isinstance(value, str)) > _LONG:
-        verdict = await run_blocking(services, validate, *given, roster=services.roster)
-    else:
-        verdict = validate(*given, roster=services.roster)
+    verdict = await validated(body.kind, body.artifact, body.context, roster=services.roster)
     line = validation_line(
         verdict, body.artifact, body.context,
         run_id=new_id(), trace_id=asked.state["request_id"], task_id=asked.state["task_id"], actor=asked.principal.name,
@@ -53,14 +41,6 @@ async def validate_artifact(asked: Asked) -> bytes | Reply:
     is_flat = wants_flat(asked.accept)
     headers = ((b"content-type", _TYPES[is_flat]), (b"vary", b"Accept"))
     return Reply(orjson.dumps(refusal.flat() if is_flat else refusal.tagged()), 422, headers)
-
-
-async def _settled(roster: StoredRoster) -> None:
-    """Wait a moment while a new version of the workers is being read."""
-    if not roster.is_loaded:
-        with anyio.move_on_after(_PATIENCE_S):
-            while not roster.is_loaded:
-                await anyio.sleep(0.01)
 
 
 _EXAMPLE = {
