@@ -56,7 +56,7 @@ def read_chunk(chunk: Any, *, provider: str) -> ChatPiece:
         content=_text(delta.get("content"), provider),
         tool_calls=_calls(delta.get("tool_calls"), provider),
         finish_reason=finish if isinstance(finish, str) else None,
-        usage=usage,
+        usage=usage or _usage(choice.get("usage")),  # Kimi's is in the last choice
     )
 
 
