@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lakehouse_cli.not_run import as_not_run
+from lakehouse_cli.numbers import finite
 from lakehouse_cli.process_commands import JsonOption
 from lakehouse_cli.search_commands import SearchMode
 
@@ -33,17 +34,25 @@ def load(  # noqa: PLR0917 - Typer passes all by name
         int, typer.Option(min=1, max=1000, help="Connections, each with one scenario at a time.")
     ] = 50,
     duration: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds in which scenarios begin; default: 10, or until --requests.")
+        float | None,
+        typer.Option(
+            min=0.1, callback=finite, help="Seconds in which scenarios begin; default: 10, or until --requests."
+        ),
     ] = None,
     requests: Annotated[int | None, typer.Option(min=1, help="End with the scenario that reaches so many.")] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.1, max=100_000, help="Scenarios to begin each second, whether or not others have ended."),
+        typer.Option(
+            min=0.1,
+            max=100_000,
+            callback=finite,
+            help="Scenarios to begin each second, whether or not others have ended.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays the same scenarios in the same order.")] = 7,
     corpus: Annotated[str, typer.Option(help="The corpus of workers.")] = "workers",
     mode: Annotated[SearchMode | None, typer.Option(help="Mode of searches; default: the live config's.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer may take.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds that one answer may take.")] = 10.0,
     keep_playbooks: Annotated[
         bool, typer.Option("--keep-playbooks", help="Leave what was recorded; default: forget it at the end.")
     ] = False,

@@ -15,6 +15,7 @@ import typer
 from lakehouse.parity.comparison import Outcome, Verdict, compare, count_verdicts
 from lakehouse.parity.forms import Form
 from lakehouse_cli.not_run import EXIT_NOT_RUN, as_not_run
+from lakehouse_cli.numbers import finite
 from lakehouse_cli.process_commands import JsonOption
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def parity(  # noqa: PLR0917 - Typer passes all by name
         str, typer.Option(envvar="LEFT_TOKEN", help="Bearer token for left; this installation's API needs none given.")
     ] = "",
     right_token: Annotated[str, typer.Option(envvar="RIGHT_TOKEN", help="The same for right.")] = "",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer may take.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds that one answer may take.")] = 10.0,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Cases in flight at once.")] = 8,
     as_json: JsonOption = False,
 ) -> None:

@@ -20,8 +20,8 @@ from lakehouse.errors import Unavailable
 _MAX_HEAD_BYTES = 64 << 10
 _MAX_BODY_BYTES = 64 << 20
 _PORTS = {"http": 80, "https": 443}
-# Servers close idle connections; uvicorn after 5 s, most others later. One that was idle for this long is not trusted.
-_MOST_IDLE_S = 3.0
+# Servers close idle connections, some after 2 s, uvicorn after 5. One that was idle for this long is not trusted.
+_MOST_IDLE_S = 1.5
 _CONNECT_TIMEOUT_S = 5.0
 
 

@@ -154,6 +154,8 @@ def _check_format(given: Mapping[str, Any] | None) -> None:
         raise BadInput(
             "response_format.type is not one of text, json_object, json_schema", param="response_format.type"
         )
+    if "schema" in given:
+        check_schema(given["schema"], where="response_format.schema")
     if kind == "json_schema":
         wanted = given.get("json_schema")
         if not isinstance(wanted, Mapping) or not isinstance(wanted.get("schema"), Mapping):

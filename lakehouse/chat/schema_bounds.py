@@ -8,6 +8,7 @@ Belongs here: the bounds. Not here: whether an engine can follow a schema (it sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ _MAX_NODES = 2000
 _MAX_DEPTH = 32
 _MAX_REPEATS = 2000
 _MAX_PATTERN = 200
-_REPEATS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+_REPEATS = (("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties"))
+_COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
 
 
 def check_schema(schema: Any, *, where: str) -> None:
@@ -49,19 +51,35 @@ def check_schema(schema: Any, *, where: str) -> None:
 
 
 def _check_node(node: Mapping[str, Any], where: str) -> None:
-    for name in _REPEATS:
-        value = node.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > _MAX_REPEATS:
-            raise BadInput(f"{where} has {name} {value}; at most {_MAX_REPEATS} is taken", param=where)
+    for low, high in _REPEATS:
+        for name in (low, high):
+            value = node.get(name)
+            # A node may also be a map of properties, of which one is called so.
+            if value is not None and not isinstance(value, Mapping | bool):
+                _check_repeats(name, value, where)
+        if isinstance(node.get(low), int) and isinstance(node.get(high), int) and node[low] > node[high]:
+            # llama.cpp takes the difference for a huge number: gigabytes of grammar.
+            raise BadInput(f"{where} has {low} {node[low]} above {high} {node[high]}", param=where)
     pattern = node.get("pattern")
-    if isinstance(pattern, str) and (len(pattern) > _MAX_PATTERN or _repeats_in(pattern) > _MAX_REPEATS):
-        raise BadInput(f"{where} has a pattern that is too large", param=where)
+    if isinstance(pattern, str):
+        _check_pattern(pattern, where)
 
 
-def _repeats_in(pattern: str) -> int:
-    """The product of the counts in `{n,m}` of a pattern: how far it may unfold."""
-    total = 1
-    for part in pattern.split("{")[1:]:
-        counts = [int(count) for count in part.partition("}")[0].split(",") if count.strip().isdecimal()]
-        total *= max([1, *counts])
-    return total
+def _check_repeats(name: str, value: Any, where: str) -> None:
+    if not isinstance(value, int) or not 0 <= value <= _MAX_REPEATS:
+        raise BadInput(
+            f"{where} has {name} {str(value)[:40]}; a whole number up to {_MAX_REPEATS} is taken", param=where
+        )
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    if len(pattern) > _MAX_PATTERN:
+        raise BadInput(f"{where} has a pattern of more than {_MAX_PATTERN} characters", param=where)
+    unfolded = 1
+    for low, comma, high in _COUNT.findall(pattern):
+        counts = [int(count) for count in (low, high) if count]
+        if comma and low and high and counts[0] > counts[1]:
+            raise BadInput(f"{where} has a pattern that repeats from {low} down to {high} times", param=where)
+        unfolded *= max([1, *counts])
+    if unfolded > _MAX_REPEATS:
+        raise BadInput(f"{where} has a pattern that repeats more than {_MAX_REPEATS} times", param=where)

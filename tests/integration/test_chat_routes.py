@@ -171,12 +171,24 @@ async def test_wrong_requests_are_refused_by_name(api: RunningApi, body: Any, st
         {"type": "string", "maxLength": 10**6},
         {"type": "string", "pattern": "a{1000}b{1000}"},
         {"anyOf": [{"type": "null"}] * 3000},
+        {"type": "string", "minLength": 30, "maxLength": 1},
+        {"type": "string", "pattern": "^a{30,1}$"},
+        {"type": "string", "maxLength": -1},
+        {"type": "string", "maxLength": "9"},
+        {"type": "string", "maxLength": 1.5},
+        {"properties": {"a": {"items": {"minItems": 3, "maxItems": 2}}}},
     ],
 )
 async def test_schemas_that_would_stop_the_engine_are_refused(api: RunningApi, schema: Any) -> None:
-    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
-    answer = await post(api, "/v1/chat", {"messages": HELLO, "response_format": wanted})
-    assert answer.status_code == 400
+    function = {"name": "f", "parameters": schema}
+    for given in (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}},
+        {"response_format": {"type": "json_object", "schema": schema}},
+        {"tools": [{"type": "function", "function": function}]},
+    ):
+        answer = await post(api, "/v1/chat", {"messages": HELLO, **given})
+        assert answer.status_code == 400, given
+        assert "schema" in answer.json()["detail"] or "parameters" in answer.json()["detail"]
 
 
 async def test_half_a_surrogate_pair_is_refused(api: RunningApi) -> None:

@@ -185,6 +185,21 @@ def test_corpus_of_others_than_the_dataset_is_named(environ: dict[str, str]) -> 
     assert "0 active workers are both in the dataset 'workers' and in the corpus 'workers'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--duration", "nan"),
+        ("--rate", "inf"),
+        ("--rate", "0"),
+        ("--requests", "0"),
+        ("--timeout", "nan"),
+        ("--mode", "x"),
+    ],
+)
+def test_wrong_options_are_exit_code_two(environ: dict[str, str], arguments: tuple[str, ...]) -> None:
+    assert load(environ, "http://127.0.0.1:1", *arguments).returncode == 2
+
+
 def test_service_of_another_kind_is_told(environ: dict[str, str]) -> None:
     for body in (b"<html>", b"[]", b'{"rows": [[1]]}', b'{"rows": 1, "results": 2}'):
         with scripted_http(Reply(200, body)) as other:
