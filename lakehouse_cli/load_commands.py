@@ -46,7 +46,7 @@ def load(  # noqa: PLR0917 - Typer passes all by name
             min=0.1,
             max=100_000,
             callback=finite,
-            help="Scenarios to begin each second, whether or not others have ended.",
+            help="Scenarios to begin a second, whether or not others have ended.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays the same scenarios in the same order.")] = 7,
