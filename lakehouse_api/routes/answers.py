@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from lakehouse_api.dependencies import ServicesDep, WriteDep
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.disconnect import while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.routes.chat import caller_of
@@ -21,9 +21,9 @@ _CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 
 @router.post("", response_model=AnswerReply, responses=problems(404, 502, 504, 507))
 async def answer_task(
-    request: Request, services: ServicesDep, principal: WriteDep, asked: AnswerCall
+    request: Request, services: ServicesDep, principal: WriteDep, _: ReadDep, asked: AnswerCall
 ) -> Response | AnswerReply:
-    """Answer a task from what is found; an answer that is not grounded, or not valid, does not leave."""
+    """Answer a task from what is found; what is not grounded, or not valid, does not leave. Scopes: read and write."""
     services.require_writable()
     try:
         work = services.answers.service.answer(asked.request(), caller_of(request, services, principal))

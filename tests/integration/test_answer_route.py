@@ -16,6 +16,7 @@ from tests.api import RunningApi, api_settings, running_api
 from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion
 from tests.fakes.services import FakeEventLog
 from tests.servers import StoreServer
+from tests.tokens import write_tokens_file
 
 pytestmark = pytest.mark.anyio
 ROLES = ("Electrician", "Forklift Operator", "Welder", "CNC Machinist")
@@ -42,8 +43,11 @@ def endpoint() -> Iterator[ChatEndpointServer]:
 
 @pytest.fixture(scope="module")
 def settings(store: S3ObjectStore, endpoint: ChatEndpointServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    narrow = write_tokens_file(
+        tmp_path_factory.mktemp("tokens") / "tokens.json", reader=["read"], writer=["write"], both=["read", "write"]
+    )
     return api_settings(
-        store, tmp_path_factory.mktemp("answers"), chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
+        store, tmp_path_factory.mktemp("answers"), tokens_file=narrow, chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
         default_embedder="static", playbook_embedder="static", chat_attempts=1, memory_poll_s=0.05,
     )  # fmt: skip
 
@@ -217,3 +221,10 @@ async def test_failing_model_is_502(api: RunningApi, endpoint: ChatEndpointServe
     endpoint.replies = [Reply(status=500, document={})]
     answer = await ask(api)
     assert (answer.status_code, answer.json()["provider_status"]) == (502, 500)
+
+
+async def test_answers_need_both_scopes(api: RunningApi) -> None:
+    for token, status in (("reader", 403), ("writer", 403), ("both", 200)):
+        async with api.client(token=token) as client:
+            answer = await client.post("/v1/answer", json={"task": TASK, "corpora": ["crew"], "model": "m"})
+        assert answer.status_code == status, token
