@@ -47,7 +47,8 @@ def settings(store: S3ObjectStore, endpoint: ChatEndpointServer, tmp_path_factor
         tmp_path_factory.mktemp("tokens") / "tokens.json", reader=["read"], writer=["write"], both=["read", "write"]
     )
     return api_settings(
-        store, tmp_path_factory.mktemp("answers"), tokens_file=narrow, chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
+        store, tmp_path_factory.mktemp("answers"), tokens_file=narrow,
+        chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
         default_embedder="static", playbook_embedder="static", chat_attempts=1, memory_poll_s=0.05,
     )  # fmt: skip
 
