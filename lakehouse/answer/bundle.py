@@ -2,7 +2,8 @@
 
 A record is one line. Its name comes first, then the fields that the task speaks of, then the others; of a long text the
 sentences that share words with the task. The best record stands last, next to the question, where a small model looks
-first (docs/decisions/0026); the first that has no room, from the best on, ends the bundle, and what is left out is counted.
+first (docs/decisions/0026); the first that has no room, from the best on, ends the bundle, and what is left out is
+counted.
 
 Belongs here: rendering and cutting. Not here: searching (see lakehouse/retrieval), the prompt (see service.py).
 """
@@ -115,7 +116,7 @@ def _focused(key: str, text: str, terms: frozenset[str]) -> str:
             kept.append(n)
             length += len(sentences[n])
         text = " ".join(sentences[n] for n in sorted(kept))[: 4 * _TEXT_CHARACTERS]
-    return f"{key} {_flat(text)}"
+    return f"{_flat(key)} {_flat(text)}"
 
 
 def _terms(text: str) -> list[str]:
@@ -124,4 +125,4 @@ def _terms(text: str) -> list[str]:
 
 def _flat(text: str) -> str:
     """On one line: a record that brings line breaks of its own must not look like several."""
-    return " ".join(text.split())
+    return " ".join(text.replace("<|", "< |").split())  # no turn of a chat template either

@@ -24,6 +24,7 @@ _ID = re.compile(
     re.IGNORECASE,
 )
 _MARK = re.compile(r"\[(\d{1,3})\]")
+_POSSESSIVE = re.compile(r"['’]s\b")
 _MAX_CHARACTERS = 100_000
 
 
@@ -37,13 +38,15 @@ def ungrounded(answer: str, *, shown: str, task: str, ids: Collection[str], give
         ids: Ids of the records that were shown.
         given_names: First names, in lower case and without accents.
     """
-    answer = answer[:_MAX_CHARACTERS]
+    if len(answer) > _MAX_CHARACTERS:
+        return f"the answer has more than {_MAX_CHARACTERS:,} characters, too many to be checked"
+    answer = _POSSESSIVE.sub("", answer)
     known = _folded(f"{shown}\n{task}")
     for name in _names(answer, given_names):
         if not _stands_in(name, known):
             return f"the answer names {name!r}, who is in none of the citations"
     for found in (by_id or by_number for by_id, by_number in _ID.findall(answer)):
-        if found not in ids and _folded(found) not in known:
+        if found not in ids and re.search(rf"(?<![\w-]){re.escape(_folded(found))}(?![\w-])", known) is None:
             return f"the answer speaks of id {found[:60]!r}, which is in none of the citations"
     for mark in _MARK.findall(answer):
         if not 1 <= int(mark) <= len(ids) and f"[{mark}]" not in task:

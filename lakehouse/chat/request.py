@@ -130,7 +130,7 @@ def _check_text(request: ChatRequest) -> None:
 def _check_message(index: int, message: Mapping[str, Any]) -> None:
     where = f"messages[{index}]"
     speaker, content = message.get("role"), message.get("content")
-    if speaker not in _SPEAKERS:
+    if not isinstance(speaker, str) or speaker not in _SPEAKERS:
         raise BadInput(f"{where}.role is not one of {', '.join(sorted(_SPEAKERS))}", param=f"{where}.role")
     if content is None and (speaker != "assistant" or not message.get("tool_calls")):
         raise BadInput(f"{where} has no content", param=f"{where}.content")

@@ -19,7 +19,10 @@ _MAX_DEPTH = 32
 _MAX_REPEATS = 2000
 _MAX_PATTERN = 200
 _REPEATS = (("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties"))
-_COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
+_COUNT = re.compile(r"\{(\d{1,4})(,?)(\d{0,4})\}")
+# Repeats of what repeats are parsed in exponential time.
+_NESTED = re.compile(r"[*+?}][^()]*\)[*+?{]|\)[*+?{][^()]*\)[*+?{]")
+_MAX_NUMBER = 1 << 53
 
 
 def check_schema(schema: Any, *, where: str) -> None:
@@ -60,6 +63,10 @@ def _check_node(node: Mapping[str, Any], where: str) -> None:
         if isinstance(node.get(low), int) and isinstance(node.get(high), int) and node[low] > node[high]:
             # llama.cpp takes the difference for a huge number: gigabytes of grammar.
             raise BadInput(f"{where} has {low} {node[low]} above {high} {node[high]}", param=where)
+    for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+        number = node.get(name)
+        if isinstance(number, (int, float)) and abs(number) > _MAX_NUMBER:
+            raise BadInput(f"{where} has {name} {str(number)[:40]}, beyond 2^53", param=where)
     pattern = node.get("pattern")
     if isinstance(pattern, str):
         _check_pattern(pattern, where)
@@ -75,6 +82,10 @@ def _check_repeats(name: str, value: Any, where: str) -> None:
 def _check_pattern(pattern: str, where: str) -> None:
     if len(pattern) > _MAX_PATTERN:
         raise BadInput(f"{where} has a pattern of more than {_MAX_PATTERN} characters", param=where)
+    if pattern.count("{") != len(_COUNT.findall(pattern)):
+        raise BadInput(f"{where} has a pattern with a {{ that is no plain {{n}}, {{n,}} or {{n,m}}", param=where)
+    if _NESTED.search(pattern):
+        raise BadInput(f"{where} has a pattern that repeats a group with repeats in it", param=where)
     unfolded = 1
     for low, comma, high in _COUNT.findall(pattern):
         counts = [int(count) for count in (low, high) if count]
