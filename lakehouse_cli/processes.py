@@ -33,7 +33,7 @@ def process_mark(pid: int) -> str | None:
     On Linux in clock ticks since boot: the wall clock may be set while the process runs.
     """
     with contextlib.suppress(psutil.Error):
-        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        if psutil.Process(pid).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             return None
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -111,9 +111,9 @@ def stop_sessions(records: Iterable[ProcessRecord], *, grace_s: float) -> list[s
     for record, _ in waiting.values():
         if is_alive(record):
             _signal(record.pid, signal.SIGTERM)  # the leader stops its own children in its own order
-    leaders = [_process(r.pid) for r, _ in waiting.values() if is_alive(r)]
-    psutil.wait_procs([p for p in leaders if p is not None], timeout=grace_s)
-    killed = [name for name, (record, _) in waiting.items() if is_alive(record)]
+    leaders = {name: _process(record.pid) for name, (record, _) in waiting.items() if is_alive(record)}
+    _, alive = psutil.wait_procs([p for p in leaders.values() if p is not None], timeout=grace_s)
+    killed = [name for name, leader in leaders.items() if leader in alive and is_alive(waiting[name][0])]
     rest = [p for record, members in waiting.values() for p in {*members, *_members(record)} if p.is_running()]
     for process in rest:
         _signal(process.pid, signal.SIGKILL)
