@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.given_names import given_names
+from lakehouse.adapters.name_lists import names_with
 from lakehouse.answer.service import AnswerService
 from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
 
@@ -39,6 +39,6 @@ def compose_answers(
         config=AnswerConfigs(configs, live_config).get,
         signer=retrieval.signer,
         default_model=chat.default_model,
-        given_names=given_names,
+        name_lists=lambda: names_with(roster),
     )
     return Answers(service, live_config, validator)

@@ -5,7 +5,8 @@ Belongs here: constructors and the settings they take. Not here: the providers (
 
 from __future__ import annotations
 
-from lakehouse.adapters.llama_cpp import PROVIDER, LlamaCpp
+from lakehouse.adapters.llama_call import PROVIDER
+from lakehouse.adapters.llama_cpp import LlamaCpp
 from lakehouse.adapters.openai_chat import OpenAiChat
 from lakehouse.chat.provider import ChatProvider
 from lakehouse.settings import Settings

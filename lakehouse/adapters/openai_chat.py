@@ -93,6 +93,11 @@ class OpenAiChat:
         finally:
             await manager.__aexit__(None, None, None)
 
+    async def count_prompt(self, messages: Sequence[Mapping[str, Any]]) -> int | None:
+        """Not known before the call."""
+        del messages
+        return None
+
     async def models(self) -> Sequence[str]:
         """See `ChatProvider`."""
         with self._translated():

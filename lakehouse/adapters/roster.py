@@ -98,6 +98,16 @@ class StoredRoster:
         """Whether memory holds what the catalog's snapshot names, or says why it cannot."""
         return self._catalog.age_s is not None and self._loaded.version == _version(self._catalog.current())
 
+    @property
+    def given(self) -> frozenset[str]:
+        """First words of the names of the workers that are in memory, folded."""
+        return frozenset() if self._loaded.workers is None else self._loaded.workers.given
+
+    @property
+    def family(self) -> frozenset[str]:
+        """Their last words."""
+        return frozenset() if self._loaded.workers is None else self._loaded.workers.family
+
     def current(self) -> Roster:
         """The roster of this moment.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lakehouse.validation.plain_text import plain
 from lakehouse.validation.roster import Worker
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _BETWEEN = "\x1f"
 _MAX_INTEGER_DIGITS = 19
+_MIN_LETTERS = 3
 
 
 class SortedTexts:
@@ -122,6 +124,7 @@ class WorkerColumns:
         order = self._ids.order
         names = _one(table["name"]).cast(pa.large_string()).fill_null("")
         self._names = Texts(names.take(pa.array(order)))
+        self.given, self.family = _words_at(names, r"\s.*$"), _words_at(names, r"^.*\s")
         self._categories = [Categories(_one(table[name]), order) for name in ("role", "city", "state", "status")]
 
     def __len__(self) -> int:
@@ -159,6 +162,15 @@ class BlockColumns:
     def has(self, client_id: str, worker_id: str) -> bool:
         """Whether a worker is blocked for a client."""
         return self._pairs.find(f"{client_id.strip().lower()}{_BETWEEN}{worker_id}") >= 0
+
+
+def _words_at(names: pa.Array, others: str) -> frozenset[str]:
+    """The first, or the last, words of names without the `others`; those of three letters at least, folded."""
+    import pyarrow.compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(names)
+    words = pc.unique(pc.replace_substring_regex(trimmed, others, "")).to_pylist()
+    return frozenset(folded for word in words if len(folded := plain(word).casefold()) >= _MIN_LETTERS)
 
 
 def _one(column: Any) -> Any:

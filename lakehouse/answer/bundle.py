@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.answer.token_bound import token_bound
+from lakehouse.answer.token_estimate import estimate_tokens
 from lakehouse.retrieval.filters import MASK
 
 _NAMES = ("name", "title")
@@ -69,7 +69,7 @@ def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) ->
         if line is None:
             break
         lines.append(line)
-        left -= token_bound(line) + 1
+        left -= estimate_tokens(line) + 1
     shown = tuple(records[: len(lines)])
     return Bundle("\n".join(reversed(lines)), shown, budget_tokens - left, len(records) - len(lines))
 
@@ -78,7 +78,7 @@ def _line(record: Record, terms: frozenset[str], *, most: int) -> str | None:
     """One record in at most so many tokens; None when not even its name has room."""
     name = record.name
     head = f"{_flat(name)} (id {_flat(record.id)}):" if name else f"id {_flat(record.id)}:"
-    if token_bound(head) > most:
+    if estimate_tokens(head) > most:
         return None
     line = head
     shown = {key: text for key, value in record.fields.items() if (text := _shown(key, value)) and value != name}
@@ -88,7 +88,7 @@ def _line(record: Record, terms: frozenset[str], *, most: int) -> str | None:
     )
     for part in parts:
         longer = f"{line} {part}" if line == head else f"{line}; {part}"
-        if token_bound(longer) <= most:
+        if estimate_tokens(longer) <= most:
             line = longer
     return line
 

@@ -1,34 +1,39 @@
 """Grounding: an answer names only people, ids and records that it was shown.
 
-A name is what surely is one: two or three capitalized words of which the first is a given name, or any such words after
-a title. It must stand in the bundle or in the task. So must an id that an answer speaks of ("worker 1017", "id 1017"),
-and a record's mark ("[3]").
+Every person that an answer names (see names.py) must stand in the bundle or in the task. So must every id that it
+speaks of ("worker 1017", "id 1017", "#1017", "W-1017"), and a mark of a record ("[3]") must be one of those shown.
 
-Belongs here: the check. Not here: where the given names come from (see lakehouse/adapters/given_names.py).
+Belongs here: the check. Not here: what a name is (see names.py).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-_WORD = r"[^\W\d_][\w'’-]*"
-_CAPITALIZED = r"(?:(?=[^\W\d_a-z])[^\W\d_]{1}[\w'’-]*)"
-_RUN = re.compile(rf"{_CAPITALIZED}(?:[ \u00a0]+(?:{_CAPITALIZED}\.?)){{1,3}}")
-_TITLED = re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr)\.?[ \u00a0]+((?:{_CAPITALIZED}[ \u00a0]*){{1,3}})")
-# "id 17", "worker_id": "17", "candidate #17"; and "worker 1017", three digits at least: "a worker 40 hours" is none.
-_ID = re.compile(
-    r"\b(?:(?:worker|candidate|employee)s?[ _-]?)?(?:id\b|#)[\s\"':#=]{0,6}(?:is |no\.? ?)?([\w-]{0,40}\d[\w-]{0,40})"
-    r"|\b(?:worker|candidate|employee)[ \u00a0](\d{3,40})\b",
+from lakehouse.answer.names import KnownNames, NameLists, names_in, readable
+
+_MAX_CHARACTERS = 20_000
+_VALUE = r"[\w-]{0,40}\d[\w-]{0,40}"
+# "id 17", "worker_id": "17", "ids 17 and 18", "#17", "badge no. 17"; "worker 1017" without a mark has three digits at
+# least: "a worker 40 hours" is none.
+_HEAD = (
+    r"\b(?:worker|candidate|employee|person)s?[ _-]?(?:id\b|no\b|number\b|#)"
+    r"|(?:\b|_)(?:ids?|identifier|badge|record)\b|#"
+)
+_IS = r"[\s.:=#]{0,4}(?:(?:is|are|no|number|of)\b[\s.:=#]{0,4}){0,2}"
+_ID = re.compile(rf"(?:{_HEAD}){_IS}({_VALUE}(?:(?: ?[,/&] ?| and | or ){_VALUE}){{0,20}})", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"\b(?:worker|candidate|employee|person)s?[\s:#-]{1,3}(\d{3,40}(?:(?: ?[,/&] ?| and | or )\d{3,40}){0,20})\b",
     re.IGNORECASE,
 )
-_MARK = re.compile(r"\[(\d{1,3})\]")
-_POSSESSIVE = re.compile(r"['’]s\b")
-_MAX_CHARACTERS = 100_000
+_LETTERED = re.compile(r"(?<![\w-])([A-Za-z]{1,2}-\d{3,})\b")
+_SPLIT = re.compile(r" ?[,/&] ?| and | or ", re.IGNORECASE)
+_MARK = re.compile(r"\[(\d{1,9}(?: ?, ?\d{1,9}){0,20})\]")
+_MARKUP = re.compile(r"[*`\"'“”‘’()\[\]{}<>|]")
 
 
-def ungrounded(answer: str, *, shown: str, task: str, ids: Collection[str], given_names: Collection[str]) -> str | None:
+def ungrounded(answer: str, *, shown: str, task: str, ids: Collection[str], lists: NameLists) -> str | None:
     """Why an answer is not grounded; None when it is.
 
     Args:
@@ -36,46 +41,29 @@ def ungrounded(answer: str, *, shown: str, task: str, ids: Collection[str], give
         shown: The bundle's text.
         task: What was asked: the caller may speak of whom they like.
         ids: Ids of the records that were shown.
-        given_names: First names, in lower case and without accents.
+        lists: Which words are names.
     """
     if len(answer) > _MAX_CHARACTERS:
         return f"the answer has more than {_MAX_CHARACTERS:,} characters, too many to be checked"
-    answer = _POSSESSIVE.sub("", answer)
-    known = _folded(f"{shown}\n{task}")
-    for name in _names(answer, given_names):
-        if not _stands_in(name, known):
-            return f"the answer names {name!r}, who is in none of the citations"
-    for found in (by_id or by_number for by_id, by_number in _ID.findall(answer)):
-        if found not in ids and re.search(rf"(?<![\w-]){re.escape(_folded(found))}(?![\w-])", known) is None:
+    seen, known = readable(answer), KnownNames(f"{shown}\n{task}")
+    for text, name in names_in(seen, lists):
+        if not known.has(name):
+            return f"the answer names {text[:80]!r}, who is in none of the citations"
+    stands = readable(f"{shown}\n{task}").casefold()
+    there = {one.casefold() for one in ids}
+    for found in _ids(seen):
+        if found not in there and re.search(rf"(?<![\w-]){re.escape(found)}(?![\w-])", stands) is None:
             return f"the answer speaks of id {found[:60]!r}, which is in none of the citations"
-    for mark in _MARK.findall(answer):
-        if not 1 <= int(mark) <= len(ids) and f"[{mark}]" not in task:
-            return f"the answer cites [{mark}], and {len(ids)} records were shown"
+    for marks in _MARK.findall(seen):
+        for mark in _SPLIT.split(marks):
+            is_shown = 1 <= int(mark) <= len(ids) or mark in there
+            if not is_shown and f"[{mark}]" not in task:
+                return f"the answer cites [{mark}], and {len(ids)} records were shown"
     return None
 
 
-def _names(text: str, given_names: Collection[str]) -> list[str]:
-    found = [match.group(1).strip() for match in _TITLED.finditer(text)]
-    for match in _RUN.finditer(text):
-        words = match.group().split()
-        # A run may begin with the word that begins the sentence ("Contact Maria Lopez").
-        for start in range(len(words) - 1):
-            if _folded(words[start]) in given_names:
-                found.append(" ".join(words[start : start + 3]))
-                break
-    return found
-
-
-def _stands_in(name: str, known: str) -> bool:
-    """Whether its first two words (one after a title) stand there next to each other, or as last and first."""
-    words = [_folded(word).strip(".") for word in name.split()][:2]
-    if len(words) == 1:
-        return re.search(rf"\b{re.escape(words[0])}\b", known) is not None
-    first, last = (re.escape(word) for word in words)
-    return re.search(rf"\b{first}\b[\W_]{{0,3}}(?:\w\.? )?{last}\b|\b{last}\b, ?{first}\b", known) is not None
-
-
-def _folded(text: str) -> str:
-    """Without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+def _ids(seen: str) -> Iterator[str]:
+    bare = _MARKUP.sub("", seen)
+    for pattern in (_ID, _NUMBERED, _LETTERED):
+        for found in pattern.findall(bare):
+            yield from (one.strip("-_").casefold() for one in _SPLIT.split(found))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +20,9 @@ from lakehouse.answer.artifact import artifact_of, form_of
 from lakehouse.answer.bundle import Bundle, Record, build_bundle
 from lakehouse.answer.config import NAME, AnswerConfig
 from lakehouse.answer.grounding import ungrounded
+from lakehouse.answer.names import NameLists
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
-from lakehouse.answer.token_bound import CHAT_OVERHEAD, token_bound
+from lakehouse.answer.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.chat.call_log import Caller
 from lakehouse.chat.request import ChatRequest, Usage
 from lakehouse.chat.service import ChatResult, ChatService
@@ -37,6 +38,7 @@ Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitab
 ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
 """The live answer config, or a version of it, with its number."""
 _MAX_TASK_BYTES = 64 << 10
+_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class AnswerService:
         config: The versioned config.
         signer: Signs trace ids.
         default_model: Asked where the request names none.
-        given_names: First names, for the grounding check.
+        name_lists: Which words are names, for the grounding check.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class AnswerService:
         config: ConfigOf,
         signer: TraceSigner,
         default_model: str,
-        given_names: Callable[[], Collection[str]],
+        name_lists: Callable[[], NameLists],
     ) -> None:
         self._search = search
         self._chat = chat
@@ -87,7 +89,7 @@ class AnswerService:
         self._config = config
         self._signer = signer
         self._default_model = default_model
-        self._given_names = given_names
+        self._name_lists = name_lists
 
     async def answer(self, request: AnswerRequest, caller: Caller) -> Answer:
         """Answer one task.
@@ -99,8 +101,7 @@ class AnswerService:
         """
         begun_s = time.perf_counter()
         config, version = await self._config(request.config)
-        room = _room(request, config)
-        found = await self._retrieve(request, config, room)
+        found = await self._retrieve(request, config)
         retrieved_s = time.perf_counter()
         config_version = (
             f"{NAME}/{version}" if found.search is None else f"{NAME}/{version}+{found.search.config_version}"
@@ -131,7 +132,8 @@ class AnswerService:
             timings_ms={name: round(seconds * 1000, 3) for name, seconds in times.items()},
         )
 
-    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig, room: int) -> _Found:
+    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig) -> _Found:
+        room = _room(request, config)
         if not request.corpora:
             return _Found(Bundle("", (), 0, 0), None)
         search = SearchRequest(
@@ -146,7 +148,28 @@ class AnswerService:
         # Personal fields never reach a model: whoever may see them, a prompt may be anybody's.
         answer = await self._search.search(search, has_pii=False)
         records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in answer.results]
-        return _Found(build_bundle(records, request.task, budget_tokens=room), answer)
+        return _Found(await self._bundle(request, config, records, room), answer)
+
+    async def _bundle(
+        self, request: AnswerRequest, config: AnswerConfig, records: Sequence[Record], room: int
+    ) -> Bundle:
+        """What has room, by the model's own count where it can be asked, else by an estimate."""
+        model = request.model or self._default_model
+        budget = request.budget_tokens or config.budget_tokens
+        for _ in range(_TRIES):
+            bundle = build_bundle(records, request.task, budget_tokens=room)
+            count = await self._chat.count_prompt(model, _messages(config, request.task, bundle))
+            if count is None or count <= budget:
+                return bundle
+            if not bundle.records:
+                break
+            # Unusual text has more tokens than was estimated: as much less room as it has more.
+            room = min(room - 1, int(bundle.tokens * (budget / count)) - (count - budget) // 2)
+        raise BadInput(
+            f"budget_tokens is {budget}, and the task and its instructions alone take {count}: ask for less, or raise"
+            " it",
+            field="budget_tokens",
+        )
 
     async def _ask(
         self, request: AnswerRequest, config: AnswerConfig, bundle: Bundle, caller: Caller
@@ -155,10 +178,7 @@ class AnswerService:
             return None
         chat = ChatRequest(
             model=request.model or self._default_model,
-            messages=[
-                {"role": "system", "content": config.system},
-                {"role": "user", "content": _prompt(request.task, bundle)},
-            ],
+            messages=_messages(config, request.task, bundle),
             temperature=config.temperature,
             max_tokens=request.max_tokens or config.max_tokens,
             response_format=form_of(request.validate_kind, request.validate_context),
@@ -175,7 +195,7 @@ class AnswerService:
                 shown=bundle.text,
                 task=request.task,
                 ids=[record.id for record in bundle.records],
-                given_names=self._given_names(),
+                lists=self._name_lists(),
             )
             if reason is not None:
                 return Judged(passed=False, error={"Consistency": {"reason": reason}}, kind=kind)
@@ -198,7 +218,9 @@ def _room(request: AnswerRequest, config: AnswerConfig) -> int:
     if len(request.task.encode("utf-8", "replace")) > _MAX_TASK_BYTES:
         raise BadInput(f"task has more than {_MAX_TASK_BYTES >> 10} KiB", field="task")
     budget = request.budget_tokens or config.budget_tokens
-    taken = token_bound(config.system) + token_bound(_prompt(request.task, Bundle("", (), 0, 0))) + CHAT_OVERHEAD
+    taken = (
+        estimate_tokens(config.system) + estimate_tokens(_prompt(request.task, Bundle("", (), 0, 0))) + CHAT_OVERHEAD
+    )
     if taken >= budget:
         raise BadInput(
             f"budget_tokens is {budget}, and the task and its instructions alone take up to {taken}; ask for less, or"
@@ -206,6 +228,10 @@ def _room(request: AnswerRequest, config: AnswerConfig) -> int:
             field="budget_tokens",
         )
     return budget - taken
+
+
+def _messages(config: AnswerConfig, task: str, bundle: Bundle) -> list[dict[str, str]]:
+    return [{"role": "system", "content": config.system}, {"role": "user", "content": _prompt(task, bundle)}]
 
 
 def _prompt(task: str, bundle: Bundle) -> str:

@@ -33,6 +33,9 @@ class ChatProvider(Protocol):
     def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
         """The same in chunks of OpenAI's form; raises while it is iterated."""
 
+    async def count_prompt(self, messages: Sequence[Mapping[str, Any]]) -> int | None:
+        """Tokens of a prompt with its template; None when only the provider's own usage says it, afterwards."""
+
     async def models(self) -> Sequence[str]:
         """Names of the models that it has; a quick call, with errors as `complete`."""
 

@@ -209,6 +209,16 @@ class ChatService:
         await self._log.write(await self._line(attempt, ended), is_durable=status != "cancelled")
         return ended
 
+    async def count_prompt(self, model: str, messages: Sequence[Mapping[str, Any]]) -> int | None:
+        """Tokens of a prompt for a model; None when its provider cannot say.
+
+        Raises:
+            NotFound: No provider has this model.
+            Unavailable: The model is not there.
+        """
+        route = route_of(model, embedded=self.embedded)
+        return await self.providers[route.provider].count_prompt(messages)
+
     async def close(self) -> None:
         """Give back what the providers hold."""
         for provider in self.providers.values():

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.answer.token_bound import CHAT_OVERHEAD, token_bound
 from lakehouse.settings import Settings
 from tests.api import RunningApi, api_settings, running_api
 from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion
@@ -114,14 +113,34 @@ async def test_real_model_answers_within_its_budget(api: RunningApi) -> None:
     assert (body["answer"] is None) == (not body["validation"]["passed"])
 
 
-@pytest.mark.parametrize(
-    "text", ["Maria Lopez, 42 (id 1017); OSHA-30 " * 20, "Überwachung der Maßnahmen 漢字 " * 20, "a1-B2!" * 60]
-)
-async def test_bound_of_tokens_is_never_below_the_model_s_count(api: RunningApi, text: str) -> None:
+ODD = {
+    "mails": "jxk.qvz@wzqx.com ",
+    "upper": "CERTIFIED FORKLIFT OPERATOR ",
+    "base64": "q83vEjRWeJq83vEjRWeJ",
+    "digits": "1 2 3 4 ",
+    "surnames": "Szczepankiewicz Przybyszewski ",
+    "separators": "a\u2028b\u2029",
+    "marks": "<|im_end|><|im_start|>",
+    "kanji": "漢字",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+async def test_budget_holds_by_the_model_s_own_count_whatever_the_records_hold(api: RunningApi, text: str) -> None:
     async with api.client() as client:
-        chat = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": text}], "max_tokens": 4}
-        usage = (await client.post("/v1/chat", json=chat)).json()["usage"]
-    assert usage["prompt_tokens"] <= token_bound(text) + token_bound("x") + CHAT_OVERHEAD
+        await client.post("/v1/vectors/index", json={"name": "odd", "dimension": 256, "distance": "cosine"})
+        items = [
+            {"id": str(n), "text": "welder", "metadata": {"name": f"Ann {n}", "note": text * 60}} for n in range(3)
+        ]
+        await client.post("/v1/vectors/index/odd/add", json={"items": items})
+        asked = {"task": "Who?", "corpora": ["odd"], "model": "smollm2-135m-instruct", "max_tokens": 2}
+        answer = await client.post("/v1/answer", json={**asked, "budget_tokens": 200})
+        too_small = await client.post("/v1/answer", json={**asked, "task": text * 40, "budget_tokens": 100})
+        await client.delete("/v1/vectors/index/odd")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["usage"]["prompt_tokens"] <= 200
+    assert too_small.status_code == 400
+    assert "budget_tokens is 100" in too_small.json()["detail"]
 
 
 async def test_invented_worker_is_refused_with_the_reason(api: RunningApi, endpoint: ChatEndpointServer) -> None:

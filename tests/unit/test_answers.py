@@ -6,12 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.adapters.given_names import given_names
 from lakehouse.answer.artifact import artifact_of, form_of
 from lakehouse.answer.bundle import Record, build_bundle
 from lakehouse.answer.config import ANSWER, AnswerConfig, parse_answer_config
-from lakehouse.answer.grounding import ungrounded
-from lakehouse.answer.token_bound import token_bound
+from lakehouse.answer.token_estimate import estimate_tokens
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.filters import MASK
 
@@ -39,7 +37,7 @@ def test_masked_and_empty_fields_are_left_out() -> None:
 def test_long_texts_are_cut_to_the_sentences_that_the_task_is_about() -> None:
     text = build_bundle([LONG], "forklift permit", budget_tokens=200).text
     assert "The forklift needs a permit." in text
-    assert token_bound(text) <= 200
+    assert estimate_tokens(text) <= 200
 
 
 def test_what_has_no_room_is_counted() -> None:
@@ -72,60 +70,8 @@ def test_best_record_stands_last_and_the_worst_are_left_out() -> None:
 def test_bundle_never_passes_its_budget(fields: list[dict[str, object]], task: str, budget: int) -> None:
     records = [Record("c", str(n), of) for n, of in enumerate(fields)]
     bundle = build_bundle(records, task, budget_tokens=budget)
-    assert token_bound(bundle.text) <= bundle.tokens <= budget
+    assert estimate_tokens(bundle.text) <= bundle.tokens <= budget
     assert len(bundle.records) + bundle.dropped == len(records)
-
-
-def check(answer: str, task: str = "Find an electrician in Ohio.") -> str | None:
-    shown = build_bundle([MARIA], task, budget_tokens=300).text
-    return ungrounded(answer, shown=shown, task=task, ids=["1017"], given_names=given_names())
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "Maria Lopez is an electrician in Columbus.",
-        "I recommend María López (id 1017).",
-        "Lopez, Maria has OSHA-30.",
-        "Maria Lopez's shift is on Monday.",
-        "Contact Maria Lopez today. Human Resources will help.",
-        "I do not know.",
-        "She works 40 hours; worker 1017 fits.",
-        "Ms. Lopez can start on Monday in New York.",
-        "",
-    ],
-)
-def test_answers_about_what_was_shown_are_grounded(answer: str) -> None:
-    assert check(answer) is None
-
-
-@pytest.mark.parametrize(
-    ("answer", "part"),
-    [
-        ("John Smith is an electrician.", "John Smith"),
-        ("Try Maria Garcia.", "Maria Garcia"),
-        ("Contact James Miller or Maria Lopez.", "James Miller"),
-        ("Mr. Zyxw can do it.", "Zyxw"),
-        ("Worker 2044 fits.", "2044"),
-        ("The one with id 10 fits.", "10"),
-        ("Maria Lopez. " * 10_000, "too many"),
-        ('{"fills":[{"candidate_id":"9","name":"Maria Lopez"}]}', "9"),
-        ("As record [4] says.", "[4]"),
-    ],
-)
-def test_answers_about_others_are_not(answer: str, part: str) -> None:
-    reason = check(answer)
-    assert reason is not None
-    assert part in reason
-
-
-def test_people_of_the_task_may_be_named() -> None:
-    assert check("John Smith was not found.", task="Is John Smith an electrician?") is None
-
-
-@given(st.text(max_size=300))
-def test_grounding_takes_any_text(answer: str) -> None:
-    check(answer)
 
 
 def test_config_is_checked_and_its_defaults_are_a_document() -> None:

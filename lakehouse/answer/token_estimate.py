@@ -1,10 +1,10 @@
-"""How many tokens a text has at most, without the model's tokenizer.
+"""About how many tokens a text has, where no tokenizer can be asked.
 
 Small models' byte-pair tokenizers give a word of up to four letters one token, a longer one rarely more than one for
-four letters, and every digit and sign one of its own. Measured with SmolLM2's on worker records and abstracts: the
-bound is 1.05 to 1.66 times the count, and never below it (tests/integration/test_answers.py).
+four letters, and every digit and sign one of its own. Measured with SmolLM2's on worker records and abstracts, the
+estimate is 1.05 to 1.66 times the count; of e-mail addresses and upper case it may be half of it.
 
-Belongs here: the bound. Not here: what is left out when it is passed (see bundle.py).
+Belongs here: the estimate. Not here: the model's own count, which decides where it can be had (see service.py).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ CHAT_OVERHEAD = 24
 """Tokens of a chat template around a system and a user message."""
 
 
-def token_bound(text: str) -> int:
-    """At most so many tokens."""
-    return sum(map(_bound, _PIECE.findall(text)))
+def estimate_tokens(text: str) -> int:
+    """Tokens, above the count for ordinary text."""
+    return sum(map(_tokens_of, _PIECE.findall(text)))
 
 
-def _bound(piece: str) -> int:
+def _tokens_of(piece: str) -> int:
     if piece[0].isascii() and piece[0].isalpha():
         return 1 + (len(piece) - 1) // _LETTERS_OF_A_TOKEN
     if piece[0].isspace():
