@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.answer.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.settings import Settings
 from tests.api import RunningApi, api_settings, running_api
 from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion
@@ -111,6 +112,16 @@ async def test_real_model_answers_within_its_budget(api: RunningApi) -> None:
     assert body["usage"]["completion_tokens"] <= 24
     assert body["provider"] == "embedded"
     assert (body["answer"] is None) == (not body["validation"]["passed"])
+
+
+@pytest.mark.parametrize(
+    "text", ["Maria Lopez, 42 (id 1017); OSHA-30 " * 20, "Überwachung der Maßnahmen 漢字 " * 20, "a1-B2!" * 60]
+)
+async def test_estimate_of_tokens_is_not_below_the_model_s_count(api: RunningApi, text: str) -> None:
+    async with api.client() as client:
+        chat = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": text}], "max_tokens": 4}
+        usage = (await client.post("/v1/chat", json=chat)).json()["usage"]
+    assert usage["prompt_tokens"] <= estimate_tokens(text) + estimate_tokens("x") + CHAT_OVERHEAD
 
 
 ODD = {
