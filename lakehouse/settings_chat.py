@@ -20,7 +20,7 @@ class ChatEndpoint(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(pattern=r"^https?://[^\s@]+$")
+    url: str = Field(pattern=r"^https?://[^\s@?#]+$")
     key_env: str | None = None
     is_key_needed: bool = True
     api_key: SecretStr | None = Field(None, exclude=True)
@@ -50,7 +50,7 @@ class ChatSettings(BaseModel):
     # Chat
     chat_model: str | None = Field(None, min_length=1, description="Model of a chat that names none; unset: the embedded one.")
     chat_providers: dict[str, ChatEndpoint] = Field(default_factory=dict, validate_default=True, description='Other URLs or key variables of remote providers (ollama, ollama_cloud, openrouter, opencode, kimi), as JSON: {"ollama": {"url": "http://gpu:11434/v1"}}.')
-    chat_timeout_s: Seconds = Field(120, description="Deadline of one chat call, retries included.")
+    chat_timeout_s: Seconds = Field(120, description="Deadline of one chat with one model, retries included; each of a fall-back chain has its own.")
     chat_attempts: Count = Field(3, description="Tries of one call to a remote provider; only status 429 and 5xx are tried again.")
     chat_fallbacks: dict[str, list[str]] = Field(default_factory=dict, description='Models asked after a model (or "*") has failed, as JSON: {"qwen2.5:3b": ["openrouter/openai/gpt-4o"]}; empty: none.')
     chat_escalation_budget_usd: Annotated[float, Field(ge=0)] = Field(1.0, description="What fall-backs from smaller to frontier models may cost in a day, in US dollars.")

@@ -5,6 +5,7 @@ Belongs here: what holds for each request, whatever becomes of it. Not here: ref
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 
@@ -13,12 +14,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.clock import new_id
+from lakehouse.errors import Unavailable
 from lakehouse_api.access_log import AccessLog
-from lakehouse_api.errors import internal_error
+from lakehouse_api.errors import internal_error, problem_response
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.request_headers import has_body, header
 
 CLIENT_CLOSED = 499
+_STOPPING = Unavailable("the server is stopping, and this took longer than its grace; try again", retry_after_s=5)
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = structlog.get_logger("lakehouse.requests")
@@ -45,6 +48,10 @@ class ContextMiddleware:
                 await self._app(scope, exchange.receive, exchange.send)
             except ClientDisconnect:
                 exchange.status = CLIENT_CLOSED
+            except asyncio.CancelledError:
+                # The server is stopping, and its grace is over.
+                if exchange.status is None:
+                    await problem_response(_STOPPING, scope)(scope, exchange.receive, exchange.send)
             except Exception:
                 _log.exception("request failed", request_id=exchange.request_id, path=scope["path"])
                 if exchange.status is not None:

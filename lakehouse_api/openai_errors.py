@@ -73,4 +73,5 @@ def documented_openai_error(status: int) -> dict[str, Any]:
 
 def _parameter(field: str | None) -> str | None:
     parts = (field or "").split(".")
-    return parts[1] if len(parts) > 1 and parts[0] == "body" else None
+    is_member = len(parts) > 1 and parts[0] == "body" and not parts[1].isdecimal()
+    return parts[1] if is_member else None

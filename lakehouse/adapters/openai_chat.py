@@ -88,7 +88,7 @@ class OpenAiChat:
         manager, response = await self._tried(open_it, deadline)
         try:
             found = events(response.iter_bytes(), max_bytes=_MAX_ANSWER_BYTES)
-            while (data := await self._next(found, deadline)) not in (None, b"[DONE]"):
+            while (data := await self._next(found, deadline)) is not None and data.strip() != b"[DONE]":
                 yield self._parsed(data)
         finally:
             await manager.__aexit__(None, None, None)

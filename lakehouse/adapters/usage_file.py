@@ -5,6 +5,7 @@ Belongs here: reading and replacing the file. Not here: the meter (see lakehouse
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import orjson
@@ -36,7 +37,8 @@ class UsageFile:
             return
         except (OSError, KeyError, TypeError, ValueError) as error:
             aside = self._path.with_suffix(".unreadable")
-            self._path.replace(aside)
+            with contextlib.suppress(OSError):
+                self._path.replace(aside)
             _log.error("chat_usage_unreadable", reason=str(error)[:200], kept_as=aside.name)
 
     def save(self) -> None:
@@ -49,7 +51,7 @@ class UsageFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(orjson.dumps(self._meter.dump()))
             part.replace(self._path)
-        except OSError as error:
-            _log.warning("chat_usage_not_saved", reason=error.strerror)
+        except (OSError, TypeError) as error:  # TypeError: a sum past 64 bits
+            _log.warning("chat_usage_not_saved", reason=str(error)[:200])
         else:
             self._saved = changes

@@ -14,6 +14,7 @@ from lakehouse.errors import ProviderFailed
 
 # A token is some four bytes of English (OpenAI's rule of thumb), where a provider counts none.
 _BYTES_OF_A_TOKEN = 4
+_MOST_TOKENS, _MOST_USD = 1_000_000_000, 100_000.0
 
 
 def read_completion(answer: Any, *, provider: str, model: str) -> ChatAnswer:
@@ -27,7 +28,7 @@ def read_completion(answer: Any, *, provider: str, model: str) -> ChatAnswer:
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise _rubbish(provider, "a choice without a message")
-    content = _text(message.get("content"), provider)
+    content = _said(message, provider)
     calls = _calls(message.get("tool_calls"), provider)
     finish = choice.get("finish_reason")
     reason = finish if isinstance(finish, str) else "stop"
@@ -48,12 +49,14 @@ def read_chunk(chunk: Any, *, provider: str) -> ChatPiece:
     if isinstance(chunk, Mapping) and chunk.get("choices") in ([], None):
         return ChatPiece(usage=usage)
     choice = _choice(chunk, provider)
+    if choice.get("index") not in (0, None):  # another answer to the same question
+        return ChatPiece(usage=usage)
     delta = choice.get("delta") or {}
     if not isinstance(delta, Mapping):
         raise _rubbish(provider, "a chunk without a delta")
     finish = choice.get("finish_reason")
     return ChatPiece(
-        content=_text(delta.get("content"), provider),
+        content=_said(delta, provider),
         tool_calls=_calls(delta.get("tool_calls"), provider),
         finish_reason=finish if isinstance(finish, str) else None,
         usage=usage or _usage(choice.get("usage")),  # Kimi's is in the last choice
@@ -64,7 +67,9 @@ def reported_cost(answer: Any) -> float | None:
     """What the provider says that the call cost in US dollars (OpenRouter's `usage.cost`); None when it does not."""
     usage = answer.get("usage") if isinstance(answer, Mapping) else None
     cost = usage.get("cost") if isinstance(usage, Mapping) else None
-    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0 else None
+    if not isinstance(cost, (int, float)) or isinstance(cost, bool) or not 0 <= cost <= _MOST_USD:
+        return None
+    return float(cost)
 
 
 def refuse_empty(content: str, tool_calls: Sequence[Any], finish_reason: str, *, provider: str) -> None:
@@ -106,6 +111,11 @@ def _choice(answer: Mapping[str, Any], provider: str) -> Mapping[str, Any]:
     return first
 
 
+def _said(message: Mapping[str, Any], provider: str) -> str:
+    """What was said; a refusal is that, too."""
+    return _text(message.get("content"), provider) or _text(message.get("refusal"), provider)
+
+
 def _text(content: Any, provider: str) -> str:
     if content is None:
         return ""
@@ -125,10 +135,14 @@ def _calls(calls: Any, provider: str) -> tuple[Mapping[str, Any], ...]:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, Mapping):
         return None
-    asked, said = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(asked, int) or not isinstance(said, int) or min(asked, said) < 0:
-        return None
-    return Usage(asked, said)
+    asked, said = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return None if asked is None or said is None else Usage(asked, said)
+
+
+def _count(value: Any) -> int | None:
+    """Tokens, if they may be so many: providers' numbers end up in sums."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    return value if is_count else None
 
 
 def _rubbish(provider: str, what: str) -> ProviderFailed:

@@ -22,6 +22,7 @@ Role = Literal[
 ROLES: tuple[str, ...] = get_args(Role)
 _SPEAKERS = frozenset({"system", "developer", "user", "assistant", "tool"})
 _MAX_MESSAGES = 1000
+_MAX_STOPS, _MAX_STOP = 64, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def check_request(request: ChatRequest) -> None:
         _check_message(index, message)
     _check_format(request.response_format)
     _check_text(request)
+    _check_stop(request.extras.get("stop"))
     for index, tool in enumerate(request.tools or ()):
         function = tool.get("function")
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
@@ -125,6 +127,18 @@ def _check_text(request: ChatRequest) -> None:
         except (TypeError, orjson.JSONEncodeError):
             what = "holds half a surrogate pair, a number past 64 bits, or is nested too deep"
             raise BadInput(f"{name} cannot be sent on: it {what}", param=name) from None
+
+
+def _check_stop(stop: Any) -> None:
+    if stop is None:
+        return
+    given = [stop] if isinstance(stop, str) else stop
+    if (
+        not isinstance(given, list)
+        or len(given) > _MAX_STOPS
+        or not all(isinstance(one, str) and 0 < len(one) <= _MAX_STOP for one in given)
+    ):
+        raise BadInput(f"stop holds at most {_MAX_STOPS} texts of 1 to {_MAX_STOP} characters", param="stop")
 
 
 def _check_message(index: int, message: Mapping[str, Any]) -> None:

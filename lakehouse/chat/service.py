@@ -57,6 +57,7 @@ class Attempt:
     begun_s: float = field(default_factory=time.perf_counter)
     tried: list[dict[str, Any]] = field(default_factory=list)
     escalated_from: str | None = None
+    is_asked: bool = False
 
     @property
     def family(self) -> ChatFamily:
@@ -147,11 +148,12 @@ class ChatService:
         """What the first provider of the chain answers that does; the attempt then says which."""
         routes = self._routes(attempt)
         for index, (route, escalated_from) in enumerate(routes):
-            attempt.route, attempt.escalated_from = route, escalated_from
             begun_s = time.perf_counter()
             try:
-                self._require_budget(attempt)
-                answer = await ask(*self._prepared(attempt))
+                asked = self._prepared(attempt.request, route, is_escalation=escalated_from is not None)
+                # From here on it has been asked, and counts as such.
+                attempt.route, attempt.escalated_from, attempt.is_asked = route, escalated_from, True
+                answer = await ask(*asked)
             except (ProviderFailed, TimedOut, Unavailable) as error:
                 self.last_errors[route.provider] = error.detail
                 elapsed_ms = round((time.perf_counter() - begun_s) * 1000, 3)
@@ -188,7 +190,7 @@ class ChatService:
             error=error,
             cost_usd=cost,
             is_stream=attempt.is_stream,
-            is_frontier=family.is_frontier,
+            is_frontier=family.is_frontier and attempt.is_asked,
             escalated_from=attempt.escalated_from,
             attempts=attempt.tried,
         )
@@ -198,7 +200,7 @@ class ChatService:
                 attempt.request.role,
                 route.provider,
                 route.model,
-                family.is_frontier,
+                family.is_frontier and attempt.is_asked,
                 prompt_tokens=0 if usage is None else usage.prompt_tokens,
                 completion_tokens=0 if usage is None else usage.completion_tokens,
                 cost_usd=cost,
@@ -246,17 +248,16 @@ class ChatService:
                 routes.append((route, str(first) if is_small and family_of(route.model).is_frontier else None))
         return routes
 
-    def _require_budget(self, attempt: Attempt) -> None:
-        if attempt.escalated_from is not None and self.meter.escalated_usd() >= self._budget_usd:
+    def _prepared(
+        self, request: ChatRequest, route: Route, *, is_escalation: bool
+    ) -> tuple[ChatProvider, dict[str, Any]]:
+        """What is asked of whom, when that may be."""
+        if is_escalation and self.meter.escalated_usd() >= self._budget_usd:
             raise Unavailable(
                 f"escalations have used up their {self._budget_usd:g} dollars of today"
                 " (LAKEHOUSE_CHAT_ESCALATION_BUDGET_USD)"
             )
-
-    def _prepared(self, attempt: Attempt) -> tuple[ChatProvider, dict[str, Any]]:
-        route = attempt.route
         provider = self.providers[route.provider]
         if not provider.is_configured:
             raise Unavailable(f"the chat provider {route.provider!r} is not set up: {provider.missing}")
-        body = body_of(attempt.request, provider=route.provider, model=route.model, family=attempt.family)
-        return provider, body
+        return provider, body_of(request, provider=route.provider, model=route.model, family=family_of(route.model))

@@ -8,10 +8,14 @@ Belongs here: taking events out of bytes, and writing them. Not here: what they 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 from lakehouse.errors import ProviderFailed
 
+# A CR at the end of what has come may be half of a CRLF.
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\n)(?=.)", re.DOTALL)
+_BOM = b"\xef\xbb\xbf"
 DONE = b"data: [DONE]\n\n"
 
 
@@ -33,12 +37,12 @@ async def events(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncIterat
         if taken > max_bytes:
             raise ProviderFailed(f"a chat stream went past {max_bytes} bytes")
         buffer += chunk
-        if b"\n" not in chunk:
+        if b"\n" not in chunk and b"\r" not in chunk:
             continue
-        *lines, rest = bytes(buffer).split(b"\n")
+        *lines, rest = _LINE_END.split(bytes(buffer))
         buffer = bytearray(rest)
         for line in lines:
-            event = _take(line.rstrip(b"\r"), data)
+            event = _take(line, data)
             if event is not None:
                 yield event
     for line in (bytes(buffer).rstrip(b"\r"), b""):  # a server that ends without the empty line
@@ -53,6 +57,7 @@ def event_of(data: bytes) -> bytes:
 
 
 def _take(line: bytes, data: list[bytes]) -> bytes | None:
+    line = line.removeprefix(_BOM)
     if line.startswith(b"data:"):
         data.append(line[5:].removeprefix(b" "))
     elif not line and data:

@@ -132,7 +132,9 @@ class UsageMeter:
                 rest.pop("day"),
                 (rest.pop("role"), rest.pop("provider"), rest.pop("model"), rest.pop("is_frontier")),
             )
-            days.setdefault(day, {})[key] = Spent(**rest)
+            days.setdefault(_checked(day, str), {})[key] = Spent(**_numbers(rest))
+            for text in key[:3]:
+                _checked(text, str)
         since = datetime.fromisoformat(dumped["since"])
         with self._lock:
             self._days, self._since = days, since
@@ -145,6 +147,25 @@ class UsageMeter:
         oldest = f"{self._clock() - timedelta(days=_KEPT_DAYS):%Y-%m-%d}"
         for day in [day for day in self._days if day < oldest]:
             del self._days[day]
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Sums as they were dumped.
+
+    Raises:
+        TypeError, ValueError: One is no number, or none that a sum can be.
+    """
+    for name, value in row.items():
+        kind = (int, float) if name.endswith("_usd") else int
+        if isinstance(value, bool) or not isinstance(value, kind) or not 0 <= value < float("inf"):
+            raise ValueError(f"{name} is {value!r:.40}")
+    return dict(row)
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    return value
 
 
 def _totals(spent: Mapping[_Key, Spent]) -> dict[str, Any]:

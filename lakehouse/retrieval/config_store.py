@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
+import structlog
 
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import utc_now
@@ -20,6 +21,7 @@ from lakehouse.storage.objects import ObjectStore, list_all
 PREFIX = "config/"
 FORMAT_VERSION = 1
 _TRIES = 20
+_log = structlog.get_logger("lakehouse.config")
 
 
 class Config(Protocol):
@@ -97,18 +99,27 @@ class ConfigStore:
             return ConfigVersion(name, 0, {})
         try:
             document = orjson.loads(self._store.get(_key(name, version)).body)
+            return ConfigVersion(
+                name, version, document["config"], document["created_at"], document["by"], document.get("note", "")
+            )
         except NotFound:
             raise NotFound(f"there is no version {version} of config {name!r}", name=name) from None
-        except orjson.JSONDecodeError:
+        except (orjson.JSONDecodeError, KeyError, TypeError):
             raise BadInput(f"{_key(name, version)} is damaged; set another version live", name=name) from None
-        return ConfigVersion(
-            name, version, document["config"], document["created_at"], document["by"], document.get("note", "")
-        )
 
     def versions(self, name: str) -> list[ConfigVersion]:
-        """Every version, newest first."""
+        """Every version that can be read, newest first."""
+        found = []
+        for number in self._numbers(name):
+            try:
+                found.append(self.get(name, number))
+            except BadInput as error:  # one that is damaged hides no other
+                _log.warning("config_damaged", reason=error.detail)
+        return found
+
+    def _numbers(self, name: str) -> list[int]:
         stems = (info.key.rsplit("/", 1)[1].removesuffix(".json") for info in list_all(self._store, f"{PREFIX}{name}/"))
-        return [self.get(name, n) for n in sorted((int(s) for s in stems if s.isdecimal()), reverse=True)]
+        return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
 
     def publish(self, name: str, document: Mapping[str, Any], *, by: str, note: str = "") -> ConfigVersion:
         """Write a new version and make it live; of two at once both are kept, and the one that moved last is live.
@@ -118,8 +129,7 @@ class ConfigStore:
         """
         body = {"format_version": FORMAT_VERSION, "config": dict(document), "by": by, "note": note}
         for _ in range(_TRIES):
-            taken = [v.version for v in self.versions(name)]
-            version = max(taken, default=0) + 1
+            version = max(self._numbers(name), default=0) + 1
             created_at = format_utc(self._clock())
             try:
                 self._store.put(

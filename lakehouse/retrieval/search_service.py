@@ -145,7 +145,9 @@ class SearchService:
         views = [await self._corpora.open(name) for name in plan.corpora]
         arm = self._arm(plan)
         kinds = ((view.revision, personal_fields(view.info), view.calibration) for view in views)
-        state = (arm, config_version, self._playbooks.revision, *kinds)
+        # What playbooks say is part of an answer that they were asked for, and of no other.
+        playbooks = self._playbooks.revision if arm == "playbook" else None
+        state = (arm, config_version, playbooks, *kinds)
         key = key_of(request, has_pii=has_pii, k=plan.ask.k, state=state)
         if (answered := self._answers.get(key)) is not None:
             return self._answer(answered, plan, views, names=(arm, config_version), times=_Times(begun))

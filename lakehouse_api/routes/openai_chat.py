@@ -74,7 +74,7 @@ async def list_models(services: ServicesDep, _: ReadDep) -> ModelList:
 async def read_model(services: ServicesDep, _: ReadDep, model: str) -> ModelCard:
     """Say whose model this is."""
     for card in await _models(services):
-        if card.id == model:
+        if model in (card.id, f"{card.owned_by}/{card.id}"):
             return card
     raise NotFound(f"there is no model {model[:100]!r}; /v1/models lists those there are", code="model_not_found")
 

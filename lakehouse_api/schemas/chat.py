@@ -16,6 +16,7 @@ _MODEL = "`provider/name`, `name:cloud`, the embedded model's name, or a name of
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
 Objects = list[dict[str, Any]]
 _REPLY: dict[str, Any] = {
@@ -121,7 +122,7 @@ class CompletionRequest(BaseModel):
     seed: int | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[str, Bias] | None = None
     response_format: dict[str, Any] | None = None
     tools: Objects | None = None
     tool_choice: str | dict[str, Any] | None = None

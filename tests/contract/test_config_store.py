@@ -62,3 +62,15 @@ def test_damaged_pointer_is_named(store: ObjectStore) -> None:
     store.put("config/search/live.json", b"{")
     with pytest.raises(BadInput, match=r"config/search/live\.json"):
         ConfigStore(store).live("search")
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", b"[]", b"3"])
+def test_damaged_version_hides_no_other_and_holds_up_no_new_one(store: ObjectStore, body: bytes) -> None:
+    configs = ConfigStore(store)
+    configs.publish("search", {"k": 1}, by="ann")
+    store.put("config/search/7.json", body)
+    assert [version.version for version in configs.versions("search")] == [1]
+    with pytest.raises(BadInput, match=r"config/search/7\.json"):
+        configs.get("search", 7)
+    assert configs.publish("search", {"k": 2}, by="ann").version == 8
+    assert configs.live("search").version == 8

@@ -55,7 +55,8 @@ def settings(store: S3ObjectStore, endpoint: ChatEndpointServer, tmp_path_factor
     narrow = write_tokens_file(folder / "tokens.json", narrow=["read"])
     return api_settings(
         store, folder, chat_providers=json.dumps(providers), tokens_file=narrow, chat_attempts=1, chat_timeout_s=20,
-        chat_fallbacks=json.dumps({"chained": ["openrouter/openai/gpt-4o"], "small-chain": [MODEL]}),
+        chat_fallbacks=json.dumps({"chained": ["openrouter/openai/gpt-4o"], "small-chain": [MODEL],
+                                   "to-nobody": ["kimi/kimi-k2"]}),
         embedded_model_context_tokens=1024,
     )  # fmt: skip
 
@@ -289,10 +290,23 @@ async def test_fallback_from_small_to_frontier_is_an_escalation_with_a_budget(
     assert "LAKEHOUSE_CHAT_ESCALATION_BUDGET_USD" in third.json()["detail"]
     async with api.client() as client:
         usage = (await client.get("/v1/chat/usage")).json()
-    assert (usage["today"]["escalations"], usage["today"]["escalation_usd"]) == (3, 1.5)
+    assert (usage["today"]["escalations"], usage["today"]["escalation_usd"]) == (2, 1.5)
     assert usage["today"]["frontier_cost_usd"] == 1.5
     assert 0 < usage["today"]["frontier_share_of_calls"] < 1
     assert usage["by_role"]["executor"]["calls"] == usage["total"]["calls"]
+
+
+async def test_escalation_that_was_not_asked_is_none(api: RunningApi, endpoint: ChatEndpointServer) -> None:
+    async with api.client() as client:
+        before = (await client.get("/v1/chat/usage")).json()["total"]
+        endpoint.replies = [Reply(status=500, document={})]
+        answer = await post(api, "/v1/chat", {"model": "to-nobody", "messages": HELLO})
+        never = await post(api, "/v1/chat", {"model": "kimi/kimi-k2", "messages": HELLO})
+        after = (await client.get("/v1/chat/usage")).json()["total"]
+    assert (answer.status_code, never.status_code) == (503, 503)
+    for name in ("escalations", "frontier_calls"):
+        assert after[name] == before[name]
+    assert after["failures"] == before["failures"] + 2
 
 
 async def test_fallback_to_a_small_model_is_no_escalation(api: RunningApi, endpoint: ChatEndpointServer) -> None:
@@ -305,6 +319,7 @@ async def test_models_list_the_embedded_one_and_those_of_reachable_providers(api
     async with api.client() as client:
         listed = (await client.get("/v1/models")).json()
         one = (await client.get(f"/v1/models/{MODEL}")).json()
+        assert (await client.get(f"/v1/models/embedded/{MODEL}")).json() == one
         none = await client.get("/v1/models/no/such")
     assert {"id": MODEL, "object": "model", "created": 0, "owned_by": "embedded"} in listed["data"]
     assert "ollama/qwen2.5:3b" in [card["id"] for card in listed["data"]]

@@ -394,6 +394,7 @@ async def test_whole_answer_is_kept_until_anything_it_depends_on_changes(client:
     lifted = await search(client, "forklift")
     assert (ids(lifted)[0], lifted["timings_ms"]["answer_cached"]) == ("a", False)
     assert await is_kept()
+    assert await is_kept(use_playbook=False)  # to which playbooks have nothing to say
     await client.post("/v1/vectors/index/notes/delete", json={"ids": ["a"]})
     assert "a" not in ids(await search(client, "forklift"))
     metrics = (await client.get("/metrics")).text

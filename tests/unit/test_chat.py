@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lakehouse.adapters.usage_file import UsageFile
 from lakehouse.chat.call_log import Caller, Ended, call_line
-from lakehouse.chat.completion import read_chunk, read_completion
+from lakehouse.chat.completion import read_chunk, read_completion, reported_cost
 from lakehouse.chat.families import UNKNOWN, family_of
 from lakehouse.chat.request import ChatAnswer, ChatRequest, Usage, check_request
 from lakehouse.chat.routing import PROVIDERS, Route, route_of
@@ -214,3 +214,65 @@ def test_long_messages_are_cut_from_the_oldest_on() -> None:
     assert line["is_clipped"]
     assert line["messages"][-1]["content"] == "the newest"
     assert len(orjson.dumps(line["messages"])) < 300_000
+
+
+ROW = {
+    "day": "2026-03-01", "role": "executor", "provider": "kimi", "model": "m", "is_frontier": False, "calls": 1,
+    "failures": 0, "prompt_tokens": 1, "completion_tokens": 1, "cost_usd": 0.5, "unpriced_calls": 0, "escalations": 0,
+    "escalation_usd": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", [{"calls": "x"}, {"cost_usd": None}, {"day": 5}, {"calls": True}, {"prompt_tokens": -1}, {"role": 3}]
+)
+def test_odd_values_of_the_meter_s_file_are_no_meter(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "usage.json"
+    path.write_bytes(orjson.dumps({"since": "2026-01-01T00:00:00+00:00", "rows": [ROW]}))
+    meter = UsageMeter(Clock())
+    UsageFile(path, meter).load()
+    assert meter.report()["total"]["calls"] == 1
+    path.write_bytes(orjson.dumps({"since": "2026-01-01T00:00:00+00:00", "rows": [ROW | change]}))
+    fresh = UsageMeter(Clock())
+    UsageFile(path, fresh).load()
+    assert fresh.report()["total"]["calls"] == 0
+
+
+@pytest.mark.parametrize("usage", [
+    {"prompt_tokens": 10**18, "completion_tokens": 1}, {"prompt_tokens": True, "completion_tokens": 1},
+    {"prompt_tokens": -1, "completion_tokens": 1}, {"prompt_tokens": 1.5, "completion_tokens": 1}, {"cost": 1e308},
+    {"cost": True}, {"cost": -1}, [], "x",
+])  # fmt: skip
+def test_numbers_that_cannot_be_are_not_believed(usage: Any) -> None:
+    said = {"choices": [{"message": {"content": "Hello"}}], "usage": usage}
+    assert read_completion(said, provider="p", model="m").usage.is_estimated
+    assert reported_cost(said) is None
+
+
+def test_refusal_is_an_answer_and_a_second_choice_is_none() -> None:
+    said = {"choices": [{"message": {"content": None, "refusal": "I cannot."}, "finish_reason": "stop"}]}
+    assert read_completion(said, provider="p", model="m").content == "I cannot."
+    assert read_chunk({"choices": [{"index": 0, "delta": {"refusal": "No."}}]}, provider="p").content == "No."
+    assert read_chunk({"choices": [{"index": 1, "delta": {"content": "B"}}]}, provider="p").content == ""
+
+
+@pytest.mark.parametrize("stop", ["", [""], ["x"] * 65, ["x" * 1001], [3], {"a": 1}])
+def test_stops_that_stop_nothing_or_everything_are_refused(stop: Any) -> None:
+    with pytest.raises(BadInput, match="stop"):
+        check_request(ChatRequest("m", HELLO, extras={"stop": stop}))
+    check_request(ChatRequest("m", HELLO, extras={"stop": ["\n", "END"]}))
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_events_end_their_lines_in_any_way(end: bytes, size: int) -> None:
+    whole = b"\xef\xbb\xbfdata: a" + end + end + b": note" + end + b"data: b" + end + b"data: c" + end + end
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(whole), size):
+            yield whole[start : start + size]
+
+    async def read() -> list[bytes]:
+        return [event async for event in events(chunks(), max_bytes=10**6)]
+
+    assert asyncio.run(read()) == [b"a", b"b\nc"]
