@@ -18,6 +18,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
@@ -34,6 +36,7 @@ from tests.servers import store_server  # noqa: E402
 
 MAX_P50_S = 3.0
 BUDGET_TOKENS, MAX_TOKENS = 600, 64
+BODY = {"budget_tokens": BUDGET_TOKENS, "max_tokens": MAX_TOKENS, "use_playbook": True}
 
 
 def main() -> int:
@@ -53,11 +56,11 @@ def main() -> int:
             api = ApiProcess(environ, folder / "api.log")
             api.start()
             try:
-                replies, refused_without, mib = run(api, environ, folder, asked.rows, asked.tasks)
+                replies, filled, refused_without, mib = run(api, environ, folder, asked.rows, asked.tasks)
             finally:
                 api.stop()
     bare = asyncio.run(ask_bare(replies))
-    return report(asked.rows, replies, refused_without, bare, mib)
+    return report(asked.rows, replies, filled, refused_without, bare, mib)
 
 
 def tasks(count: int) -> list[str]:
@@ -69,26 +72,36 @@ def tasks(count: int) -> list[str]:
     ]
 
 
-def run(api: ApiProcess, environ: dict[str, str], folder: Path, rows: int, count: int) -> tuple[Any, int, float]:
-    """Answers with retrieval, how many without it named anybody, MiB of the API."""
-    body = {"budget_tokens": BUDGET_TOKENS, "max_tokens": MAX_TOKENS, "use_playbook": True}
+def run(api: ApiProcess, environ: dict[str, str], folder: Path, rows: int, count: int) -> tuple[Any, Any, int, float]:
+    """Answers, those of full prompts, how many without retrieval named anybody, MiB of the API."""
     with api.client(timeout_s=600) as client, (folder / "workers.csv").open("rb") as file:
         client.post("/v1/ingest?name=workers", files={"file": file}).raise_for_status()
         build(environ)
         wait_for_rows(api, rows)
         client.post("/v1/chat", json={"messages": [{"role": "user", "content": "x"}], "max_tokens": 1})
-        replies = []
-        for task in tasks(count):
-            begun = time.perf_counter()
-            answer = client.post("/v1/answer", json={"task": task, "corpora": ["workers"], **body})
-            answer.raise_for_status()
-            replies.append({**answer.json(), "task": task, "wall_s": time.perf_counter() - begun})
+        replies = answered(client, tasks(count))
+        # As many records as have room, and an answer that is cut at its limit.
+        full = {"k": 20, "system": "Write down every person of the records with id, role, city, state and skills."}
+        client.put("/v1/config/answer", json={"config": full}).raise_for_status()
+        filled = answered(client, tasks(count // 2))
+        client.put("/v1/config/answer", json={"version": 0}).raise_for_status()
         named = 0
         client.put("/v1/config/answer", json={"config": {"without_context": "ask"}}).raise_for_status()
         for task in tasks(10):
-            without = client.post("/v1/answer", json={"task": task, "corpora": [], **body}).json()
+            without = client.post("/v1/answer", json={"task": task, "corpora": [], **BODY}).json()
             named += without["answer"] is None
-    return replies, named, Watch(pid_of(api)).rss_bytes() / MIB
+    return replies, filled, named, Watch(pid_of(api)).rss_bytes() / MIB
+
+
+def answered(client: httpx.Client, asked: list[str]) -> list[dict[str, Any]]:
+    """The answers one after the other, each with its wall time in seconds."""
+    replies = []
+    for task in asked:
+        begun = time.perf_counter()
+        answer = client.post("/v1/answer", json={"task": task, "corpora": ["workers"], **BODY})
+        answer.raise_for_status()
+        replies.append({**answer.json(), "task": task, "wall_s": time.perf_counter() - begun})
+    return replies
 
 
 async def ask_bare(replies: list[dict[str, Any]]) -> list[float]:
@@ -107,7 +120,9 @@ async def ask_bare(replies: list[dict[str, Any]]) -> list[float]:
     return times[1:]  # the first one loads the model
 
 
-def report(rows: int, replies: list[dict[str, Any]], named: int, bare: list[float], mib: float) -> int:
+def report(
+    rows: int, replies: list[dict[str, Any]], filled: list[dict[str, Any]], named: int, bare: list[float], mib: float
+) -> int:
     walls = sorted(reply["wall_s"] for reply in replies)
     prompts = [reply["usage"]["prompt_tokens"] for reply in replies]
     said = [reply["usage"]["completion_tokens"] for reply in replies]
@@ -123,7 +138,14 @@ def report(rows: int, replies: list[dict[str, Any]], named: int, bare: list[floa
     print(f"records shown: median {middle(shown):.0f}; refused: {sum(reasons.values())} {dict(reasons)}")
     print(f"without retrieval, the model asked all the same: {named} of 10 named somebody and were refused")
     print(f"API with the model: {mib:,.0f} MiB")
+    tokens = [(reply["usage"]["prompt_tokens"], reply["usage"]["completion_tokens"]) for reply in filled]
+    full_p50 = statistics.median(reply["wall_s"] for reply in filled)
+    print(
+        f"full prompts: median {middle([t[0] for t in tokens]):.0f} tokens in, {middle([t[1] for t in tokens]):.0f} out"
+    )
+    prompts += [token[0] for token in tokens]
     verdicts = [
+        judge("answer with a full prompt, p50", full_p50, MAX_P50_S, " s"),
         judge("answer, p50", p50, MAX_P50_S, " s"),
         judge("prompt tokens, most", max(prompts), BUDGET_TOKENS, ""),
     ]

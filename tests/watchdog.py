@@ -1,8 +1,8 @@
 """No test holds the run up: what hangs is shown, thread by thread, and ended; signals stay as they were.
 
-`pytest-timeout` raises in the main thread, which a thread that waits in foreign code never sees, and only once per test,
-so that a teardown may still hang. `faulthandler` has its own thread, which needs nothing of Python: it writes every stack
-to the real stderr and ends the process; pytest-xdist names the test and goes on with the others in a new worker.
+`pytest-timeout` raises in the main thread, which a thread that waits in foreign code never sees, and only once per
+test, so that a teardown may still hang. `faulthandler` has its own thread, which needs nothing of Python: it writes
+every stack to the real stderr and ends the process; pytest-xdist names the test and goes on in a new worker.
 """
 
 from __future__ import annotations
