@@ -1,4 +1,4 @@
-"""Every real table on its whole way: dropped into landing/, materialized by Dagster, catalogued, asked for in SQL."""
+"""Real tables on their whole way: dropped into landing/, materialized by Dagster, catalogued, asked for in SQL."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def chain(store_process: StoreServer, shared_data: Path, tmp_path_factory: pytes
     number = 0
     for path in (p for name, p in files(shared_data, ".csv").items() if name not in MALFORMED):
         made.drop(path, number := number + 1, rows=len(csv_rows(path, ",")))
-    for path in files(shared_data, ".json", ".jsonl").values():
+    # Every fourth: test_real_data.py loads each of them, and what this adds is the way from landing/ to SQL.
+    for path in list(files(shared_data, ".json", ".jsonl").values())[::4]:
         made.drop(path, number := number + 1, rows=json_rows(path))
     for path in (shared_data / "onet" / f"{title}.txt" for title in SEPARATED):
         made.drop(path, number := number + 1, rows=len(csv_rows(path, "\t")))
@@ -100,7 +101,7 @@ async def ask(client: httpx.AsyncClient, sql: str) -> list[list[object]]:
 
 
 async def test_every_table_is_in_the_catalog_and_answers_in_sql(chain: Chain, api: RunningApi) -> None:
-    assert len(chain.expected) > 200
+    assert len(chain.expected) > 100
     async with api.client() as client:
         listed = (await client.get("/v1/catalog")).json()["datasets"]
         assert {d["name"]: d["row_count"] for d in listed} == chain.expected
