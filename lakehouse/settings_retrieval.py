@@ -42,6 +42,7 @@ class RetrievalSettings(BaseModel):
     # Retrieval
     default_embedder: str = Field("minilm", min_length=1, description="Embedder of an index that names none: minilm, static, or an endpoint's name.")
     playbook_embedder: str = Field("minilm", min_length=1, description="Embedder of playbook queries.")
+    pathway_embedder: str = Field("minilm", min_length=1, description="Embedder of pathway contents.")
     embedding_endpoints: dict[str, EmbeddingEndpoint] = Field(default_factory=dict, description='OpenAI-compatible endpoints by name, as JSON: {"nomic": {"url": "http://127.0.0.1:11434/v1", "model": "nomic-embed-text", "dimension": 768}}.')
     embedding_timeout_s: Seconds = Field(30, description="Deadline of one call to an embedding endpoint.")
     embedding_threads: Count = Field(2, description="Threads that embed.")

@@ -26,6 +26,8 @@ from lakehouse.errors import BadInput, Unavailable
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
+from lakehouse.pathway import trace as pathway_trace
+from lakehouse.pathway.table import pathway_table
 from lakehouse.retrieval.config_store import ConfigStore
 from lakehouse.retrieval.playbook import TABLE
 from lakehouse.retrieval.playbook_table import playbook_table
@@ -34,6 +36,7 @@ from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
 from lakehouse_api.compose_answers import compose_answers
 from lakehouse_api.compose_chat import compose_chat
+from lakehouse_api.compose_pathways import compose_pathways
 from lakehouse_api.compose_retrieval import compose_retrieval
 from lakehouse_api.limits import Gate
 from lakehouse_api.live_config import LiveConfigs
@@ -67,6 +70,10 @@ def compose_services(settings: Settings) -> Services:
         settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_configs.search
     )
     memory_views.add(TABLE, lambda: playbook_table(retrieval.book), version=lambda: _entries_of(retrieval.log))
+    pathways = compose_pathways(settings, objects, embedding=embedding)
+    memory_views.add(
+        pathway_trace.TABLE, lambda: pathway_table(pathways.book), version=lambda: _entries_of(pathways.log)
+    )
     events, metrics = EventLog(settings, objects), Metrics()
     disk = DiskWatch(
         [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
@@ -91,6 +98,7 @@ def compose_services(settings: Settings) -> Services:
         configs=configs,
         live_configs=live_configs,
         retrieval=retrieval,
+        pathways=pathways,
         chat=chat,
         answers=compose_answers(
             retrieval, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
@@ -103,7 +111,7 @@ def compose_services(settings: Settings) -> Services:
 
 
 def _check_embedders(settings: Settings) -> None:
-    for field in ("default_embedder", "playbook_embedder"):
+    for field in ("default_embedder", "playbook_embedder", "pathway_embedder"):
         try:
             embedder_name(getattr(settings, field), settings)
         except BadInput as error:

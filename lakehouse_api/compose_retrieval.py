@@ -62,7 +62,7 @@ def compose_retrieval(
         embed=lambda texts: embedding.get(embedder).embed(texts),
     )
     log = MemoryLog(
-        open_objects(_for_small_writes(objects.location)),
+        open_objects(for_small_writes(objects.location)),
         TABLE,
         book,
         LanceFoldedRows(tables, objects, TABLE, ROW_RULES),
@@ -103,7 +103,7 @@ def compose_retrieval(
     return Retrieval(corpora, log, book, desk, search, signer, live_config)
 
 
-def _for_small_writes(location: S3Location) -> S3Location:
+def for_small_writes(location: S3Location) -> S3Location:
     """The same place with deadlines for objects of kilobytes: a store that hangs must not hold writes for a minute."""
     return replace(
         location,

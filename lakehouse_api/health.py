@@ -6,10 +6,13 @@ Belongs here: what makes a part degraded or unavailable. Not here: the route (se
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse_api.schemas.health import Health, Part, State, part
 from lakehouse_api.services import Services
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.memory_log import MemoryLog
 
 # Looks at the catalog are half a second apart; past this one has been hanging.
 STALE_AFTER_S = 5.0
@@ -25,7 +28,8 @@ def read_health(services: Services) -> Health:
         "sql": _sql(services),
         "embedding": _embedding(services),
         "corpora": _corpora(services),
-        "memory": _memory(services),
+        "memory": _log_part(services.retrieval.log, "playbooks"),
+        "pathways": _log_part(services.pathways.log, "pathways"),
         "event_log": _event_log(services),
         "disk": _disk(services),
     }
@@ -84,11 +88,11 @@ def _corpora(services: Services) -> Part:
     return part("ok", **numbers)
 
 
-def _memory(services: Services) -> Part:
-    stats = services.retrieval.log.stats()
+def _log_part(log: MemoryLog, what: str) -> Part:
+    stats = log.stats()
     error = stats.pop("last_error", None)
     if not stats["is_replayed"]:
-        return part("degraded", "the memory log is being read: playbooks and writes to them wait for it", **stats)
+        return part("degraded", f"the memory log is being read: {what} and writes to them wait for it", **stats)
     if error is not None:
         return part("degraded", "the memory log is behind: writes may be refused until the store answers", **stats)
     return part("ok", **stats)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lakehouse_api.answers import Answers
     from lakehouse_api.chat import Chat
     from lakehouse_api.live_config import LiveConfigs
+    from lakehouse_api.pathways import Pathways
     from lakehouse_api.retrieval import Retrieval
 
 STORE_THREADS = 32
@@ -70,6 +71,7 @@ class Services:
     configs: ConfigStore
     live_configs: LiveConfigs
     retrieval: Retrieval
+    pathways: Pathways
     chat: Chat
     answers: Answers
     roster: StoredRoster
@@ -96,6 +98,7 @@ class Services:
             await self.sql.start()
             stack.push_async_callback(self.sql.stop)
             await stack.enter_async_context(self.retrieval.running())
+            await stack.enter_async_context(self.pathways.running())
             await stack.enter_async_context(self.chat.running())
             await stack.enter_async_context(self.answers.running())
             for work in (self._warm(), self._make_bucket()):

@@ -1,0 +1,83 @@
+"""Traces by their words and their vectors, in a hot index of their own.
+
+Belongs here: the `TraceIndex` over `HotIndex`. Not here: traces, how both scores become one (see lakehouse/pathway).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.hot_index import HotIndex
+from lakehouse.pathway.search import Candidates
+from lakehouse.pathway.trace_rows import TraceRow, index_batch
+from lakehouse.retrieval.filters import Filter
+
+_NONE = Candidates([], np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+class HotTraceIndex:
+    """An index that is made with its first trace: until then no model needs to be loaded for its dimension.
+
+    Args:
+        dimension: Gives the length of the vectors.
+    """
+
+    def __init__(self, dimension: Callable[[], int]) -> None:
+        self._dimension = dimension
+        self._making = threading.Lock()
+        self._made: HotIndex | None = None
+
+    def __len__(self) -> int:
+        return 0 if self._made is None else len(self._made)
+
+    def put(self, rows: Sequence[TraceRow]) -> None:
+        """Insert or replace traces."""
+        with self._making:
+            if self._made is None:
+                self._made = HotIndex(dimension=self._dimension(), distance="cosine")
+        self._made.upsert(index_batch(rows))
+
+    def vector_of(self, uid: str) -> NDArray[np.float32] | None:
+        """The vector of a trace; None when there is none of this uid."""
+        index = self._made
+        row = None if index is None else index.row_of(uid)
+        if index is None or row is None:
+            return None
+        vector: NDArray[np.float32] = index.vectors_of(np.array([row], np.int64))[0]
+        return vector
+
+    def candidates(self, text: str, vector: NDArray[np.float32], k: int, wanted: Filter) -> Candidates:
+        """The `k` nearest and the `k` best by words of the traces that pass, each with both its scores."""
+        index = self._made
+        if index is None:
+            return _NONE
+        selection = index.select(filter=wanted)
+        rows = {hit.row: hit.id for hit in index.search_vector(vector, k, selection)}
+        rows |= {hit.row: hit.id for hit in index.search_text(text, k, selection)}
+        if not rows:
+            return _NONE
+        numbers = np.fromiter(rows, np.int64, len(rows))
+        similarity = 1 - index.distances(vector, numbers)
+        return Candidates(list(rows.values()), similarity, index.text_scores(text, numbers))
+
+    def passing(self, wanted: Filter) -> list[str]:
+        """The uids of all traces that pass."""
+        index = self._made
+        if index is None:
+            return []
+        selection = index.select(filter=wanted)
+        return index.ids_of(selection.rows() + selection.first) if len(selection) else []
+
+    def settle(self) -> None:
+        """Do what the index puts off, and return when it is done."""
+        if self._made is not None:
+            self._made.settle()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and memory of the index."""
+        return {} if self._made is None else self._made.stats()

@@ -1,0 +1,203 @@
+"""All traces in memory: the state that the memory log of pathways keeps.
+
+Belongs here: the fold, who follows whom, what is found by fingerprint, the index kept in step. Not here: one trace (see
+trace.py), ranking (see search.py), the index itself (see lakehouse/adapters/trace_index.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.memory.entry import Entry
+from lakehouse.pathway.content import Content, read_content
+from lakehouse.pathway.likeness import LEAST_SHARED, NearWordings, Wording
+from lakehouse.pathway.trace import ADD, LINK, RETIRE, UPDATE, PathwayTrace
+from lakehouse.pathway.trace_rows import State, TraceRow
+from lakehouse.retrieval.playbook_codec import decode_vector
+
+_OPS = frozenset({ADD, "replay", LINK, UPDATE, RETIRE})
+
+
+class TraceIndex(Protocol):
+    """Traces by their words and the embedding of them; one thread writes, any number read."""
+
+    def put(self, rows: Sequence[TraceRow]) -> None: ...
+
+    def vector_of(self, uid: str) -> NDArray[np.float32] | None: ...
+
+
+class Embed(Protocol):
+    """Embeds texts: (n, dimension), rows of unit length."""
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+class PathwayBook:
+    """All traces; implements `MemoryState`. One thread applies, any number read.
+
+    Args:
+        index: Kept in step with the traces.
+        embedder: Name of the embedder that the index stands on.
+        embed: Embeds contents that another embedder's vectors came with.
+    """
+
+    def __init__(self, index: TraceIndex, *, embedder: str, embed: Embed) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._embed = embed
+        self._traces: dict[str, PathwayTrace] = {}
+        self._fingerprints: dict[str, bytes] = {}
+        self._said: dict[str, str] = {}  # what fingerprints and wordings are of
+        self._by_fingerprint: dict[bytes, tuple[str, ...]] = {}  # nearly always one
+        self._near = NearWordings()
+        # Contents that this process writes just now: it has read them already.
+        self._expected: dict[str, Content] = {}
+        self._successors: dict[str, tuple[str, ...]] = {}
+        self._seen: set[int] = set()
+        self._applying = threading.Lock()
+        self.counts = {"adds": 0, "replays": 0, "exact": 0, "near": 0, "recalled": 0}
+
+    def __len__(self) -> int:
+        return sum(trace.is_known for trace in tuple(self._traces.values()))
+
+    def get(self, uid: str) -> PathwayTrace | None:
+        """The trace of a uid."""
+        trace = self._traces.get(uid)
+        return trace if trace is not None and trace.is_known else None
+
+    def traces(self) -> list[PathwayTrace]:
+        """All of them, by uid and so, but for those of keys, by the time they were made."""
+        return sorted((t for t in tuple(self._traces.values()) if t.is_known), key=lambda trace: trace.uid)
+
+    def successors(self, uid: str) -> tuple[str, ...]:
+        """The traces that revise this one, oldest first."""
+        return tuple(sorted(self._successors.get(uid, ())))
+
+    def successor(self, uid: str) -> str | None:
+        """The newest trace that revises this one and is not retired."""
+        living = [s for s in self._successors.get(uid, ()) if s != uid and self._traces[s].is_known]
+        return max((s for s in living if not self._traces[s].is_retired), default=None)
+
+    def twin_of(self, fingerprint: bytes) -> str | None:
+        """The oldest live trace that says just this."""
+        return min((uid for uid in self._by_fingerprint.get(fingerprint, ()) if self.is_current(uid)), default=None)
+
+    def near(self, wording: Wording) -> tuple[str, float] | None:
+        """A current trace that says nearly this, with the share of words that both have."""
+        for uid in self._near.candidates(wording):
+            trace = self.get(uid)
+            if trace is not None and self.is_current(uid):
+                shared = wording.shared_with(self._content_of(trace).wording)
+                if shared >= LEAST_SHARED:
+                    return uid, shared
+        return None
+
+    def expect(self, content: Content) -> None:
+        """This content comes back as an entry in a moment."""
+        self._expected[content.json] = content
+
+    def expect_no_more(self, content: Content) -> None:
+        """It has come, or does not."""
+        self._expected.pop(content.json, None)
+
+    def is_current(self, uid: str) -> bool:
+        """Whether search may find it by default: neither retired nor revised."""
+        trace = self.get(uid)
+        return trace is not None and not trace.is_retired and self.successor(uid) is None
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Fold log entries in; each may come any number of times and in any order."""
+        with self._applying:
+            said: dict[str, Entry] = {}
+            changed: dict[str, None] = {}
+            for entry in entries:
+                self._apply_one(entry, said, changed)
+            self._store(said, changed)
+
+    def _apply_one(self, entry: Entry, said: dict[str, Entry], changed: dict[str, None]) -> None:
+        uid = str(entry.payload["uid"])
+        if entry.op not in _OPS or (op_id := _number(entry.op_id)) in self._seen:
+            return
+        trace = self._traces.setdefault(uid, PathwayTrace(uid))
+        before = trace.predecessor_uid, trace.is_retired, trace.tags
+        has_content = trace.take(entry)
+        self._seen.add(op_id)
+        self._count(trace, entry)
+        if has_content:
+            said[uid] = entry
+        if trace.predecessor_uid != before[0]:
+            self._follow(uid, before[0], trace.predecessor_uid)
+        if (trace.predecessor_uid, trace.is_retired, trace.tags) != before and trace.is_known:
+            # What it revises is current again when it is retired, and is not when it comes.
+            changed |= dict.fromkeys(filter(None, (uid, trace.predecessor_uid)))
+
+    def _count(self, trace: PathwayTrace, entry: Entry) -> None:
+        if entry.op == LINK:
+            kind = str(entry.payload.get("kind"))
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+        elif entry.op in (ADD, "replay"):
+            self.counts["adds" if trace.adds == 1 else "replays"] += 1
+
+    def _follow(self, uid: str, before: str | None, predecessor_uid: str | None) -> None:
+        if before is not None:
+            self._successors[before] = tuple(s for s in self._successors[before] if s != uid)
+        if predecessor_uid is not None:
+            self._successors[predecessor_uid] = (*self._successors.get(predecessor_uid, ()), uid)
+
+    def _store(self, said: dict[str, Entry], changed: Iterable[str]) -> None:
+        rows = [self._said_row(uid, entry) for uid, entry in said.items()]
+        missing = [n for n, row in enumerate(rows) if row.vector is None]
+        if missing:
+            embedded = self._embed([rows[n].text for n in missing])
+            for n, vector in zip(missing, embedded, strict=True):
+                rows[n] = rows[n].with_vector(vector)
+        for uid in changed:
+            if uid not in said and uid in self._traces and self._traces[uid].is_known:
+                vector = self._index.vector_of(uid)
+                if vector is not None:
+                    rows.append(
+                        self._row(self._traces[uid], read_content(self._traces[uid].content.encode()).text, vector)
+                    )
+        if rows:
+            self._index.put(rows)
+
+    def _said_row(self, uid: str, entry: Entry) -> TraceRow:
+        trace = self._traces[uid]
+        content = self._content_of(trace)
+        self._forget_words(uid)
+        self._fingerprints[uid] = content.fingerprint
+        self._said[uid] = trace.content
+        self._by_fingerprint[content.fingerprint] = (*self._by_fingerprint.get(content.fingerprint, ()), uid)
+        self._near.add(uid, content.wording)
+        payload = entry.payload
+        is_ours = payload.get("embedder") == self._embedder and payload.get("vector")
+        return self._row(trace, content.text, decode_vector(str(payload["vector"])) if is_ours else None)
+
+    def _forget_words(self, uid: str) -> None:
+        """Look for a trace by what it said before no more."""
+        fingerprint = self._fingerprints.get(uid)
+        if fingerprint is None:
+            return
+        left = tuple(u for u in self._by_fingerprint[fingerprint] if u != uid)
+        if left:
+            self._by_fingerprint[fingerprint] = left
+        else:
+            del self._by_fingerprint[fingerprint]
+        self._near.drop(uid, read_content(self._said[uid].encode()).wording)
+
+    def _content_of(self, trace: PathwayTrace) -> Content:
+        return self._expected.get(trace.content) or read_content(trace.content.encode())
+
+    def _row(self, trace: PathwayTrace, text: str, vector: NDArray[np.float32] | None) -> TraceRow:
+        state: State = "retired" if trace.is_retired else "current" if self.successor(trace.uid) is None else "revised"
+        return TraceRow(trace.uid, text, trace.tags, state, trace.updated_at, vector)
+
+
+def _number(op_id: str) -> int:
+    """An op_id in a third of its memory."""
+    return int(op_id.replace("-", ""), 16)

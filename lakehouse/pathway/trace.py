@@ -1,0 +1,147 @@
+"""A trace, as the memory log tells it: one uid with everything that was said of it.
+
+What a trace is does not depend on the order in which entries arrive: the first `add` in the log's order gives it its
+content, the latest `update` replaces that, the first `retire` ends it, each `add` and `replay` after the first counts
+as a replay, and tags of links are added to its own.
+
+Operations (payloads are JSON; `content` is a JSON document as text, `vector` the embedding of its words, float16
+little-endian as base64):
+
+    add     {uid, content, tags, predecessor_uid, key, embedder, vector}
+    replay  {uid}                                       the same key again
+    link    {uid, kind, content, tags, shared}          what was not added, because the trace says it already
+    update  {uid, content, tags, embedder, vector}      tags null: as they were
+    retire  {uid, reason}
+
+Belongs here: one trace and its fold. Not here: all of them (see book.py), writes (see desk.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from lakehouse.memory.entry import Entry
+from lakehouse.memory.rows import RowRules
+
+ADD, REPLAY, LINK, UPDATE, RETIRE = "add", "replay", "link", "update", "retire"
+TABLE = "pathways"
+ROW_RULES = RowRules(subject_field="uid", closing_ops=frozenset({UPDATE, RETIRE}))
+"""How entries of this log become rows of its table: a row holds until its trace is updated or retired."""
+LinkKind: TypeAlias = Literal["exact", "near", "recalled"]
+# The newest ones; all of them are rows of the Lance table.
+_CHANGES_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Change:
+    """One thing that was said of a trace; `note` is the reason of a `retire`, the kind of a `link`."""
+
+    order: str
+    event: str
+    at: datetime
+    actor: str
+    content: str | None
+    note: str | None
+
+
+@dataclass(slots=True)
+class PathwayTrace:
+    """What is known of one uid; while no `add` has arrived it is not there."""
+
+    uid: str
+    content: str = ""
+    own_tags: tuple[str, ...] = ()
+    predecessor_uid: str | None = None
+    key: str | None = None
+    created_at: datetime | None = None
+    retired_at: datetime | None = None
+    retired_reason: str | None = None
+    adds: int = 0
+    links: int = 0
+    link_tags: set[str] = field(default_factory=set)
+    changes: list[Change] = field(default_factory=list)
+    changes_dropped: int = 0
+    first_add: str = ""
+    last_content: str = ""
+    last_tags: str = ""
+    first_retire: str = ""
+    content_at: datetime | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """False while what makes it has not arrived."""
+        return self.created_at is not None
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it must not be followed any more."""
+        return self.retired_at is not None
+
+    @property
+    def replay_count(self) -> int:
+        """How often it was added again by its key."""
+        return max(0, self.adds - 1)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, then those of what was linked to it."""
+        return (*self.own_tags, *sorted(self.link_tags - set(self.own_tags)))
+
+    @property
+    def updated_at(self) -> datetime:
+        """When its content was last said, or it was retired."""
+        moments = [at for at in (self.content_at, self.retired_at) if at is not None]
+        return max(moments)
+
+    def take(self, entry: Entry) -> bool:
+        """Fold one entry in, which must not have been taken yet; True when its content is another one now."""
+        order, payload = str(entry.order), entry.payload
+        if entry.op not in (REPLAY,):
+            self._remember(entry, order)
+        if entry.op in (ADD, REPLAY):
+            self.adds += 1
+        if entry.op == ADD and (not self.first_add or order < self.first_add):
+            self.first_add = order
+            self.created_at = entry.recorded_at
+            self.predecessor_uid = payload.get("predecessor_uid")
+            self.key = payload.get("key")
+            return self._say(entry, order)
+        if entry.op == UPDATE:
+            return self._say(entry, order)
+        if entry.op == LINK:
+            self.links += 1
+            self.link_tags.update(map(str, payload.get("tags") or ()))
+        if entry.op == RETIRE and (not self.first_retire or order < self.first_retire):
+            self.first_retire = order
+            self.retired_at, self.retired_reason = entry.recorded_at, str(payload.get("reason") or "")
+        return False
+
+    def _say(self, entry: Entry, order: str) -> bool:
+        """Take content and tags, unless what is later in the log has given them; an update is later than any add."""
+        place = f"{int(entry.op == UPDATE)}{order}"
+        # Of several adds the first counts, of several updates the last: adds sort downwards.
+        is_first_add = entry.op == ADD and not self.last_content.startswith("1")
+        if entry.payload.get("tags") is not None and (
+            (entry.op == ADD and not self.last_tags.startswith("1")) or (entry.op == UPDATE and place > self.last_tags)
+        ):
+            self.last_tags = place
+            self.own_tags = tuple(dict.fromkeys(map(str, entry.payload["tags"])))
+        if is_first_add or (entry.op == UPDATE and place > self.last_content):
+            self.last_content = place
+            self.content = str(entry.payload["content"])
+            self.content_at = entry.recorded_at
+            return True
+        return False
+
+    def _remember(self, entry: Entry, order: str) -> None:
+        note = entry.payload.get("reason") if entry.op == RETIRE else entry.payload.get("kind")
+        content = entry.payload.get("content")
+        change = Change(
+            order, entry.op, entry.recorded_at, entry.actor, content, None if note is None else str(note)
+        )  # fmt: skip
+        self.changes.append(change)
+        if len(self.changes) > _CHANGES_KEPT:
+            self.changes.remove(min(self.changes))
+            self.changes_dropped += 1

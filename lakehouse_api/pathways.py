@@ -1,0 +1,90 @@
+"""The pathway side of the API: traces, their log, and the order in which they open and close.
+
+Belongs here: lifetimes, waiting for revisions. Not here: which adapter serves which (see compose_pathways.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from lakehouse.errors import Unavailable
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.memory_log import MemoryLog
+    from lakehouse.adapters.trace_index import HotTraceIndex
+    from lakehouse.pathway.book import PathwayBook
+    from lakehouse.pathway.desk import PathwayDesk
+    from lakehouse.pathway.recall import RecentlyRecalled
+    from lakehouse.pathway.search import Found, PathwaySearch, PathwaySearcher
+
+
+@dataclass(slots=True)
+class Pathways:
+    """What the pathway routes work with."""
+
+    log: MemoryLog
+    book: PathwayBook
+    index: HotTraceIndex
+    desk: PathwayDesk
+    searcher: PathwaySearcher
+    recalled: RecentlyRecalled
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the past without waiting for the store, follow it, and end."""
+        starting = asyncio.create_task(anyio.to_thread.run_sync(self.log.start))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Exception):  # a start that failed has been heard of already
+                await starting
+            await anyio.to_thread.run_sync(self.log.stop)
+
+    async def search(self, asked: PathwaySearch) -> list[Found]:
+        """Search, and remember what was given: it is not learned when it comes back.
+
+        Raises:
+            BadInput: The text is blank.
+            Unavailable: The log has not been read yet, or the embedder does not answer.
+        """
+        self.require_memory()
+        found = await self.searcher.search(asked)
+        self.recalled.give(one.trace.uid for one in found)
+        return found
+
+    def require_memory(self) -> None:
+        """Refuse what the memory log must answer for, until this process has read it.
+
+        Raises:
+            Unavailable: It has not.
+        """
+        if not self.log.is_replayed:
+            raise Unavailable("the memory log has not been read since the start; try again", retry_after_s=2)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts of traces, adds and links."""
+        traces = self.book.traces()
+        current = sum(self.book.is_current(trace.uid) for trace in traces)
+        retired = sum(trace.is_retired for trace in traces)
+        counts = dict(self.book.counts)
+        links = {kind: counts[kind] for kind in ("exact", "near", "recalled")}
+        links["recalled"] += self.recalled.unknown
+        came = counts["adds"] + sum(links.values())
+        return {
+            "traces": len(traces),
+            "current": current,
+            "revised": len(traces) - current - retired,
+            "retired": retired,
+            "adds": came,
+            "replays": counts["replays"],
+            "links": links,
+            "duplicate_rate": round(sum(links.values()) / max(1, came), 6),
+            "recall_of_self_rate": round(links["recalled"] / max(1, came), 6),
+        }
