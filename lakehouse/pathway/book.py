@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from lakehouse.memory.entry import Entry
 from lakehouse.pathway.content import Content, read_content
-from lakehouse.pathway.likeness import LEAST_SHARED, NearWordings, Wording
 from lakehouse.pathway.trace import ADD, LINK, RETIRE, UPDATE, PathwayTrace
 from lakehouse.pathway.trace_rows import State, TraceRow
 from lakehouse.retrieval.playbook_codec import decode_vector
@@ -51,10 +51,8 @@ class PathwayBook:
         self._embedder = embedder
         self._embed = embed
         self._traces: dict[str, PathwayTrace] = {}
-        self._fingerprints: dict[str, bytes] = {}
-        self._said: dict[str, str] = {}  # what fingerprints and wordings are of
-        self._by_fingerprint: dict[bytes, tuple[str, ...]] = {}  # nearly always one
-        self._near = NearWordings()
+        self._digests: dict[str, tuple[bytes, bytes]] = {}  # by uid: fingerprint and wording
+        self._by_digest: dict[bytes, tuple[str, ...]] = {}  # nearly always one
         # Contents that this process writes just now: it has read them already.
         self._expected: dict[str, Content] = {}
         self._successors: dict[str, tuple[str, ...]] = {}
@@ -83,19 +81,9 @@ class PathwayBook:
         living = [s for s in self._successors.get(uid, ()) if s != uid and self._traces[s].is_known]
         return max((s for s in living if not self._traces[s].is_retired), default=None)
 
-    def twin_of(self, fingerprint: bytes) -> str | None:
-        """The oldest live trace that says just this."""
-        return min((uid for uid in self._by_fingerprint.get(fingerprint, ()) if self.is_current(uid)), default=None)
-
-    def near(self, wording: Wording) -> tuple[str, float] | None:
-        """A current trace that says nearly this, with the share of words that both have."""
-        for uid in self._near.candidates(wording):
-            trace = self.get(uid)
-            if trace is not None and self.is_current(uid):
-                shared = wording.shared_with(self._content_of(trace).wording)
-                if shared >= LEAST_SHARED:
-                    return uid, shared
-        return None
+    def twin_of(self, digest: bytes) -> str | None:
+        """The oldest current trace with this fingerprint, or this wording."""
+        return min((uid for uid in self._by_digest.get(digest, ()) if self.is_current(uid)), default=None)
 
     def expect(self, content: Content) -> None:
         """This content comes back as an entry in a moment."""
@@ -124,7 +112,7 @@ class PathwayBook:
         if entry.op not in _OPS or (op_id := _number(entry.op_id)) in self._seen:
             return
         trace = self._traces.setdefault(uid, PathwayTrace(uid))
-        before = trace.predecessor_uid, trace.is_retired, trace.tags
+        before = _standing(trace)
         has_content = trace.take(entry)
         self._seen.add(op_id)
         self._count(trace, entry)
@@ -132,9 +120,9 @@ class PathwayBook:
             said[uid] = entry
         if trace.predecessor_uid != before[0]:
             self._follow(uid, before[0], trace.predecessor_uid)
-        if (trace.predecessor_uid, trace.is_retired, trace.tags) != before and trace.is_known:
+        if _standing(trace) != before:
             # What it revises is current again when it is retired, and is not when it comes.
-            changed |= dict.fromkeys(filter(None, (uid, trace.predecessor_uid)))
+            changed |= dict.fromkeys(filter(None, (uid, before[0], trace.predecessor_uid)))
 
     def _count(self, trace: PathwayTrace, entry: Entry) -> None:
         if entry.op == LINK:
@@ -157,7 +145,7 @@ class PathwayBook:
             for n, vector in zip(missing, embedded, strict=True):
                 rows[n] = rows[n].with_vector(vector)
         for uid in changed:
-            if uid not in said and uid in self._traces and self._traces[uid].is_known:
+            if uid not in said:
                 vector = self._index.vector_of(uid)
                 if vector is not None:
                     rows.append(
@@ -169,26 +157,18 @@ class PathwayBook:
     def _said_row(self, uid: str, entry: Entry) -> TraceRow:
         trace = self._traces[uid]
         content = self._content_of(trace)
-        self._forget_words(uid)
-        self._fingerprints[uid] = content.fingerprint
-        self._said[uid] = trace.content
-        self._by_fingerprint[content.fingerprint] = (*self._by_fingerprint.get(content.fingerprint, ()), uid)
-        self._near.add(uid, content.wording)
+        for digest in self._digests.get(uid, ()):
+            left = tuple(u for u in self._by_digest.get(digest, ()) if u != uid)
+            if left:
+                self._by_digest[digest] = left
+            else:
+                self._by_digest.pop(digest, None)
+        self._digests[uid] = content.fingerprint, content.wording
+        for digest in self._digests[uid]:
+            self._by_digest[digest] = (*self._by_digest.get(digest, ()), uid)
         payload = entry.payload
         is_ours = payload.get("embedder") == self._embedder and payload.get("vector")
         return self._row(trace, content.text, decode_vector(str(payload["vector"])) if is_ours else None)
-
-    def _forget_words(self, uid: str) -> None:
-        """Look for a trace by what it said before no more."""
-        fingerprint = self._fingerprints.get(uid)
-        if fingerprint is None:
-            return
-        left = tuple(u for u in self._by_fingerprint[fingerprint] if u != uid)
-        if left:
-            self._by_fingerprint[fingerprint] = left
-        else:
-            del self._by_fingerprint[fingerprint]
-        self._near.drop(uid, read_content(self._said[uid].encode()).wording)
 
     def _content_of(self, trace: PathwayTrace) -> Content:
         return self._expected.get(trace.content) or read_content(trace.content.encode())
@@ -198,6 +178,14 @@ class PathwayBook:
         return TraceRow(trace.uid, text, trace.tags, state, trace.updated_at, vector)
 
 
+def _standing(trace: PathwayTrace) -> tuple[str | None, bool, datetime | None, tuple[str, ...]]:
+    """What of a trace its row, and that of what it revises, depend on beside the content."""
+    return trace.predecessor_uid, trace.is_known, trace.retired_at, trace.tags
+
+
 def _number(op_id: str) -> int:
     """An op_id in a third of its memory."""
-    return int(op_id.replace("-", ""), 16)
+    try:
+        return int(op_id.replace("-", ""), 16)
+    except ValueError:  # no UUID: no program of ours has written it
+        return hash(op_id)

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from lakehouse.errors import BadInput, TooLarge
-from lakehouse.pathway.likeness import Wording
+from lakehouse.pathway.likeness import wording_of
 
 MAX_BYTES = 512 << 10
 """Of one content; its entry in the log, with vector and tags, has 1 MiB at the most."""
@@ -32,13 +32,13 @@ class Content:
         json: The document on one line, numbers as they were written.
         text: Its words, for search.
         fingerprint: SHA-256 of the document but for the order of keys, case and spaces: equal ones say the same.
-        wording: Its words, to be compared.
+        wording: The same but for words that carry nothing (see likeness.py).
     """
 
     json: str
     text: str
     fingerprint: bytes
-    wording: Wording
+    wording: bytes
 
 
 def read_content(raw: bytes) -> Content:
@@ -63,7 +63,9 @@ def read_content(raw: bytes) -> Content:
     text = text_of(value)
     if not text.strip():
         raise BadInput("content holds nothing that could be remembered", field="content")
-    return Content(line, text, _fingerprint(value), Wording(text))
+    canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    fingerprint = hashlib.sha256(" ".join(canonical.casefold().split()).encode()).digest()
+    return Content(line, text, fingerprint, wording_of(canonical))
 
 
 def text_of(value: Any) -> str:
@@ -89,8 +91,3 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             waiting += [(name, one) for one in reversed(value)]
         elif value is not None:
             yield name, value
-
-
-def _fingerprint(value: Any) -> bytes:
-    canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode().casefold()
-    return hashlib.sha256(" ".join(canonical.split()).encode()).digest()

@@ -44,13 +44,11 @@ class Written:
         uid: The trace; None where nothing is remembered.
         revision: At which it is visible; empty where nothing was written.
         link: Why it was linked to a trace that was there; None: it was not.
-        shared: Share of its words that a near one has too.
     """
 
     uid: str | None
     revision: str
     link: LinkKind | None = None
-    shared: float | None = None
 
 
 class PathwayDesk:
@@ -95,19 +93,19 @@ class PathwayDesk:
         Raises:
             StoreUnavailable: Nothing was recorded.
         """
-        while (pending := self._pending.get(content.fingerprint)) is not None:
+        while (pending := self._pending.get(content.wording)) is not None:
             await asyncio.wait([pending])
-        twin, kind, shared = self._known(content)
+        twin, kind = self._known(content)
         if twin is not None:
-            return await self._link(twin, kind, content, tags, actor=actor, is_recalled=is_recalled, shared=shared)
+            return await self._link(twin, kind, content, tags, actor=actor, is_recalled=is_recalled)
         if is_recalled:
             self._recalled.count_unknown()
             return Written(None, "", "recalled")
-        settled = self._pending[content.fingerprint] = asyncio.get_running_loop().create_future()
+        settled = self._pending[content.wording] = asyncio.get_running_loop().create_future()
         try:
             return await self._add(new_id(), content, actor=actor, tags=tags)
         finally:
-            del self._pending[content.fingerprint]
+            del self._pending[content.wording]
             settled.set_result(None)
 
     async def add_idempotent(self, key: str, content: Content, *, tags: Sequence[str] = (), actor: str) -> Written:
@@ -222,27 +220,23 @@ class PathwayDesk:
         *,
         actor: str,
         is_recalled: bool,
-        shared: float | None = None,
     ) -> Written:
         # What a search gave a moment ago and comes back now is no second observation.
-        kind = "recalled" if is_recalled or self._recalled.has(uid) else kind
+        is_recalled = is_recalled or self._recalled.has(uid)
         payload = {
             "uid": uid,
-            "kind": kind,
-            "content": None if shared is None else content.json,  # an exact one is in the trace
+            "kind": "recalled" if is_recalled else kind,
+            "content": None if kind == "exact" else content.json,  # an exact one is in the trace
             "tags": list(tags),
-            "shared": shared,
         }
         entry = await self._log.append(LINK, payload, actor=actor)
-        return Written(uid, str(entry.order), kind, shared)
+        return Written(uid, str(entry.order), "recalled" if is_recalled else kind)
 
-    def _known(self, content: Content) -> tuple[str | None, LinkKind, float | None]:
-        """The trace that says this, how much it does, and the share of words of one that nearly does."""
+    def _known(self, content: Content) -> tuple[str | None, LinkKind]:
+        """The trace that says this, and how much it does."""
         if (twin := self._book.twin_of(content.fingerprint)) is not None:
-            return twin, "exact", None
-        if (near := self._book.near(content.wording)) is not None:
-            return near[0], "near", round(near[1], 4)
-        return None, "exact", None
+            return twin, "exact"
+        return self._book.twin_of(content.wording), "near"
 
 
 def uid_of(key: str) -> str:

@@ -9,7 +9,7 @@ little-endian as base64):
 
     add     {uid, content, tags, predecessor_uid, key, embedder, vector}
     replay  {uid}                                       the same key again
-    link    {uid, kind, content, tags, shared}          what was not added, because the trace says it already
+    link    {uid, kind, content, tags}                  what was not added, because the trace says it already
     update  {uid, content, tags, embedder, vector}      tags null: as they were
     retire  {uid, reason}
 

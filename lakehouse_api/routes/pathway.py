@@ -203,12 +203,12 @@ async def _written(
     asked.state["is_audited"] = True
     if content is not None:
         fields["content"] = orjson.Fragment(content.json)
-    await _log_event(asked, action, uid=written.uid, link=written.link, shared=written.shared, **fields)
+    await _log_event(asked, action, uid=written.uid, link=written.link, **fields)
     answer: dict[str, Any] = {"uid": None}
     if written.uid is not None:
         trace = asked.services.pathways.desk.require(written.uid)
         answer = document(trace, has_pii=asked.principal.has_pii)
-    written_as = {"revision": written.revision, "added": added, "link": written.link, "shared": written.shared}
+    written_as = {"revision": written.revision, "added": added, "link": written.link}
     return orjson.dumps(answer | written_as, option=orjson.OPT_UTC_Z)
 
 
@@ -237,9 +237,7 @@ _TRACE = {
     "links": 0,
 }
 _REVISION = "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000"
-_WRITTEN = answers(
-    shapes.PathwayWritten, example={**_TRACE, "revision": _REVISION, "added": True, "link": None, "shared": None}
-)
+_WRITTEN = answers(shapes.PathwayWritten, example={**_TRACE, "revision": _REVISION, "added": True, "link": None})
 for _path, _run, _struct, _example, _statuses in (
     ("/add", add_pathway, shapes.PathwayAdd, {"content": _CONTENT, "tags": ["fill", "welder"]}, (413, 422)),
     (

@@ -107,7 +107,6 @@ class PathwayWritten(PathwayTrace):
     revision: str = ""
     added: bool = True
     link: Literal["exact", "near", "recalled"] | None = None
-    shared: Annotated[float | None, Meta(description="Of a near one: share of words that both have.")] = None
 
 
 class PathwayFound(PathwayTrace):
