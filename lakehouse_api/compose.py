@@ -101,7 +101,7 @@ def compose_services(settings: Settings) -> Services:
         pathways=pathways,
         chat=chat,
         answers=compose_answers(
-            retrieval, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
+            retrieval, pathways, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
         ),
         roster=roster,
         work_dir=work_dir,

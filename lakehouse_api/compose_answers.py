@@ -5,10 +5,14 @@ Belongs here: constructors. Not here: opening and closing (see answers.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from lakehouse.adapters.name_lists import names_with
-from lakehouse.answer.service import AnswerService
+from lakehouse.answer.bundle import Record
+from lakehouse.answer.service import PATHWAYS, AnswerService
+from lakehouse.pathway.search import PathwaySearch
 from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
 
 if TYPE_CHECKING:
@@ -18,11 +22,13 @@ if TYPE_CHECKING:
     from lakehouse.retrieval.config_store import ConfigStore
     from lakehouse_api.chat import Chat
     from lakehouse_api.live_config import LiveConfig
+    from lakehouse_api.pathways import Pathways
     from lakehouse_api.retrieval import Retrieval
 
 
 def compose_answers(
     retrieval: Retrieval,
+    pathways: Pathways,
     chat: Chat,
     *,
     configs: ConfigStore,
@@ -32,6 +38,12 @@ def compose_answers(
 ) -> Answers:
     """Make the loop over the parts there are."""
     validator = LoggedValidator(events, roster)
+
+    async def recall(task: str, config: AnswerConfig) -> list[Record]:
+        found = await pathways.search(PathwaySearch(task, k=config.pathway_k))
+        alike = [one.trace for one in found if one.similarity >= config.pathway_similarity]
+        return [Record(PATHWAYS, trace.uid, _fields(orjson.loads(trace.content))) for trace in alike]
+
     service = AnswerService(
         retrieval.search,
         chat.service,
@@ -40,5 +52,11 @@ def compose_answers(
         signer=retrieval.signer,
         default_model=chat.default_model,
         name_lists=lambda: names_with(roster),
+        recall=recall,
     )
     return Answers(service, live_config, validator)
+
+
+def _fields(content: Any) -> dict[str, Any]:
+    """What a trace says, as fields of a record."""
+    return content if isinstance(content, dict) else {"said": content}

@@ -32,6 +32,8 @@ class AnswerConfig:
     Attributes:
         system: The system prompt.
         k: Results that are asked of retrieval.
+        pathway_k: Traces that are asked of pathway memory, where a request wants them.
+        pathway_similarity: Least cosine of a trace to the task; others are not shown.
         budget_tokens: Most tokens of the whole prompt.
         max_tokens: Most tokens of the answer.
         temperature: Of the model.
@@ -41,6 +43,8 @@ class AnswerConfig:
 
     system: str = _SYSTEM
     k: int = 3
+    pathway_k: int = 2
+    pathway_similarity: float = 0.3
     budget_tokens: int = 600
     max_tokens: int = 160
     temperature: float = 0.0
@@ -55,6 +59,8 @@ class AnswerConfig:
 # Field: lowest, highest, whether it must be whole.
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "k": (1, 100, True),
+    "pathway_k": (1, 100, True),
+    "pathway_similarity": (-1, 1, False),
     "budget_tokens": (64, 1_000_000, True),
     "max_tokens": (1, 100_000, True),
     "temperature": (0, 2, False),

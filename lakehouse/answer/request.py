@@ -19,6 +19,7 @@ class AnswerRequest:
     Attributes:
         task: What is to be answered.
         corpora: Where to look; none switches retrieval off.
+        use_pathway: Traces of how like tasks were solved are shown too.
         validate_kind: What the answer is validated as; None: only its grounding is checked.
         validate_context: The context of that validation.
         config: A version of the answer config other than the live one.
@@ -30,6 +31,7 @@ class AnswerRequest:
     max_tokens: int | None = None
     model: str | None = None
     use_playbook: bool | Literal["auto"] = "auto"
+    use_pathway: bool = False
     filter: Any = None
     exclude_ids: Sequence[str] = ()
     validate_kind: str | None = None

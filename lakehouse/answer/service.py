@@ -37,6 +37,10 @@ Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitab
 """Validates an artifact of a kind in a context, and logs that it did."""
 ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
 """The live answer config, or a version of it, with its number."""
+Recall = Callable[[str, AnswerConfig], Awaitable[Sequence[Record]]]
+"""The traces of pathway memory that speak of a task, best first."""
+PATHWAYS = "pathways"
+"""The corpus that traces are cited under."""
 _MAX_TASK_BYTES = 64 << 10
 _TRIES = 8
 
@@ -54,9 +58,13 @@ class _Found:
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        results = () if self.search is None else self.search.results[: len(self.bundle.records)]
-        candidates = [result.candidate for result in results]
-        return tuple(Shown(c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in candidates)
+        results = () if self.search is None else self.search.results
+        lifts = {(c.corpus, c.id): c.lift.playbook_ids if c.lift else () for c in (r.candidate for r in results)}
+        return tuple(Shown(r.corpus, r.id, lifts.get((r.corpus, r.id), ())) for r in self.bundle.records)
+
+    @property
+    def pathway_ids(self) -> list[str]:
+        return [record.id for record in self.bundle.records if record.corpus == PATHWAYS]
 
 
 class AnswerService:
@@ -70,6 +78,7 @@ class AnswerService:
         signer: Signs trace ids.
         default_model: Asked where the request names none.
         name_lists: Which words are names, for the grounding check.
+        recall: Finds traces, where a request wants them.
     """
 
     def __init__(
@@ -82,6 +91,7 @@ class AnswerService:
         signer: TraceSigner,
         default_model: str,
         name_lists: Callable[[], NameLists],
+        recall: Recall,
     ) -> None:
         self._search = search
         self._chat = chat
@@ -90,6 +100,7 @@ class AnswerService:
         self._signer = signer
         self._default_model = default_model
         self._name_lists = name_lists
+        self._recall = recall
 
     async def answer(self, request: AnswerRequest, caller: Caller) -> Answer:
         """Answer one task.
@@ -134,8 +145,18 @@ class AnswerService:
 
     async def _retrieve(self, request: AnswerRequest, config: AnswerConfig) -> _Found:
         room = _room(request, config)
+        search = await self._find(request, config)
+        results = () if search is None else search.results
+        records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in results]
+        if request.use_pathway:  # what was found comes first: it is what the task is about
+            records += await self._recall(request.task, config)
+        if not records:
+            return _Found(Bundle("", (), 0, 0), search)
+        return _Found(await self._bundle(request, config, records, room), search)
+
+    async def _find(self, request: AnswerRequest, config: AnswerConfig) -> SearchAnswer | None:
         if not request.corpora:
-            return _Found(Bundle("", (), 0, 0), None)
+            return None
         search = SearchRequest(
             query=request.task,
             corpora=request.corpora,
@@ -146,9 +167,7 @@ class AnswerService:
             model=request.model,
         )
         # Personal fields never reach a model: whoever may see them, a prompt may be anybody's.
-        answer = await self._search.search(search, has_pii=False)
-        records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in answer.results]
-        return _Found(await self._bundle(request, config, records, room), answer)
+        return await self._search.search(search, has_pii=False)
 
     async def _bundle(
         self, request: AnswerRequest, config: AnswerConfig, records: Sequence[Record], room: int
@@ -248,7 +267,7 @@ def _context(request: AnswerRequest, found: _Found) -> dict[str, Any]:
         "kept": len(found.bundle.records),
         "dropped": sum(count.dropped for count in counts.values()) + found.bundle.dropped,
         "playbook_ids": playbook_ids,
-        "pathway_ids": [],
+        "pathway_ids": found.pathway_ids,
         "shown": [{"corpus": record.corpus, "id": record.id} for record in found.bundle.records],
         "bundle_tokens": found.bundle.tokens,
         "arm": found.arm,

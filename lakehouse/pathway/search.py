@@ -82,10 +82,11 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A trace and its score, 0 to 1; 0 where no text was asked."""
+    """A trace, its score among those found, 0 to 1, and its cosine to the text; both 0 where none was asked."""
 
     trace: PathwayTrace
     score: float
+    similarity: float
 
 
 class PathwaySearcher:
@@ -129,8 +130,8 @@ class PathwaySearcher:
         found = self._index.candidates(asked.text, vector, max(_LEAST_CANDIDATES, 2 * asked.k), asked.filter())
         scores = fuse(found.similarity, found.text_score, weight=TEXT_WEIGHT)
         known = [
-            Found(trace, float(score))
-            for uid, score in zip(found.uids, scores, strict=True)
+            Found(trace, float(score), float(similarity))
+            for uid, score, similarity in zip(found.uids, scores, found.similarity, strict=True)
             if (trace := self._book.get(uid)) is not None
         ]
         return heapq.nsmallest(asked.k, known, key=lambda one: (-one.score, -one.trace.updated_at.timestamp()))
@@ -138,4 +139,4 @@ class PathwaySearcher:
     def _newest(self, asked: PathwaySearch) -> list[Found]:
         traces = (self._book.get(uid) for uid in self._index.passing(asked.filter()))
         newest = heapq.nlargest(asked.k, filter(None, traces), key=lambda trace: (trace.updated_at, trace.uid))
-        return [Found(trace, 0.0) for trace in newest]
+        return [Found(trace, 0.0, 0.0) for trace in newest]

@@ -25,6 +25,8 @@ async def answer_task(
 ) -> Response | AnswerReply:
     """Answer a task from what is found; what is not grounded, or not valid, does not leave. Scopes: read and write."""
     services.require_writable()
+    if asked.use_pathway:
+        principal.require("pii")
     try:
         work = services.answers.service.answer(asked.request(), caller_of(request, services, principal))
         return AnswerReply.of(await while_connected(request, work))

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse.answer.request import Answer, AnswerRequest
 from lakehouse.errors import BadInput
-from lakehouse_api.schemas.chat import ChatUsage
+from lakehouse_api.schemas.chat import MODEL, ChatUsage
+from lakehouse_api.schemas.matrix import FILTER
 
 _EXAMPLE: dict[str, Any] = {
     "answer": "Maria Lopez is an electrician in Columbus, Ohio.",
@@ -54,20 +55,15 @@ class AnswerCall(BaseModel):
     corpora: list[str] = Field(max_length=64, description="Where to look; [] switches retrieval off.")
     budget_tokens: int | None = Field(None, ge=1, le=1_000_000, description="Of the whole prompt; unset: the config's.")
     max_tokens: int | None = Field(None, ge=1, le=100_000, description="Of the answer; unset: the config's.")
-    model: str | None = Field(None, min_length=1, description="As in `/v1/chat`.")
+    model: str | None = Field(None, min_length=1, description=MODEL)
     use_playbook: bool | Literal["auto"] = "auto"
-    use_pathway: Literal[False] = Field(False, description="Pathways are not served yet.")
-    filter: Any = Field(None, description="As in `/v1/matrix/search`.")
+    use_pathway: bool = Field(
+        False, description="Show traces of how like tasks were solved, too; needs the scope `pii`: they are free text."
+    )
+    filter: Any = Field(None, description=FILTER)
     exclude_ids: list[str] = Field(default_factory=list, max_length=100_000)
     validate_as: ValidateAs | None = Field(None, alias="validate")
     config: int | str | None = Field(None, description="A version other than the live one: 3, or answer/3.")
-
-    @field_validator("use_pathway", mode="before")
-    @classmethod
-    def _no_pathways(cls, value: Any) -> Any:
-        if value is True:
-            raise ValueError("pathways are not served yet; leave use_pathway out")
-        return value
 
     def request(self) -> AnswerRequest:
         """As the service takes it.
@@ -82,6 +78,7 @@ class AnswerCall(BaseModel):
             max_tokens=self.max_tokens,
             model=self.model,
             use_playbook=self.use_playbook,
+            use_pathway=self.use_pathway,
             filter=self.filter,
             exclude_ids=self.exclude_ids,
             validate_kind=None if self.validate_as is None else self.validate_as.kind,

@@ -49,7 +49,8 @@ def settings(store: S3ObjectStore, endpoint: ChatEndpointServer, tmp_path_factor
     return api_settings(
         store, tmp_path_factory.mktemp("answers"), tokens_file=narrow,
         chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
-        default_embedder="static", playbook_embedder="static", chat_attempts=1, memory_poll_s=0.05,
+        default_embedder="static", playbook_embedder="static", pathway_embedder="static",
+        chat_attempts=1, memory_poll_s=0.05,
     )  # fmt: skip
 
 
@@ -235,7 +236,7 @@ async def test_outcome_of_an_answer_credits_the_playbooks_that_were_shown(api: R
         ({"model": "gemini/pro"}, 404, "gemini"),
         ({"config": 99}, 404, "version 99"),
         ({"config": "search/1"}, 400, "no version of the answer config"),
-        ({"use_pathway": True}, 400, "pathways"),
+        ({"use_pathway": "sometimes"}, 400, "use_pathway"),
         ({"validate": {"kind": "letter"}}, 400, "validate"),
         ({"filter": {"nope": 1}}, 400, "nope"),
         ({"bogus": 1}, 400, "bogus"),
@@ -252,6 +253,36 @@ async def test_failing_model_is_502(api: RunningApi, endpoint: ChatEndpointServe
     endpoint.replies = [Reply(status=500, document={})]
     answer = await ask(api)
     assert (answer.status_code, answer.json()["provider_status"]) == (502, 500)
+
+
+async def test_traces_of_like_tasks_are_shown_and_cited(api: RunningApi, endpoint: ChatEndpointServer) -> None:
+    async with api.client() as client:
+        alike = {"task": "find an electrician in Ohio", "steps": ["ask the union hall in Dayton first"]}
+        added = (await client.post("/v1/pathway/add", json={"content": alike})).json()
+        other = await client.post("/v1/pathway/add", json={"content": "translate the handbook into Polish"})
+        assert other.status_code == 200, other.text
+    assert "union hall" not in (await ask(api)).text
+    body = (await ask(api, use_pathway=True)).json()
+    prompt = endpoint.requests[-1]["messages"][1]["content"]
+    assert "ask the union hall in Dayton first" in prompt
+    assert "Polish" not in prompt
+    assert [c for c in body["citations"] if c["corpus"] == "pathways"] == [
+        {"id": added["uid"], "corpus": "pathways", "used": False}
+    ]
+    assert lines(api, "chat_calls")[-1]["retrieved_context"]["pathway_ids"] == [added["uid"]]
+    async with api.client() as client:
+        outcome = {"trace_id": body["trace_id"], "answer_id": added["uid"], "success": True}
+        assert (await client.post("/v1/outcomes", json=outcome)).status_code == 201
+        again = (await client.post("/v1/pathway/add", json={"content": alike})).json()
+        assert again["link"] == "recalled"  # what was shown is not learned again
+    alone = (await ask(api, corpora=[], use_pathway=True)).json()
+    assert [c["corpus"] for c in alone["citations"]] == ["pathways"]
+
+
+async def test_traces_are_shown_to_the_scope_pii_alone(api: RunningApi) -> None:
+    async with api.client(token="both") as client:
+        answer = await client.post("/v1/answer", json={"task": TASK, "corpora": ["crew"], "use_pathway": True})
+    assert (answer.status_code, "pii" in answer.json()["detail"]) == (403, True)
 
 
 async def test_answers_need_both_scopes(api: RunningApi) -> None:
