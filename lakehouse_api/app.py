@@ -14,12 +14,14 @@ from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
 from lakehouse_api.errors import add_error_handlers
 from lakehouse_api.hot_routes import HOT, HotRoutesMiddleware
+from lakehouse_api.mcp.endpoint import McpEndpoint
 from lakehouse_api.middleware_audit import AuditMiddleware
 from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
@@ -37,6 +39,7 @@ from lakehouse_api.routes import (
     metrics,
     openai_chat,
     outcomes,
+    pathway,
     sql,
     storage,
     validation,
@@ -46,7 +49,7 @@ from lakehouse_api.services import Services
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
-    answers, validation,
+    answers, validation, pathway,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 
@@ -74,6 +77,8 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     app.state.services = services
     for module in _ROUTES:
         app.include_router(module.router)
+    app.state.mcp = McpEndpoint(services)
+    app.router.routes.append(Route("/mcp", app.state.mcp))
     describe(app, root_path=settings.root_path)
     add_error_handlers(app)
     _add_middlewares(app, settings, services)
@@ -136,5 +141,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     if services.auth.is_open:
         _log.warning("no token is set: whoever is on this machine may do everything; set AUTH_TOKEN to change that")
-    async with services.running():
+    async with services.running(), app.state.mcp.running():
         yield

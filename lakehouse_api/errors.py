@@ -6,7 +6,7 @@ shape (see openai_errors.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from lakehouse.errors import LakehouseError, TooLarge, Unauthorized
+from lakehouse.errors import BadInput, LakehouseError, TooLarge, Unauthorized
 from lakehouse_api.openai_errors import is_openai, openai_response
 from lakehouse_api.schemas.problem import Problem
 
@@ -118,9 +118,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [{"field": _where(e["loc"]), "reason": e["msg"]} for e in error.errors()]
-    detail = "; ".join(f"{e['field']}: {e['reason']}" for e in found[:5])
-    return render(request.scope, 400, "Bad request", detail, fields={"errors": found[:50]})
+    return problem_response(bad_fields(error.errors()), request.scope)
+
+
+def bad_fields(errors: Sequence[Mapping[str, Any]]) -> BadInput:
+    """What pydantic found, as our error: every field with what is wrong with it."""
+    found = [{"field": _where(e["loc"]), "reason": e["msg"]} for e in errors]
+    return BadInput("; ".join(f"{e['field']}: {e['reason']}" for e in found[:5]), errors=found[:50])
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -66,13 +66,29 @@ Fit = Callable[[Scope, bytes], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Declared:
+class Declared:
+    """A hot route: what it is asked, the scope that a token needs, its coroutine, the status of its answer."""
+
     body: Body
     scope: str
     run: HotRoute
     status: int
     path_format: str
     name: str
+
+    async def answer(self, asked: Asked, raw: bytes) -> Reply:
+        """Answer a request, whichever way it came.
+
+        Args:
+            asked: The request; its body is put in here.
+            raw: The body as it came.
+
+        Raises:
+            LakehouseError: The scope is missing, the body does not fit, or the route refuses.
+        """
+        asked.principal.require(self.scope)
+        asked.body = self.body.decode(raw)
+        return _replied(await self.run(asked), self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +105,8 @@ class HotTable:
     """Hot routes by path; all of them are POST with a JSON body. A path may hold one `{name}`."""
 
     def __init__(self) -> None:
-        self._routes: dict[str, _Declared] = {}
-        self._named: list[tuple[str, str, _Declared]] = []
+        self._routes: dict[str, Declared] = {}
+        self._named: list[tuple[str, str, Declared]] = []
         self._short: dict[str, _ShortWay] = {}
 
     def shorten(self, path: str, run: HotRoute, *, fit: Fit, scope: str, name: str) -> None:
@@ -105,7 +121,11 @@ class HotTable:
         """
         self._short[path] = _ShortWay(fit, scope, run, path, name)
 
-    def find(self, path: str) -> tuple[_Declared | _ShortWay, str] | None:
+    def declared(self, path: str) -> Declared:
+        """The hot route that was declared under a path without a name in it; `KeyError` when there is none."""
+        return self._routes[path]
+
+    def find(self, path: str) -> tuple[Declared | _ShortWay, str] | None:
         """The route of a path, and the name in it."""
         route = self._routes.get(path) or self._short.get(path)
         if route is not None:
@@ -131,7 +151,7 @@ class HotTable:
             status: Of its answer.
             openapi: `responses`, `summary` and so on, for the document.
         """
-        declared = _Declared(body, scope, run, status, router.prefix + path, run.__name__)
+        declared = Declared(body, scope, run, status, router.prefix + path, run.__name__)
         head, is_named, tail = declared.path_format.partition("{name}")
         if is_named:
             self._named.append((head, tail, declared))
@@ -190,12 +210,10 @@ class HotRoutesMiddleware:
         await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _answer(route: _Declared, services: Services, scope: Scope, body: bytes, name: str) -> Reply:
+async def _answer(route: Declared, services: Services, scope: Scope, body: bytes, name: str) -> Reply:
     state = scope["state"]
-    principal: Principal = state["principal"]
-    principal.require(route.scope)
-    asked = Asked(services, principal, state, route.body.decode(body), name, accept=header(scope, b"accept"))
-    return _replied(await route.run(asked), route.status)
+    asked = Asked(services, state["principal"], state, None, name, accept=header(scope, b"accept"))
+    return await route.answer(asked, body)
 
 
 def _replied(answer: bytes | Reply, status: int) -> Reply:

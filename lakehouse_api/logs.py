@@ -44,7 +44,8 @@ def configure_logs(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("botocore", "boto3", "urllib3", "asyncio", "httpx", "httpx2", "httpcore", "httpcore2", "openai"):
+    clients = ("botocore", "boto3", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
+    for noisy in (*clients, "asyncio", "mcp"):
         logging.getLogger(noisy).setLevel("WARNING")
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)

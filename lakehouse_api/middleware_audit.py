@@ -17,7 +17,7 @@ from lakehouse.errors import LakehouseError
 if TYPE_CHECKING:
     from lakehouse_api.services import Services
 
-PREFIX = "/v1/"
+PREFIXES = ("/v1/", "/mcp")
 _log = structlog.get_logger("lakehouse.audit")
 
 
@@ -29,7 +29,7 @@ class AuditMiddleware:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].removeprefix(scope.get("root_path", "")).startswith(PREFIX):
+        if scope["type"] != "http" or not scope["path"].removeprefix(scope.get("root_path", "")).startswith(PREFIXES):
             await self._app(scope, receive, send)
             return
         status = 0
@@ -43,8 +43,10 @@ class AuditMiddleware:
         try:
             await self._app(scope, receive, watching)
         finally:
-            if not scope["state"].get("is_audited"):
-                await self._append(scope, status)
+            state = scope["state"]
+            if not state.get("is_audited"):
+                # A tool that refuses answers 200 with its own status inside.
+                await self._append(scope, state.get("tool_status", status))
 
     async def _append(self, scope: Scope, status: int) -> None:
         state = scope["state"]

@@ -28,6 +28,7 @@ class Body:
     """
 
     def __init__(self, struct: type[Struct], *, example: dict[str, Any] | None = None) -> None:
+        self.struct = struct
         self._decoder = msgspec.json.Decoder(struct)
         self._name = _register(struct, example)
 

@@ -160,11 +160,18 @@ class ApiProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, *, is_ready: Callable[[httpx.Response], bool] = lambda answer: answer.status_code == 200) -> None:
-        """Start it and wait until `/health` answers so."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def start(
+        self,
+        *,
+        is_ready: Callable[[httpx.Response], bool] = lambda answer: answer.status_code == 200,
+        port: int | None = None,
+    ) -> None:
+        """Start it, on a port of its own unless one is given, and wait until `/health` answers so."""
+        if port is None:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+        self.port = port
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lakehouse_api"],

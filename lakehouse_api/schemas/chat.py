@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from lakehouse.chat.request import ChatRequest, Role
 from lakehouse.chat.wire import HANDED_ON
 
-_MODEL = "`provider/name`, `name:cloud`, the embedded model's name, or a name of Ollama's."
+NAMES = "`provider/name`, `name:cloud`, the embedded model's name, or a name of Ollama's."
+MODEL = f"{NAMES} Unset: the platform's default."
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
@@ -54,7 +55,7 @@ class ChatCall(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {**_HELLO, "max_tokens": 40}})
 
-    model: str | None = Field(None, min_length=1, description=f"{_MODEL} Unset: the platform's default.")
+    model: str | None = Field(None, min_length=1, description=MODEL)
     messages: Objects = Field(description="In OpenAI's form, oldest first.")
     temperature: Temperature | None = None
     max_tokens: Tokens | None = Field(None, description="Most tokens of the answer.")
@@ -111,7 +112,7 @@ class CompletionRequest(BaseModel):
         extra="ignore", json_schema_extra={"example": {**_HELLO, "model": "smollm2-135m-instruct", "max_tokens": 40}}
     )
 
-    model: str = Field(min_length=1, description=_MODEL)
+    model: str = Field(min_length=1, description=NAMES)
     messages: Objects
     temperature: Temperature | None = None
     top_p: Probability | None = None

@@ -10,6 +10,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct
 
 Text = Annotated[str, Meta(min_length=1)]
+FILTER = (
+    'Of metadata: `{"state": "OH"}`, or `{"rate": {"gte": 20}}` with eq, ne, gt, gte, lt, lte, in, nin, contains,'
+    ' exists; joined by `{"and": […]}`, `{"or": […]}`, `{"not": …}`. The error names a field that is not known.'
+)
 
 
 class RelevanceOptions(Struct, forbid_unknown_fields=True, frozen=True):
@@ -27,7 +31,7 @@ class MatrixSearch(Struct, forbid_unknown_fields=True, frozen=True):
     corpora: Annotated[list[Text], Meta(min_length=1, max_length=64, description="Corpora or indexes by name.")]
     k: Annotated[int, Meta(ge=1, le=1000, description="Most results; default: the config's (10).")] | None = None
     per_corpus_k: Annotated[int, Meta(ge=1, le=10_000, description="Candidates of each corpus.")] | None = None
-    filter: Annotated[Any, Meta(description="Metadata filter; docs/guides/retrieval.md.")] = None
+    filter: Annotated[Any, Meta(description=FILTER)] = None
     sql_filter: (
         Annotated[str, Meta(max_length=10_000, description="A boolean SQL expression over the dataset.")] | None
     ) = None
@@ -102,11 +106,13 @@ class MatrixAnswer(Struct):
 class PlaybookRecord(Struct, forbid_unknown_fields=True, frozen=True):
     """A query and the answer that worked (score up to 1) or failed (down to −1) for it."""
 
-    query: Annotated[str, Meta(min_length=1, max_length=65_536)]
-    answer_id: Annotated[str, Meta(min_length=1, max_length=1024)]
-    answer_corpus: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,62}$")] | None = None
-    score: Annotated[float, Meta(ge=-1, le=1)] = 1.0
-    tags: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=32)] = []
+    query: Annotated[str, Meta(min_length=1, max_length=65_536, description="What was looked for.")]
+    answer_id: Annotated[str, Meta(min_length=1, max_length=1024, description="The `id` of the result.")]
+    answer_corpus: (
+        Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,62}$", description="The `corpus` of the result.")] | None
+    ) = None
+    score: Annotated[float, Meta(ge=-1, le=1, description="1 worked, -1 failed.")] = 1.0
+    tags: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=32, description="Kept with it.")] = []
 
 
 class PlaybookRecorded(Struct):

@@ -15,13 +15,13 @@ class Outcome(Struct, forbid_unknown_fields=True, frozen=True):
 
     trace_id: Annotated[str, Meta(min_length=1, description="As a search or an answer gave it.")] | None = None
     run_id: Annotated[str, Meta(min_length=1, max_length=200, description="Of a run without a trace.")] | None = None
-    success: bool | None = None
+    success: Annotated[bool, Meta(description="Whether it helped; or send `score`.")] | None = None
     score: Annotated[float, Meta(ge=-1, le=1, description="-1 failed, 1 worked.")] | None = None
     answer_id: Annotated[str, Meta(min_length=1, max_length=1024, description="The result that was used.")] | None = (
         None
     )
     by: Annotated[str, Meta(max_length=200, description="Who says so; what counts is the token's name.")] | None = None
-    note: Annotated[str, Meta(max_length=10_000)] | None = None
+    note: Annotated[str, Meta(max_length=10_000, description="For whoever reads the log.")] | None = None
 
 
 class OutcomeTaken(Struct):

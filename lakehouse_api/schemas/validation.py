@@ -11,13 +11,22 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lakehouse.validation import KINDS
 
+ARTIFACT = (
+    "email `{to, subject, body}`; sms `{to, body}`; fill `{fills: [{candidate_id, name}]}`;"
+    " playbook `{operation, endorsed_names, score}`."
+)
+CONTEXT = (
+    "email and sms: `candidate_name`, `other_names`, `allow_pay`;"
+    " fill: `target_count`, `role`, `city`, `state`, `client_id`."
+)
+
 
 class ValidationRequest(Struct, forbid_unknown_fields=True, frozen=True):
     """An artifact, what it is, and what it is checked against."""
 
     kind: Annotated[str, Meta(description="What the artifact is.", extra_json_schema={"enum": list(KINDS)})]
-    artifact: dict[str, Any]
-    context: dict[str, Any] | None = None
+    artifact: Annotated[dict[str, Any], Meta(description=ARTIFACT)]
+    context: Annotated[dict[str, Any], Meta(description=CONTEXT)] | None = None
 
 
 class ValidationFinding(Struct):
