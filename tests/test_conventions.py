@@ -49,7 +49,7 @@ def test_pyproject_has_no_section_that_hides_workspace_yaml(section: str) -> Non
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("lakehouse_api.app", ("dagster", "lancedb", "pandas")),
+        ("lakehouse_api.app", ("dagster", "lancedb", "pandas", "mcp")),
         ("lakehouse.adapters.embedding_service", ("onnxruntime", "tokenizers", "safetensors", "openai", "wordllama")),
         ("lakehouse.adapters.connect", ("dagster", "fastapi", "duckdb", "boto3")),
         ("lakehouse_cli.main", ("dagster", "fastapi", "duckdb", "boto3", "pyarrow")),

@@ -24,6 +24,7 @@ PAGES = (
     "docs/guides/backup-and-restore.md",
     "docs/guides/upgrade.md",
     "docs/guides/retrieval.md",
+    "docs/guides/mcp.md",
 )
 
 
