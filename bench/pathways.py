@@ -82,6 +82,17 @@ def search_ms(api: ApiProcess, queries: list[str]) -> list[float]:
     return times
 
 
+def restart_s(api: ApiProcess, query: str) -> float:
+    """Seconds from starting the process to its first answer from all traces."""
+    api.stop()
+    begun = time.perf_counter()
+    api.start()
+    with api.client() as client:
+        while client.post("/v1/pathway/search", json={"text": query}).status_code != 200:
+            time.sleep(0.05)
+    return time.perf_counter() - begun
+
+
 def bare_ms(made: list[dict[str, Any]], queries: list[str]) -> list[float]:
     """The same searches without all that is around them."""
     embedder = StaticEmbedder()
@@ -128,12 +139,14 @@ def main() -> int:
             api = ApiProcess(environ, folder / "api.log")
             api.start()
             try:
+                add(api, [{"task": "the first one opens the embedder"}])
                 parts = [add(api, made[first : first + last]) for first in range(0, len(made), last)]
                 ours = search_ms(api, queries)
                 with api.client() as client:
                     stats = client.get("/v1/pathway/stats").json()
                 assert api.process is not None
                 memory = rss_mib(api.process.pid)
+                restarted_s = restart_s(api, queries[0])
             finally:
                 api.stop()
     bare = bare_ms(made, queries)
@@ -143,14 +156,17 @@ def main() -> int:
         p50, p95, p99 = part["latencies_ms"]
         print(f"{n * last:10,}{part['answers'] / part['seconds']:9,.0f}{p50:9.1f}{p95:9.1f}{p99:9.1f}")
     ours_ms, engine_ms = statistics.median(ours), statistics.median(bare)
-    print(f"search p50 {ours_ms:.2f} ms, bare engine {engine_ms:.2f} ms; API and children {memory:,.0f} MiB; {stats}")
+    print(
+        f"search p50 {ours_ms:.2f} ms, bare engine {engine_ms:.2f} ms; API and children {memory:,.0f} MiB;"
+        f" restart to first answer {restarted_s:.1f} s; {stats}"
+    )
     rate = sum(p["answers"] for p in parts) / sum(p["seconds"] for p in parts)
     refused = sum(p["answers"] - p["statuses"].get("200", 0) for p in parts)
     verdicts = [
         judge("adds acknowledged", rate, 2000, " /s", at_least=True),
         judge("adds, p99 of the slowest part", max(p["latencies_ms"][2] for p in parts), 50, " ms"),
         judge("adds that were not answered 200", refused, 0),
-        judge("distinct texts that were not added", stats["adds"] - stats["traces"], 0),
+        judge("distinct texts that were not added", given.traces + 1 - stats["traces"], 0),
         judge("search, p50 over the bare engine's", ours_ms / engine_ms, 2, "x"),
     ]
     return 0 if all(verdicts) else 1

@@ -41,11 +41,8 @@ def compose_pathways(settings: Settings, objects: S3ObjectStore, *, embedding: E
     )
     recalled = RecentlyRecalled()
 
-    async def embed_content(text: str) -> Any:
-        return (await embedding.embed_many(embedder, [text]))[0]
-
-    async def embed_query(text: str) -> Any:
+    async def embed(text: str) -> Any:
         return (await embedding.embed_query(embedder, text))[0]
 
-    desk = PathwayDesk(book, log, embed_content, embedder=embedder, recalled=recalled)
-    return Pathways(log, book, index, desk, PathwaySearcher(book, index, embed_query), recalled)
+    desk = PathwayDesk(book, log, embed, embedder=embedder, recalled=recalled)
+    return Pathways(log, book, index, desk, PathwaySearcher(book, index, embed), recalled)

@@ -1,5 +1,8 @@
 """Traces by their words and their vectors, in a hot index of their own.
 
+Rows wait for the next read or for company: a hundred together cost a fifth of what they cost one by one, and no
+read is answered without them.
+
 Belongs here: the `TraceIndex` over `HotIndex`. Not here: traces, how both scores become one (see lakehouse/pathway).
 """
 
@@ -17,6 +20,7 @@ from lakehouse.pathway.search import Candidates
 from lakehouse.pathway.trace_rows import TraceRow, index_batch
 from lakehouse.retrieval.filters import Filter
 
+_MOST_WAITING = 256
 _NONE = Candidates([], np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
@@ -29,31 +33,40 @@ class HotTraceIndex:
 
     def __init__(self, dimension: Callable[[], int]) -> None:
         self._dimension = dimension
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
         self._made: HotIndex | None = None
+        self._waiting: dict[str, TraceRow] = {}
 
     def __len__(self) -> int:
-        return 0 if self._made is None else len(self._made)
+        return len(self._waiting) + (0 if self._made is None else len(self._made))
+
+    @property
+    def waiting(self) -> int:
+        """Rows that the next read takes in."""
+        return len(self._waiting)
 
     def put(self, rows: Sequence[TraceRow]) -> None:
-        """Insert or replace traces."""
-        with self._making:
-            if self._made is None:
-                self._made = HotIndex(dimension=self._dimension(), distance="cosine")
-        self._made.upsert(index_batch(rows))
+        """Insert or replace traces; every read that begins afterwards finds them."""
+        with self._lock:
+            self._waiting.update((row.uid, row) for row in rows)
+            if len(self._waiting) >= _MOST_WAITING:
+                self._take_in()
 
     def vector_of(self, uid: str) -> NDArray[np.float32] | None:
         """The vector of a trace; None when there is none of this uid."""
+        with self._lock:
+            if (row := self._waiting.get(uid)) is not None:
+                return row.vector
         index = self._made
-        row = None if index is None else index.row_of(uid)
-        if index is None or row is None:
+        at = None if index is None else index.row_of(uid)
+        if index is None or at is None:
             return None
-        vector: NDArray[np.float32] = index.vectors_of(np.array([row], np.int64))[0]
+        vector: NDArray[np.float32] = index.vectors_of(np.array([at], np.int64))[0]
         return vector
 
     def candidates(self, text: str, vector: NDArray[np.float32], k: int, wanted: Filter) -> Candidates:
         """The `k` nearest and the `k` best by words of the traces that pass, each with both its scores."""
-        index = self._made
+        index = self._current()
         if index is None:
             return _NONE
         selection = index.select(filter=wanted)
@@ -67,7 +80,7 @@ class HotTraceIndex:
 
     def passing(self, wanted: Filter) -> list[str]:
         """The uids of all traces that pass."""
-        index = self._made
+        index = self._current()
         if index is None:
             return []
         selection = index.select(filter=wanted)
@@ -75,9 +88,23 @@ class HotTraceIndex:
 
     def settle(self) -> None:
         """Do what the index puts off, and return when it is done."""
-        if self._made is not None:
-            self._made.settle()
+        if (index := self._current()) is not None:
+            index.settle()
 
     def stats(self) -> dict[str, Any]:
         """Counts and memory of the index."""
         return {} if self._made is None else self._made.stats()
+
+    def _current(self) -> HotIndex | None:
+        if self._waiting:
+            with self._lock:
+                self._take_in()
+        return self._made
+
+    def _take_in(self) -> None:
+        if not self._waiting:
+            return
+        if self._made is None:
+            self._made = HotIndex(dimension=self._dimension(), distance="cosine")
+        self._made.upsert(index_batch(list(self._waiting.values())))
+        self._waiting.clear()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from lakehouse.retrieval.tokens import stem
 
@@ -21,7 +22,7 @@ FILLERS = frozenset(
     had please also just then now so very really quite simply basically actually kindly well here there
     """.split()  # noqa: SIM905 - words to read, not items to count
 )
-_TOKEN = re.compile(r"[-+−]?\d+(?:[.,:/]\d+)*%?|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_TOKEN = re.compile(r"[-+−]?\d+(?:[.,:/]\d+)*%?|[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
 def wording_of(canonical: str) -> bytes:
@@ -30,7 +31,13 @@ def wording_of(canonical: str) -> bytes:
     Args:
         canonical: The JSON document with its keys in order.
     """
-    words = (word.replace("’", "'") for word in _TOKEN.findall(canonical.casefold()))
-    said = " ".join(stem(word) for word in words if word not in FILLERS)
+    folded = canonical.casefold().replace("’", "'")
+    said = " ".join(filter(None, map(_said, _TOKEN.findall(folded))))
     # A document of fillers alone says what they say.
-    return hashlib.sha256((said or canonical.casefold()).encode()).digest()
+    return hashlib.sha256((said or folded).encode()).digest()
+
+
+@lru_cache(maxsize=1 << 16)
+def _said(word: str) -> str:
+    """What a word says; nothing for a filler."""
+    return "" if word in FILLERS else stem(word)

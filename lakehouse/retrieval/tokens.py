@@ -154,16 +154,11 @@ _SPACES = _Spaces()
 @lru_cache(maxsize=1 << 17)
 def _term(word: str) -> str:
     """The stem of a word, or nothing for a stop word."""
-    return "" if word in STOP_WORDS else _stem(word)
+    return "" if word in STOP_WORDS else stem(word)
 
 
-@lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """The stem of a word in lower case, a stop word too."""
-    return _stem(word)
-
-
-def _stem(word: str) -> str:
+    """The stem of a word in lower case, a stop word's too."""
     return str(_stemmer().stemWord(word[:MAX_TERM_CHARS]))
 
 
