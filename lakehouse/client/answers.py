@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,100 @@ class IndexResult(TypedDict):
     score: float
     distance: float
     metadata: dict[str, Any]
+
+
+class PathwayTrace(TypedDict):
+    """A trace; `content` is `[masked]` in answers to tokens without the scope `pii`; times are ISO 8601."""
+
+    uid: str
+    content: Any
+    tags: list[str]
+    predecessor_uid: str | None
+    retired: bool
+    retired_reason: str | None
+    replay_count: int
+    created_at: str
+    updated_at: str
+    links: int
+
+
+class PathwayWritten(PathwayTrace):
+    """The trace that holds what was written; reads with `revision` see it everywhere.
+
+    `added` is false where a trace says it already (`link` tells how alike), or a key came again. What was `recalled`
+    and stands in no trace is not kept: `uid` is None then, and the fields of a trace are missing.
+    """
+
+    revision: str
+    added: bool
+    link: Literal["exact", "near", "recalled"] | None
+
+
+class PathwayFound(PathwayTrace):
+    """A trace with its score, 0 to 1; 0 without a text."""
+
+    score: float
+
+
+class PathwayChange(TypedDict):
+    """One thing that was said of a trace; `note` is the reason of a `retire`, the kind of a `link`."""
+
+    uid: str
+    event: Literal["add", "update", "link", "retire"]
+    at: str
+    actor: str
+    revision: str
+    content: Any
+    note: str | None
+
+
+class PathwayHistory(TypedDict):
+    """A trace and what it revises, the newest first, and all that was said of them, oldest first.
+
+    `complete` is false where the walk back ended early, at a `cycle` or a `missing` predecessor.
+    """
+
+    traces: list[PathwayTrace]
+    complete: bool
+    stopped_by: Literal["cycle", "missing"] | None
+    changes: list[PathwayChange]
+    changes_dropped: int
+
+
+class PathwayStats(TypedDict):
+    """How much is remembered; the rates are shares of adds: known already, and given by a search before."""
+
+    traces: int
+    current: int
+    revised: int
+    retired: int
+    adds: int
+    replays: int
+    links: dict[str, int]
+    duplicate_rate: float
+    recall_of_self_rate: float
+
+
+class StoredObject(TypedDict):
+    """An object of the bucket; `etag` changes with its content."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class ListedObject(StoredObject):
+    """The same with the time at which it was written, ISO 8601 in UTC."""
+
+    modified_at: str
+
+
+class ObjectPage(TypedDict):
+    """A page of a listing; `next` is the `start_after` of the following one, None on the last."""
+
+    keys: list[ListedObject]
+    truncated: bool
+    next: str | None
 
 
 class Page(TypedDict):

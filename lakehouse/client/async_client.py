@@ -10,17 +10,23 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
+from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
+from lakehouse.client import storage_calls as storing
 from lakehouse.client import validation_calls as validation
+from lakehouse.client.answers import ListedObject
 from lakehouse.client.arrow import open_reader, read_batch
 from lakehouse.client.call import Call
+from lakehouse.client.download import Download
 from lakehouse.client.retry import RetryPolicy
-from lakehouse.client.transport import Wire, require_success, result_of
-from lakehouse.client.upload import Upload
+from lakehouse.client.transport import Wire, answered, require_success, result_of
+from lakehouse.client.upload import open_upload
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_CHUNK_BYTES = 1 << 20
 
 
 class _Sends(Protocol):
@@ -96,6 +103,38 @@ class AsyncVectors(_Group):
     drop = _Method(retrieval.drop_index)
 
 
+class AsyncPathway(_Group):
+    """Traces of how tasks were solved."""
+
+    add = _Method(pathways.add_pathway)
+    search = _Method(pathways.search_pathways)
+    get = _Method(pathways.get_pathway)
+    update = _Method(pathways.update_pathway)
+    revise = _Method(pathways.revise_pathway)
+    delete = _Method(pathways.retire_pathway)
+    retire = _Method(pathways.retire_pathway)
+    history = _Method(pathways.get_pathway_history)
+    stats = _Method(pathways.pathway_stats)
+
+
+class AsyncStorage(_Group):
+    """Objects of the bucket, by key."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        super().__init__(client)
+        self._download = client._download
+
+    put = _Method(storing.put_object)
+    get = _Method(storing.get_object)
+    list = _Method(storing.list_objects)
+    head = _Method(storing.head_object)
+    delete = _Method(storing.delete_object)
+
+    async def download(self, key: str, to: str | PathLike[str], *, if_match: str | None = None) -> ListedObject:
+        """Read an object of any size to a file, which shows when it is whole and not before; gives what `head` does."""
+        return await self._download(storing.open_object(key, if_match=if_match), Path(to))
+
+
 class AsyncConfig(_Group):
     """The versioned configs that answers run under."""
 
@@ -125,6 +164,8 @@ class AsyncClient:
         self.playbook = AsyncPlaybook(self)
         self.vectors = AsyncVectors(self)
         self.config = AsyncConfig(self)
+        self.pathway = AsyncPathway(self)
+        self.storage = AsyncStorage(self)
 
     health = _Method(data.health)
     sql = _Method(data.run_sql)
@@ -142,7 +183,8 @@ class AsyncClient:
         """Answer one statement that reads with a `pyarrow.Table` of any length."""
         import anyio.to_thread
 
-        async with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
+        async with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as answer:
+            next_chunk = self._next_chunk(answer.aiter_bytes())
             return await anyio.to_thread.run_sync(lambda: open_reader(next_chunk).read_all())
 
     async def sql_batches(
@@ -154,8 +196,8 @@ class AsyncClient:
         """
         from anyio.to_thread import run_sync
 
-        async with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
-            reader = await run_sync(open_reader, next_chunk)
+        async with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as answer:
+            reader = await run_sync(open_reader, self._next_chunk(answer.aiter_bytes()))
             while (batch := await run_sync(read_batch, reader)) is not None:
                 yield batch
 
@@ -182,17 +224,27 @@ class AsyncClient:
             attempt += 1
 
     async def _try(self, call: Call[Any]) -> httpx.Response:
-        with self._wire.translated():
-            if call.file is None:
+        with self._wire.translated(is_upload=call.file is not None):
+            if (opened := open_upload(call)) is None:
                 return await self._http.send(self._http.build_request(**self._wire.request(call)))
-            with Upload(call.file) as upload:
-                content = _in_thread(upload.chunks())
-                request = self._wire.request(call) | {"content": content, "headers": upload.headers}
+            with opened as upload:
+                request = self._wire.upload_request(call, upload, _in_thread(upload.chunks()))
                 return await self._http.send(self._http.build_request(**request))
 
+    async def _download(self, call: Call[T], to: Path) -> T:
+        from anyio.to_thread import run_sync
+
+        with Download(to) as file:
+            async with self._opened(call) as answer:
+                chunks = answer.aiter_bytes(_CHUNK_BYTES)
+                while chunk := await self._read(chunks):
+                    await run_sync(file.write, chunk)
+                await run_sync(file.finish)
+                return answered(call, answer)
+
     @asynccontextmanager
-    async def _opened(self, call: Call[Any]) -> AsyncIterator[Callable[[], bytes]]:
-        """Send a call and yield what gives the next chunk of its answer, to a thread of anyio's."""
+    async def _opened(self, call: Call[Any]) -> AsyncIterator[httpx.Response]:
+        """Send a call and yield its answer, whose body has not been read."""
         import anyio
 
         attempt = 1
@@ -201,7 +253,7 @@ class AsyncClient:
                 answer = await self._http.send(self._http.build_request(**self._wire.request(call)), stream=True)
             try:
                 if answer.is_success:
-                    yield self._next_chunk(answer.aiter_bytes())
+                    yield answer
                     return
                 with self._wire.translated():
                     await answer.aread()
@@ -214,13 +266,14 @@ class AsyncClient:
             attempt += 1
 
     def _next_chunk(self, chunks: AsyncIterator[bytes]) -> Callable[[], bytes]:
+        """What gives the next chunk to a thread of anyio's."""
         import anyio.from_thread
 
-        async def read() -> bytes:
-            with self._wire.translated():
-                return await anext(chunks, b"")
+        return lambda: anyio.from_thread.run(self._read, chunks)
 
-        return lambda: anyio.from_thread.run(read)
+    async def _read(self, chunks: AsyncIterator[bytes]) -> bytes:
+        with self._wire.translated():
+            return await anext(chunks, b"")
 
 
 async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -19,6 +19,8 @@ from lakehouse.client.problems import LakehouseInputError
 T_co = TypeVar("T_co", covariant=True)
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
+# As they stand, they would be resolved on the way, and lead elsewhere.
+_DOTS = {".": "%2E", "..": "%2E%2E"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,12 @@ class Call(Generic[T_co]):
         params: Query parameters.
         body: Bytes that are sent, of the type `content_type`.
         content_type: Of `body`.
-        file: Sent as the multipart field `file` instead of a body, as it is read from disk.
-        is_repeatable: The state after two of it is that after one, so it may be tried again.
+        file: Sent instead of a body, as it is read from disk.
+        is_form: The file is the multipart field `file`; False: its bytes are the whole body.
+        headers: Request headers of this call.
+        read_headers: Makes the result of the answer's headers, where the body is none or goes to a file.
+        is_repeatable: The state after two of it is that after one, but for counts of what came again, so it may be
+            tried again.
         has_deadline: False: the answer comes after work that may take any time.
         accepted: Statuses beyond 2xx whose answer is a result and no problem.
     """
@@ -45,14 +51,25 @@ class Call(Generic[T_co]):
     body: bytes | None = None
     content_type: str = JSON
     file: Path | None = None
+    is_form: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    read_headers: Callable[[Mapping[str, str]], T_co] | None = None
     is_repeatable: bool = True
     has_deadline: bool = True
     accepted: frozenset[int] = frozenset()
 
 
 def path_of(*parts: str) -> str:
-    """A path of components, each encoded, so that none of them can name another route."""
-    return "/".join(("", *(quote(part, safe="") for part in parts)))
+    """A path of components, each encoded, so that none of them can name another route.
+
+    Raises:
+        LakehouseInputError: One has no form in UTF-8.
+    """
+    try:
+        return "/".join(("", *(_DOTS.get(part) or quote(part, safe="") for part in parts)))
+    except UnicodeEncodeError:
+        shown = next(part for part in parts if not _is_utf8(part))
+        raise LakehouseInputError(f"{shown!r} cannot be sent: it has no form in UTF-8") from None
 
 
 def encode(**fields: Any) -> bytes:
@@ -93,6 +110,10 @@ def member(name: str) -> Callable[[bytes], Any]:
 
 def nothing(_: bytes) -> None:
     """No result."""
+
+
+def _is_utf8(text: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
 def _word(value: Any) -> str:

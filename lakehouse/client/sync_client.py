@@ -11,17 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
+from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
+from lakehouse.client import storage_calls as storing
 from lakehouse.client import validation_calls as validation
+from lakehouse.client.answers import ListedObject
 from lakehouse.client.arrow import open_reader, read_batch
 from lakehouse.client.call import Call
+from lakehouse.client.download import Download
 from lakehouse.client.retry import RetryPolicy
-from lakehouse.client.transport import Wire, require_success, result_of
-from lakehouse.client.upload import Upload
+from lakehouse.client.transport import Wire, answered, require_success, result_of
+from lakehouse.client.upload import open_upload
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_CHUNK_BYTES = 1 << 20
 
 
 class _Sends(Protocol):
@@ -97,6 +104,38 @@ class Vectors(_Group):
     drop = _Method(retrieval.drop_index)
 
 
+class Pathway(_Group):
+    """Traces of how tasks were solved."""
+
+    add = _Method(pathways.add_pathway)
+    search = _Method(pathways.search_pathways)
+    get = _Method(pathways.get_pathway)
+    update = _Method(pathways.update_pathway)
+    revise = _Method(pathways.revise_pathway)
+    delete = _Method(pathways.retire_pathway)
+    retire = _Method(pathways.retire_pathway)
+    history = _Method(pathways.get_pathway_history)
+    stats = _Method(pathways.pathway_stats)
+
+
+class Storage(_Group):
+    """Objects of the bucket, by key."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._download = client._download
+
+    put = _Method(storing.put_object)
+    get = _Method(storing.get_object)
+    list = _Method(storing.list_objects)
+    head = _Method(storing.head_object)
+    delete = _Method(storing.delete_object)
+
+    def download(self, key: str, to: str | PathLike[str], *, if_match: str | None = None) -> ListedObject:
+        """Read an object of any size to a file, which shows when it is whole and not before; gives what `head` does."""
+        return self._download(storing.open_object(key, if_match=if_match), Path(to))
+
+
 class Config(_Group):
     """The versioned configs that answers run under."""
 
@@ -139,6 +178,8 @@ class Client:
         self.playbook = Playbook(self)
         self.vectors = Vectors(self)
         self.config = Config(self)
+        self.pathway = Pathway(self)
+        self.storage = Storage(self)
 
     health = _Method(data.health)
     sql = _Method(data.run_sql)
@@ -154,8 +195,8 @@ class Client:
 
     def sql_arrow(self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None) -> pa.Table:
         """Answer one statement that reads with a `pyarrow.Table` of any length."""
-        with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
-            return open_reader(next_chunk).read_all()
+        with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as answer:
+            return open_reader(self._next_chunk(answer.iter_bytes())).read_all()
 
     def sql_batches(
         self, query: str, *, max_rows: int | None = None, as_of: datetime | None = None
@@ -164,8 +205,8 @@ class Client:
 
         The query starts with the first batch. A generator that is left early (`close`) stops it.
         """
-        with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as next_chunk:
-            reader = open_reader(next_chunk)
+        with self._opened(data.stream_sql(query, max_rows=max_rows, as_of=as_of)) as answer:
+            reader = open_reader(self._next_chunk(answer.iter_bytes()))
             while (batch := read_batch(reader)) is not None:
                 yield batch
 
@@ -190,23 +231,31 @@ class Client:
             attempt += 1
 
     def _try(self, call: Call[Any]) -> httpx.Response:
-        with self._wire.translated():
-            if call.file is None:
+        with self._wire.translated(is_upload=call.file is not None):
+            if (opened := open_upload(call)) is None:
                 return self._http.send(self._http.build_request(**self._wire.request(call)))
-            with Upload(call.file) as upload:
-                request = self._wire.request(call) | {"content": upload.chunks(), "headers": upload.headers}
+            with opened as upload:
+                request = self._wire.upload_request(call, upload, upload.chunks())
                 return self._http.send(self._http.build_request(**request))
 
+    def _download(self, call: Call[T], to: Path) -> T:
+        with Download(to) as file, self._opened(call) as answer:
+            next_chunk = self._next_chunk(answer.iter_bytes(_CHUNK_BYTES))
+            while chunk := next_chunk():
+                file.write(chunk)
+            file.finish()
+            return answered(call, answer)
+
     @contextmanager
-    def _opened(self, call: Call[Any]) -> Iterator[Callable[[], bytes]]:
-        """Send a call and yield what gives the next chunk of its answer."""
+    def _opened(self, call: Call[Any]) -> Iterator[httpx.Response]:
+        """Send a call and yield its answer, whose body has not been read."""
         attempt = 1
         while True:
             with self._wire.translated():
                 answer = self._http.send(self._http.build_request(**self._wire.request(call)), stream=True)
             try:
                 if answer.is_success:
-                    yield self._next_chunk(answer.iter_bytes())
+                    yield answer
                     return
                 with self._wire.translated():
                     answer.read()

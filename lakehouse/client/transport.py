@@ -15,12 +15,15 @@ from lakehouse.client.call import Call
 from lakehouse.client.installation import find_installation
 from lakehouse.client.problems import LakehouseConnectionError, read_problem
 from lakehouse.client.retry import RetryPolicy, parse_retry_after
+from lakehouse.client.upload import FileBody, Upload
 
 if TYPE_CHECKING:
     import httpx
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
+# The answer of a server that closes while a body is still on its way can be lost: asyncio does not read what came.
+_REFUSED_UNREAD = "; a file that is refused before it is read, such as one over the size that is allowed, may end so"
 
 
 class Wire:
@@ -58,16 +61,23 @@ class Wire:
         }
 
     def request(self, call: Call[Any]) -> dict[str, Any]:
-        """Arguments of httpx's `build_request`, but for an upload's."""
+        """Arguments of httpx's `build_request`, without a file."""
         arguments: dict[str, Any] = {
             "method": call.method,
             "url": call.path,
             "params": dict(call.params),
             "timeout": self._timeouts(has_deadline=call.has_deadline),
+            "headers": dict(call.headers),
         }
         if call.body is not None:
-            arguments |= {"content": call.body, "headers": {"Content-Type": call.content_type}}
+            arguments["content"] = call.body
+            arguments["headers"]["Content-Type"] = call.content_type
         return arguments
+
+    def upload_request(self, call: Call[Any], upload: Upload | FileBody, content: Any) -> dict[str, Any]:
+        """The same of a call with a file; `content` gives the chunks of `upload`."""
+        request = self.request(call)
+        return request | {"content": content, "headers": request["headers"] | upload.headers}
 
     def wait_s(self, call: Call[Any], answer: httpx.Response, *, attempt: int) -> float | None:
         """Seconds until the call is made again, None when this answer stands."""
@@ -77,7 +87,7 @@ class Wire:
         return self._retry.wait_s(attempt, answer.status_code, after_s, jitter=random.random)
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self, *, is_upload: bool = False) -> Iterator[None]:
         """httpx's errors as ours."""
         import httpx
 
@@ -90,7 +100,8 @@ class Wire:
             raise LakehouseConnectionError(f"the API at {self.url} did not answer in time ({kind})") from error
         except httpx.HTTPError as error:
             kind = type(error).__name__
-            raise LakehouseConnectionError(f"the connection to {self.url} broke ({kind}: {error})") from error
+            hint = _REFUSED_UNREAD if is_upload else ""
+            raise LakehouseConnectionError(f"the connection to {self.url} broke ({kind}: {error}){hint}") from error
 
     def _timeouts(self, *, has_deadline: bool) -> httpx.Timeout:
         import httpx
@@ -105,7 +116,12 @@ def result_of(call: Call[T], answer: httpx.Response) -> T:
         LakehouseApiError: The answer is a problem.
     """
     require_success(call, answer)
-    return call.read(answer.content)
+    return answered(call, answer)
+
+
+def answered(call: Call[T], answer: httpx.Response) -> T:
+    """The call's result, of an answer that is no problem."""
+    return call.read(answer.content) if call.read_headers is None else call.read_headers(answer.headers)
 
 
 def require_success(call: Call[Any], answer: httpx.Response) -> None:

@@ -1,6 +1,6 @@
-"""A file as a multipart body that is read from disk while it is sent: memory stays flat whatever its size.
+"""A file as a body that is read from disk while it is sent: memory stays flat whatever its size.
 
-Belongs here: the body's bytes and its length. Not here: sending it (see the clients).
+Belongs here: the body's bytes and its length, as a form and as it is. Not here: sending it (see the clients).
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from lakehouse.client.call import Call
 
 _CHUNK_BYTES = 1 << 20
 
@@ -46,6 +49,37 @@ class Upload:
         while data := self._stream.read(_CHUNK_BYTES):
             yield data
         yield self._tail
+
+
+class FileBody:
+    """One try of sending a file's bytes and nothing else.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("rb")
+        size = os.fstat(self._stream.fileno()).st_size
+        self.headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+
+    def __enter__(self) -> FileBody:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stream.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The file's bytes, once."""
+        while data := self._stream.read(_CHUNK_BYTES):
+            yield data
+
+
+def open_upload(call: Call[Any]) -> Upload | FileBody | None:
+    """What is read of a call's file, None for a call without one."""
+    if call.file is None:
+        return None
+    return Upload(call.file) if call.is_form else FileBody(call.file)
 
 
 def _quoted(name: str) -> str:
