@@ -68,7 +68,9 @@ def components() -> dict[str, dict[str, Any]]:
 
 def _register(struct: type[msgspec.Struct], example: dict[str, Any] | None) -> str:
     _, found = msgspec.json.schema_components([struct], ref_template=_REF)
-    _registered.update(found)
+    for name, schema in found.items():  # an example that another route gave stays
+        kept = _registered.get(name, {}).get("example")
+        _registered[name] = schema if kept is None else {**schema, "example": kept}
     if example is not None:
         _registered[struct.__name__] = {**found[struct.__name__], "example": example}
     return struct.__name__

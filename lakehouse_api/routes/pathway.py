@@ -29,6 +29,50 @@ if TYPE_CHECKING:
     from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1/pathway", tags=["pathway"])
+_CONTENT = {"task": "fill 3 welders in Toledo", "steps": ["search certified within 30 miles", "call by reliability"]}
+_UID = "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c"
+_TRACE = {
+    "uid": _UID,
+    "content": _CONTENT,
+    "tags": ["fill", "welder"],
+    "predecessor_uid": None,
+    "retired": False,
+    "retired_reason": None,
+    "replay_count": 0,
+    "created_at": "2026-01-01T00:00:00Z",
+    "updated_at": "2026-01-01T00:00:00Z",
+    "links": 0,
+}
+_NOTHING = dict.fromkeys(_TRACE) | {"tags": [], "retired": False, "replay_count": 0, "links": 0}
+_REVISION = "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000"
+_HISTORY = {
+    "traces": [_TRACE],
+    "complete": True,
+    "stopped_by": None,
+    "changes": [
+        {
+            "uid": _UID,
+            "event": "add",
+            "at": "2026-01-01T00:00:00Z",
+            "actor": "primary",
+            "revision": _REVISION,
+            "content": _CONTENT,
+            "note": None,
+        }
+    ],
+    "changes_dropped": 0,
+}
+_STATS = {
+    "traces": 120,
+    "current": 101,
+    "revised": 12,
+    "retired": 7,
+    "adds": 150,
+    "replays": 4,
+    "links": {"exact": 21, "near": 6, "recalled": 3},
+    "duplicate_rate": 0.2,
+    "recall_of_self_rate": 0.02,
+}
 Uid = Annotated[str, Path(max_length=100)]
 MinRevision = Annotated[str | None, Query(description="Wait up to 2 s until this write is visible.")]
 
@@ -100,14 +144,14 @@ async def search_pathway(asked: Asked) -> bytes:
     )
 
 
-@router.get("/stats", responses={200: answers(shapes.PathwayStats)})
+@router.get("/stats", responses={200: answers(shapes.PathwayStats, example=_STATS)})
 async def pathway_stats(services: ServicesDep, principal: ReadDep) -> Response:
     """How much is remembered, and how much of what came was known already."""
     services.pathways.require_memory()
     return _json(services.pathways.stats())
 
 
-@router.get("/{uid}", responses={200: answers(shapes.PathwayTrace), **problems(404)})
+@router.get("/{uid}", responses={200: answers(shapes.PathwayTrace, example=_TRACE), **problems(404)})
 async def get_pathway(
     services: ServicesDep, principal: ReadDep, uid: Uid, min_revision: MinRevision = None
 ) -> Response:
@@ -119,7 +163,7 @@ async def get_pathway(
     return _json(document(services.pathways.desk.require(uid)))
 
 
-@router.get("/{uid}/history", responses={200: answers(shapes.PathwayHistory), **problems(404)})
+@router.get("/{uid}/history", responses={200: answers(shapes.PathwayHistory, example=_HISTORY), **problems(404)})
 async def get_pathway_history(
     services: ServicesDep, principal: ReadDep, uid: Uid, min_revision: MinRevision = None
 ) -> Response:
@@ -204,7 +248,7 @@ async def _written(
     if content is not None:
         fields["content"] = orjson.Fragment(content.json)
     await _log_event(asked, action, uid=written.uid, link=written.link, **fields)
-    answer: dict[str, Any] = {"uid": None}
+    answer = _NOTHING
     if written.uid is not None:
         trace = asked.services.pathways.desk.require(written.uid)
         answer = document(trace, has_pii=asked.principal.has_pii)
@@ -222,21 +266,6 @@ def _json(answer: dict[str, Any]) -> Response:
     return Response(orjson.dumps(answer, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
-_CONTENT = {"task": "fill 3 welders in Toledo", "steps": ["search certified within 30 miles", "call by reliability"]}
-_UID = "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c"
-_TRACE = {
-    "uid": _UID,
-    "content": _CONTENT,
-    "tags": ["fill", "welder"],
-    "predecessor_uid": None,
-    "retired": False,
-    "retired_reason": None,
-    "replay_count": 0,
-    "created_at": "2026-01-01T00:00:00Z",
-    "updated_at": "2026-01-01T00:00:00Z",
-    "links": 0,
-}
-_REVISION = "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000"
 _WRITTEN = answers(shapes.PathwayWritten, example={**_TRACE, "revision": _REVISION, "added": True, "link": None})
 for _path, _run, _struct, _example, _statuses in (
     ("/add", add_pathway, shapes.PathwayAdd, {"content": _CONTENT, "tags": ["fill", "welder"]}, (413, 422)),

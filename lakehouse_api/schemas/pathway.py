@@ -98,15 +98,26 @@ class PathwayTrace(Struct):
     links: Annotated[int, Meta(description="What was linked to it because it says the same.")]
 
 
-class PathwayWritten(PathwayTrace):
+class PathwayWritten(Struct):
     """The trace that holds what was written, and the revision at which it is visible.
 
-    `added` is false where a trace says it already (`link` tells how alike), or a key came again.
+    `added` is false where a trace says it already (`link` tells how alike), or a key came again. Of content that was
+    `recalled` and that no trace says nothing is remembered: `uid` and `content` are null then.
     """
 
-    revision: str = ""
-    added: bool = True
-    link: Literal["exact", "near", "recalled"] | None = None
+    uid: str | None
+    content: Raw
+    tags: list[str]
+    predecessor_uid: str | None
+    retired: bool
+    retired_reason: str | None
+    replay_count: int
+    created_at: datetime | None
+    updated_at: datetime | None
+    links: int
+    revision: str
+    added: bool
+    link: Literal["exact", "near", "recalled"] | None
 
 
 class PathwayFound(PathwayTrace):

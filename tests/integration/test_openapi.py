@@ -28,6 +28,7 @@ from tests.servers import StoreServer
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 OPENAI_ERROR = {"$ref": "#/components/schemas/OpenAiError"}
 # Keys and statements have rules that a schema cannot say: data of the right shape may be refused.
+_PATIENCE_S = 120  # a model on a busy machine
 UNSUITED = [positive_data_acceptance]
 # A health report, and the verdict on an artifact in forms of its own.
 NO_PROBLEMS = {("/health", "503"), ("/v1/validate", "422")}
@@ -132,6 +133,6 @@ def _fuzz(operation: Any, session: requests.Session) -> None:
     )
     def answers_as_documented(case: schemathesis.Case) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        case.call_and_validate(session=session, headers=headers, excluded_checks=UNSUITED)
+        case.call_and_validate(session=session, headers=headers, excluded_checks=UNSUITED, timeout=_PATIENCE_S)
 
     answers_as_documented()
