@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -85,6 +86,11 @@ class Served:
 
     def lines(self, stream: str) -> list[dict[str, Any]]:
         return [line for name, line in self.events.lines if name == stream]
+
+    def count_gone(self, name: str) -> float:
+        """How many clients of a tool have gone before its answer, by the metrics."""
+        found = re.search(rf'_count{{.*route="/mcp {name}",status="499"}} (.+)', self.http.get("/metrics").text)
+        return 0 if found is None else float(found[1])
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         return dict(self.http.post(path, json=body).json())
@@ -422,32 +428,38 @@ async def test_two_clients_at_once_get_their_own_answers(api: Served) -> None:
     assert answers == [[[n]] for n in range(12) for _ in range(2)]
 
 
+ENDLESS_CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("sql", {"sql": ENDLESS}),
+    ("chat", {"model": "m", "messages": [{"role": "user", "content": "x"}]}),
+    ("answer", {"task": "Who drives a forklift?", "corpora": ["notes"], "model": "m"}),
+]
+
+
 @pytest.mark.parametrize("era", ERAS)
-async def test_client_that_goes_away_ends_its_query(api: Served, era: str) -> None:
-    before = len(api.lines("audits"))
-    body: dict[str, Any] = {"name": "sql", "arguments": {"sql": ENDLESS}}
+@pytest.mark.parametrize(("name", "arguments"), ENDLESS_CALLS, ids=[one[0] for one in ENDLESS_CALLS])
+def test_client_that_goes_away_ends_its_call(
+    api: Served, endpoint: ChatEndpointServer, name: str, arguments: dict[str, Any], era: str
+) -> None:
+    endpoint.replies = [Reply(hang=True)]
+    asked, gone = len(endpoint.requests), api.count_gone(name)
+    params: dict[str, Any] = {"name": name, "arguments": arguments}
     headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
     headers["Authorization"] = f"Bearer {TOKEN}"
     if era != "legacy":
         prefix = "io.modelcontextprotocol/"
-        body["_meta"] = {f"{prefix}protocolVersion": era, f"{prefix}clientCapabilities": {}}
-        headers |= {"MCP-Protocol-Version": era, "Mcp-Method": "tools/call", "Mcp-Name": "sql"}
+        params["_meta"] = {f"{prefix}protocolVersion": era, f"{prefix}clientCapabilities": {}}
+        headers |= {"MCP-Protocol-Version": era, "Mcp-Method": "tools/call", "Mcp-Name": name}
     connection = http.client.HTTPConnection(api.url.removeprefix("http://"))
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": body}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     connection.request("POST", "/mcp", json.dumps(message), headers)
-    # The server has read the request when it has answered the next one.
-    assert api.post("/v1/sql", {"sql": "SELECT 1"})["row_count"] == 1
+    if name == "sql":  # the server has read the request when it has answered the next one
+        assert api.post("/v1/sql", {"sql": "SELECT 1"})["row_count"] == 1
+    else:
+        wait_until(lambda: len(endpoint.requests) > asked)
     connection.close()
-
-    def cancelled() -> bool:
-        return any(line["status"] == "cancelled" for line in api.lines("audits")[before:])
-
-    await anyio.to_thread.run_sync(wait_until, cancelled)
-
-    def counted() -> bool:
-        return 'route="/mcp sql",status="499"' in api.http.get("/metrics").text
-
-    await anyio.to_thread.run_sync(wait_until, counted)
+    wait_until(lambda: api.count_gone(name) == gone + 1)
+    if name == "sql":
+        assert api.lines("audits")[-1]["status"] == "cancelled"
 
 
 async def test_api_that_restarts_between_calls_is_not_noticed(store: S3ObjectStore, tmp_path: Path) -> None:
