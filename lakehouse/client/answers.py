@@ -153,7 +153,7 @@ class PathwayWritten(PathwayTrace):
     """The trace that holds what was written; reads with `revision` see it everywhere.
 
     `added` is false where a trace says it already (`link` tells how alike), or a key came again. What was `recalled`
-    and stands in no trace is not kept: `uid` is None then, and the fields of a trace are missing.
+    and stands in no trace is not kept: `uid` is None then, and `content` too.
     """
 
     revision: str

@@ -99,6 +99,7 @@ def answer(
     max_tokens: int | None = None,
     model: str | None = None,
     use_playbook: bool | Literal["auto"] = "auto",
+    use_pathway: bool = False,
     filter: Mapping[str, Any] | None = None,  # noqa: A002 - as on the wire
     exclude_ids: Sequence[str] = (),
     validate: Mapping[str, Any] | None = None,
@@ -113,6 +114,7 @@ def answer(
         max_tokens: Of the answer; default: the config's.
         model: As in `chat`.
         use_playbook: As in `search`.
+        use_pathway: Show traces of how like tasks were solved, too; needs the scope `pii`.
         filter: On metadata, as in `search`.
         exclude_ids: Never shown.
         validate: `{"kind": "email" | "sms" | "fill" | "playbook", "context": {…}}`.
@@ -125,6 +127,7 @@ def answer(
         max_tokens=max_tokens,
         model=model,
         use_playbook=use_playbook,
+        use_pathway=use_pathway or None,
         filter=filter,
         exclude_ids=listed(exclude_ids) or None,
         validate=validate,

@@ -4,8 +4,10 @@ Belongs here: what is asked, typed for users. Not here: sending (see transport.p
 
 Which calls are made again after a refusal for now: an add whose first try was recorded after all finds its own trace
 and is linked to it, or is a replay of its key. The trace is there once, and what ranks it is unchanged; only `links` or
-`replay_count`, which count what came again, are one higher. That is less than an add lost. An update and a retirement
-end as they would have, with a line more in the history. A revision is never made again: it would be a second trace.
+`replay_count`, which count what came again, are one higher. That is less than an add lost. (Only where the second try
+reaches another process before the first is recorded there are two traces; a key rules that out.) An update and a
+retirement end as they would have, with a line more in the history. A revision is never made again: it would be a second
+trace.
 """
 
 from __future__ import annotations
