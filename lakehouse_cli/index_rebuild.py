@@ -1,8 +1,8 @@
 """`lakehouse index rebuild`: a damaged table made anew from what is left.
 
-`playbooks` is made of its rows that can still be read and of the memory log; a declared corpus is built again from its
-source; an index keeps the rows that can still be read. Only this command may take the table's place: writers that come
-in between are told to try again.
+`playbooks` and `pathways` are made of their rows that can still be read and of the memory log; a declared corpus is
+built again from its source; an index keeps the rows that can still be read. Only this command may take the table's
+place: writers that come in between are told to try again.
 
 Belongs here: which way for which table. Not here: the ways themselves (see lakehouse/adapters).
 """
@@ -16,6 +16,7 @@ from lakehouse.errors import BadInput, NotFound
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
+    from lakehouse.memory.rows import RowRules
     from lakehouse.retrieval.corpus import CorpusDeclaration
 
 
@@ -26,32 +27,37 @@ def rebuild(settings: Settings, name: str) -> Iterator[str]:
         NotFound: There is no such table, and nothing to make it of.
         Unavailable: The store does not answer, or somebody else is at it.
     """
-    from lakehouse.retrieval.playbook import TABLE
-
-    if name == TABLE:
-        yield from _rebuild_playbooks(settings)
+    if (rules := _memory_tables().get(name)) is not None:
+        yield from _rebuild_memory(settings, name, rules)
     elif (declaration := _declaration(settings, name)) is not None:
         yield from _rebuild_corpus(settings, declaration)
     else:
         yield from _rebuild_index(settings, name)
 
 
-def _rebuild_playbooks(settings: Settings) -> Iterator[str]:
+def _memory_tables() -> dict[str, RowRules]:
+    """The tables of memory logs, by name."""
+    from lakehouse.pathway import trace
+    from lakehouse.retrieval import playbook
+
+    return {playbook.TABLE: playbook.ROW_RULES, trace.TABLE: trace.ROW_RULES}
+
+
+def _rebuild_memory(settings: Settings, table: str, rules: RowRules) -> Iterator[str]:
     from lakehouse.adapters.connect import connect_store
     from lakehouse.adapters.folded_rows import LanceFoldedRows
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.memory_log import MemoryLog
-    from lakehouse.retrieval.playbook import ROW_RULES, TABLE
 
     objects = connect_store(settings)
     tables = LanceTables(objects.location, objects)
-    log = MemoryLog(objects, TABLE, _Unread(), LanceFoldedRows(tables, objects, TABLE, ROW_RULES))
+    log = MemoryLog(objects, table, _Unread(), LanceFoldedRows(tables, objects, table, rules))
     log.start()
     try:
         report = log.rebuild()
     finally:
         log.stop()
-    yield f"{TABLE}: {report['rows']} rows, {report['from_table']} from the table, {report['from_log']} from the log"
+    yield f"{table}: {report['rows']} rows, {report['from_table']} from the table, {report['from_log']} from the log"
 
 
 def _declaration(settings: Settings, name: str) -> CorpusDeclaration | None:

@@ -18,6 +18,7 @@ from lakehouse_cli import (
     load_commands,
     maintenance_commands,
     parity_commands,
+    pathway_commands,
     process_commands,
     search_commands,
     validation_commands,
@@ -58,6 +59,7 @@ data_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)
+pathway_commands.register(app)
 validation_commands.register(app)
 chat_commands.register(app)
 parity_commands.register(app)

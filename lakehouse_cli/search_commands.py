@@ -6,6 +6,7 @@ Belongs here: options and output. Not here: HTTP (see client.py), building corpo
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -157,11 +158,15 @@ def drop_index(
 
 
 @index.command("rebuild")
-def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, or `playbooks`.")]) -> None:
+def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, `playbooks` or `pathways`.")]) -> None:
     """Mend a damaged table from what is left: its dataset, its rows that can be read, the memory log."""
+    import structlog
+
     from lakehouse.settings import load_settings
     from lakehouse_cli.index_rebuild import rebuild
 
+    # What the log says of the damage is no part of the report.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     for line in rebuild(load_settings(), name):
         typer.echo(line)
 
