@@ -89,7 +89,9 @@ async def test_health_is_ok_once_the_store_has_answered(api: RunningApi) -> None
                 await anyio.sleep(0.05)
     document = answer.json()
     assert answer.status_code == 200
-    assert set(document["parts"]) == {"store", "catalog", "sql", "embedding", "corpora", "memory", "event_log", "disk"}
+    assert set(document["parts"]) == {
+        "store", "catalog", "sql", "embedding", "corpora", "memory", "pathways", "event_log", "disk",
+    }  # fmt: skip
 
 
 async def test_health_is_unavailable_when_the_event_log_has_failed(store: S3ObjectStore, tmp_path: Path) -> None:
