@@ -41,6 +41,11 @@ class HotTraceIndex:
         return len(self._waiting) + (0 if self._made is None else len(self._made))
 
     @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return self._dimension()
+
+    @property
     def waiting(self) -> int:
         """Rows that the next read takes in."""
         return len(self._waiting)

@@ -7,24 +7,29 @@ trace.py), ranking (see search.py), the index itself (see lakehouse/adapters/tra
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from lakehouse.errors import LakehouseError
 from lakehouse.memory.entry import Entry
 from lakehouse.pathway.content import Content, read_content
-from lakehouse.pathway.trace import ADD, LINK, RETIRE, UPDATE, PathwayTrace
+from lakehouse.pathway.trace import ADD, LINK, REPLAY, UPDATE, PathwayTrace, check_entry
 from lakehouse.pathway.trace_rows import State, TraceRow
 from lakehouse.retrieval.playbook_codec import decode_vector
 
-_OPS = frozenset({ADD, "replay", LINK, UPDATE, RETIRE})
+_log = structlog.get_logger("lakehouse.pathway")
 
 
 class TraceIndex(Protocol):
     """Traces by their words and the embedding of them; one thread writes, any number read."""
+
+    @property
+    def dimension(self) -> int: ...
 
     def put(self, rows: Sequence[TraceRow]) -> None: ...
 
@@ -57,6 +62,9 @@ class PathwayBook:
         self._expected: dict[str, Content] = {}
         self._successors: dict[str, tuple[str, ...]] = {}
         self._seen: set[int] = set()
+        # What the index does not have yet: by uid its words and its vector, None while it is not embedded.
+        self._unstored: dict[str, tuple[str, NDArray[np.float32] | None]] = {}
+        self._changed: dict[str, None] = {}
         self._applying = threading.Lock()
         self.counts = {"adds": 0, "replays": 0, "exact": 0, "near": 0, "recalled": 0}
 
@@ -99,36 +107,48 @@ class PathwayBook:
         return trace is not None and not trace.is_retired and self.successor(uid) is None
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Fold log entries in; each may come any number of times and in any order."""
-        with self._applying:
-            said: dict[str, Entry] = {}
-            changed: dict[str, None] = {}
-            for entry in entries:
-                self._apply_one(entry, said, changed)
-            self._store(said, changed)
+        """Fold log entries in; each may come any number of times and in any order.
 
-    def _apply_one(self, entry: Entry, said: dict[str, Entry], changed: dict[str, None]) -> None:
+        Raises:
+            ValueError, LakehouseError: One of them is no entry of this log; nothing was taken.
+        """
+        with self._applying:
+            new = [entry for entry in entries if _number(entry.op_id) not in self._seen]
+            contents = [self._checked(entry) for entry in new]
+            for entry, content in zip(new, contents, strict=True):
+                if _number(entry.op_id) not in self._seen:  # one that came twice
+                    self._apply_one(entry, content)
+            self._store()
+
+    def _checked(self, entry: Entry) -> Content | None:
+        """The content that an entry brings, once all of it is known to be sound."""
+        check_entry(entry)
+        if entry.op not in (ADD, UPDATE):
+            return None
+        text = str(entry.payload["content"])
+        return self._expected.get(text) or read_content(text.encode())
+
+    def _apply_one(self, entry: Entry, content: Content | None) -> None:
         uid = str(entry.payload["uid"])
-        if entry.op not in _OPS or (op_id := _number(entry.op_id)) in self._seen:
-            return
         trace = self._traces.setdefault(uid, PathwayTrace(uid))
         before = _standing(trace)
         has_content = trace.take(entry)
-        self._seen.add(op_id)
+        self._seen.add(_number(entry.op_id))
         self._count(trace, entry)
-        if has_content:
-            said[uid] = entry
+        if has_content and content is not None:
+            self._know(uid, content)
+            self._unstored[uid] = content.text, self._vector_in(entry)
         if trace.predecessor_uid != before[0]:
             self._follow(uid, before[0], trace.predecessor_uid)
         if _standing(trace) != before:
             # What it revises is current again when it is retired, and is not when it comes.
-            changed |= dict.fromkeys(filter(None, (uid, before[0], trace.predecessor_uid)))
+            self._changed |= dict.fromkeys(filter(None, (uid, before[0], trace.predecessor_uid)))
 
     def _count(self, trace: PathwayTrace, entry: Entry) -> None:
         if entry.op == LINK:
             kind = str(entry.payload.get("kind"))
             self.counts[kind] = self.counts.get(kind, 0) + 1
-        elif entry.op in (ADD, "replay"):
+        elif entry.op in (ADD, REPLAY):
             self.counts["adds" if trace.adds == 1 else "replays"] += 1
 
     def _follow(self, uid: str, before: str | None, predecessor_uid: str | None) -> None:
@@ -137,26 +157,8 @@ class PathwayBook:
         if predecessor_uid is not None:
             self._successors[predecessor_uid] = (*self._successors.get(predecessor_uid, ()), uid)
 
-    def _store(self, said: dict[str, Entry], changed: Iterable[str]) -> None:
-        rows = [self._said_row(uid, entry) for uid, entry in said.items()]
-        missing = [n for n, row in enumerate(rows) if row.vector is None]
-        if missing:
-            embedded = self._embed([rows[n].text for n in missing])
-            for n, vector in zip(missing, embedded, strict=True):
-                rows[n] = rows[n].with_vector(vector)
-        for uid in changed:
-            if uid not in said:
-                vector = self._index.vector_of(uid)
-                if vector is not None:
-                    rows.append(
-                        self._row(self._traces[uid], read_content(self._traces[uid].content.encode()).text, vector)
-                    )
-        if rows:
-            self._index.put(rows)
-
-    def _said_row(self, uid: str, entry: Entry) -> TraceRow:
-        trace = self._traces[uid]
-        content = self._content_of(trace)
+    def _know(self, uid: str, content: Content) -> None:
+        """Find a trace by what it says now, and by what it said before no more."""
         for digest in self._digests.get(uid, ()):
             left = tuple(u for u in self._by_digest.get(digest, ()) if u != uid)
             if left:
@@ -166,12 +168,46 @@ class PathwayBook:
         self._digests[uid] = content.fingerprint, content.wording
         for digest in self._digests[uid]:
             self._by_digest[digest] = (*self._by_digest.get(digest, ()), uid)
-        payload = entry.payload
-        is_ours = payload.get("embedder") == self._embedder and payload.get("vector")
-        return self._row(trace, content.text, decode_vector(str(payload["vector"])) if is_ours else None)
 
-    def _content_of(self, trace: PathwayTrace) -> Content:
-        return self._expected.get(trace.content) or read_content(trace.content.encode())
+    def _vector_in(self, entry: Entry) -> NDArray[np.float32] | None:
+        """The vector that an entry brings; None when it is no vector of the index's embedder."""
+        if entry.payload.get("embedder") != self._embedder:
+            return None
+        try:
+            vector = decode_vector(str(entry.payload["vector"]))
+        except (KeyError, ValueError):
+            return None
+        is_sound = vector.shape == (self._index.dimension,) and bool(np.isfinite(vector).all()) and vector.any()
+        return vector if is_sound else None
+
+    def _store(self) -> None:
+        """Bring the index in step; contents that cannot be embedded now are known, and searched later."""
+        self._embed_missing()
+        rows = []
+        for uid, (text, vector) in self._unstored.items():
+            if vector is not None:
+                rows.append(self._row(self._traces[uid], text, vector))
+        for uid in self._changed.keys() - self._unstored.keys():
+            vector = self._index.vector_of(uid)
+            if vector is not None:
+                trace = self._traces[uid]
+                rows.append(self._row(trace, read_content(trace.content.encode()).text, vector))
+        if rows:
+            self._index.put(rows)
+        self._unstored = {uid: held for uid, held in self._unstored.items() if held[1] is None}
+        self._changed.clear()
+
+    def _embed_missing(self) -> None:
+        missing = {uid: text for uid, (text, vector) in self._unstored.items() if vector is None}
+        if not missing:
+            return
+        try:
+            embedded = self._embed(list(missing.values()))
+        except LakehouseError as error:
+            _log.warning("pathways_not_embedded", traces=len(missing), reason=error.detail)
+            return
+        for (uid, text), vector in zip(missing.items(), embedded, strict=True):
+            self._unstored[uid] = text, vector
 
     def _row(self, trace: PathwayTrace, text: str, vector: NDArray[np.float32] | None) -> TraceRow:
         state: State = "retired" if trace.is_retired else "current" if self.successor(trace.uid) is None else "revised"

@@ -30,6 +30,7 @@ TABLE = "pathways"
 ROW_RULES = RowRules(subject_field="uid", closing_ops=frozenset({UPDATE, RETIRE}))
 """How entries of this log become rows of its table: a row holds until its trace is updated or retired."""
 LinkKind: TypeAlias = Literal["exact", "near", "recalled"]
+_FIELDS = {ADD: ("content",), REPLAY: (), LINK: ("kind",), UPDATE: ("content",), RETIRE: ("reason",)}
 # The newest ones; all of them are rows of the Lance table.
 _CHANGES_KEPT = 256
 
@@ -145,3 +146,22 @@ class PathwayTrace:
         if len(self.changes) > _CHANGES_KEPT:
             self.changes.remove(min(self.changes))
             self.changes_dropped += 1
+
+
+def check_entry(entry: Entry) -> None:
+    """Look at an entry before anything is done with it.
+
+    Raises:
+        ValueError: It is none of this log: its operation is unknown, or a field is missing or of another type.
+    """
+    fields = _FIELDS.get(entry.op)
+    if fields is None:
+        raise ValueError(f"the operation {entry.op!r} is unknown to this program")
+    for name in ("uid", *fields):
+        if not isinstance(entry.payload.get(name), str):
+            raise ValueError(f"{name} of {entry.op!r} is no text")
+    tags = entry.payload.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError(f"tags of {entry.op!r} are no list of texts")
+    if not isinstance(entry.payload.get("predecessor_uid"), str | None):
+        raise ValueError(f"predecessor_uid of {entry.op!r} is no text")

@@ -11,6 +11,8 @@ from lakehouse.pathway.trace_rows import TraceRow
 
 
 class KeptTraces:
+    dimension = 2
+
     def __init__(self) -> None:
         self.rows: dict[str, TraceRow] = {}
 

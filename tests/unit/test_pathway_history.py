@@ -64,12 +64,3 @@ def test_many_updates_keep_the_newest_and_count_the_rest() -> None:
     history = history_of(book, trace)
     assert (len(history.changes), history.changes_dropped) == (_CHANGES_KEPT, 11)
     assert history.changes[-1][1].content == trace.content == f'"version {_CHANGES_KEPT + 11}"'
-
-
-def test_entry_without_a_uid_is_refused_and_the_next_is_taken() -> None:
-    book = book_of(added(1, "a"))
-    broken = make(2, (ADD, "b", '"content"', [], None))
-    with pytest.raises(KeyError):
-        book.apply([Entry(broken.op_id, broken.order, ADD, {}, broken.recorded_at, "ann")])
-    book.apply([added(3, "c")])
-    assert [t.uid for t in book.traces()] == ["a", "c"]
