@@ -39,10 +39,10 @@ def compose_answers(
     """Make the loop over the parts there are."""
     validator = LoggedValidator(events, roster)
 
-    async def recall(task: str, config: AnswerConfig) -> list[Record]:
-        found = await pathways.search(PathwaySearch(task, k=config.pathway_k))
+    async def recall(task: str, config: AnswerConfig, actor: str) -> list[Record]:
+        found = await pathways.search(PathwaySearch(task, k=config.pathway_k), actor=actor)
         alike = [one.trace for one in found if one.similarity >= config.pathway_similarity]
-        return [Record(PATHWAYS, trace.uid, _fields(orjson.loads(trace.content))) for trace in alike]
+        return [Record(PATHWAYS, trace.uid, _fields(orjson.loads(trace.content)), is_note=True) for trace in alike]
 
     service = AnswerService(
         retrieval.search,

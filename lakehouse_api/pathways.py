@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from lakehouse.errors import Unavailable
+from lakehouse_api.background import end_task
 
 if TYPE_CHECKING:
     from lakehouse.adapters.memory_log import MemoryLog
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lakehouse.pathway.desk import PathwayDesk
     from lakehouse.pathway.recall import RecentlyRecalled
     from lakehouse.pathway.search import Found, PathwaySearch, PathwaySearcher
+
+_CATCH_UP_S = 2.0
 
 
 @dataclass(slots=True)
@@ -40,15 +43,17 @@ class Pathways:
     async def running(self) -> AsyncIterator[None]:
         """Read the past without waiting for the store, follow it, and end."""
         starting = asyncio.create_task(anyio.to_thread.run_sync(self.log.start))
+        catching_up = asyncio.create_task(self._catch_up())
         try:
             yield
         finally:
+            await end_task(catching_up)
             with contextlib.suppress(Exception):  # a start that failed has been heard of already
                 await starting
             await anyio.to_thread.run_sync(self.log.stop)
 
-    async def search(self, asked: PathwaySearch) -> list[Found]:
-        """Search, and remember what was given: it is not learned when it comes back.
+    async def search(self, asked: PathwaySearch, *, actor: str) -> list[Found]:
+        """Search, and remember what was given to whom: it is not learned when it comes back.
 
         Raises:
             BadInput: The text is blank.
@@ -56,7 +61,7 @@ class Pathways:
         """
         self.require_memory()
         found = await self.searcher.search(asked)
-        self.recalled.give(one.trace.uid for one in found)
+        self.recalled.give((one.trace.uid for one in found), actor=actor)
         return found
 
     def require_memory(self) -> None:
@@ -67,6 +72,13 @@ class Pathways:
         """
         if not self.log.is_replayed:
             raise Unavailable("the memory log has not been read since the start; try again", retry_after_s=2)
+
+    async def _catch_up(self) -> None:
+        """Make searchable what could not be embedded when it came, as soon as the embedder answers."""
+        while True:
+            await asyncio.sleep(_CATCH_UP_S)
+            if self.book.has_unstored:
+                await anyio.to_thread.run_sync(self.book.catch_up)
 
     def stats(self) -> dict[str, Any]:
         """Counts of traces, adds and links."""

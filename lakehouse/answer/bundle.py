@@ -28,15 +28,18 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Something that was found: its place, and its fields."""
+    """Something that was found: its place, and its fields; `is_note`: words of people or models, and no record."""
 
     corpus: str
     id: str
     fields: Mapping[str, Any]
+    is_note: bool = False
 
     @property
     def name(self) -> str | None:
-        """What it is called: its `name` or `title`, whatever the case."""
+        """What it is called: its `name` or `title`, whatever the case. A note must not look like a record."""
+        if self.is_note:
+            return None
         by_name = {key.casefold(): value for key, value in self.fields.items()}
         found = next((by_name[key] for key in _NAMES if isinstance(by_name.get(key), str)), None)
         return found if found and found != MASK else None
@@ -44,12 +47,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Records as they are shown, best first; their text has the best last. `dropped` had no room."""
+    """Records as they are shown, best first; their text has the best last. `dropped` had no room.
+
+    Notes are among the records, and their text is apart.
+    """
 
     text: str
     records: tuple[Record, ...]
     tokens: int
     dropped: int
+    notes: str = ""
 
 
 def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) -> Bundle:
@@ -71,7 +78,11 @@ def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) ->
         lines.append(line)
         left -= estimate_tokens(line) + 1
     shown = tuple(records[: len(lines)])
-    return Bundle("\n".join(reversed(lines)), shown, budget_tokens - left, len(records) - len(lines))
+    texts = [
+        "\n".join(line for record, line in reversed(list(zip(shown, lines, strict=True))) if record.is_note is is_note)
+        for is_note in (False, True)
+    ]
+    return Bundle(texts[0], shown, budget_tokens - left, len(records) - len(lines), texts[1])
 
 
 def _line(record: Record, terms: frozenset[str], *, most: int) -> str | None:

@@ -37,8 +37,8 @@ Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitab
 """Validates an artifact of a kind in a context, and logs that it did."""
 ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
 """The live answer config, or a version of it, with its number."""
-Recall = Callable[[str, AnswerConfig], Awaitable[Sequence[Record]]]
-"""The traces of pathway memory that speak of a task, best first."""
+Recall = Callable[[str, AnswerConfig, str], Awaitable[Sequence[Record]]]
+"""The traces of pathway memory that speak of a task, best first; told who asks."""
 PATHWAYS = "pathways"
 """The corpus that traces are cited under."""
 _MAX_TASK_BYTES = 64 << 10
@@ -112,7 +112,7 @@ class AnswerService:
         """
         begun_s = time.perf_counter()
         config, version = await self._config(request.config)
-        found = await self._retrieve(request, config)
+        found = await self._retrieve(request, config, caller.actor)
         retrieved_s = time.perf_counter()
         config_version = (
             f"{NAME}/{version}" if found.search is None else f"{NAME}/{version}+{found.search.config_version}"
@@ -143,13 +143,13 @@ class AnswerService:
             timings_ms={name: round(seconds * 1000, 3) for name, seconds in times.items()},
         )
 
-    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig) -> _Found:
+    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig, actor: str) -> _Found:
         room = _room(request, config)
         search = await self._find(request, config)
         results = () if search is None else search.results
         records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in results]
         if request.use_pathway:  # what was found comes first: it is what the task is about
-            records += await self._recall(request.task, config)
+            records += await self._recall(request.task, config, actor)
         if not records:
             return _Found(Bundle("", (), 0, 0), search)
         return _Found(await self._bundle(request, config, records, room), search)
@@ -213,7 +213,8 @@ class AnswerService:
                 text,
                 shown=bundle.text,
                 task=request.task,
-                ids=[record.id for record in bundle.records],
+                # A note vouches for nobody: anybody with a token that writes can leave one.
+                ids=[record.id for record in bundle.records if not record.is_note],
                 lists=self._name_lists(),
             )
             if reason is not None:
@@ -254,7 +255,8 @@ def _messages(config: AnswerConfig, task: str, bundle: Bundle) -> list[dict[str,
 
 
 def _prompt(task: str, bundle: Bundle) -> str:
-    return f"Records:\n{bundle.text or 'none'}\n\nQuestion: {task}"
+    notes = f"Notes on earlier tasks:\n{bundle.notes}\n\n" if bundle.notes else ""
+    return f"{notes}Records:\n{bundle.text or 'none'}\n\nQuestion: {task}"
 
 
 def _context(request: AnswerRequest, found: _Found) -> dict[str, Any]:

@@ -7,7 +7,7 @@ trace.py), ranking (see search.py), the index itself (see lakehouse/adapters/tra
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -15,13 +15,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from lakehouse.errors import LakehouseError
 from lakehouse.memory.entry import Entry
 from lakehouse.pathway.content import Content, read_content
-from lakehouse.pathway.trace import ADD, LINK, REPLAY, UPDATE, PathwayTrace, check_entry
+from lakehouse.pathway.trace import ADD, LINK, REPLAY, PathwayTrace, check_entry
 from lakehouse.pathway.trace_rows import State, TraceRow
 from lakehouse.retrieval.playbook_codec import decode_vector
 
+_TEXTS_AT_ONCE = 256
 _log = structlog.get_logger("lakehouse.pathway")
 
 
@@ -56,12 +56,14 @@ class PathwayBook:
         self._embedder = embedder
         self._embed = embed
         self._traces: dict[str, PathwayTrace] = {}
-        self._digests: dict[str, tuple[bytes, bytes]] = {}  # by uid: fingerprint and wording
+        self._digests: dict[str, tuple[bytes, ...]] = {}  # by uid: fingerprint and wording
         self._by_digest: dict[bytes, tuple[str, ...]] = {}  # nearly always one
+        self._by_former: dict[bytes, tuple[str, ...]] = {}  # what traces said before
         # Contents that this process writes just now: it has read them already.
         self._expected: dict[str, Content] = {}
         self._successors: dict[str, tuple[str, ...]] = {}
         self._seen: set[int] = set()
+        self._states: dict[str, State] = {}  # as the index has them
         # What the index does not have yet: by uid its words and its vector, None while it is not embedded.
         self._unstored: dict[str, tuple[str, NDArray[np.float32] | None]] = {}
         self._changed: dict[str, None] = {}
@@ -84,14 +86,37 @@ class PathwayBook:
         """The traces that revise this one, oldest first."""
         return tuple(sorted(self._successors.get(uid, ())))
 
-    def successor(self, uid: str) -> str | None:
-        """The newest trace that revises this one and is not retired."""
-        living = [s for s in self._successors.get(uid, ()) if s != uid and self._traces[s].is_known]
-        return max((s for s in living if not self._traces[s].is_retired), default=None)
+    def is_revised(self, uid: str) -> bool:
+        """Whether a trace that is not retired revises this one, be it by way of retired ones."""
+        waiting, seen = list(self._successors.get(uid, ())), {uid}
+        while waiting:
+            follower = waiting.pop()
+            if follower not in seen:
+                seen.add(follower)
+                trace = self._traces[follower]
+                if trace.is_known and not trace.is_retired:
+                    return True
+                waiting += self._successors.get(follower, ())
+        return False
 
-    def twin_of(self, digest: bytes) -> str | None:
-        """The oldest current trace with this fingerprint, or this wording."""
-        return min((uid for uid in self._by_digest.get(digest, ()) if self.is_current(uid)), default=None)
+    def is_current(self, uid: str) -> bool:
+        """Whether search may find it by default: neither retired nor revised."""
+        trace = self.get(uid)
+        return trace is not None and not trace.is_retired and not self.is_revised(uid)
+
+    def twin_of(self, digest: bytes, *, with_retired: Callable[[str], bool]) -> str | None:
+        """The trace that says what has this fingerprint, or this wording: a current one, else the oldest.
+
+        Args:
+            digest: Of the content.
+            with_retired: Tells of a trace that is retired, or said it before, whether it counts all the same.
+        """
+        said = [uid for uid in self._by_digest.get(digest, ()) if self._traces[uid].is_known]
+        living = [uid for uid in said if not self._traces[uid].is_retired]
+        if living:
+            return min((uid for uid in living if self.is_current(uid)), default=min(living))
+        left = [*said, *(uid for uid in self._by_former.get(digest, ()) if self._traces[uid].is_known)]
+        return min(filter(with_retired, left), default=None)
 
     def expect(self, content: Content) -> None:
         """This content comes back as an entry in a moment."""
@@ -100,11 +125,6 @@ class PathwayBook:
     def expect_no_more(self, content: Content) -> None:
         """It has come, or does not."""
         self._expected.pop(content.json, None)
-
-    def is_current(self, uid: str) -> bool:
-        """Whether search may find it by default: neither retired nor revised."""
-        trace = self.get(uid)
-        return trace is not None and not trace.is_retired and self.successor(uid) is None
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Fold log entries in; each may come any number of times and in any order.
@@ -123,7 +143,7 @@ class PathwayBook:
     def _checked(self, entry: Entry) -> Content | None:
         """The content that an entry brings, once all of it is known to be sound."""
         check_entry(entry)
-        if entry.op not in (ADD, UPDATE):
+        if entry.payload.get("content") is None:
             return None
         text = str(entry.payload["content"])
         return self._expected.get(text) or read_content(text.encode())
@@ -160,57 +180,98 @@ class PathwayBook:
     def _know(self, uid: str, content: Content) -> None:
         """Find a trace by what it says now, and by what it said before no more."""
         for digest in self._digests.get(uid, ()):
-            left = tuple(u for u in self._by_digest.get(digest, ()) if u != uid)
-            if left:
-                self._by_digest[digest] = left
-            else:
-                self._by_digest.pop(digest, None)
-        self._digests[uid] = content.fingerprint, content.wording
+            self._by_digest[digest] = tuple(u for u in self._by_digest[digest] if u != uid)
+            if not self._by_digest[digest]:
+                del self._by_digest[digest]
+            former = self._by_former.get(digest, ())
+            self._by_former[digest] = former if uid in former else (*former, uid)
+        self._digests[uid] = tuple(dict.fromkeys((content.fingerprint, content.wording)))
         for digest in self._digests[uid]:
             self._by_digest[digest] = (*self._by_digest.get(digest, ()), uid)
 
     def _vector_in(self, entry: Entry) -> NDArray[np.float32] | None:
-        """The vector that an entry brings; None when it is no vector of the index's embedder."""
+        """The vector that an entry brings; None when it is none of the index's embedder."""
         if entry.payload.get("embedder") != self._embedder:
             return None
         try:
             vector = decode_vector(str(entry.payload["vector"]))
         except (KeyError, ValueError):
             return None
-        is_sound = vector.shape == (self._index.dimension,) and bool(np.isfinite(vector).all()) and vector.any()
-        return vector if is_sound else None
+        return vector if vector.any() and np.isfinite(vector).all() else None
+
+    @property
+    def has_unstored(self) -> bool:
+        """Whether there are traces that search does not find yet."""
+        return bool(self._unstored)
+
+    def catch_up(self) -> None:
+        """Try again to bring the index in step: the embedder may answer now."""
+        with self._applying:
+            self._store()
 
     def _store(self) -> None:
         """Bring the index in step; contents that cannot be embedded now are known, and searched later."""
-        self._embed_missing()
-        rows = []
-        for uid, (text, vector) in self._unstored.items():
-            if vector is not None:
-                rows.append(self._row(self._traces[uid], text, vector))
-        for uid in self._changed.keys() - self._unstored.keys():
-            vector = self._index.vector_of(uid)
-            if vector is not None:
-                trace = self._traces[uid]
-                rows.append(self._row(trace, read_content(trace.content.encode()).text, vector))
+        if not (self._unstored or self._changed):
+            return
+        dimension = 0
+        try:
+            dimension = self._index.dimension
+            self._embed_missing(dimension)
+        # What is in the log is acknowledged: whatever the embedder says, the traces are known.
+        except Exception as error:
+            _log.warning("pathways_not_searchable_yet", traces=len(self._unstored), reason=str(error))
+            if dimension == 0:
+                return
+        ready = {
+            uid: (text, vector)
+            for uid, (text, vector) in self._unstored.items()
+            if vector is not None and vector.shape == (dimension,)
+        }
+        before = {uid: self._states.get(uid) for uid in ready}
+        rows = [self._row(self._traces[uid], text, vector) for uid, (text, vector) in ready.items()]
+        rows += self._rows_around(before)
         if rows:
             self._index.put(rows)
-        self._unstored = {uid: held for uid, held in self._unstored.items() if held[1] is None}
+        self._unstored = {uid: held for uid, held in self._unstored.items() if uid not in ready}
         self._changed.clear()
 
-    def _embed_missing(self) -> None:
-        missing = {uid: text for uid, (text, vector) in self._unstored.items() if vector is None}
-        if not missing:
-            return
-        try:
-            embedded = self._embed(list(missing.values()))
-        except LakehouseError as error:
-            _log.warning("pathways_not_embedded", traces=len(missing), reason=error.detail)
-            return
-        for (uid, text), vector in zip(missing.items(), embedded, strict=True):
-            self._unstored[uid] = text, vector
+    def _embed_missing(self, dimension: int) -> None:
+        missing = [
+            (uid, text)
+            for uid, (text, vector) in self._unstored.items()
+            if vector is None or vector.shape != (dimension,)
+        ]
+        self._unstored |= {uid: (text, None) for uid, text in missing}
+        for first in range(0, len(missing), _TEXTS_AT_ONCE):
+            some = missing[first : first + _TEXTS_AT_ONCE]
+            for (uid, text), vector in zip(some, self._embed([text for _, text in some]), strict=True):
+                self._unstored[uid] = text, vector
 
-    def _row(self, trace: PathwayTrace, text: str, vector: NDArray[np.float32] | None) -> TraceRow:
-        state: State = "retired" if trace.is_retired else "current" if self.successor(trace.uid) is None else "revised"
+    def _rows_around(self, before: dict[str, State | None]) -> list[TraceRow]:
+        """Rows of traces that have changed otherwise than in content, and of what these revise, as far as it matters.
+
+        Args:
+            before: Traces whose rows are made already, with the state they had.
+        """
+        rows: list[TraceRow] = []
+        waiting, seen = [*before, *self._changed], set[str]()
+        while waiting:
+            uid = waiting.pop()
+            trace = self._traces.get(uid)
+            if uid in seen or trace is None:
+                continue
+            seen.add(uid)
+            known = before[uid] if uid in before else self._states.get(uid)
+            if uid not in before and (vector := self._index.vector_of(uid)) is not None:
+                rows.append(self._row(trace, read_content(trace.content.encode()).text, vector))
+            # A retired one stands in nobody's way: what it revises depends on what revises it.
+            if trace.predecessor_uid is not None and (self._states.get(uid) != known or trace.is_retired):
+                waiting.append(trace.predecessor_uid)
+        return rows
+
+    def _row(self, trace: PathwayTrace, text: str, vector: NDArray[np.float32]) -> TraceRow:
+        state: State = "retired" if trace.is_retired else "revised" if self.is_revised(trace.uid) else "current"
+        self._states[trace.uid] = state
         return TraceRow(trace.uid, text, trace.tags, state, trace.updated_at, vector)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.clock import new_id
-from lakehouse.errors import BadInput, NotFound
+from lakehouse.errors import BadInput, LakehouseError, NotFound
 from lakehouse.memory.entry import Entry
 from lakehouse.pathway.book import PathwayBook
 from lakehouse.pathway.content import Content
@@ -27,6 +27,8 @@ from lakehouse.pathway.recall import RecentlyRecalled
 from lakehouse.pathway.trace import ADD, LINK, REPLAY, RETIRE, UPDATE, LinkKind, PathwayTrace
 from lakehouse.retrieval.playbook_codec import encode_vector
 
+MAX_TAGS = 64
+"""Of one trace, with those of what is linked to it."""
 EmbedText = Callable[[str], Awaitable[NDArray[np.float32]]]
 
 
@@ -77,7 +79,7 @@ class PathwayDesk:
         self._embedder = embedder
         self._recalled = recalled
         # Contents on their way into the log: a twin that comes meanwhile waits for them.
-        self._pending: dict[bytes, asyncio.Future[None]] = {}
+        self._pending: dict[bytes, asyncio.Future[LakehouseError | None]] = {}
 
     async def add(
         self, content: Content, *, tags: Sequence[str] = (), actor: str, is_recalled: bool = False
@@ -94,19 +96,25 @@ class PathwayDesk:
             StoreUnavailable: Nothing was recorded.
         """
         while (pending := self._pending.get(content.wording)) is not None:
-            await asyncio.wait([pending])
-        twin, kind = self._known(content)
+            refusal = await asyncio.shield(pending)
+            if refusal is not None:  # the store that refused it would refuse this one after as long a wait
+                raise refusal
+        twin, kind = self._known(content, actor=actor)
         if twin is not None:
             return await self._link(twin, kind, content, tags, actor=actor, is_recalled=is_recalled)
         if is_recalled:
             self._recalled.count_unknown()
             return Written(None, "", "recalled")
         settled = self._pending[content.wording] = asyncio.get_running_loop().create_future()
+        failure: LakehouseError | None = None
         try:
             return await self._add(new_id(), content, actor=actor, tags=tags)
+        except LakehouseError as error:
+            failure = error
+            raise
         finally:
             del self._pending[content.wording]
-            settled.set_result(None)
+            settled.set_result(failure)
 
     async def add_idempotent(self, key: str, content: Content, *, tags: Sequence[str] = (), actor: str) -> Written:
         """Remember a content under a key; the same key again is a replay, whatever it brings.
@@ -221,22 +229,28 @@ class PathwayDesk:
         actor: str,
         is_recalled: bool,
     ) -> Written:
-        # What a search gave a moment ago and comes back now is no second observation.
-        is_recalled = is_recalled or self._recalled.has(uid)
+        # What a search gave them a moment ago and comes back now is no second observation.
+        is_recalled = is_recalled or self._recalled.has(uid, actor=actor)
+        trace = self.require(uid)
+        new_tags = [tag for tag in dict.fromkeys(tags) if tag not in trace.tags]
         payload = {
             "uid": uid,
             "kind": "recalled" if is_recalled else kind,
-            "content": None if kind == "exact" else content.json,  # an exact one is in the trace
-            "tags": list(tags),
+            "content": None if content.json == trace.content else content.json,  # nothing is lost
+            "tags": new_tags[: max(0, MAX_TAGS - len(trace.tags))],
         }
         entry = await self._log.append(LINK, payload, actor=actor)
         return Written(uid, str(entry.order), "recalled" if is_recalled else kind)
 
-    def _known(self, content: Content) -> tuple[str | None, LinkKind]:
-        """The trace that says this, and how much it does."""
-        if (twin := self._book.twin_of(content.fingerprint)) is not None:
+    def _known(self, content: Content, *, actor: str) -> tuple[str | None, LinkKind]:
+        """The trace that says this, and how much it does; a retired one only to whom a search has just given it."""
+
+        def with_retired(uid: str) -> bool:
+            return self._recalled.has(uid, actor=actor)
+
+        if (twin := self._book.twin_of(content.fingerprint, with_retired=with_retired)) is not None:
             return twin, "exact"
-        return self._book.twin_of(content.wording), "near"
+        return self._book.twin_of(content.wording, with_retired=with_retired), "near"
 
 
 def uid_of(key: str) -> str:

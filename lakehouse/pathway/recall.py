@@ -1,4 +1,4 @@
-"""What searches have given lately: content that comes back soon after is not learned a second time.
+"""What searches have given to whom lately: content that comes back from there soon after is not learned again.
 
 Belongs here: the memory of recalls, and its counts. Not here: what becomes of such content (see desk.py).
 """
@@ -14,7 +14,7 @@ _KEPT = 20_000
 
 
 class RecentlyRecalled:
-    """The uids that searches of this process gave within the last hour, for one thread.
+    """The traces that searches of this process gave to each caller within the last hour, for one thread.
 
     Args:
         clock: Seconds, monotonic.
@@ -22,21 +22,21 @@ class RecentlyRecalled:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._given: OrderedDict[str, float] = OrderedDict()
+        self._given: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.unknown = 0
 
-    def give(self, uids: Iterable[str]) -> None:
-        """A search gives these traces."""
+    def give(self, uids: Iterable[str], *, actor: str) -> None:
+        """A search gives somebody these traces."""
         now_s = self._clock()
         for uid in uids:
-            self._given[uid] = now_s
-            self._given.move_to_end(uid)
+            self._given[actor, uid] = now_s
+            self._given.move_to_end((actor, uid))
         while len(self._given) > _KEPT:
             self._given.popitem(last=False)
 
-    def has(self, uid: str) -> bool:
-        """Whether a search gave this trace within the last hour."""
-        given_s = self._given.get(uid)
+    def has(self, uid: str, *, actor: str) -> bool:
+        """Whether a search gave them this trace within the last hour."""
+        given_s = self._given.get((actor, uid))
         return given_s is not None and self._clock() - given_s <= RECALL_S
 
     def count_unknown(self) -> None:

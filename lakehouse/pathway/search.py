@@ -30,6 +30,7 @@ TEXT_WEIGHT = 0.45
 _LEAST_CANDIDATES = 100
 _INLINE_ROWS = 20_000
 _INLINE_WAITING = 64
+_INLINE_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,12 @@ class PathwaySearcher:
         vector = await self._embed(asked.text)
         return await self._run(self._ranked, asked, vector)
 
-    async def _run(self, function: Callable[..., list[Found]], *given: object) -> list[Found]:
+    async def _run(self, function: Callable[..., list[Found]], asked: PathwaySearch, *given: object) -> list[Found]:
         # A thread costs more than a search of few rows does.
-        if len(self._index) <= _INLINE_ROWS and self._index.waiting <= _INLINE_WAITING:
-            return function(*given)
-        return await asyncio.to_thread(function, *given)
+        is_short = len(asked.text or "") <= _INLINE_CHARACTERS
+        if is_short and len(self._index) <= _INLINE_ROWS and self._index.waiting <= _INLINE_WAITING:
+            return function(asked, *given)
+        return await asyncio.to_thread(function, asked, *given)
 
     def _ranked(self, asked: PathwaySearch, vector: NDArray[np.float32]) -> list[Found]:
         assert asked.text is not None

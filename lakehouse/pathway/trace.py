@@ -31,8 +31,9 @@ ROW_RULES = RowRules(subject_field="uid", closing_ops=frozenset({UPDATE, RETIRE}
 """How entries of this log become rows of its table: a row holds until its trace is updated or retired."""
 LinkKind: TypeAlias = Literal["exact", "near", "recalled"]
 _FIELDS = {ADD: ("content",), REPLAY: (), LINK: ("kind",), UPDATE: ("content",), RETIRE: ("reason",)}
-# The newest ones; all of them are rows of the Lance table.
+# So many of the newest, and of their contents so much; all of them are rows of the Lance table.
 _CHANGES_KEPT = 256
+_CHANGES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,9 +62,10 @@ class PathwayTrace:
     retired_reason: str | None = None
     adds: int = 0
     links: int = 0
-    link_tags: set[str] = field(default_factory=set)
+    link_tags: dict[str, str] = field(default_factory=dict)  # and the order of the last link that brought each
     changes: list[Change] = field(default_factory=list)
     changes_dropped: int = 0
+    dropped_through: str = ""
     first_add: str = ""
     last_content: str = ""
     last_tags: str = ""
@@ -87,8 +89,10 @@ class PathwayTrace:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Its tags, then those of what was linked to it."""
-        return (*self.own_tags, *sorted(self.link_tags - set(self.own_tags)))
+        """Its tags, then those of what was linked to it since an update gave it its own."""
+        said = self.last_tags.removeprefix("1") if self.last_tags.startswith("1") else ""
+        linked = (tag for tag, order in self.link_tags.items() if order > said and tag not in self.own_tags)
+        return (*self.own_tags, *sorted(linked))
 
     @property
     def updated_at(self) -> datetime:
@@ -99,7 +103,7 @@ class PathwayTrace:
     def take(self, entry: Entry) -> bool:
         """Fold one entry in, which must not have been taken yet; True when its content is another one now."""
         order, payload = str(entry.order), entry.payload
-        if entry.op not in (REPLAY,):
+        if entry.op != REPLAY:
             self._remember(entry, order)
         if entry.op in (ADD, REPLAY):
             self.adds += 1
@@ -113,7 +117,8 @@ class PathwayTrace:
             return self._say(entry, order)
         if entry.op == LINK:
             self.links += 1
-            self.link_tags.update(map(str, payload.get("tags") or ()))
+            for tag in payload.get("tags") or ():
+                self.link_tags[tag] = max(order, self.link_tags.get(tag, ""))
         if entry.op == RETIRE and (not self.first_retire or order < self.first_retire):
             self.first_retire = order
             self.retired_at, self.retired_reason = entry.recorded_at, str(payload.get("reason") or "")
@@ -128,7 +133,7 @@ class PathwayTrace:
             (entry.op == ADD and not self.last_tags.startswith("1")) or (entry.op == UPDATE and place > self.last_tags)
         ):
             self.last_tags = place
-            self.own_tags = tuple(dict.fromkeys(map(str, entry.payload["tags"])))
+            self.own_tags = tuple(dict.fromkeys(entry.payload["tags"]))
         if is_first_add or (entry.op == UPDATE and place > self.last_content):
             self.last_content = place
             self.content = str(entry.payload["content"])
@@ -142,10 +147,18 @@ class PathwayTrace:
         change = Change(
             order, entry.op, entry.recorded_at, entry.actor, content, None if note is None else str(note)
         )  # fmt: skip
-        self.changes.append(change)
-        if len(self.changes) > _CHANGES_KEPT:
-            self.changes.remove(min(self.changes))
+        if order <= self.dropped_through:
             self.changes_dropped += 1
+            return
+        self.changes.append(change)
+        # Always the newest ones, in whichever order they come.
+        self.changes.sort()
+        while len(self.changes) > 1 and (len(self.changes) > _CHANGES_KEPT or self._changes_bytes() > _CHANGES_BYTES):
+            self.dropped_through = self.changes.pop(0).order
+            self.changes_dropped += 1
+
+    def _changes_bytes(self) -> int:
+        return sum(len(change.content or "") for change in self.changes)
 
 
 def check_entry(entry: Entry) -> None:
@@ -160,8 +173,9 @@ def check_entry(entry: Entry) -> None:
     for name in ("uid", *fields):
         if not isinstance(entry.payload.get(name), str):
             raise ValueError(f"{name} of {entry.op!r} is no text")
-    tags = entry.payload.get("tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+    tags = entry.payload.get("tags")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
         raise ValueError(f"tags of {entry.op!r} are no list of texts")
-    if not isinstance(entry.payload.get("predecessor_uid"), str | None):
-        raise ValueError(f"predecessor_uid of {entry.op!r} is no text")
+    for name in ("predecessor_uid", "key", "content"):
+        if not isinstance(entry.payload.get(name), str | None):
+            raise ValueError(f"{name} of {entry.op!r} is no text")

@@ -6,13 +6,15 @@ Belongs here: the row, its Arrow form. Not here: the index (see lakehouse/adapte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+
+from lakehouse.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,18 +24,14 @@ State = Literal["current", "revised", "retired"]
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:
-    """One trace for the index; `vector` (dimension,) has unit length, None until it is embedded."""
+    """One trace for the index; `vector` (dimension,) has unit length."""
 
     uid: str
     text: str
     tags: tuple[str, ...]
     state: State
     updated_at: datetime
-    vector: NDArray[np.float32] | None
-
-    def with_vector(self, vector: NDArray[np.float32]) -> Self:
-        """The same with its vector."""
-        return replace(self, vector=vector)
+    vector: NDArray[np.float32]
 
     @property
     def metadata(self) -> bytes:
@@ -42,8 +40,15 @@ class TraceRow:
 
 
 def sortable(moment: datetime) -> str:
-    """A moment as a text that sorts by time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """A moment as a text that sorts by time.
+
+    Raises:
+        BadInput: In UTC it lies outside the years 1 to 9999.
+    """
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise BadInput(f"{moment.isoformat()} is outside the years 1 to 9999 in UTC", field="since") from None
 
 
 def index_batch(rows: Sequence[TraceRow]) -> pa.RecordBatch:
@@ -52,7 +57,7 @@ def index_batch(rows: Sequence[TraceRow]) -> pa.RecordBatch:
 
     from lakehouse.tables.corpus import corpus_schema
 
-    vectors = np.stack([row.vector for row in rows if row.vector is not None])
+    vectors = np.stack([row.vector for row in rows])
     uids = [row.uid for row in rows]
     columns = [
         pa.array(uids),

@@ -154,12 +154,7 @@ _SPACES = _Spaces()
 @lru_cache(maxsize=1 << 17)
 def _term(word: str) -> str:
     """The stem of a word, or nothing for a stop word."""
-    return "" if word in STOP_WORDS else stem(word)
-
-
-def stem(word: str) -> str:
-    """The stem of a word in lower case, a stop word's too."""
-    return str(_stemmer().stemWord(word[:MAX_TERM_CHARS]))
+    return "" if word in STOP_WORDS else str(_stemmer().stemWord(word[:MAX_TERM_CHARS]))
 
 
 def _stemmer() -> Any:

@@ -6,8 +6,9 @@ Belongs here: the routes and how answers are written. Not here: traces (see lake
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
@@ -17,16 +18,13 @@ from lakehouse.pathway.content import Content, read_content
 from lakehouse.pathway.desk import Written
 from lakehouse.pathway.history import history_of
 from lakehouse.pathway.search import PathwaySearch
-from lakehouse.pathway.trace import PathwayTrace
 from lakehouse_api.dependencies import ReadDep, ServicesDep
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
+from lakehouse_api.pathway_documents import document, history_document, within
 from lakehouse_api.schemas import pathway as shapes
 from lakehouse_api.struct_bodies import Body, answers
 from lakehouse_api.validating import validated
-
-if TYPE_CHECKING:
-    from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1/pathway", tags=["pathway"])
 _CONTENT = {"task": "fill 3 welders in Toledo", "steps": ["search certified within 30 miles", "call by reliability"]}
@@ -43,6 +41,8 @@ _TRACE = {
     "updated_at": "2026-01-01T00:00:00Z",
     "links": 0,
 }
+_LONG = 32 << 10
+_RESULTS = {"results": [{**_TRACE, "score": 0.91}], "truncated": False}
 _NOTHING = dict.fromkeys(_TRACE) | {"tags": [], "retired": False, "replay_count": 0, "links": 0}
 _REVISION = "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000"
 _HISTORY = {
@@ -61,6 +61,7 @@ _HISTORY = {
         }
     ],
     "changes_dropped": 0,
+    "truncated": False,
 }
 _STATS = {
     "traces": 120,
@@ -95,7 +96,7 @@ async def add_pathway_idempotent(asked: Asked) -> bytes:
         body.key, content, tags=body.tags, actor=asked.principal.name
     )
     trace = asked.services.pathways.desk.require(str(written.uid))
-    return await _written(asked, "add_idempotent", written, content, added=trace.replay_count == 0)
+    return await _written(asked, "add_idempotent", written, content, added=trace.first_add == written.revision)
 
 
 async def update_pathway(asked: Asked) -> bytes:
@@ -135,20 +136,21 @@ async def search_pathway(asked: Asked) -> bytes:
         await pathways.log.wait_for(body.min_revision)
     since = body.since if body.since is None or body.since.tzinfo else body.since.replace(tzinfo=UTC)
     found = await pathways.search(
-        PathwaySearch(body.text, body.tags, since, body.k, body.include_retired, body.include_revised)
+        PathwaySearch(body.text, body.tags, since, body.k, body.include_retired, body.include_revised),
+        actor=asked.principal.name,
     )
+    shown = within([one.trace for one in found])
     asked.state["is_audited"] = True
     await _log_event(asked, "search", query=body.text, tags=body.tags, k=body.k, found=[one.trace.uid for one in found])
-    return orjson.dumps(
-        {"results": [{**document(one.trace), "score": one.score} for one in found]}, option=orjson.OPT_UTC_Z
-    )
+    results = [{**document(one.trace), "score": one.score} for one in found[:shown]]
+    return orjson.dumps({"results": results, "truncated": shown < len(found)}, option=orjson.OPT_UTC_Z)
 
 
 @router.get("/stats", responses={200: answers(shapes.PathwayStats, example=_STATS)})
 async def pathway_stats(services: ServicesDep, principal: ReadDep) -> Response:
     """How much is remembered, and how much of what came was known already."""
     services.pathways.require_memory()
-    return _json(services.pathways.stats())
+    return _json(await anyio.to_thread.run_sync(services.pathways.stats))
 
 
 @router.get("/{uid}", responses={200: answers(shapes.PathwayTrace, example=_TRACE), **problems(404)})
@@ -171,53 +173,9 @@ async def get_pathway_history(
     principal.require("pii")
     if min_revision is not None:
         await services.pathways.log.wait_for(min_revision)
-    return _json(history_document(services, uid))
-
-
-def history_document(services: Services, uid: str) -> dict[str, Any]:
-    """The history of a trace as it is answered.
-
-    Raises:
-        NotFound: There is no such trace.
-        Unavailable: The log has not been read yet.
-    """
     services.pathways.require_memory()
-    history = history_of(services.pathways.book, services.pathways.desk.require(uid))
-    changes = [
-        {
-            "uid": of,
-            "event": change.event,
-            "at": change.at,
-            "actor": change.actor,
-            "revision": change.order,
-            "content": None if change.content is None else orjson.Fragment(change.content),
-            "note": change.note,
-        }
-        for of, change in history.changes
-    ]
-    return {
-        "traces": [document(trace) for trace in history.traces],
-        "complete": history.stopped_by is None,
-        "stopped_by": history.stopped_by,
-        "changes": changes,
-        "changes_dropped": history.changes_dropped,
-    }
-
-
-def document(trace: PathwayTrace, *, has_pii: bool = True) -> dict[str, Any]:
-    """A trace as it is answered; its content needs the scope `pii`."""
-    return {
-        "uid": trace.uid,
-        "content": orjson.Fragment(trace.content) if has_pii else "[masked]",
-        "tags": trace.tags,
-        "predecessor_uid": trace.predecessor_uid,
-        "retired": trace.is_retired,
-        "retired_reason": trace.retired_reason,
-        "replay_count": trace.replay_count,
-        "created_at": trace.created_at,
-        "updated_at": trace.updated_at,
-        "links": trace.links,
-    }
+    pathways = services.pathways
+    return _json(history_document(history_of(pathways.book, pathways.desk.require(uid))))
 
 
 async def _content(asked: Asked, body: Any) -> Content:
@@ -225,7 +183,9 @@ async def _content(asked: Asked, body: Any) -> Content:
     services = asked.services
     services.require_writable()
     services.pathways.require_memory()
-    content = read_content(bytes(body.content))
+    raw = bytes(body.content)
+    # Of a long one the words take milliseconds, in which nobody else would be answered.
+    content = read_content(raw) if len(raw) <= _LONG else await anyio.to_thread.run_sync(read_content, raw)
     gate: shapes.PathwayGate | None = body.validate
     if gate is not None:
         artifact = gate.artifact if gate.artifact is not None else orjson.loads(content.json)
@@ -284,5 +244,5 @@ for _path, _run, _struct, _example, _statuses in (
 HOT.declare(
     router, "/search", search_pathway, scope="read",
     body=Body(shapes.PathwaySearchBody, example={"text": "welders near Toledo", "tags": ["fill"], "k": 5}),
-    responses={200: answers(shapes.PathwayResults, example={"results": [{**_TRACE, "score": 0.91}]})},
+    responses={200: answers(shapes.PathwayResults, example=_RESULTS)},
 )  # fmt: skip

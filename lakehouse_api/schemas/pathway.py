@@ -84,7 +84,7 @@ class PathwaySearchBody(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class PathwayTrace(Struct):
-    """A trace; `content` reads `[masked]` for tokens without the scope `pii`."""
+    """A trace; without the scope `pii`, `content` and the reason read `[masked]`, and tags stay away."""
 
     uid: str
     content: Raw
@@ -130,6 +130,7 @@ class PathwayResults(Struct):
     """What was found, best first."""
 
     results: list[PathwayFound]
+    truncated: Annotated[bool, Meta(description="More were found than fit into 8 MiB.")] = False
 
 
 class PathwayChange(Struct):
@@ -151,7 +152,8 @@ class PathwayHistory(Struct):
     complete: bool
     stopped_by: Literal["cycle", "missing"] | None
     changes: list[PathwayChange]
-    changes_dropped: Annotated[int, Meta(description="Older ones, which the table `pathways` alone has.")]
+    changes_dropped: Annotated[int, Meta(description="Older ones, which the Lance table `pathways` alone has.")]
+    truncated: Annotated[bool, Meta(description="There are more traces than fit into 8 MiB.")] = False
 
 
 class PathwayStats(Struct):

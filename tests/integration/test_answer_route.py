@@ -279,6 +279,21 @@ async def test_traces_of_like_tasks_are_shown_and_cited(api: RunningApi, endpoin
     assert [c["corpus"] for c in alone["citations"]] == ["pathways"]
 
 
+async def test_trace_vouches_for_nobody(api: RunningApi, endpoint: ChatEndpointServer) -> None:
+    planted = {"name": "Zebulon Pike (id w-99): electrician; state OH", "why": "electrician in Ohio, always on time"}
+    async with api.client() as client:
+        added = await client.post("/v1/pathway/add", json={"content": planted})
+        assert added.status_code == 200, added.text
+    endpoint.replies = [Reply(document=completion("Call Zebulon Pike (id w-99), an electrician in Ohio."))]
+    body = (await ask(api, use_pathway=True)).json()
+    prompt = endpoint.requests[-1]["messages"][1]["content"]
+    notes, _, records = prompt.partition("Records:")
+    assert "Zebulon" in notes
+    assert "Zebulon" not in records
+    assert body["answer"] is None
+    assert "w-99" in body["validation"]["error"]["Consistency"]["reason"]
+
+
 async def test_traces_are_shown_to_the_scope_pii_alone(api: RunningApi) -> None:
     async with api.client(token="both") as client:
         answer = await client.post("/v1/answer", json={"task": TASK, "corpora": ["crew"], "use_pathway": True})

@@ -83,7 +83,7 @@ async def test_same_content_is_linked_whatever_the_order_of_its_keys(client: htt
 async def test_nearly_the_same_is_linked_and_another_number_is_not(client: httpx.AsyncClient) -> None:
     text = "Fill order 1017: call the welders in Toledo, then confirm the shift with the client before noon."
     added = await post(client, "add", content=text)
-    near = await post(client, "add", content=text.upper().replace(":", " -").replace("THEN", "and now please"))
+    near = await post(client, "add", content=text.lower().replace(":", " -").replace("then", "and please"))
     assert (near["uid"], near["link"]) == (added["uid"], "near")
     other = await post(client, "add", content=text.replace("1017", "1018"))
     assert other["added"]
@@ -114,6 +114,66 @@ async def test_what_a_search_gave_is_not_learned_again(client: httpx.AsyncClient
     assert stats["recall_of_self_rate"] == pytest.approx(2 / 3, abs=1e-6)
 
 
+async def test_advice_that_was_withdrawn_is_not_learned_again_from_who_was_given_it(client: httpx.AsyncClient) -> None:
+    first = await post(client, "add", content=FILL)
+    await post(client, "search", text="welders")
+    await post(client, "retire", uid=first["uid"], reason="unsafe: the client forbids it")
+    again = await post(client, "add", content=FILL)
+    assert (again["uid"], again["link"], again["retired_reason"]) == (
+        first["uid"], "recalled", "unsafe: the client forbids it",
+    )  # fmt: skip
+    second = await post(client, "add", content=NURSE)
+    await post(client, "search", text="nurse")
+    await post(client, "update", uid=second["uid"], content="ask the agency")
+    stale = await post(client, "add", content=NURSE)
+    assert (stale["uid"], stale["content"], stale["link"]) == (second["uid"], "ask the agency", "recalled")
+
+
+async def test_what_was_given_to_another_is_no_recall(objects: S3ObjectStore, tmp_path: Path) -> None:
+    path = write_tokens_file(tmp_path / "tokens.json", other=["read", "write", "pii"])
+    async with pathway_api(objects, tmp_path / "data", tokens_file=path) as api, api.client() as client:
+        await post(client, "add", content=FILL)
+        await post(client, "search", text="welders")
+        async with api.client(token="other") as other:
+            assert (await post(other, "add", content=FILL))["link"] == "exact"
+
+
+async def test_middle_revision_that_is_retired_leaves_the_newest_alone(client: httpx.AsyncClient) -> None:
+    uids = [(await post(client, "add", content="first way"))["uid"]]
+    for content in ("second way", "third way"):
+        uids.append((await post(client, "revise", predecessor_uid=uids[-1], content=content))["uid"])
+    await post(client, "retire", uid=uids[1], reason="no good")
+    assert await found(client, text="way") == [uids[2]]
+    await post(client, "retire", uid=uids[2], reason="no good either")
+    assert await found(client, text="way") == [uids[0]]
+
+
+async def test_answers_are_bounded(client: httpx.AsyncClient) -> None:
+    large = ["word " * 100_000 + str(n) for n in range(20)]
+    uid = (await post(client, "add", content=large[0]))["uid"]
+    for content in large[1:4]:
+        await post(client, "update", uid=uid, content=content)
+    history = await get(client, f"{uid}/history")
+    assert (len(history["changes"]), history["changes_dropped"]) == (2, 2)
+    await asyncio.gather(*(post(client, "add", content=content) for content in large[4:]))
+    answer = await post(client, "search", text="word", k=100)
+    assert (len(answer["results"]), answer["truncated"]) == (16, True)
+
+
+async def test_tags_have_a_bound_and_an_update_replaces_them_all(client: httpx.AsyncClient) -> None:
+    uid = (await post(client, "add", content=FILL, tags=["own"]))["uid"]
+    for n in range(3):
+        again = await post(client, "add", content=FILL, tags=[f"t{n}-{m}" for m in range(32)])
+    assert (len(again["tags"]), again["tags"][0]) == (64, "own")
+    assert (await post(client, "update", uid=uid, content=FILL, tags=["new"]))["tags"] == ["new"]
+
+
+async def test_one_of_many_with_one_new_key_is_told_that_it_was_added(client: httpx.AsyncClient) -> None:
+    for n in range(5):
+        many = await asyncio.gather(*(post(client, "add_idempotent", key=f"k{n}", content=FILL) for _ in range(8)))
+        assert sum(one["added"] for one in many) == 1
+
+
 async def test_key_that_comes_again_is_a_replay(client: httpx.AsyncClient) -> None:
     first = await post(client, "add_idempotent", key="order-1017", content=FILL)
     assert (first["uid"], first["replay_count"], first["added"]) == (str(uuid5(NAMESPACE_OID, "order-1017")), 0, True)
@@ -130,8 +190,8 @@ async def test_update_replaces_what_is_found(client: httpx.AsyncClient) -> None:
     assert (updated["uid"], updated["content"], updated["tags"]) == (added["uid"], NURSE, ["fill"])
     assert updated["created_at"] == added["created_at"]
     assert updated["updated_at"] > added["updated_at"]
-    assert (await post(client, "search", text="dental nurse", k=1))["results"][0]["content"] == NURSE
     assert (await post(client, "add", content=FILL))["added"]  # what it said is not known any more
+    assert (await post(client, "search", text="dental nurse", k=1))["results"][0]["content"] == NURSE
     changes = (await get(client, f"{added['uid']}/history"))["changes"]
     assert [(c["event"], c["content"]) for c in changes] == [("add", FILL), ("update", NURSE)]
     assert (await post(client, "update", uid=added["uid"], content=NURSE, tags=["care"]))["tags"] == ["care"]
@@ -181,6 +241,7 @@ async def test_search_holds_tags_and_time_together(client: httpx.AsyncClient) ->
     assert await found(client, text="thing", tags=["fill"], since=b["updated_at"]) == [b["uid"]]
     assert await found(client, since=c["updated_at"]) == [c["uid"]]
     assert await found(client, since="2999-01-01T00:00:00") == []
+    assert len(await found(client, since="0999-01-01T00:00:00Z")) == 3
     assert await found(client, tags=["nobody"]) == []
     assert len(await found(client, text="thing", k=2)) == 2
 
@@ -229,6 +290,9 @@ WRONG: list[tuple[str, bytes, int, str]] = [
     ("search", b'{"text": "  "}', 400, "blank"),
     ("search", b'{"k": 0}', 400, "k"),
     ("search", b'{"since": "yesterday"}', 400, "since"),
+    ("search", b'{"since": "0001-01-01T00:00:00+14:00"}', 400, "years"),
+    ("search", b'{"since": "9999-12-31T23:59:59-14:00"}', 400, "years"),
+    ("add", b'{"content": ' + b"[" * 300 + b"1" + b"]" * 300 + b"}", 400, "nested"),
 ]
 
 
@@ -257,7 +321,9 @@ async def test_traces_are_read_with_the_scope_pii_alone(objects: S3ObjectStore, 
     path = write_tokens_file(tmp_path / "tokens.json", writer=["read", "write"])
     async with pathway_api(objects, tmp_path / "data", tokens_file=path) as api, api.client(token="writer") as client:
         added = await post(client, "add", content=FILL)
-        assert added["content"] == "[masked]"
+        assert (added["content"], added["tags"]) == ("[masked]", [])
+        retired = await post(client, "retire", uid=added["uid"], reason="Jane Doe is ill")
+        assert retired["retired_reason"] == "[masked]"
         for refused in (
             await client.post("/v1/pathway/search", json={"text": "x"}),
             await client.get(f"/v1/pathway/{added['uid']}"),
@@ -290,7 +356,8 @@ async def test_state_is_rebuilt_from_log_and_table(objects: S3ObjectStore, tmp_p
         after = [await get(client, f"{uid}/history") for uid in (first["uid"], second["uid"])]
         assert after == before
         assert (await get(client, "stats"), await found(client, text="call")) == (stats, order)
-        assert (await post(client, "add", content=FILL, tags=["new"]))["added"]  # it was revised: nobody says it now
+        again = await post(client, "add", content=FILL, tags=["new"])
+        assert (again["uid"], again["link"]) == (first["uid"], "exact")  # revised, and known all the same
 
 
 async def test_two_processes_lose_no_update_and_agree_on_the_last(objects: S3ObjectStore, tmp_path: Path) -> None:

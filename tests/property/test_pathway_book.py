@@ -92,6 +92,7 @@ def test_state_is_what_its_rules_say(given_ops: list[Any]) -> None:
     entries = [make(n, operation) for n, operation in enumerate(given_ops, 1)]
     book = make_book()
     book.apply(entries)
+    index: KeptTraces = book._index  # type: ignore[assignment]
     for uid in ("u1", "u2", "u3"):
         mine = [e for e in entries if e.payload["uid"] == uid]
         adds = [e for e in mine if e.op == ADD]
@@ -106,3 +107,5 @@ def test_state_is_what_its_rules_say(given_ops: list[Any]) -> None:
         assert trace.is_retired == bool(retires)
         assert trace.retired_reason == (retires[0].payload["reason"] if retires else None)
         assert trace.predecessor_uid == adds[0].payload["predecessor_uid"]
+        expected = "retired" if retires else "current" if book.is_current(uid) else "revised"
+        assert index.rows[uid].state == expected

@@ -53,7 +53,10 @@ WRONG: list[tuple[str, Mapping[str, Any]]] = [
     (ADD, {"uid": "b", "content": '"x"', "tags": [1]}),
     (ADD, {"uid": "b", "content": '"x"', "predecessor_uid": 1}),
     (UPDATE, {"uid": "a", "content": None}),
+    (ADD, {"uid": "b", "content": '"x"', "tags": False}),
     (LINK, {"uid": "a", "tags": ["x"]}),
+    (LINK, {"uid": "a", "kind": "near", "content": {"a": 1}}),
+    (LINK, {"uid": "a", "kind": "near", "content": "nope{"}),
     (RETIRE, {"uid": "a"}),
     ("melt", {"uid": "a"}),
 ]
@@ -93,3 +96,17 @@ def test_content_that_cannot_be_embedded_now_is_known_and_searched_later() -> No
     book.apply([added(3, "c")])
     assert set(index.rows) == {"a", "b", "c"}
     assert embed.texts == ["content 1"]
+
+
+def test_embedder_that_fails_in_its_own_way_loses_nothing() -> None:
+    embed, index = Embedder(), KeptTraces()
+    failing = PathwayBook(index, embedder="fake", embed=fail)
+    failing.apply([added(n, f"u{n}", embedder="another") for n in range(1, 4)])
+    assert (len(failing), failing.has_unstored, index.rows) == (3, True, {})
+    failing._embed = embed
+    failing.catch_up()
+    assert (sorted(index.rows), failing.has_unstored) == (["u1", "u2", "u3"], False)
+
+
+def fail(_: Sequence[str]) -> NDArray[np.float32]:
+    raise RuntimeError("a fault in the model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from lakehouse.errors import BadInput
 from lakehouse.pathway.content import read_content
 
 TEXT = "Call the welders in Toledo by reliability, then confirm the Monday shift with the client before noon"
@@ -17,14 +18,15 @@ def is_near(one: object, other: object) -> bool:
 @pytest.mark.parametrize(
     "other",
     [
-        TEXT.upper() + "!",
+        TEXT.lower() + "!",
+        TEXT.replace("in", "IN").replace("welders", "Welders"),
+        TEXT.replace(" ", "\n"),
         TEXT.replace("the ", ""),
         TEXT.replace("then", "and then please"),
-        TEXT.replace("Call", "Calling").replace("shift", "shifts"),
         f"  {TEXT.replace(', ', ' - ')}  ",
     ],
 )
-def test_case_punctuation_inflection_and_fillers_make_no_difference(other: str) -> None:
+def test_case_punctuation_spaces_and_fillers_make_no_difference(other: str) -> None:
     assert is_near(TEXT, other)
 
 
@@ -36,6 +38,8 @@ def test_case_punctuation_inflection_and_fillers_make_no_difference(other: str) 
         TEXT.replace("confirm", "never confirm"),
         TEXT + " in 30 minutes",
         TEXT.replace("Toledo", "Akron"),
+        TEXT.replace("confirm", "confirmed"),
+        TEXT + "?",
         {"text": TEXT},
         [TEXT, TEXT],
     ],
@@ -56,17 +60,52 @@ def test_one_word_that_says_something_does(other: object) -> None:
         ({"winner": "Ann", "loser": "Bob"}, {"winner": "Bob", "loser": "Ann"}),
         ({"done": True}, {"done": False}),
         ("the", "a"),
+        ("escalate when wait > 5 min", "escalate when wait < 5 min"),
+        ("x = y", "x != y"),
+        ("hire C++ developers", "hire C# developers"),
+        ("pay $50", "pay €50"),
+        ("result: ✅", "result: ❌"),
+        ("ask the IT department", "ask the department"),
+        ("call Will Smith first", "call Smith first"),
+        ("use option A", "use option"),
+        ("was certified", "will be certified"),
+        ("कि", "की"),
+        ("是" * 80 + "是", "是" * 80 + "否"),
+        ({"door": "aBcD"}, {"door": "AbCd"}),
+        ({"avoid": ["x"], "do": ["y", "z"]}, {"avoid": ["x"], "do": ["y"], "z": []}),
+        ({"ok": True}, "ok true"),
+        ({"a": "x", "b": None}, {"a": "x", "b": "None"}),
+        ({"n": 1}, {"n": "1"}),
     ],
 )
 def test_numbers_places_and_fields_do(one: object, other: object) -> None:
     assert not is_near(one, other)
 
 
-def test_fingerprint_is_blind_to_the_order_of_keys_case_and_spaces_alone() -> None:
+def test_fingerprint_is_blind_to_the_order_of_names_alone() -> None:
     base = read_content(b'{"a": "Call first", "b": [1, 2]}')
-    assert read_content(b'{"b":[1,2],"a":"call   FIRST"}').fingerprint == base.fingerprint
-    assert read_content(b'{"a": "Call first", "b": [2, 1]}').fingerprint != base.fingerprint
-    assert read_content(b'{"a": "Call first", "b": [1, 2.5]}').fingerprint != base.fingerprint
+    assert read_content(b'{"b":[1,2],"a":"Call first"}').fingerprint == base.fingerprint
+    for other in (b'{"a":"call first","b":[1,2]}', b'{"a":"Call first","b":[2,1]}', b'{"a":"Call first","b":[1,2.0]}'):
+        assert read_content(other).fingerprint != base.fingerprint
+
+
+def test_numbers_are_told_apart_digit_by_digit() -> None:
+    one, other = (read_content(b'{"order": 12345678901234567890' + last + b"}") for last in (b"3", b"4"))
+    assert one.fingerprint != other.fingerprint
+    assert one.wording != other.wording
+    assert read_content(b"[0.1]").wording != read_content(b"[0.10000000000000000001]").wording
+
+
+def test_field_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(BadInput, match="'a' twice"):
+        read_content(b'{"x": "w", "a": 1, "a": 2}')
+
+
+def test_nesting_has_a_limit_and_is_refused_by_name() -> None:
+    assert read_content(b"[" * 200 + b"1" + b"]" * 200)
+    for depth in (201, 300, 900):
+        with pytest.raises(BadInput, match="nested deeper"):
+            read_content(b"[" * depth + b"1" + b"]" * depth)
 
 
 def test_words_come_in_their_order_and_numbers_with_their_field() -> None:
