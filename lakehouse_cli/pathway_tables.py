@@ -10,14 +10,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 _MAX_CONTENT = 120
 
 
 def print_found(results: list[dict[str, Any]]) -> None:
     """Show traces, best first."""
-    table = Table("trace", "score", "updated", "tags", "content")
+    table = Table(_uid_column(), "score", "updated", "tags", "content")
     for trace in results:
         state = " (retired)" if trace["retired"] else ""
         table.add_row(
@@ -48,7 +48,7 @@ def print_trace(trace: dict[str, Any]) -> None:
 def print_history(answer: dict[str, Any]) -> None:
     """Show all that was said of a trace and what it revises, oldest first."""
     console = Console()
-    table = Table("when", "trace", "event", "by", "what")
+    table = Table("when", _uid_column(), "event", "by", "what")
     for change in answer["changes"]:
         said = change["note"] if change["content"] is None else _short(change["content"])
         table.add_row(
@@ -85,3 +85,8 @@ def _short(content: Any) -> str:
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= _MAX_CONTENT else f"{text[: _MAX_CONTENT - 1]}…"
+
+
+def _uid_column() -> Column:
+    """Uids whole, on however narrow a terminal: they are copied into the next command."""
+    return Column("trace", no_wrap=True, min_width=36)

@@ -36,9 +36,14 @@ def api(store: S3ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def command(
-    api: ApiProcess, *arguments: str, stdin: str = "", group: str = "pathway", port: int | None = None
+    api: ApiProcess,
+    *arguments: str,
+    stdin: str = "",
+    group: str = "pathway",
+    port: int | None = None,
+    columns: int = 200,
 ) -> subprocess.CompletedProcess[str]:
-    environ = {**clean_environ(), **api.environ, "LAKEHOUSE_API_PORT": str(port or api.port), "COLUMNS": "200"}
+    environ = {**clean_environ(), **api.environ, "LAKEHOUSE_API_PORT": str(port or api.port), "COLUMNS": str(columns)}
     return subprocess.run(
         [sys.executable, "-m", "lakehouse_cli", group, *arguments],
         env=environ, cwd=api.log.parent, input=stdin, capture_output=True, text=True, timeout=120, check=False,
@@ -62,6 +67,7 @@ def test_trace_goes_through_its_whole_life(api: ApiProcess) -> None:
     found = told(api, "search", "welding jobs in Toledo", "--tag", "welder", "-k", "1")
     assert [one["uid"] for one in found["results"]] == [uid]
     assert uid in said(api, "search", "--since", "2026-01-01")
+    assert uid in command(api, "search", "--since", "2026-01-01", columns=80).stdout  # to be copied
     shown = said(api, "show", uid)
     assert f"trace    {uid}" in shown
     assert '"task": "fill 3 welders in Toledo"' in shown
