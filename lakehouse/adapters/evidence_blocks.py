@@ -1,0 +1,123 @@
+"""One block of raw lines made evidence: one statement, and Python for the lines that did not fit.
+
+Belongs here: running the statement, judging and setting apart what it refused. Not here: the statement (see
+evidence_sql.py), blocks after one another (see evidence_engine.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.adapters.evidence_lines import LineBlock
+from lakehouse.adapters.evidence_quarantine import RefusedLine
+from lakehouse.adapters.evidence_sql import LOOK_CLOSER
+from lakehouse.evidence.fitness import MAX_KEPT_BYTES, TOO_LONG, why_unfit
+from lakehouse.tables.evidence import evidence_schema
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+_BATCH_LINES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBlock:
+    """What became of a block.
+
+    Attributes:
+        line_count: How many lines it had.
+        records: Those that fit, in order, in the schema of evidence.
+        key_hashes: A hash of each record's key.
+        refused: The others, in order.
+    """
+
+    line_count: int
+    records: pa.Table
+    key_hashes: npt.NDArray[np.uint64]
+    refused: list[RefusedLine]
+
+
+def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlock) -> MadeBlock:
+    """Make evidence of a block.
+
+    Args:
+        engine: A connection that nobody else uses meanwhile; its database has one thread: rows keep their order.
+        statement: See `evidence_statement`.
+        block: The lines.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    fit = _run(engine, statement, block.table())
+    unfit = _reasons(fit)
+    if unfit:
+        fit = fit.filter(pc.is_null(fit["reason"]))
+        for place, reason in unfit.items():
+            if reason == LOOK_CLOSER and place not in block.refused:
+                unfit[place] = why_unfit(block.line(place)) or ""
+        cleared = [place for place, reason in unfit.items() if not reason]
+        if cleared:
+            again = _run(engine, statement, block.table(cleared))
+            unfit = {place: reason for place, reason in (unfit | _reasons(again)).items() if reason}
+            fit = pa.concat_tables([fit, again.filter(pc.is_null(again["reason"]))]).sort_by("ordinal")
+        unfit |= {place: reason for place, (reason, _) in block.refused.items()}
+    # Copied, for a view would hold all of the engine's answer.
+    key_hashes = fit["key_hash"].to_numpy().copy()
+    return MadeBlock(len(block), _assembled(fit, block), key_hashes, list(_refused(block, unfit)))
+
+
+def _run(engine: duckdb.DuckDBPyConnection, statement: str, lines: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    batches = lines.combine_chunks().to_batches(max_chunksize=_BATCH_LINES)
+    engine.register("lines", pa.Table.from_batches(batches, lines.schema))
+    try:
+        return engine.execute(statement).to_arrow_table()
+    finally:
+        engine.unregister("lines")
+
+
+def _reasons(rows: pa.Table) -> dict[int, str]:
+    """Place and reason of the rows that did not fit."""
+    import pyarrow.compute as pc
+
+    refused = rows.select(["ordinal", "reason"]).filter(pc.is_valid(rows["reason"]))
+    return dict(zip(refused["ordinal"].to_pylist(), refused["reason"].to_pylist(), strict=True))
+
+
+def _refused(block: LineBlock, reasons: dict[int, str]) -> Iterator[RefusedLine]:
+    for place, reason in sorted(reasons.items()):
+        raw = block.line(place)
+        known = block.refused.get(place)
+        yield RefusedLine(
+            source_key=block.files[block.file[place]].source_key,
+            line=int(block.number[place]),
+            sha256=known[1] if known else hashlib.sha256(raw).hexdigest(),
+            raw=raw[:MAX_KEPT_BYTES],
+            is_cut=reason == TOO_LONG or len(raw) > MAX_KEPT_BYTES,
+            reason="is no JSON to the engine" if reason == LOOK_CLOSER else reason,
+        )
+
+
+def _assembled(fit: pa.Table, block: LineBlock) -> pa.Table:
+    """Records with their provenance, in the schema of evidence."""
+    import pyarrow as pa
+
+    schema = evidence_schema()
+    places = fit["ordinal"].to_numpy()
+    keys = pa.array([file.source_key for file in block.files], pa.string())
+    parts: list[Any] = [
+        keys.take(pa.array(block.file[places])),
+        pa.array(block.number[places]),
+        fit["sha256"].combine_chunks(),
+        fit["recorded_at"].combine_chunks(),
+    ]
+    provenance = pa.StructArray.from_arrays(parts, fields=list(schema.field("provenance").type))
+    columns = [provenance if name == "provenance" else fit[name] for name in schema.names]
+    return pa.table(columns, names=schema.names).cast(schema)

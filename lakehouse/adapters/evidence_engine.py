@@ -1,0 +1,183 @@
+"""Evidence of one partition: raw JSON lines in, a Parquet file and a quarantine file out, the same bytes every time.
+
+Blocks of lines go through one DuckDB statement each while the next block is read and the last one written. Rows stand
+in the order of their lines (by key of the raw object, then by line).
+
+Belongs here: running a transform over files, memory, the accounts. Not here: its rules (see lakehouse/evidence), one
+block (see evidence_blocks.py), which files belong to a partition.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lakehouse.adapters.evidence_blocks import MadeBlock, make_block
+from lakehouse.adapters.evidence_copies import CORRECTED, DUPLICATE, SERVES, judge_copies
+from lakehouse.adapters.evidence_lines import LineBlock, RawFile, read_blocks
+from lakehouse.adapters.evidence_quarantine import LineQuarantine
+from lakehouse.adapters.evidence_sql import evidence_statement
+from lakehouse.adapters.evidence_writer import EvidenceWriter, copy_rows
+from lakehouse.adapters.spare_memory import give_back
+from lakehouse.evidence.transform import Transform
+from lakehouse.query.quoting import quote_text
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy.typing as npt
+
+BLOCK_BYTES = 24 << 20
+_MEMORY_BYTES = 512 << 20
+# What is freed on one thread is not found by the next: without this a million lines hold three gigabytes in the end.
+_BLOCKS_HELD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The accounts of a partition: every line is exactly one of `new`, `corrected`, `duplicate`, `quarantined`."""
+
+    lines_in: int
+    new: int
+    corrected: int
+    duplicate: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """What became of a partition.
+
+    Attributes:
+        evidence: The records that serve, in Parquet; it is there even when it has no row.
+        superseded: Records that a later line of the same run corrected, in Parquet, or None.
+        quarantine: Lines that did not fit, as JSON lines, or None.
+        counts: The accounts; `new` is the number of records.
+    """
+
+    evidence: Path
+    superseded: Path | None
+    quarantine: Path | None
+    counts: Counts
+
+
+class EvidenceEngine:
+    """Makes evidence; holds DuckDBs of bounded memory, for one partition after another.
+
+    Each thread takes a block of its own through an engine of its own. Sharing one query among threads gives neither the
+    order of the rows nor, towards Arrow, any speed, and in a shared engine a block lives as long as any query does that
+    began before it was done with.
+
+    Args:
+        folder: Where DuckDB spills to.
+        threads: How many blocks are worked on at once.
+        memory_bytes: How much DuckDB takes; blocks and the writer come on top, about as much again.
+        block_bytes: Size of a block; the bytes of row groups depend on it.
+    """
+
+    def __init__(
+        self, folder: Path, *, threads: int = 2, memory_bytes: int = _MEMORY_BYTES, block_bytes: int = BLOCK_BYTES
+    ) -> None:
+        self._block_bytes = block_bytes
+        self._threads = threads
+        self._engines: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+        for _ in range(threads):
+            self._engines.put(_open(folder, memory_bytes // threads))
+
+    def close(self) -> None:
+        """Give its memory back."""
+        while not self._engines.empty():
+            self._engines.get().close()
+
+    def materialize(self, transform: Transform, files: Sequence[RawFile], target: Path) -> Materialized:
+        """Make the evidence of one partition.
+
+        Args:
+            transform: That of the files' stream.
+            files: Raw objects, in any order.
+            target: Folder for `evidence.parquet`, `superseded.parquet` and `quarantine.jsonl`.
+
+        Returns:
+            The files and the accounts; `evidence` conforms to `evidence_schema`.
+
+        Raises:
+            BadInput: Two files have one key.
+        """
+        staged = target / "evidence.parquet"
+        hashes: list[npt.NDArray[np.uint64]] = []
+        lines_in = 0
+        with LineQuarantine(target / "quarantine.jsonl") as quarantine, EvidenceWriter(staged) as writer:
+            for made in self._made(transform, read_blocks(files, block_bytes=self._block_bytes)):
+                lines_in += made.line_count
+                hashes.append(made.key_hashes)
+                for refused in made.refused:
+                    quarantine.take(refused)
+                writer.write(made.records)
+                if len(hashes) % _BLOCKS_HELD == 0:
+                    give_back()
+        engine = self._engines.get()
+        try:
+            kinds = judge_copies(engine, staged, hashes)
+        finally:
+            self._engines.put(engine)
+        corrected = duplicate = 0
+        if kinds is not None:
+            corrected, duplicate = int((kinds == CORRECTED).sum()), int((kinds == DUPLICATE).sum())
+            whole = staged.rename(target / "with-copies.parquet")
+            copy_rows(whole, staged, kinds == SERVES)
+            if corrected:
+                copy_rows(whole, target / "superseded.parquet", kinds == CORRECTED)
+            whole.unlink()
+        new = lines_in - corrected - duplicate - quarantine.count
+        return Materialized(
+            evidence=staged,
+            superseded=target / "superseded.parquet" if corrected else None,
+            quarantine=quarantine.path,
+            counts=Counts(lines_in, new, corrected, duplicate, quarantine.count),
+        )
+
+    def _made(self, transform: Transform, blocks: Iterator[LineBlock]) -> Iterator[MadeBlock]:
+        """Blocks made evidence, in order; so many at once as there are threads, the next one being read."""
+        statement = evidence_statement(transform)
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(self._threads) as making:
+            pending: deque[Future[MadeBlock]] = deque()
+            coming: Future[LineBlock | None] = reading.submit(next, blocks, None)
+            while (block := coming.result()) is not None:
+                coming = reading.submit(next, blocks, None)
+                pending.append(making.submit(self._make, statement, block))
+                if len(pending) >= self._threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _make(self, statement: str, block: LineBlock) -> MadeBlock:
+        engine = self._engines.get()
+        try:
+            return make_block(engine, statement, block)
+        finally:
+            self._engines.put(engine)
+
+
+def _open(folder: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    engine = duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": f"{memory_bytes}B",
+            "temp_directory": str(folder),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        }
+    )
+    engine.execute("LOAD json")
+    engine.execute(f"SET allowed_directories = [{quote_text(f'{folder}/')}]")
+    engine.execute("SET enable_external_access = false")
+    return engine

@@ -1,0 +1,258 @@
+"""Raw files as blocks of lines that the engine reads where they lie: no Python object for a line.
+
+Blocks are cut at lines and go on over small files, so that a day of many parts costs no more than one large one.
+
+Belongs here: cutting bytes into lines, which lines are no text at all. Not here: what is in a line (see
+evidence_sql.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from lakehouse.errors import BadInput
+from lakehouse.evidence.fitness import MAX_DEPTH, MAX_KEPT_BYTES, MAX_LINE_BYTES, NOT_UTF8, TOO_LONG
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+_LF = 10
+_INLINED = 12
+_DAY = re.compile(r"/dt=(\d{4}-\d\d-\d\d)/")
+_NO_DAY = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A raw object: its key in the bucket, and where its bytes lie here."""
+
+    source_key: str
+    path: Path
+
+    @property
+    def day_us(self) -> int | None:
+        """The day of its folder as microseconds since 1970, or None where its key has none."""
+        found = _DAY.search(self.source_key)
+        if found is None:
+            return None
+        try:
+            day = datetime.strptime(found[1], "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return int(day.timestamp()) * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Whole lines of one file, each ended by LF; `cut_sha256`: it is the begin of one line that is too long."""
+
+    data: bytes | memoryview
+    file: int
+    first_line: int
+    line_count: int
+    cut_sha256: str | None = None
+
+
+@dataclass(slots=True)
+class LineBlock:
+    """Consecutive lines of sorted files.
+
+    Attributes:
+        files: All files; `file` indexes it.
+        data: The bytes; line i is `data[starts[i]:ends[i]]`.
+        text: The lines as an Arrow string view, empty where they are refused.
+        file: For each line its file.
+        number: For each line its number in the file, from 1.
+        is_deep: Whether a line has so many brackets that it may be nested too deep.
+        refused: By place, lines that are no text: the reason and SHA-256.
+    """
+
+    files: Sequence[RawFile]
+    data: bytes | memoryview
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    file: npt.NDArray[np.int32]
+    number: npt.NDArray[np.int64]
+    is_deep: npt.NDArray[np.bool_]
+    text: pa.Array = None
+    refused: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def line(self, place: int) -> bytes:
+        """The bytes of one line."""
+        return bytes(self.data[int(self.starts[place]) : int(self.ends[place])])
+
+    def table(self, checked: Sequence[int] | None = None) -> pa.Table:
+        """The relation `lines` of `evidence_statement`, `ordinal` being the place in the block.
+
+        Args:
+            checked: Only these places, which Python has found to be fit; None: all, unchecked.
+        """
+        import pyarrow as pa
+
+        days = np.array([_NO_DAY if f.day_us is None else f.day_us for f in self.files], dtype=np.int64)[self.file]
+        if checked is None:
+            places, text = np.arange(len(self), dtype=np.int64), self.text
+        else:
+            # Arrow cannot take rows of a view.
+            places = np.array(checked, dtype=np.int64)
+            text = pa.array([self.line(place).decode() for place in checked], pa.string())
+        columns: dict[str, Any] = {
+            "ordinal": places,
+            "text": text,
+            "is_checked": np.full(len(places), checked is not None),
+            "is_deep": self.is_deep[places],
+            "day_us": pa.array(days[places], mask=days[places] == _NO_DAY),
+        }
+        return pa.table(columns)
+
+
+def read_blocks(files: Sequence[RawFile], *, block_bytes: int) -> Iterator[LineBlock]:
+    """The lines of files, in the order of their keys, in blocks of about so many bytes.
+
+    Raises:
+        BadInput: Two files have the same key.
+    """
+    ordered = sorted(files, key=lambda f: f.source_key)
+    for one, other in pairwise(ordered):
+        if one.source_key == other.source_key:
+            raise BadInput(f"raw object {one.source_key!r} is given twice; give each once")
+    parts: list[_Part] = []
+    for number, file in enumerate(ordered):
+        with file.path.open("rb", buffering=0) as reader:
+            for part in _parts(reader, number, block_bytes):
+                parts.append(part)
+                if sum(len(p.data) for p in parts) >= block_bytes // 2:
+                    yield _block(ordered, parts)
+                    parts = []
+    if parts:
+        yield _block(ordered, parts)
+
+
+def _parts(reader: BinaryIO, file: int, block_bytes: int) -> Iterator[_Part]:
+    carried, line = b"", 1
+    while True:
+        room = bytearray(len(carried) + block_bytes)
+        room[: len(carried)] = carried
+        got = reader.readinto(memoryview(room)[len(carried) :])  # type: ignore[attr-defined]
+        size = len(carried) + got
+        if not got:
+            if carried:
+                last = carried if carried.endswith(b"\n") else carried + b"\n"
+                yield _Part(last, file, line, last.count(b"\n"))
+            return
+        end = room.rfind(b"\n", 0, size) + 1
+        if end:
+            count = room.count(b"\n", 0, end)
+            yield _Part(memoryview(room)[:end], file, line, count)
+            line += count
+        carried = bytes(memoryview(room)[end:size])
+        if len(carried) > MAX_LINE_BYTES:
+            kept, sha256, carried = _skip(reader, carried, block_bytes)
+            yield _Part(kept + b"\n", file, line, 1, sha256)
+            line += 1
+
+
+def _skip(reader: BinaryIO, begun: bytes, block_bytes: int) -> tuple[bytes, str, bytes]:
+    """Read to the end of a line that is too long; gives its begin, its SHA-256, and what was read behind it."""
+    digest = hashlib.sha256(begun)
+    while chunk := reader.read(block_bytes):
+        rest, lf, behind = chunk.partition(b"\n")
+        digest.update(rest)
+        if lf:
+            # What lies behind is carried on; it may hold whole lines, which the next turn cuts.
+            return begun[:MAX_KEPT_BYTES], digest.hexdigest(), behind
+    return begun[:MAX_KEPT_BYTES], digest.hexdigest(), b""
+
+
+def _block(files: Sequence[RawFile], parts: Sequence[_Part]) -> LineBlock:
+    data = parts[0].data if len(parts) == 1 else b"".join(p.data for p in parts)
+    octets = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(octets == _LF).astype(np.int64)
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1] + 1])
+    counts = [p.line_count for p in parts]
+    block = LineBlock(
+        files=files,
+        data=data,
+        starts=starts,
+        ends=ends,
+        file=np.repeat(np.array([p.file for p in parts], dtype=np.int32), counts),
+        number=np.concatenate([np.arange(p.first_line, p.first_line + p.line_count, dtype=np.int64) for p in parts]),
+        is_deep=_bracket_counts(octets, ends) > MAX_DEPTH,
+    )
+    place = 0
+    for part in parts:
+        if part.cut_sha256 is not None:
+            block.refused[place] = (TOO_LONG, part.cut_sha256)
+        place += part.line_count
+    for long in np.flatnonzero(ends - starts > MAX_LINE_BYTES):
+        block.refused[int(long)] = (TOO_LONG, hashlib.sha256(block.line(int(long))).hexdigest())
+    if not _is_utf8(data):
+        _refuse_other_bytes(block)
+    block.text = _views(octets, starts, ends, list(block.refused))
+    return block
+
+
+def _bracket_counts(octets: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many `[` and `{` each line has; the two differ by one bit."""
+    opened = np.flatnonzero((octets & 0xDF) == ord("["))
+    return np.diff(np.searchsorted(opened, ends), prepend=0).astype(np.int64)
+
+
+def _is_utf8(data: bytes | memoryview) -> bool:
+    import pyarrow as pa
+
+    offsets = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
+    whole = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)])
+    try:
+        whole.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _refuse_other_bytes(block: LineBlock) -> None:
+    for place in range(len(block)):
+        line = block.line(place)
+        if place in block.refused:
+            continue
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            block.refused[place] = (NOT_UTF8, hashlib.sha256(line).hexdigest())
+
+
+def _views(
+    octets: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], refused: list[int]
+) -> pa.Array:
+    """The lines as an Arrow string view over the bytes, those that are refused empty.
+
+    Source: Arrow columnar format, variable-size binary view layout.
+    """
+    import pyarrow as pa
+
+    sizes = (ends - starts).astype(np.int32)
+    sizes[refused] = 0
+    count = len(starts)
+    heads = octets[np.minimum(starts[:, None] + np.arange(_INLINED), len(octets) - 1)]
+    heads[np.arange(_INLINED) >= sizes[:, None]] = 0
+    views = np.zeros((count, 16), dtype=np.uint8)
+    views[:, 0:4] = sizes.view(np.uint8).reshape(count, 4)
+    views[:, 4:16] = heads
+    places = np.zeros((count, 2), dtype=np.int32)
+    places[:, 1] = starts
+    is_long = sizes > _INLINED
+    views[is_long, 8:16] = places.view(np.uint8).reshape(count, 8)[is_long]
+    return pa.Array.from_buffers(pa.string_view(), count, [None, pa.py_buffer(views), pa.py_buffer(octets)])
