@@ -82,6 +82,20 @@ def search_ms(api: ApiProcess, queries: list[str]) -> list[float]:
     return times
 
 
+def wait_until_settled(api: ApiProcess) -> None:
+    """What writes leave to do in the background is over when its numbers stand still."""
+    before, deadline = None, time.monotonic() + 120
+    with api.client() as client:
+        client.post("/v1/pathway/search", json={"text": "take in what waits"})
+        while time.monotonic() < deadline:
+            part = client.get("/health").json()["parts"]["pathways"]
+            numbers = part["index_rows"], part["index_uncoded_rows"]
+            if numbers == before:
+                return
+            before = numbers
+            time.sleep(12)  # longer than training waits for quiet
+
+
 def restart_s(api: ApiProcess, query: str) -> float:
     """Seconds from starting the process to its first answer from all traces."""
     api.stop()
@@ -141,6 +155,7 @@ def main() -> int:
             try:
                 add(api, [{"task": "the first one opens the embedder"}])
                 parts = [add(api, made[first : first + last]) for first in range(0, len(made), last)]
+                wait_until_settled(api)
                 ours = search_ms(api, queries)
                 with api.client() as client:
                     stats = client.get("/v1/pathway/stats").json()

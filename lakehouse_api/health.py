@@ -29,7 +29,7 @@ def read_health(services: Services) -> Health:
         "embedding": _embedding(services),
         "corpora": _corpora(services),
         "memory": _log_part(services.retrieval.log, "playbooks"),
-        "pathways": _log_part(services.pathways.log, "pathways"),
+        "pathways": _log_part(services.pathways.log, "pathways", **services.pathways.index_numbers()),
         "event_log": _event_log(services),
         "disk": _disk(services),
     }
@@ -88,8 +88,8 @@ def _corpora(services: Services) -> Part:
     return part("ok", **numbers)
 
 
-def _log_part(log: MemoryLog, what: str) -> Part:
-    stats = log.stats()
+def _log_part(log: MemoryLog, what: str, **numbers: Any) -> Part:
+    stats = {**log.stats(), **numbers}
     error = stats.pop("last_error", None)
     if not stats["is_replayed"]:
         return part("degraded", f"the memory log is being read: {what} and writes to them wait for it", **stats)

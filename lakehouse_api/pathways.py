@@ -73,6 +73,15 @@ class Pathways:
         if not self.log.is_replayed:
             raise Unavailable("the memory log has not been read since the start; try again", retry_after_s=2)
 
+    def index_numbers(self) -> dict[str, int]:
+        """What `/health` shows of the index: rows, those that are compared one by one, bytes."""
+        stats = self.index.stats()
+        return {
+            "index_rows": stats.get("rows", 0),
+            "index_uncoded_rows": stats.get("uncoded_rows", 0),
+            "index_bytes": stats.get("bytes", 0),
+        }
+
     async def _catch_up(self) -> None:
         """Make searchable what could not be embedded when it came, as soon as the embedder answers."""
         while True:
