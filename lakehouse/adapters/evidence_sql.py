@@ -55,7 +55,7 @@ def evidence_statement(transform: Transform) -> str:
     """
     fields = transform.all_fields
     paths = ", ".join(quote_text(f'$."{name}"') for name in fields)
-    structure = quote_text(json.dumps({name: _TYPES[kind] for name, kind in fields.items()}))
+    structure = declared_structure(transform)
     nulled = ", ".join(f"{quote_name(name)} := {_field(name, kind)}" for name, kind in fields.items())
     is_lenient = " OR ".join(f"regexp_matches(text, {quote_text(pattern)})" for pattern in _LENIENT)
     recorded_at = _moment("parsed.recorded_at")
@@ -80,6 +80,11 @@ WITH kinds AS (
 SELECT ordinal, sha256(text) AS sha256, reason, recorded_at, hash({transform.key or "raw.run_id"}) AS key_hash,
   {_columns(transform)}
 FROM judged"""
+
+
+def declared_structure(transform: Transform) -> str:
+    """The declared fields with their types, as the literal that `from_json` takes."""
+    return quote_text(json.dumps({name: _TYPES[kind] for name, kind in transform.all_fields.items()}))
 
 
 def _field(name: str, kind: Kind) -> str:
