@@ -1,8 +1,9 @@
 """Pathway memory: acknowledged adds over HTTP until there are 100,000 traces, and searches beside the bare engine.
 
-    python bench/pathways.py [--traces 100000]
+    python bench/pathways.py [--traces 100000] [--characters 120]
 
-Contents are those of résumés (`lakehouse sample workers`), all distinct, by the static embedder; the store fsyncs. The
+Contents are a task, its steps and the beginning of a résumé (`lakehouse sample workers`), all distinct, by the static
+embedder; the store fsyncs. `--characters 2000` takes whole résumés, three times as much of everything. The
 bare engine is what a search is made of, in one process without HTTP, routes or logs: the embedding of the query, both
 searches of the index, their fusion. Limits are printed beside what was measured.
 """
@@ -42,12 +43,16 @@ SEARCHES = 500
 _ID, _ROLE, _CITY, _RESUME = 0, 2, 3, 17
 
 
-def contents(count: int) -> list[dict[str, Any]]:
+def contents(count: int, characters: int = 2000) -> list[dict[str, Any]]:
     """Traces of distinct texts."""
     made: list[dict[str, Any]] = []
     for batch in worker_batches(count):
         made += [
-            {"task": f"fill {w[_ROLE]} in {w[_CITY]}", "steps": ["search", "call", "confirm"], "found": w[_RESUME]}
+            {
+                "task": f"fill {w[_ROLE]} in {w[_CITY]}",
+                "steps": ["search", "call", "confirm"],
+                "found": f"worker {w[_ID]}: {w[_RESUME][:characters]}",
+            }
             for w in batch
         ]
     return made[:count]
@@ -140,8 +145,9 @@ def judge(what: str, measured: float, limit: float, unit: str = "", *, at_least:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--traces", type=int, default=100_000)
+    parser.add_argument("--characters", type=int, default=120)
     given = parser.parse_args()
-    made = contents(given.traces + SEARCHES)
+    made = contents(given.traces + SEARCHES, given.characters)
     queries = [f"{c['task']}: {c['found'][:80]}" for c in made[given.traces :]]
     made = made[: given.traces]
     last = max(1, given.traces // 5)
@@ -165,7 +171,8 @@ def main() -> int:
             finally:
                 api.stop()
     bare = bare_ms(made, queries)
-    print(f"{given.traces:,} traces of résumés, concurrency {CONCURRENCY}, static embedder, fsync on")
+    size = statistics.mean(len(json.dumps(c)) for c in made)
+    print(f"{given.traces:,} traces of {size:.0f} bytes, concurrency {CONCURRENCY}, static embedder, fsync on")
     print(f"{'traces':>10}{'acks/s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}")
     for n, part in enumerate(parts, 1):
         p50, p95, p99 = part["latencies_ms"]

@@ -56,6 +56,11 @@ class AppliedLog:
         return "" if self._newest is None else str(self._newest)
 
     @property
+    def is_tail_long(self) -> bool:
+        """Whether half of what may wait for the fold in memory does."""
+        return self._tail_bytes > _TAIL_BYTES // 2
+
+    @property
     def has_waiters(self) -> bool:
         """True while somebody waits for an entry of another process."""
         return any(not future.done() for _, _, future in self._waiters)

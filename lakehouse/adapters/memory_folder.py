@@ -19,7 +19,7 @@ from lakehouse.memory.log_object import read_object
 from lakehouse.memory.state import FoldedRows
 from lakehouse.storage.objects import ObjectStore
 
-_PORTION_ENTRIES = 20_000
+_PORTION_ENTRIES = 4_000
 _PRUNE_S = 3600.0
 
 

@@ -36,6 +36,8 @@ from lakehouse.storage.objects import ObjectStore
 
 # While somebody waits for an entry of another process, looks follow each other this fast.
 _AWAITED_POLL_S = 0.05
+_LOOK_S = 0.5
+_REST_S = 5.0  # between folds, also where one failed or another process does it
 _log = structlog.get_logger("lakehouse.memory")
 # Given entries, and what appends others.
 Upkeep = Callable[[Sequence[Entry], Callable[..., Entry]], None]
@@ -275,7 +277,7 @@ class MemoryLog:
             self._last_error = None
 
     def _fold_all(self) -> None:
-        while not self._stopping.wait(self._fold_s):
+        while self._wait_for_work():
             try:
                 self.fold()
                 self._keep_up(())
@@ -283,6 +285,16 @@ class MemoryLog:
             except Exception as error:  # as above
                 self._fold_error = _told(error)
                 _log.warning("memory_fold_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
+
+    def _wait_for_work(self) -> bool:
+        """Wait until it is time to fold, or so much waits that the bucket would have to be read for it."""
+        begun_s, most_s = time.monotonic(), self._fold_s or 0.0
+        while (waited_s := time.monotonic() - begun_s) < most_s:
+            if self._applied.is_tail_long and waited_s >= _REST_S:
+                break
+            if self._stopping.wait(min(most_s - waited_s, _LOOK_S)):
+                return False
+        return not self._stopping.is_set()
 
     def _keep_up(self, entries: Sequence[Entry]) -> None:
         try:

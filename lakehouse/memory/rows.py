@@ -23,6 +23,7 @@ from lakehouse.tables.memory import memory_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ROWS_AT_ONCE = 256
 VALIDITY_COLUMNS = ("op_id", "subject_id", "order", "op", "valid_from", "valid_to")
 
 
@@ -78,8 +79,15 @@ def to_rows(entries: Iterable[Entry], rules: RowRules) -> pa.Table:
     first: dict[str, Entry] = {}
     for entry in sorted(entries, key=lambda entry: entry.order):
         first.setdefault(entry.op_id, entry)
-    rows = [_row(entry, rules) for entry in first.values()]
-    return pa.Table.from_pylist(rows, schema=rules.schema)
+    unique = list(first.values())
+    # A few at a time: Arrow holds the interpreter while it takes a list in, and whoever writes meanwhile waits.
+    parts = [
+        pa.Table.from_pylist(
+            [_row(entry, rules) for entry in unique[start : start + _ROWS_AT_ONCE]], schema=rules.schema
+        )
+        for start in range(0, len(unique), _ROWS_AT_ONCE)
+    ]
+    return pa.concat_tables(parts) if parts else rules.schema.empty_table()
 
 
 def to_entries(batch: pa.RecordBatch) -> Iterator[Entry]:

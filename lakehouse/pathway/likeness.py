@@ -13,7 +13,7 @@ Belongs here: the digests. Not here: reading documents (see content.py), what be
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +32,7 @@ class Number(str):
 
 def fingerprint_of(value: Any) -> bytes:
     """The digest of a document as it is, whatever the order of names."""
-    return _digest(value, lambda text: [text])
+    return _digest(value, str)
 
 
 def wording_of(value: Any) -> bytes:
@@ -41,14 +41,13 @@ def wording_of(value: Any) -> bytes:
     Args:
         value: As JSON gives it, numbers as `Number`.
     """
-    return _digest(value, said_words)
+    return _digest(value, said)
 
 
-def said_words(text: str) -> list[str]:
+def said(text: str) -> str:
     """The words of a text that say something, in its order; those of a text of fillers are all of them."""
     words = text.split()
-    said = [word for word in map(_said, words) if word]
-    return said or words
+    return " ".join(filter(None, map(_said, words))) or " ".join(words)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -66,35 +65,26 @@ def _said(word: str) -> str:
     return bare.casefold() if is_ordinary and bare.isalpha() and len(bare) > 1 else bare
 
 
-def _digest(value: Any, words_of: Callable[[str], list[str]]) -> bytes:
-    digest = hashlib.sha256()
-    for kind, text in _parts(value, words_of):
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(b"%c%d:" % (kind, len(encoded)))
-        digest.update(encoded)
-    return digest.digest()
-
-
-def _parts(value: Any, words_of: Callable[[str], list[str]]) -> Iterator[tuple[bytes, str]]:
-    """A document as a sequence that no other document has: each part with its kind."""
-    waiting: list[tuple[bytes, Any]] = [(b"v", value)]
+def _digest(value: Any, said_of: Callable[[str], str]) -> bytes:
+    # A text is preceded by its length, so that no two documents give the same sequence.
+    parts: list[str] = []
+    waiting: list[tuple[bool, Any]] = [(False, value)]
     while waiting:
-        kind, one = waiting.pop()
-        if kind != b"v":
-            yield kind, one
+        is_name, one = waiting.pop()
+        if is_name:
+            parts.append(f"k{len(one)}:{one}")
         elif isinstance(one, Number):
-            yield b"n", one
+            parts.append(f"n{len(one)}:{one}")
         elif isinstance(one, str):
-            words = words_of(one)
-            yield b"s", str(len(words))
-            for word in words:
-                yield b"w", word
+            said_text = said_of(one)
+            parts.append(f"s{len(said_text)}:{said_text}")
         elif isinstance(one, dict):
-            yield b"{", str(len(one))
+            parts.append(f"{{{len(one)}:")
             for name in sorted(one, reverse=True):
-                waiting += [(b"v", one[name]), (b"k", name)]
+                waiting += [(False, one[name]), (True, name)]
         elif isinstance(one, list):
-            yield b"[", str(len(one))
-            waiting += [(b"v", item) for item in reversed(one)]
+            parts.append(f"[{len(one)}:")
+            waiting += [(False, item) for item in reversed(one)]
         else:
-            yield b"l", repr(one)
+            parts.append(f"l{one}:")
+    return hashlib.sha256("".join(parts).encode("utf-8", "surrogatepass")).digest()
