@@ -21,12 +21,13 @@ from typing import Any
 import structlog
 
 from lakehouse.adapters.memory_applied import AppliedLog
+from lakehouse.adapters.memory_faults import is_fault, told
 from lakehouse.adapters.memory_folder import MemoryFolder
 from lakehouse.adapters.memory_follower import MemoryFollower
 from lakehouse.adapters.memory_stream import OwnStream
 from lakehouse.adapters.memory_writer import MemoryWriter
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import LakehouseError, StoreUnavailable, Unavailable
+from lakehouse.errors import StoreUnavailable, Unavailable
 from lakehouse.memory.entry import Draft, Entry, Order, make_draft
 from lakehouse.memory.hybrid_clock import HybridClock, physical_time
 from lakehouse.memory.keys import STREAM_ENDED, check_table, lease_key
@@ -34,13 +35,11 @@ from lakehouse.memory.lease import LeaseHolder
 from lakehouse.memory.state import FoldedRows, MemoryState
 from lakehouse.storage.objects import ObjectStore
 
-# While somebody waits for an entry of another process, looks follow each other this fast.
-_AWAITED_POLL_S = 0.05
+_AWAITED_POLL_S = 0.05  # while somebody waits for an entry of another process
 _LOOK_S = 0.5
 _REST_S = 5.0  # between folds, also where one failed or another process does it
 _log = structlog.get_logger("lakehouse.memory")
-# Given entries, and what appends others.
-Upkeep = Callable[[Sequence[Entry], Callable[..., Entry]], None]
+Upkeep = Callable[[Sequence[Entry], Callable[..., Entry]], None]  # given entries, and what appends others
 
 
 class MemoryLog:
@@ -271,8 +270,8 @@ class MemoryLog:
         # Whatever it was, the next look may succeed: a thread that ends would leave this process behind for good.
         except Exception as error:
             if self._last_error is None:
-                _log.warning("memory_look_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
-            self._last_error = _told(error)
+                _log.warning("memory_look_failed", table=self.table, error=str(error), exc_info=is_fault(error))
+            self._last_error = told(error)
         else:
             self._last_error = None
 
@@ -283,16 +282,14 @@ class MemoryLog:
                 self._keep_up(())
                 self._fold_error = None
             except Exception as error:  # as above
-                self._fold_error = _told(error)
-                _log.warning("memory_fold_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
+                self._fold_error = told(error)
+                _log.warning("memory_fold_failed", table=self.table, error=str(error), exc_info=is_fault(error))
 
     def _wait_for_work(self) -> bool:
         """Wait until it is time to fold, or so much waits that the bucket would have to be read for it."""
-        begun_s, most_s = time.monotonic(), self._fold_s or 0.0
-        while (waited_s := time.monotonic() - begun_s) < most_s:
-            if self._applied.is_tail_long and waited_s >= _REST_S:
-                break
-            if self._stopping.wait(min(most_s - waited_s, _LOOK_S)):
+        due_s, early_s = time.monotonic() + (self._fold_s or 0), time.monotonic() + _REST_S
+        while (now_s := time.monotonic()) < due_s and not (now_s >= early_s and self._applied.is_tail_long):
+            if self._stopping.wait(min(due_s - now_s, _LOOK_S)):
                 return False
         return not self._stopping.is_set()
 
@@ -301,12 +298,4 @@ class MemoryLog:
             if self._upkeep is not None:
                 self._upkeep(entries, self.append_sync)
         except Exception as error:  # as above; what is acknowledged must be folded all the same
-            _log.warning("memory_upkeep_failed", table=self.table, error=str(error), exc_info=_is_fault(error))
-
-
-def _is_fault(error: Exception) -> bool:
-    return not isinstance(error, LakehouseError)
-
-
-def _told(error: Exception) -> str:
-    return error.detail if isinstance(error, LakehouseError) else f"a fault in the memory log: {type(error).__name__}"
+            _log.warning("memory_upkeep_failed", table=self.table, error=str(error), exc_info=is_fault(error))
