@@ -36,8 +36,7 @@ from lakehouse.memory.state import FoldedRows, MemoryState
 from lakehouse.storage.objects import ObjectStore
 
 _AWAITED_POLL_S = 0.05  # while somebody waits for an entry of another process
-_LOOK_S = 0.5
-_REST_S = 5.0  # between folds, also where one failed or another process does it
+_LOOK_S, _REST_S = 0.5, 5.0  # while a fold is waited for; between two, also where one failed
 _log = structlog.get_logger("lakehouse.memory")
 Upkeep = Callable[[Sequence[Entry], Callable[..., Entry]], None]  # given entries, and what appends others
 
