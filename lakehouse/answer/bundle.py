@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.answer.token_estimate import estimate_tokens
+from lakehouse.chat.token_estimate import estimate_tokens
 from lakehouse.retrieval.filters import MASK
 
 _NAMES = ("name", "title")

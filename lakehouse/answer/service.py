@@ -22,10 +22,10 @@ from lakehouse.answer.config import NAME, AnswerConfig
 from lakehouse.answer.grounding import ungrounded
 from lakehouse.answer.names import NameLists
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
-from lakehouse.answer.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.chat.call_log import Caller
 from lakehouse.chat.request import ChatRequest, Usage
 from lakehouse.chat.service import ChatResult, ChatService
+from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.search_request import SearchRequest

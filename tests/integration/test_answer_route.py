@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.answer.token_estimate import CHAT_OVERHEAD, estimate_tokens
+from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.settings import Settings
 from tests.api import RunningApi, api_settings, running_api
 from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion

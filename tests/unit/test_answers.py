@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lakehouse.answer.artifact import artifact_of, form_of
 from lakehouse.answer.bundle import Record, build_bundle
 from lakehouse.answer.config import ANSWER, AnswerConfig, parse_answer_config
-from lakehouse.answer.token_estimate import estimate_tokens
+from lakehouse.chat.token_estimate import estimate_tokens
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.filters import MASK
 

@@ -4,7 +4,8 @@ Small models' byte-pair tokenizers give a word of up to four letters one token, 
 four letters, and every digit and sign one of its own. Measured with SmolLM2's on worker records and abstracts, the
 estimate is 1.05 to 1.66 times the count; of e-mail addresses and upper case it may be half of it.
 
-Belongs here: the estimate. Not here: the model's own count, which decides where it can be had (see service.py).
+Belongs here: the estimate. Not here: the model's own count, which decides where it can be had (see
+lakehouse/answer/service.py).
 """
 
 from __future__ import annotations
