@@ -1,0 +1,126 @@
+"""YAML in which every value knows its line, so that what is wrong in a data file is told with its line.
+
+Belongs here: reading mappings, lists and scalars with their lines. Not here: what a file means (see rule_file.py,
+labels.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from lakehouse.errors import BadInput
+
+if TYPE_CHECKING:
+    import yaml
+
+
+def read_document(text: str, *, name: str) -> Located:
+    """The document of a file.
+
+    Args:
+        text: YAML, one document.
+        name: What it is called in messages.
+
+    Raises:
+        BadInput: It is no YAML, or empty.
+    """
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = 1 if mark is None else mark.line + 1
+        problem = getattr(error, "problem", None) or str(error)
+        raise BadInput(f"{name}, line {line}: is no YAML: {problem}; mend the file", line=line) from None
+    if node is None:
+        raise BadInput(f"{name}, line 1: is empty; write it", line=1)
+    return Located(node, name)
+
+
+class Located:
+    """A value of a YAML file and where it stands.
+
+    Args:
+        node: The value.
+        name: What the file is called in messages.
+    """
+
+    def __init__(self, node: yaml.Node, name: str) -> None:
+        self._node = node
+        self._name = name
+
+    @property
+    def line(self) -> int:
+        """Its line, from 1."""
+        return int(self._node.start_mark.line) + 1
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Say what is wrong here.
+
+        Raises:
+            BadInput: Always.
+        """
+        raise BadInput(f"{self._name}, line {self.line}: {problem}", line=self.line)
+
+    def members(self, *, required: Sequence[str]) -> dict[str, Located]:
+        """The members of a mapping with exactly these names."""
+        found = {key: value for key, _, value in self.pairs()}
+        for key, place, _ in self.pairs():
+            if key not in required:
+                place.refuse(f"{key!r} is unknown here; it takes {', '.join(required)}")
+        for key in required:
+            if key not in found:
+                self.refuse(f"{key!r} is missing; it takes {', '.join(required)}")
+        return found
+
+    def pairs(self) -> Iterator[tuple[str, Located, Located]]:
+        """Key, its place and value of each member of a mapping; a key that stands twice is refused."""
+        import yaml
+
+        if not isinstance(self._node, yaml.MappingNode):
+            self.refuse("must be a mapping of names to values")
+        seen: set[str] = set()
+        for key, value in self._node.value:
+            place = Located(key, self._name)
+            name = place.scalar()
+            if name in seen:
+                place.refuse(f"{name!r} stands twice")
+            seen.add(name)
+            yield name, place, Located(value, self._name)
+
+    def items(self) -> list[Located]:
+        """The elements of a list that is not empty."""
+        import yaml
+
+        if not isinstance(self._node, yaml.SequenceNode) or not self._node.value:
+            self.refuse("must be a list with at least one element")
+        return [Located(item, self._name) for item in self._node.value]
+
+    def is_list(self) -> bool:
+        """Whether it is a list."""
+        import yaml
+
+        return isinstance(self._node, yaml.SequenceNode)
+
+    def is_mapping(self) -> bool:
+        """Whether it is a mapping."""
+        import yaml
+
+        return isinstance(self._node, yaml.MappingNode)
+
+    def scalar(self) -> str:
+        """Its text as it is written, whatever YAML takes it for."""
+        import yaml
+
+        if not isinstance(self._node, yaml.ScalarNode) or not str(self._node.value).strip():
+            self.refuse("must be a text that is not empty")
+        return str(self._node.value)
+
+    def one_of(self, allowed: Sequence[str]) -> str:
+        """Its text, which must be one of these."""
+        text = self.scalar()
+        if text not in allowed:
+            self.refuse(f"{text!r} is none of {', '.join(allowed)}")
+        return text
