@@ -51,8 +51,8 @@ def words_statement(labels: Labels, *, days: Sequence[date] | None = None, since
         since: Only what was recorded on these days; None: all.
 
     Returns:
-        SQL that makes `about, kind, speaker, part, label, says, score, lineage, said_at, sha256, source_key, line, run_id,
-        stream, dt, field`; `says` is null for outcomes, and `UNREAD` for a label that is not in the table.
+        SQL that makes `about, kind, speaker, part, label, says, score, lineage, said_at, sha256, source_key, line,
+        run_id, stream, dt, field`; `says` is null for outcomes, and `UNREAD` for a label that is not in the table.
     """
     listed = ", ".join(f"({quote_text(label)}, {quote_text(means)})" for label, means in labels.meaning.items())
     on_days = "" if since is None else f" AND dt IN ({listed_days(since)})"
