@@ -26,7 +26,9 @@ STREAMS = frozenset(
 _ENVELOPE = ("run_id", "task_id", "trace_id", "actor", "config_version", "format_version", "recorded_at")
 
 
-def make_line(stream: str, line: Mapping[str, Any], *, run_id: str, recorded_at: datetime) -> bytes:
+def make_line(
+    stream: str, line: Mapping[str, Any], *, run_id: str, recorded_at: datetime, most_bytes: int = MAX_LINE_BYTES
+) -> bytes:
     """One line of a stream with its envelope first, ended by LF.
 
     Args:
@@ -34,9 +36,10 @@ def make_line(stream: str, line: Mapping[str, Any], *, run_id: str, recorded_at:
         line: What happened; its `task_id`, `trace_id`, `actor` and `config_version` go into the envelope.
         run_id: Id of the run; a `run_id` in the line wins.
         recorded_at: The time now, aware.
+        most_bytes: Longest line; what is written line by line as it happens keeps to `MAX_LINE_BYTES`.
 
     Raises:
-        BadInput: The stream is unknown, or the line is no JSON or larger than 1 MiB.
+        BadInput: The stream is unknown, or the line is no JSON or too long.
     """
     if stream not in STREAMS:
         raise BadInput(f"stream {stream!r} is unknown; streams are {', '.join(sorted(STREAMS))}")
@@ -48,8 +51,8 @@ def make_line(stream: str, line: Mapping[str, Any], *, run_id: str, recorded_at:
         encoded = orjson.dumps({**envelope, **rest}, option=orjson.OPT_APPEND_NEWLINE)
     except (TypeError, orjson.JSONEncodeError) as error:
         raise BadInput(f"a line of {stream!r} is no JSON: {error}") from None
-    if len(encoded) > MAX_LINE_BYTES:
-        raise BadInput(f"a line of {stream!r} has {len(encoded)} bytes; at most {MAX_LINE_BYTES} are allowed")
+    if len(encoded) > most_bytes:
+        raise BadInput(f"a line of {stream!r} has {len(encoded)} bytes; at most {most_bytes} are allowed")
     return encoded
 
 

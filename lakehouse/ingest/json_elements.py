@@ -1,4 +1,5 @@
-"""The elements of a JSON document one by one: those of the array that it is, or the one value that it is.
+"""The elements of a JSON document one by one: those of the array that it is, or the one value that it is; on demand the
+members of an object as well.
 
 The text of an element is given as it stands, so that nothing is rounded on the way; only line breaks between its tokens
 become spaces. Memory holds one element and a window.
@@ -50,22 +51,27 @@ def read_elements(stream: TextIO, *, most_characters: int) -> Iterator[Element]:
     Raises:
         BadDocument: At the first place that is no JSON, or an element that is too long; those before were given.
     """
-    reader = _Reader(stream, most_characters)
-    reader.skip("\ufeff")
-    reader.space()
+    reader = DocumentReader(stream, most_characters)
+    reader.begin()
     if reader.skip("["):
         reader.space()
         if not reader.skip("]"):
             yield from reader.array()
     else:
         yield reader.element()
-    reader.space()
-    if reader.next:
-        reader.fail(f"{reader.next!r} after the end of the document")
+    reader.end()
 
 
-class _Reader:
-    """A window of the text, and how far it has been read."""
+class DocumentReader:
+    """A window of the text, and how far it has been read.
+
+    Args:
+        stream: The text, with line ends as they are.
+        most_characters: Longest element.
+
+    Raises of every reading:
+        BadDocument: What stands there is no JSON.
+    """
 
     def __init__(self, stream: TextIO, most_characters: int) -> None:
         self._stream = stream
@@ -82,6 +88,22 @@ class _Reader:
         if self._at == len(self._window):
             self._more(WINDOW_CHARACTERS)
         return self._window[self._at : self._at + 1]
+
+    @property
+    def line(self) -> int:
+        """The line, from 1, that is read next."""
+        return self._line
+
+    def begin(self) -> None:
+        """Pass over a byte order mark and white space."""
+        self.skip("\ufeff")
+        self.space()
+
+    def end(self) -> None:
+        """Refuse what stands behind the document."""
+        self.space()
+        if self.next:
+            self.fail(f"{self.next!r} after the end of the document")
 
     def fail(self, reason: str, at: int | None = None) -> NoReturn:
         """Refuse the document for what stands at a place of the window."""
@@ -111,6 +133,30 @@ class _Reader:
                 return
             if not self.skip(","):
                 self.fail(f"{self.next!r} where a comma or the end of the array is needed" if self.next else _OPEN)
+            self.space()
+
+    def members(self) -> Iterator[str]:
+        """The names of an object's members up to the brace that ends it, from behind the one that begins it.
+
+        After each name its value is next, and must have been read before the next name is asked for.
+        """
+        self.space()
+        if self.skip("}"):
+            return
+        while True:
+            if self.next != '"':
+                self.fail(f"{self.next!r} where a name is needed" if self.next else _OPEN)
+            name = json.loads(self.element().text)
+            self.space()
+            if not self.skip(":"):
+                self.fail(f"{self.next!r} where a colon is needed" if self.next else _OPEN)
+            self.space()
+            yield name
+            self.space()
+            if self.skip("}"):
+                return
+            if not self.skip(","):
+                self.fail(f"{self.next!r} where a comma or the end of the object is needed" if self.next else _OPEN)
             self.space()
 
     def element(self) -> Element:
