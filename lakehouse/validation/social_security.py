@@ -101,6 +101,19 @@ def mask_ssns(text: str) -> str:
     return WITHHELD if is_spread else text
 
 
+def ssn_spans(text: str) -> list[tuple[int, int]]:
+    """Where numbers are in a text, as `(start, end)`; the whole text when one is spread over HTML."""
+    seen = plain(text)
+    spans = list(_spans(seen))
+    if spans and seen is not text:
+        _, origins = plain_with_origins(text)
+        spans = [(origins[start], origins[end - 1] + 1) for start, end in spans]
+    read = unmarked(text)
+    if read is not None and not spans and next(_spans(plain(read)), None) is not None:
+        return [(0, len(text))]
+    return spans
+
+
 def _cut(text: str, spans: list[tuple[int, int]]) -> str:
     parts, at = [], 0
     for start, end in sorted(spans):
