@@ -22,6 +22,7 @@ from lakehouse_assets.dataset_checks import dataset_checks
 from lakehouse_assets.processes import PROJECT
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.sensor_ticks import sensors_tick
+from lakehouse_assets.trajectories import agent_trajectories, trajectory_files
 from sensors.catalog import catalog_sensor
 from sensors.failures import failure_sensor
 from sensors.landing import landing_sensor
@@ -38,7 +39,15 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
     """
     declared = read_folder(corpora)
     return Definitions(
-        assets=[landing, dataset, *corpus_assets(declared), optimize, *housekeeping_assets],
+        assets=[
+            landing,
+            dataset,
+            trajectory_files,
+            agent_trajectories,
+            *corpus_assets(declared),
+            optimize,
+            *housekeeping_assets,
+        ],
         asset_checks=[*dataset_checks, *corpus_checks(declared), sensors_tick],
         jobs=[ingest_job, *corpus_jobs([d.name for d in declared]), optimize_job, *housekeeping_jobs],
         schedules=[corpora_behind(declared), *retrieval_schedules, *housekeeping_schedules],

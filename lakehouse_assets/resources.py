@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource
@@ -71,6 +72,13 @@ class LakeConnection:
         return live
 
     @cached_property
+    def work_dir(self) -> Path:
+        """The local folder for files on their way."""
+        work_dir = self.settings.data_dir / "tmp" / "dagster"
+        work_dir.mkdir(parents=True, exist_ok=True)
+        return work_dir
+
+    @cached_property
     def ingester(self) -> Ingester:
         """The ingester that HTTP and the command line use, too."""
         from lakehouse.adapters.conversion import ConversionProcess
@@ -78,11 +86,9 @@ class LakeConnection:
         from lakehouse.ingest.ingester import Ingester
 
         settings = self.settings
-        work_dir = settings.data_dir / "tmp" / "dagster"
-        work_dir.mkdir(parents=True, exist_ok=True)
         disk = DiskWatch([settings.data_dir], settings.disk_degraded_percent, settings.disk_refuse_percent)
         converter = ConversionProcess(settings)
-        return Ingester(self.objects, self.catalog, converter, work_dir=work_dir, require_space=disk.require_space)
+        return Ingester(self.objects, self.catalog, converter, work_dir=self.work_dir, require_space=disk.require_space)
 
     @cached_property
     def read_location(self) -> S3Location:

@@ -15,6 +15,7 @@ from lakehouse_cli import (
     chat_commands,
     corpus_commands,
     data_commands,
+    import_commands,
     load_commands,
     maintenance_commands,
     parity_commands,
@@ -56,6 +57,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the trace
 
 process_commands.register(app)
 data_commands.register(app)
+import_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)

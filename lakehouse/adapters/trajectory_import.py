@@ -29,6 +29,7 @@ class Imported:
         sha256: SHA-256 of that file.
         key: Its raw object; None where there is none: a dry run, no run in it, or an error.
         is_new: Whether this import wrote it.
+        lines_sha256: SHA-256 of it, where this import wrote it.
         quarantine_key: What was refused, where this import wrote any.
         summary: The accounts; empty where it was imported before.
         error: Why nothing of it was taken, else empty.
@@ -38,6 +39,7 @@ class Imported:
     sha256: str = ""
     key: str | None = None
     is_new: bool = False
+    lines_sha256: str = ""
     quarantine_key: str | None = None
     summary: Summary = field(default_factory=Summary)
     error: str = ""
@@ -86,7 +88,7 @@ def import_job(
             if not staged.summary.runs:
                 return Imported(job.name, sha256, quarantine_key=refused, summary=staged.summary)
             key, is_new = publish(objects, name, staged.lines, recorded_at=now)
-            return Imported(job.name, sha256, key, is_new, refused, staged.summary)
+            return Imported(job.name, sha256, key, is_new, staged.lines_sha256, refused, staged.summary)
     except (BadInput, TooLarge) as error:
         return Imported(job.name, sha256, error=error.detail)
 

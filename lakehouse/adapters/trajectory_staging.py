@@ -50,10 +50,12 @@ class Staged:
 
     Attributes:
         lines: The raw lines; empty where the file has no run.
+        lines_sha256: SHA-256 of them.
         quarantine: What was refused, or None.
     """
 
     lines: Path
+    lines_sha256: str
     quarantine: Path | None
     summary: Summary
 
@@ -89,18 +91,19 @@ def stage(of: Format, job: Job, origin: Origin, open_file: OpenFile, *, folder: 
         LakehouseError: As the format says.
     """
     summary = Summary()
-    lines = folder / "lines.jsonl"
+    lines, digest = folder / "lines.jsonl", hashlib.sha256()
     with lines.open("wb") as writer, _Quarantine(folder / "quarantine.jsonl", job.name) as quarantine:
         for step in _told_apart(of.read(job, origin, open_file), origin, summary, recorded_at):
             if isinstance(step, bytes):
                 writer.write(step)
+                digest.update(step)
             else:
                 quarantine.take(step)
                 _note(summary, step)
                 if not summary.runs and summary.refused >= _GIVE_UP:
                     break
     _check_format(of, job, summary, open_file)
-    return Staged(lines, quarantine.path if summary.refused else None, summary)
+    return Staged(lines, digest.hexdigest(), quarantine.path if summary.refused else None, summary)
 
 
 def _told_apart(

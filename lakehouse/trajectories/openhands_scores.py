@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, TypeGuard
 
+from lakehouse.errors import BadInput
 from lakehouse.trajectories.elements import Element, parse, read_members
 from lakehouse.trajectories.openhands_index import outcome_of
 from lakehouse.trajectories.published import Finding, judge
@@ -46,7 +47,11 @@ class Tally:
 
 
 def check(plan: Plan, open_file: OpenFile) -> Iterator[Finding]:
-    """Hold every `scores.json` of a plan against its rows, benchmark by benchmark."""
+    """Hold every `scores.json` of a plan against its rows, benchmark by benchmark.
+
+    Raises:
+        BadInput: A `scores.json` is no list of scores.
+    """
     if not plan.references:
         return
     tallies = {(str(PurePosixPath(job.name).parent.parent), job.parts["benchmark"]): job.name for job in plan.jobs}
@@ -133,7 +138,10 @@ def _tally(name: str, open_file: OpenFile) -> Tally:
 def _scores(name: str, open_file: OpenFile) -> list[dict[str, Any]]:
     with open_file(name) as stream:
         raw = stream.read(_MOST_BYTES)
-    return [an_object(score, "a score") for score in a_list(parse(raw), name)]
+    try:
+        return [an_object(score, "a score") for score in a_list(parse(raw), "the document")]
+    except Unusable as error:
+        raise BadInput(f"{name}: {error}") from None
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
