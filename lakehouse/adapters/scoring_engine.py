@@ -100,7 +100,8 @@ class ScoringEngine:
         with records(connection, days):
             asked = days_of_runs(connection) if days is None else sorted(set(days))
             connection.execute(models_statement())
-            connection.execute(wanted_statement())
+            if days is not None:
+                connection.execute(wanted_statement())
             connection.execute(words_statement(self._labels, days=days))
             connection.execute(said_statement())
             connection.execute(turns_statement(self._signs))
@@ -113,7 +114,7 @@ class ScoringEngine:
                     accounts.take(rows, chosen)
                     for day, part in _by_day(rows):
                         writer.write(day, part)
-            quarantined = _write_unread(connection, asked, target / "quarantine.jsonl")
+            quarantined = _write_unread(connection, days, target / "quarantine.jsonl")
         counts = ScoredCounts(accounts.runs, accounts.by_score, accounts.by_kind, accounts.testimony, quarantined)
         return Scored(writer.files, counts, target / "quarantine.jsonl" if quarantined else None)
 
@@ -186,18 +187,19 @@ def _by_day(rows: pa.Table) -> Iterator[tuple[date, pa.Table]]:
         yield days[begin].astype("datetime64[D]").item(), rows.slice(begin, end - begin)
 
 
-def _write_unread(connection: duckdb.DuckDBPyConnection, days: Sequence[date], path: Path) -> int:
+def _write_unread(connection: duckdb.DuckDBPyConnection, days: Sequence[date] | None, path: Path) -> int:
     """Write the labels that are not in the table: on the day of the run they are about, else on their own."""
     path.unlink(missing_ok=True)
     unread = f"{WORDS} WHERE says = '{UNREAD}'"
     if connection.execute(f"SELECT 1 FROM {unread} LIMIT 1").fetchone() is None:
         return 0
+    on_days = "" if days is None else f" WHERE coalesce(runs.dt, unread.dt) IN ({listed_days(days)})"
     connection.execute(
         f"WITH unread AS (SELECT * FROM {unread}), runs AS (SELECT run_id, min(dt) AS dt FROM {RECORDS}"
         f" WHERE ({RUN}) AND run_id IN (SELECT about FROM unread) GROUP BY run_id)"
         " SELECT coalesce(runs.dt, unread.dt) AS dt, unread.run_id, about, stream, source_key, line, field,"
         f" left(label, {MAX_LABEL_CHARACTERS}) AS label FROM unread LEFT JOIN runs ON runs.run_id = about"
-        f" WHERE coalesce(runs.dt, unread.dt) IN ({listed_days(days)}) ORDER BY dt, source_key, line, field"
+        f"{on_days} ORDER BY dt, source_key, line, field"
     )
     count = 0
     with path.open("wb") as file:

@@ -13,6 +13,8 @@ from lakehouse.scoring.signs import Signs
 
 # What is of another form is null.
 _MESSAGES = '[{"role":"VARCHAR","content":"VARCHAR","tool_calls":"JSON","tool_call_id":"VARCHAR"}]'
+_SHORT_BYTES = 20
+"""Only a shorter output is looked at for whether it says nothing."""
 _ANSWER_BEGIN = 300
 """So much of an answer is searched for signs that it gives up: it says so first."""
 
@@ -121,9 +123,9 @@ def _own(signs: Signs) -> str:
     {_marked("finish.length")} AS was_cut, {_marked("node.retried")} AS was_retried,
     len(failure_markers) > 0 AND len(list_filter(failure_markers, lambda m: starts_with(m, 'input.injection'))) > 0
       AS has_injection,
-    CASE WHEN stream IN ('chat_calls', 'replay_runs')
-      THEN output_text IS NULL OR (length(output_text) < 20 AND trim(output_text, E' \\t\\r\\n') IN ('', '[]', '{{}}'))
-      WHEN stream = 'agent_trajectories' THEN output_text IS NULL OR output_text = '[]' ELSE false END AS is_empty,
+    CASE WHEN stream = 'workflow_nodes' THEN false WHEN output_text IS NULL THEN true
+      WHEN strlen(output_text) < {_SHORT_BYTES} THEN trim(output_text, E' \\t\\r\\n') IN ('', '[]', '{{}}')
+      ELSE false END AS is_empty,
     CASE WHEN stream IN ('chat_calls', 'replay_runs')
       THEN coalesce(regexp_matches(left(output_text, {_ANSWER_BEGIN}), {_quoted(signs.gives_up)}), false)
       ELSE false END AS gives_up

@@ -23,10 +23,11 @@ from lakehouse.adapters.scoring_records import MODELS, RECORDS, RUNS, SAID, WANT
 from lakehouse.query.quoting import quote_text
 from lakehouse.scoring.labels import NOTHING, UNREAD, Labels, fold_sql
 from lakehouse.scoring.lineage import lineage_sql
-from lakehouse.scoring.streams import RUN, VALIDATION_REACH
+from lakehouse.scoring.streams import RUN, SCORED, VALIDATION_REACH
 
 _PLACE = "provenance.sha256 AS sha256, provenance.source_key AS source_key, provenance.line AS line, run_id, stream, dt"
 _SURE = 0.5
+_LABELS = ("outcome", "label")
 
 
 def models_statement() -> str:
@@ -57,7 +58,7 @@ def words_statement(labels: Labels, *, days: Sequence[date] | None = None, since
     listed = ", ".join(f"({quote_text(label)}, {quote_text(means)})" for label, means in labels.meaning.items())
     on_days = "" if since is None else f" AND dt IN ({listed_days(since)})"
     said = f"""{_verdicts(on_days)} UNION ALL {_outcomes(on_days)} UNION ALL {_labels(on_days)}
-      UNION ALL {_validations(on_days)}"""
+      UNION ALL {_validations(on_days, is_bounded=days is not None)}"""
     wanted = "" if days is None else f" AND (about IN (SELECT run_id FROM {WANTED}) OR dt IN ({listed_days(days)}))"
     return f"""
 CREATE TEMP TABLE {WORDS} AS
@@ -122,7 +123,7 @@ def _verdicts(on_days: str) -> str:
     about = (
         f"CASE stream WHEN 'reviews' THEN {_field('review_of')} WHEN 'observer_events' THEN input_text ELSE run_id END"
     )
-    speaks = f"(stream IN ('reviews', 'observer_events') OR {RUN}){on_days}"
+    speaks = f"(stream IN ('reviews', 'observer_events') OR ({RUN})){on_days}"
     sender = f"coalesce(model_name, {_field('by')}, {_field('source')}, {_field('actor')})"
     human = _word(
         about, "human", speaker="human_override.by", label="human_override.verdict",
@@ -148,29 +149,36 @@ def _outcomes(on_days: str) -> str:
 
 
 def _labels(on_days: str) -> str:
-    parts = []
-    for name in ("outcome", "label"):
-        # Few records have one, and finding a text in a text costs less than parsing it.
-        has_one = f"({RUN}){on_days} AND contains(metadata, '\"{name}\"')"
-        word = _word(
-            "run_id", "label", part=f"'{name}'", label=_field(name), said_at="timestamp", field=f"'metadata.{name}'"
-        )
-        parts.append(f"{word} FROM {RECORDS} WHERE {has_one}")
-    return " UNION ALL ".join(parts)
+    # Few records have one, and finding a text in a text costs less than parsing it.
+    has_one = " OR ".join(f"contains(metadata, '\"{name}\"')" for name in _LABELS)
+    named = ", ".join(f"{{'part': '{name}', 'label': {_field(name)}}}" for name in _LABELS)
+    word = _word(
+        "run_id", "label", part="named.part", label="named.label", said_at="timestamp",
+        field="'metadata.' || named.part",
+    )  # fmt: skip
+    return f"{word} FROM (SELECT *, unnest([{named}]) AS named FROM {RECORDS} WHERE ({RUN}){on_days} AND ({has_one}))"
 
 
-def _validations(on_days: str) -> str:
+def _validations(on_days: str, *, is_bounded: bool) -> str:
     """A validation means the latest call of its request; each call's time stands once, or it would not say which."""
     word = _word(
         "called", "validator", part="artifact", label="CASE WHEN passed THEN 'passed' ELSE 'failed' END",
         said_at="timestamp", field="'validation.passed'",
     )  # fmt: skip
+    # What lies farther from the runs that are asked for than a validation reaches need not be read.
+    calls = f"FROM {RUNS} WHERE stream = 'chat_calls'"
+    within = (
+        f" AND timestamp BETWEEN (SELECT min(timestamp) {calls})"
+        f" AND (SELECT max(timestamp) {calls}) + {VALIDATION_REACH}"
+        if is_bounded
+        else ""
+    )
     validated = f"""SELECT timestamp, provenance, run_id, stream, dt, validation.passed AS passed,
       {_field("kind")} AS artifact, {_field("trace_id")} AS trace
-      FROM {RECORDS} WHERE stream = 'validations' AND validation.passed IS NOT NULL{on_days}"""
+      FROM {RECORDS} WHERE stream = 'validations' AND validation.passed IS NOT NULL{on_days}{within}"""
     called = f"""SELECT trace, timestamp AS called_at, max(run_id) AS called
       FROM (SELECT {_field("trace_id")} AS trace, timestamp, run_id
-        FROM {RECORDS} WHERE stream = 'chat_calls' AND {RUN}
+        FROM {RECORDS} WHERE stream = 'chat_calls' AND {SCORED["chat_calls"].is_run}
           AND timestamp BETWEEN (SELECT min(timestamp) FROM validated) - {VALIDATION_REACH}
             AND (SELECT max(timestamp) FROM validated))
       WHERE trace IN (SELECT trace FROM validated) GROUP BY trace, timestamp"""

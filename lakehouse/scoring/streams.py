@@ -51,7 +51,11 @@ SILENT: Mapping[str, str] = {
     "searches": "what was found; what an answer was shown is in its own call, outcomes of searches credit playbooks",
 }
 
-RUN = " OR ".join(f"(stream = '{name}' AND {one.is_run})" for name, one in sorted(SCORED.items()))
+_NAMES = ", ".join(f"'{name}'" for name in sorted(SCORED))
+# The streams stand by themselves, so that files of others are not read.
+RUN = " AND ".join(
+    [f"stream IN ({_NAMES})", *(f"(stream <> '{name}' OR {one.is_run})" for name, one in sorted(SCORED.items()))]
+)
 """SQL over evidence: whether a record is a run that gets a score."""
 VALIDATION_REACH = "INTERVAL 1 HOUR"
 """So long after a call a validation of the same request may still mean it."""
