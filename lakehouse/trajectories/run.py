@@ -12,10 +12,11 @@ from typing import Any, BinaryIO, TypeAlias
 
 from lakehouse.errors import BadInput
 from lakehouse.events.envelope import make_line
-from lakehouse.evidence.fitness import MAX_DEPTH, MAX_KEPT_BYTES, MAX_LINE_BYTES, depth_of
+from lakehouse.evidence.fitness import MAX_KEPT_BYTES, MAX_LINE_BYTES
 
 STREAM = "agent_trajectories"
 ACTOR = "import"
+_TOO_DEEP = "is nested deeper than 254 levels"  # that is as deep as lines are written
 
 OpenFile: TypeAlias = Callable[[str], BinaryIO]
 """Opens a file by the name that the job gives it; the caller closes it."""
@@ -121,10 +122,6 @@ def line_of(run: Run, *, licence: str, recorded_at: datetime) -> bytes:
         "licence": licence,
     }  # fmt: skip
     try:
-        made = make_line(STREAM, line, run_id=run.run_id, recorded_at=recorded_at, most_bytes=MAX_LINE_BYTES)
+        return make_line(STREAM, line, run_id=run.run_id, recorded_at=recorded_at, most_bytes=MAX_LINE_BYTES)
     except BadInput as error:
-        raise Unusable(error.detail) from None
-    # Looking for the deepest place takes milliseconds; few lines have brackets enough to need it.
-    if made.count(b"[") + made.count(b"{") > MAX_DEPTH and depth_of(made) > MAX_DEPTH:
-        raise Unusable(f"is nested deeper than {MAX_DEPTH} levels")
-    return made
+        raise Unusable(_TOO_DEEP if "Recursion limit" in error.detail else error.detail) from None
