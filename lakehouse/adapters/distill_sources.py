@@ -27,10 +27,11 @@ _SIDE = "{0}.run_id, {0}.provenance.source_key, {0}.provenance.line, {0}.provena
 _EDITS = """
   SELECT v.run_id AS review_id, r.run_id, CASE WHEN v.human_override IS NOT NULL THEN 'human_edit'
     ELSE 'reviewer_correction' END AS reason
-  FROM evidence v JOIN runs r ON r.run_id = v.metadata ->> '$.review_of'
+  FROM evidence v JOIN runs r ON r.run_id = (v.metadata ->> '$.review_of')
   WHERE v.stream = 'reviews' AND v.output_text IS NOT NULL AND v.output_text <> 'null'
     -- Without an output a review's text is its notes.
     AND v.output_text IS DISTINCT FROM (v.metadata -> '$.notes')::VARCHAR
+    AND v.output_hash IS DISTINCT FROM r.output_hash
     AND (v.human_override IS NOT NULL OR (v.observer.verdict IN ('reject', 'cycle') AND r.score = 'rejected'))"""
 
 
@@ -158,7 +159,7 @@ def _edited(parameters: CorpusParameters) -> str:
         e.metadata, {_other("e")}, r.score AS other_score, e.output_text AS other_output, e.metadata AS other_metadata
       FROM edits d JOIN evidence v ON v.run_id = d.review_id JOIN evidence e ON e.run_id = d.run_id
         JOIN runs r ON r.run_id = d.run_id
-      WHERE e.output_text IS NOT NULL AND v.output_text <> e.output_text
+      WHERE e.output_text IS NOT NULL
       ORDER BY v.run_id, e.run_id"""
 
 

@@ -6,6 +6,7 @@ Belongs here: the tokens of messages and tools. Not here: the estimate of a text
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,10 +21,16 @@ MESSAGE_OVERHEAD = 5
 
 def count_tokens(messages: Sequence[Message], tools: Sequence[Any] | None = None) -> int:
     """Tokens of a conversation, above the count for ordinary text."""
-    texts = sum(map(estimate_tokens, texts_of(messages)))
+    texts = sum(map(_tokens_of, texts_of(messages)))
     marks = sum(MESSAGE_OVERHEAD * (1 + len(message.get("tool_calls", ()))) for message in messages)
-    described = estimate_tokens(orjson.dumps(tools).decode()) if tools else 0
+    described = _tokens_of(orjson.dumps(tools).decode()) if tools else 0
     return texts + marks + described
+
+
+# System prompts and tools stand in every sample of a data set.
+@lru_cache(maxsize=128)
+def _tokens_of(text: str) -> int:
+    return estimate_tokens(text)
 
 
 def check_length(tokens: int, most: int) -> None:

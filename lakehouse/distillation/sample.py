@@ -127,10 +127,10 @@ def make_sample(candidate: Candidate, parameters: CorpusParameters, names: Known
     if candidate.form == "pair":
         pair = part_runs(prompt, answers[0], answers[1])
         prompt, answers = pair.prompt, [pair.chosen, pair.rejected]
-    tokens = max(count_tokens([*prompt, *answer], tools) for answer in answers)
     if candidate.form == "document":
         tokens = check_chunks(answers[0], parameters)
     else:
+        tokens = max(count_tokens([*prompt, *answer], tools) for answer in answers)
         check_length(tokens, parameters.max_tokens)
     return Sample(
         sample_id=candidate.sample_id,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,6 +35,7 @@ _NOT_DIGIT = re.compile(r"[^0-9]")
 _BLANKS = re.compile(r"[\s,.]+")
 _ROUNDS = 4
 _MAX_JSON_DEPTH = 32
+_MAX_REMEMBERED = 16_384
 
 
 class SampleScrub:
@@ -96,7 +98,7 @@ class SampleScrub:
         return text if scrubbed == value else orjson.dumps(scrubbed).decode()
 
     def _spans(self, text: str) -> list[PersonalSpan]:
-        spans = personal_spans(text)
+        spans = list(_found(text))
         if self._names is not None:
             spans = _merged(spans, self._names.spans(text))
             if self._part_pattern is not None:
@@ -170,11 +172,26 @@ def second_look(text: str, names: KnownNames | None) -> set[str]:
     """Kinds of personal data in a text, however it is written."""
     found: set[str] = set()
     for form in _forms(text):
-        found |= {kind.removeprefix("personal.") for kind in personal_data(form)}
-        found |= {span.kind for span in personal_spans(form)}
+        found |= _counted(form)
+        found |= {span.kind for span in _found(form)}
         if names is not None and names.spans(form):
             found.add("name")
     return found
+
+
+def _found(text: str) -> tuple[PersonalSpan, ...]:
+    return _remembered(text) if len(text) <= _MAX_REMEMBERED else tuple(personal_spans(text))
+
+
+# A text is looked at in every round, and system prompts stand in every sample of a data set.
+@lru_cache(maxsize=2048)
+def _remembered(text: str) -> tuple[PersonalSpan, ...]:
+    return tuple(personal_spans(text))
+
+
+@lru_cache(maxsize=128)
+def _counted(text: str) -> frozenset[str]:
+    return frozenset(kind.removeprefix("personal.") for kind in personal_data(text))
 
 
 def _forms(text: str) -> Iterator[str]:

@@ -47,8 +47,18 @@ def compared_texts(messages: Sequence[Message]) -> list[str]:
 
 def exact_key(prompt: Sequence[Message], answers: Sequence[Sequence[Message]], tools: Sequence[Any] | None) -> bytes:
     """16 bytes that are the same for samples that differ in blanks and case alone."""
-    text = orjson.dumps([prompt, list(answers), tools]).decode().replace("\\n", " ").replace("\\t", " ")
-    return hashlib.blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
+    parts = [[_folded(message) for message in messages] for messages in (prompt, *answers)]
+    return hashlib.blake2b(orjson.dumps([parts, tools]), digest_size=16).digest()
+
+
+def _folded(message: Message) -> list[str | None]:
+    texts = [
+        message["role"],
+        message.get("tool_call_id"),
+        message["content"],
+        *texts_of([{**message, "content": None}]),
+    ]
+    return [None if text is None else " ".join(text.casefold().split()) for text in texts]
 
 
 def band_shape(likeness: float) -> tuple[int, int]:
