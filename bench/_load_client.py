@@ -3,8 +3,9 @@
 Run by the benchmarks as a process of its own (`python bench/_load_client.py SPEC`), so that the load does not sit in
 the process that is measured. A general client costs more than the requests do.
 
-SPEC is a JSON file: {host, port, headers: {…}, requests: [{method, path, body}…], concurrency, total, keep}.
-It prints {seconds, answers, statuses: {status: n}, latencies_ms: [p50, p95, p99], bodies: [first `keep` bodies]}.
+SPEC is a JSON file: {host, port, headers: {…}, requests: [{method, path, body}…], concurrency, total, keep, is_raw}.
+It prints {seconds, answers, statuses: {status: n}, latencies_ms: [p50, p95, p99], bodies: [first `keep` bodies]}, and
+`all_ms`, every latency in order of size, where `is_raw`.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ async def run(spec: dict[str, Any]) -> dict[str, Any]:
         "answers": len(ordered),
         "statuses": {str(status): n for status, n in statuses.items()},
         "latencies_ms": [ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.95, 0.99)],
+        "all_ms": [round(latency * 1000, 2) for latency in ordered] if spec.get("is_raw") else [],
         "bodies": bodies,
     }
 

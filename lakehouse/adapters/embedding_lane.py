@@ -63,6 +63,7 @@ class EmbeddingLane:
         self._pending: dict[Key, _Job] = {}
         self._queries: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
+        self._turn: list[tuple[Key, str, asyncio.Future[Vectors]]] = []
         self._running = 0
         self._runners: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(self._most_calls, thread_name_prefix=f"embed-{embedder.name}")
@@ -89,7 +90,7 @@ class EmbeddingLane:
         if found is not None:
             return found, True
         if self.is_inline((text,)):
-            return self._now([key], [text])[0], False
+            return await self._in_turn(key, text), False
         job = self._join(key, text, is_query=True)
         self._wake()
         try:
@@ -154,6 +155,35 @@ class EmbeddingLane:
         if missing:
             found.update(zip(missing, self._now(list(missing), list(missing.values())), strict=True))
         return [vector for key in keys if (vector := found[key]) is not None]
+
+    def _in_turn(self, key: Key, text: str) -> asyncio.Future[Vectors]:
+        """The vector of a text, embedded with all that come in this turn of the loop: together they cost less."""
+        done: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
+        self._turn.append((key, text, done))
+        if len(self._turn) == 1:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return done
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, []
+        texts = {key: text for key, text, done in turn if not done.done()}
+        vectors: dict[Key, Vectors | Exception] = {}
+        try:
+            vectors.update(zip(texts, self._now(list(texts), list(texts.values())), strict=True))
+        except Exception:  # one of them is refused: the others shall not suffer for it
+            for key, text in texts.items():
+                try:
+                    vectors[key] = self._now([key], [text])[0]
+                except Exception as error:
+                    vectors[key] = error
+        for key, _, done in turn:
+            if done.done():
+                continue  # its caller has gone
+            found = vectors[key]
+            if isinstance(found, Exception):
+                done.set_exception(found)
+            else:
+                done.set_result(found)
 
     def _now(self, keys: list[Key], texts: list[str]) -> list[Vectors]:
         vectors = _rows(self.embedder.embed(texts))

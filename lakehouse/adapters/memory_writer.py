@@ -1,7 +1,8 @@
 """The writer of a memory log: what gathers while the last group is written is the next group.
 
-No timers and no waiting for company. A group is one object; its callers are answered together, with one wake-up for
-each event loop, when the object is in the bucket and in the state.
+No waiting for company, but for what the same turn of an event loop still brings: requests that came together go
+together, since an object for the first of them would hold the others up. A group is one object; its callers are
+answered together, with one wake-up for each event loop, when the object is in the bucket and in the state.
 
 Belongs here: grouping, the thread, answers. Not here: the object's way into the bucket (see memory_stream.py).
 """
@@ -28,6 +29,8 @@ _GROUP_ENTRIES = 4096
 _GROUP_BYTES = 4 << 20
 _WAITING_BYTES = 64 << 20
 _SETTLE_S = 1.0
+# A turn of an event loop is over long before; one that stands still must not hold up what others have sent.
+_LONGEST_TURN_S = 0.1
 _log = structlog.get_logger("lakehouse.memory")
 
 Answer = Entry | Exception
@@ -57,6 +60,7 @@ class MemoryWriter:
         self._ready = threading.Event()
         self._waiting: list[_Caller] = []
         self._waiting_bytes = 0
+        self._turns: set[asyncio.AbstractEventLoop] = set()
         self._group: list[_Caller] = []
         self._is_running = False
         self._thread: threading.Thread | None = None
@@ -93,13 +97,21 @@ class MemoryWriter:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Entry] = loop.create_future()
         self._submit(_Caller(draft, future, loop))
+        if loop not in self._turns:
+            self._turns.add(loop)
+            loop.call_soon(self._end_turn, loop)
         return await future
 
     def append_sync(self, draft: Draft) -> Entry:
         """The same for threads."""
         future: Future[Entry] = Future()
         self._submit(_Caller(draft, future, None))
+        self._ready.set()
         return future.result()
+
+    def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._turns.discard(loop)
+        self._ready.set()
 
     def _submit(self, caller: _Caller) -> None:
         size = len(caller.draft.payload_json)
@@ -112,9 +124,6 @@ class MemoryWriter:
                 )
             self._waiting.append(caller)
             self._waiting_bytes += size
-            is_first = len(self._waiting) == 1
-        if is_first:
-            self._ready.set()
 
     def _run(self) -> None:
         try:
@@ -141,9 +150,11 @@ class MemoryWriter:
 
     def _next_group(self) -> tuple[list[_Caller], bool]:
         """What has gathered; empty when the last object is to be settled meanwhile. True when nothing can follow."""
-        # Whoever appends the first entry, or stops, sets the event after that.
+        # Whoever ends a turn, appends without a loop, or stops, sets the event after that.
         if not self._waiting and self._is_running:
             self._ready.wait(None if self._stream.is_settled else _SETTLE_S)
+        elif self._turns and self._is_running:
+            self._ready.wait(_LONGEST_TURN_S)
         self._ready.clear()
         with self._lock:
             group = self._cut()

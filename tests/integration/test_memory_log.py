@@ -423,6 +423,13 @@ async def test_caller_that_went_away_disturbs_nobody() -> None:
         assert sorted(recorded(store)) == sorted(one.state.entries)
 
 
+async def test_what_comes_in_one_turn_of_the_loop_is_one_object() -> None:
+    store = MemoryObjects()
+    with running(store) as one:
+        await asyncio.gather(*(append(one, number) for number in range(50)))
+        assert len(log_objects(store)) == 1
+
+
 async def test_stopped_log_has_written_what_it_accepted_and_refuses_more() -> None:
     store = MemoryObjects()
     with running(store) as one:

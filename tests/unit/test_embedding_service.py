@@ -225,6 +225,33 @@ async def test_short_text_of_a_quick_model_needs_no_thread() -> None:
     assert (await embedding.embed_query("fake", "a"))[1]
 
 
+async def test_short_texts_of_one_turn_are_embedded_together() -> None:
+    fake = InlineEmbedder()
+    embedding = service(fake)
+    texts = ["welder", "nurse", "welder", "cook"]
+    found = await asyncio.gather(*(embedding.embed_query(fake.name, text) for text in texts))
+    assert embedding.stats()["batches"] == 1
+    for text, (vector, _) in zip(texts, found, strict=True):
+        assert_array_equal(vector, fake.embed([text])[0])
+
+
+async def test_refused_text_of_a_turn_and_one_whose_caller_has_gone_leave_the_others_alone() -> None:
+    fake = InlineEmbedder()
+    fake.refuses = ("bad", BadInput("refused"))
+    embedding = service(fake)
+    waiting = [
+        asyncio.ensure_future(embedding.embed_query(fake.name, text)) for text in ("welder", "bad", "gone", "cook")
+    ]
+    await asyncio.sleep(0)
+    waiting[2].cancel()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(answers[1], BadInput)
+    assert isinstance(answers[2], asyncio.CancelledError)
+    for text, answer in (("welder", answers[0]), ("cook", answers[3])):
+        assert isinstance(answer, tuple)
+        assert_array_equal(answer[0], InlineEmbedder().embed([text])[0])
+
+
 async def test_tokens_are_counted_by_the_model_or_estimated() -> None:
     embedding = service(InlineEmbedder("counting"), FakeEmbedder("other"))
     assert await embedding.count_tokens("counting", ["one two", "three"]) == 3
