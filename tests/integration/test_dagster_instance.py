@@ -44,7 +44,7 @@ def test_definitions_load_and_name_everything() -> None:
     repository = build_defs().get_repository_def()
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
         "landing", "dataset", "corpus/workers", "corpus/notes", "corpus/occupations", "optimize",
-        "garbage", "retention", "run_history",
+        "garbage", "retention", "run_history", "trajectory_files", "agent_trajectories",
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
