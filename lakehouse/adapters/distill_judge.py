@@ -72,7 +72,7 @@ def judge(stage: Stage, parameters: CorpusParameters) -> Judgement:
 
     alike, how = _alike(stage, parameters, count)
     if parameters.near_duplicate is not None:
-        dropped_for = drop_near(alike, is_kept, staged.forms)
+        dropped_for = drop_near(alike, is_kept, forms=staged.forms, labels=staged.labels)
         _mark(dropped_for, "near_duplicate", gates, twins)
         _note_likeness(likeness, dropped_for, alike, how, stage.signatures.count)
     if parameters.limit_per_task is not None:

@@ -25,7 +25,7 @@ _MOST_A_SIDE = 32
 """So many runs of a task and input are paired from each side, where no limit per task says less."""
 _SIDE = "{0}.run_id, {0}.provenance.source_key, {0}.provenance.line, {0}.provenance.sha256, {0}.stream"
 _EDITS = """
-  SELECT v.run_id AS review_id, r.run_id, CASE WHEN v.human_override IS NOT NULL THEN 'human_edit'
+  SELECT v.run_id AS review_id, r.run_id, r.stream, CASE WHEN v.human_override IS NOT NULL THEN 'human_edit'
     ELSE 'reviewer_correction' END AS reason
   FROM evidence v JOIN runs r ON r.run_id = (v.metadata ->> '$.review_of')
   WHERE v.stream = 'reviews' AND v.output_text IS NOT NULL AND v.output_text <> 'null'
@@ -62,9 +62,9 @@ def read_inputs(connection: duckdb.DuckDBPyConnection, parameters: CorpusParamet
     scores = ", ".join(quote_text(score) for score in _scores(parameters))
     edits = f"""
       UNION ALL BY NAME SELECT v.run_id, v.provenance.sha256 AS sha256, 'review' AS score, NULL AS rules_version
-      FROM evidence v WHERE v.run_id IN (SELECT review_id FROM ({_EDITS}))
+      FROM evidence v WHERE v.stream = 'reviews' AND v.run_id IN (SELECT review_id FROM ({_EDITS}))
       UNION ALL BY NAME SELECT r.run_id, r.sha256, r.score, r.rules_version FROM runs r
-      WHERE r.run_id IN (SELECT run_id FROM ({_EDITS})) AND r.score NOT IN ({scores})"""
+      WHERE (r.run_id, r.stream) IN (SELECT (run_id, stream) FROM ({_EDITS})) AND r.score NOT IN ({scores})"""
     statement = f"""
       WITH {_runs(parameters)}
       SELECT run_id, sha256, score, rules_version FROM runs WHERE score IN ({scores})
@@ -114,7 +114,8 @@ def _runs(parameters: CorpusParameters) -> str:
         names = ", ".join(quote_text(name) for name in parameters.sources)
         conditions.append(f"(e.stream IN ({names}) OR (e.metadata ->> '$.source') IN ({names}))")
     return f"""runs AS (
-        SELECT e.run_id, e.task_id, e.input_hash, e.output_hash, e.provenance.sha256 AS sha256, s.score, s.rules_version
+        SELECT e.run_id, e.stream, e.task_id, e.input_hash, e.output_hash, e.provenance.sha256 AS sha256, s.score,
+          s.rules_version
         FROM evidence e JOIN scored s ON s.run_id = e.run_id AND s.stream = e.stream
         WHERE {" AND ".join(conditions)})"""
 
@@ -125,9 +126,9 @@ def _single(parameters: CorpusParameters, form: str) -> str:
       WITH {_runs(parameters)}
       SELECT '{form}' AS form, '' AS reason, {_SIDE.format("e")}, r.score, e.task_id, e.input_text, e.output_text,
         e.metadata, NULL AS other_run_id
-      FROM runs r JOIN evidence e ON e.run_id = r.run_id
+      FROM runs r JOIN evidence e ON e.run_id = r.run_id AND e.stream = r.stream
       WHERE r.score IN ({scores})
-      ORDER BY e.run_id"""
+      ORDER BY e.run_id, e.stream"""
 
 
 def _verdicts(parameters: CorpusParameters) -> str:
@@ -137,18 +138,19 @@ def _verdicts(parameters: CorpusParameters) -> str:
     return f"""
       WITH {_runs(parameters)}, sides AS (
         SELECT *, score <> 'rejected' AS is_preferred, row_number() OVER (
-          PARTITION BY task_id, input_hash, score <> 'rejected' ORDER BY run_id) AS place
+          PARTITION BY task_id, input_hash, score <> 'rejected' ORDER BY run_id, stream) AS place
         FROM runs WHERE score IN ({scores}) AND task_id IS NOT NULL AND input_hash IS NOT NULL
       ), pairs AS (
-        SELECT a.run_id, a.score, b.run_id AS other_run_id, b.score AS other_score
+        SELECT a.run_id, a.stream, a.score, b.run_id AS other_run_id, b.stream AS other_stream, b.score AS other_score
         FROM sides a JOIN sides b ON a.task_id = b.task_id AND a.input_hash = b.input_hash
         WHERE a.is_preferred AND NOT b.is_preferred AND a.place <= {most} AND b.place <= {most}
           AND a.output_hash IS DISTINCT FROM b.output_hash
       )
       SELECT 'pair' AS form, 'verdicts' AS reason, {_SIDE.format("a")}, p.score, a.task_id, a.input_text, a.output_text,
         a.metadata, {_other("b")}, p.other_score, b.output_text AS other_output, b.metadata AS other_metadata
-      FROM pairs p JOIN evidence a ON a.run_id = p.run_id JOIN evidence b ON b.run_id = p.other_run_id
-      ORDER BY a.run_id, b.run_id"""
+      FROM pairs p JOIN evidence a ON a.run_id = p.run_id AND a.stream = p.stream
+        JOIN evidence b ON b.run_id = p.other_run_id AND b.stream = p.other_stream
+      ORDER BY a.run_id, a.stream, b.run_id, b.stream"""
 
 
 def _edited(parameters: CorpusParameters) -> str:
@@ -157,10 +159,11 @@ def _edited(parameters: CorpusParameters) -> str:
       WITH {_runs(parameters)}, edits AS ({_EDITS})
       SELECT 'pair' AS form, d.reason, {_SIDE.format("v")}, NULL AS score, e.task_id, e.input_text, v.output_text,
         e.metadata, {_other("e")}, r.score AS other_score, e.output_text AS other_output, e.metadata AS other_metadata
-      FROM edits d JOIN evidence v ON v.run_id = d.review_id JOIN evidence e ON e.run_id = d.run_id
-        JOIN runs r ON r.run_id = d.run_id
+      FROM edits d JOIN evidence v ON v.run_id = d.review_id AND v.stream = 'reviews'
+        JOIN evidence e ON e.run_id = d.run_id AND e.stream = d.stream
+        JOIN runs r ON r.run_id = d.run_id AND r.stream = d.stream
       WHERE e.output_text IS NOT NULL
-      ORDER BY v.run_id, e.run_id"""
+      ORDER BY v.run_id, e.run_id, e.stream"""
 
 
 def _other(alias: str) -> str:

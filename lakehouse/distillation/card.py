@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import orjson
+
 from lakehouse.distillation.manifest import BuildCounts, BuildInputs
 from lakehouse.distillation.parameters import SPLITS, CorpusParameters
 from lakehouse.distillation.refusal import GATES
@@ -89,7 +91,10 @@ def dataset_card(
             *_personal(parameters, counts),
             "## Parameters",
             "",
-            *_table(("parameter", "value"), [(f"`{k}`", f"`{v}`") for k, v in parameters.to_document().items()]),
+            *_table(
+                ("parameter", "value"),
+                [(f"`{k}`", f"`{orjson.dumps(v).decode()}`") for k, v in parameters.to_document().items()],
+            ),
             *(line for name, title in PLOTS.items() for line in (f"![{title}](plots/{name}.png)", "")),
         ]
     )

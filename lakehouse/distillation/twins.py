@@ -114,7 +114,11 @@ def in_blocks(pairs: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def drop_near(
-    pairs: npt.NDArray[np.int64], is_kept: npt.NDArray[np.bool_], forms: npt.NDArray[np.uint8]
+    pairs: npt.NDArray[np.int64],
+    is_kept: npt.NDArray[np.bool_],
+    *,
+    forms: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int8],
 ) -> npt.NDArray[np.int64]:
     """Drop the later of two that are alike, in order, unless the earlier one was dropped itself.
 
@@ -122,6 +126,7 @@ def drop_near(
         pairs: Alike samples (earlier, later), of shape (m, 2).
         is_kept: What is there so far; changed in place.
         forms: Only samples of one form stand in for each other.
+        labels: Likewise of one label: what makes a nearly equal answer wrong is worth learning.
 
     Returns:
         For each sample the one that it was dropped for, or -1.
@@ -129,7 +134,8 @@ def drop_near(
     dropped_for = np.full(len(is_kept), -1, dtype=np.int64)
     if not len(pairs):
         return dropped_for
-    same = pairs[forms[pairs[:, 0]] == forms[pairs[:, 1]]]
+    one, other = pairs[:, 0], pairs[:, 1]
+    same = pairs[(forms[one] == forms[other]) & (labels[one] == labels[other])]
     for earlier, later in in_blocks(same[np.lexsort((same[:, 0], same[:, 1]))]):
         if is_kept[earlier] and is_kept[later]:
             is_kept[later] = False

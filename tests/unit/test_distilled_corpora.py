@@ -344,12 +344,36 @@ def test_people_and_reviewers_make_pairs(tmp_path: Path) -> None:
     assert corpus.manifest.inputs.runs == 3 + 2  # and the reviews that hold an edit
 
 
+def test_streams_may_share_ids_of_runs(tmp_path: Path) -> None:
+    rows = [
+        run("same", "q", "rejected one", score="rejected", task_id="t"),
+        run("same", "q", "accepted one", stream="replay_runs", task_id="t"),
+        run("same", "q", "not scored", stream="reviews", score=None),
+    ]
+    made = build(rows, tmp_path / "sft")
+    assert [row["stream"] for row in rows_of(made.folder / "provenance.parquet")] == ["replay_runs"]
+    pairs = build(rows, tmp_path / "preference", "preference", **ALL_TRAIN)
+    assert [row["chosen"][0]["content"] for row in rows_of(pairs.folder / "trl/pairs-train.parquet")] == [
+        "accepted one"
+    ]
+    assert pairs.manifest.counts.candidates == 3
+
+
 def test_answer_that_is_labelled_both_ways_is_neither(tmp_path: Path) -> None:
     rows = [run("a", words(1), words(2)), run("b", words(1), words(2), score="rejected"), run("c", words(3), words(4))]
     made = build(rows, tmp_path, "preference")
     reasons = {line["run_id"]: line["reason"] for line in lines_of(made.folder / "quarantine.jsonl")}
     assert set(reasons) == {"a", "b"}
     assert set(reasons.values()) == {"the same answer is labelled both ways"}
+
+
+def test_nearly_equal_answers_with_other_labels_both_teach(tmp_path: Path) -> None:
+    rows = [
+        run("a", words(1), words(2)),
+        run("b", words(1), words(2) + " not", score="rejected"),
+        run("c", words(1), words(2) + " too"),
+    ]
+    assert gates(build(rows, tmp_path, "preference")) == {"c": "near_duplicate"}
 
 
 def test_pairs_of_a_busy_task_are_limited(tmp_path: Path) -> None:
