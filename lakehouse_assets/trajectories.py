@@ -21,6 +21,7 @@ from dagster import (
 
 from lakehouse.adapters.trajectory_import import Imported, import_job
 from lakehouse.adapters.trajectory_objects import FetchedFiles, read_folder
+from lakehouse.adapters.trajectory_writer import known_imports
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
@@ -118,6 +119,7 @@ def receipt_of(done: list[Imported], *, run_id: str, started_at: datetime) -> Re
 
 
 def _imported(lake: LakeConnection, *, now: datetime) -> Iterator[Imported]:
+    known = known_imports(lake.objects)
     for of in FORMATS.values():
         folder = read_folder(lake.objects, of)
         for key in folder.plan.unknown:
@@ -128,7 +130,14 @@ def _imported(lake: LakeConnection, *, now: datetime) -> Iterator[Imported]:
                 continue
             with FetchedFiles(lake.objects, lake.work_dir) as files:
                 yield import_job(
-                    of, job, folder.origin, files.open, objects=lake.objects, folder=lake.work_dir, now=now
+                    of,
+                    job,
+                    folder.origin,
+                    files.open,
+                    objects=lake.objects,
+                    known=known,
+                    folder=lake.work_dir,
+                    now=now,
                 )
 
 

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lakehouse.errors import BadInput
+from lakehouse.errors import BadInput, TooLarge
 from lakehouse_cli.maintenance_commands import DryRunOption
 
 if TYPE_CHECKING:
     from lakehouse.adapters.trajectory_import import Imported
+    from lakehouse.trajectories.formats import Format
+    from lakehouse.trajectories.published import Finding
+    from lakehouse.trajectories.run import Plan
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 _REFUSED, _WRONG = 1, 2
@@ -47,7 +50,7 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
 ) -> None:
     """Import published or foreign runs as evidence; exit code 1: something was refused, 2: no such format."""
     from lakehouse.adapters.connect import connect_store
-    from lakehouse.adapters.trajectory_import import import_plan
+    from lakehouse.adapters.trajectory_import import Imported, import_plan
     from lakehouse.clock import utc_now
     from lakehouse.settings import load_settings
     from lakehouse.trajectories.formats import format_of, origin_of
@@ -64,8 +67,11 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
     for one in import_plan(of, plan, origin, _open, objects=objects, folder=None, now=utc_now()):
         print_imported(one, is_dry=dry_run)
         done.append(one)
-    findings = [] if of.check is None else list(of.check(plan, _open))
+    findings, problem = _check(of, plan)
     print_findings(findings)
+    if problem and not any(one.error == problem for one in done):
+        done.append(Imported("published figures", error=problem))
+        print_imported(done[-1], is_dry=dry_run)
     if report is not None:
         report.write_text(json.dumps(report_of(of, origin, done, findings, is_dry=dry_run), indent=2) + "\n")
     _say(done, is_dry=dry_run)
@@ -98,5 +104,16 @@ def _names(given: Sequence[Path]) -> list[str]:
     return sorted(found)
 
 
+def _check(of: Format, plan: Plan) -> tuple[list[Finding], str]:
+    """Published figures held against their rows, or why they cannot be."""
+    try:
+        return [] if of.check is None else list(of.check(plan, _open)), ""
+    except (BadInput, TooLarge) as error:
+        return [], error.detail
+
+
 def _open(name: str) -> BinaryIO:
-    return Path(name).open("rb")
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        raise BadInput(f"{name} cannot be read: {error.strerror}") from None

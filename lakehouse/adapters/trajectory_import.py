@@ -6,15 +6,16 @@ where files come from (the command's arguments, see lakehouse_cli; the bucket, s
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from lakehouse.adapters.trajectory_staging import Summary, import_name, stage
-from lakehouse.adapters.trajectory_writer import find_import, publish, publish_refused
-from lakehouse.errors import BadInput, TooLarge
+from lakehouse.adapters.trajectory_writer import known_imports, publish, publish_refused
+from lakehouse.errors import BadInput, InsufficientStorage, TooLarge
 from lakehouse.storage.objects import ObjectStore
 from lakehouse.trajectories.formats import Format
 from lakehouse.trajectories.run import Job, OpenFile, Origin, Plan
@@ -52,6 +53,7 @@ def import_job(
     open_file: OpenFile,
     *,
     objects: ObjectStore | None,
+    known: Mapping[str, str],
     folder: Path | None,
     now: datetime,
 ) -> Imported:
@@ -62,7 +64,8 @@ def import_job(
         job: Its files.
         origin: Source, licence, and what the files do not say.
         open_file: Opens a file of the job.
-        objects: The bucket; None: nothing is looked for or written.
+        objects: The bucket; None: nothing is written.
+        known: Imports that are there already, as `known_imports` gives them.
         folder: Where temporary files lie; None: the system's folder for them.
         now: The time of the import.
 
@@ -71,13 +74,13 @@ def import_job(
 
     Raises:
         StoreUnavailable: The store does not answer.
+        InsufficientStorage: There is no room for temporary files.
     """
     sha256 = ""
     try:
         name, sha256 = import_name(of, job, origin, open_file)
-        key = None if objects is None else find_import(objects, name)
-        if key is not None:
-            return Imported(job.name, sha256, key)
+        if name in known:
+            return Imported(job.name, sha256, known[name])
         with tempfile.TemporaryDirectory(prefix="import-", dir=folder) as made:
             staged = stage(of, job, origin, open_file, folder=Path(made), recorded_at=now)
             if objects is None:
@@ -91,6 +94,12 @@ def import_job(
             return Imported(job.name, sha256, key, is_new, staged.lines_sha256, refused, staged.summary)
     except (BadInput, TooLarge) as error:
         return Imported(job.name, sha256, error=error.detail)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InsufficientStorage(
+            f"the disk is full; {job.name} was not imported: make room where temporary files lie, and import it again"
+        ) from None
 
 
 def import_plan(
@@ -106,5 +115,6 @@ def import_plan(
     """Import every job of a plan; files that the format does not know are errors of their own."""
     for name in plan.unknown:
         yield Imported(name, error=f"{name} is no file of {of.name}, by its name; see docs/guides/trajectories.md")
+    known = {} if objects is None else known_imports(objects)
     for job in plan.jobs:
-        yield import_job(of, job, origin, open_file, objects=objects, folder=folder, now=now)
+        yield import_job(of, job, origin, open_file, objects=objects, known=known, folder=folder, now=now)

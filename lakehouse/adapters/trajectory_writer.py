@@ -8,25 +8,31 @@ Belongs here: keys, the order of writes. Not here: what is written (see trajecto
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from lakehouse.errors import PreconditionFailed
 from lakehouse.events.envelope import RAW_PREFIX, part_key
-from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.objects import ObjectStore, list_all
 from lakehouse.trajectories.run import STREAM
 
 QUARANTINE = f"quarantine/{STREAM}/"
 _DAYS = f"{RAW_PREFIX}{STREAM}/"
+_AT_ONCE = timedelta(days=7)
+"""Imports that began so far apart may still be at it at once."""
 
 
-def find_import(objects: ObjectStore, name: str) -> str | None:
-    """Key of an import, on whatever day it was made; None where it was not.
+def known_imports(objects: ObjectStore) -> dict[str, str]:
+    """Keys of all imports by name, on whatever day they were made; of one that lies on two days, the earlier.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    return next(iter(_keys_of(objects, name)), None)
+    known: dict[str, str] = {}
+    for info in list_all(objects, _DAYS):
+        name = info.key.rpartition("/")[2].removesuffix(".jsonl")
+        known[name] = min(info.key, known.get(name, info.key))
+    return known
 
 
 def publish(objects: ObjectStore, name: str, lines: Path, *, recorded_at: datetime) -> tuple[str, bool]:
@@ -50,7 +56,7 @@ def publish(objects: ObjectStore, name: str, lines: Path, *, recorded_at: dateti
         objects.put(part_key(STREAM, day, name), lines, if_absent=True, content_type="application/jsonl")
     except PreconditionFailed:
         is_new = False
-    first, *later = _keys_of(objects, name)
+    first, *later = _keys_of(objects, name, since=recorded_at - _AT_ONCE)
     for key in later:
         objects.delete(key)
     return first, is_new and first == part_key(STREAM, day, name)
@@ -63,7 +69,8 @@ def publish_refused(objects: ObjectStore, name: str, refused: Path, *, recorded_
     return key
 
 
-def _keys_of(objects: ObjectStore, name: str) -> list[str]:
-    days = (folder.removeprefix("dt=") for folder in objects.folders(_DAYS) if folder.startswith("dt="))
+def _keys_of(objects: ObjectStore, name: str, *, since: datetime) -> list[str]:
+    begin = f"dt={since:%Y-%m-%d}"
+    days = [folder.removeprefix("dt=") for folder in objects.folders(_DAYS) if folder >= begin]
     keys = [part_key(STREAM, day, name) for day in sorted(days)]
     return [key for key in keys if objects.head(key) is not None]

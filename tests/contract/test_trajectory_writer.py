@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.adapters.trajectory_import import Imported
-from lakehouse.adapters.trajectory_writer import find_import, publish
-from lakehouse.errors import StoreUnavailable
+from lakehouse.adapters.trajectory_import import Imported, import_job
+from lakehouse.adapters.trajectory_writer import known_imports, publish
+from lakehouse.errors import InsufficientStorage, StoreUnavailable
 from lakehouse.storage.objects import ObjectStore, list_all
+from lakehouse.trajectories.formats import format_of, origin_of
 from tests.fakes.objects import MemoryObjects
 from tests.trajectories import NOW, import_bytes, json_lines, pair, tau_file, tau_run
 
@@ -106,7 +109,7 @@ def test_of_two_on_both_sides_of_midnight_that_of_the_earlier_day_stays(
         done[day] = publish(store, "import-x", lines, recorded_at=NOW + timedelta(days=day))
     assert keys(store) == ["raw/agent_trajectories/dt=2026-03-04/import-x.jsonl"]
     assert done[0] == (keys(store)[0], True)
-    assert find_import(store, "import-x") == keys(store)[0]
+    assert known_imports(store) == {"import-x": keys(store)[0]}
 
 
 def test_what_was_refused_lies_in_quarantine_under_the_same_name(store: ObjectStore, tmp_path: Path) -> None:
@@ -139,3 +142,14 @@ def test_store_that_is_away_leaves_nothing_and_the_next_try_is_whole(tmp_path: P
     assert list(tmp_path.iterdir()) == []
     store = MemoryObjects()
     assert imported(store, tmp_path, data).is_new
+
+
+def test_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    def full(_: str) -> BinaryIO:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store, of = MemoryObjects(), format_of("tau_bench")
+    origin, (job,) = origin_of(of, source=None, licence=None), of.plan([TAU]).jobs
+    with pytest.raises(InsufficientStorage, match=r"the disk is full; gpt-4o-airline\.json was not imported"):
+        import_job(of, job, origin, full, objects=store, known={}, folder=tmp_path, now=NOW)
+    assert keys(store) == []

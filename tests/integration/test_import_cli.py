@@ -99,3 +99,7 @@ def test_published_figures_that_rows_contradict_are_told(
     (found, _) = json.loads((tmp_path / "report.json").read_text())["published"]
     assert (found["model"], found["benchmark"], found["field"]) == ("M-1", "gaia", "score")
     assert (found["published"], found["recomputed"], found["verdict"]) == (75.0, 50.0, "contradicted")
+    (folder.parent / "scores.json").write_text("{}")
+    broken = import_(environ, "openhands_index", "index")
+    assert broken.returncode == 2
+    assert "scores.json: the document is an object, where an array is needed" in broken.stderr
