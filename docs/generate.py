@@ -1,4 +1,4 @@
-"""Write docs/reference/{settings,command,errors,functions}.md and openapi.json from the code; `--check` only compares.
+"""Write what is generated of docs/reference (see `PAGES`) from the code; `--check` only compares.
 
 Belongs here: rendering. Not here: the facts (see lakehouse/settings.py, lakehouse_cli/main.py, lakehouse_api/app.py).
 """
@@ -108,11 +108,72 @@ def openapi_document() -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
+def scoring_page() -> str:
+    """The rules of scoring, with everything they are made of."""
+    from lakehouse.scoring import FACTS, default_labels, default_rules
+    from lakehouse.scoring.lineage import lineages
+    from lakehouse.scoring.streams import SCORED, SILENT, TESTIMONY
+    from lakehouse.tables.reserved import RESERVED_VIEWS
+    from lakehouse.tables.scored import MEANING
+
+    rules = default_rules()
+    meanings: dict[str, list[str]] = {}
+    for label, means in default_labels().meaning.items():
+        meanings.setdefault(means, []).append(label)
+    makers: dict[str, list[str]] = {}
+    for prefix, lineage in sorted(lineages()):
+        makers.setdefault(lineage, []).append(prefix)
+    tables = {
+        "columns": _table(
+            ("column", "type", "meaning"),
+            [(f"`{n}`", f"`{RESERVED_VIEWS['scored'][n]}`", m) for n, m in MEANING.items()],
+        ),
+        "streams": _table(
+            ("stream", "is", "of it"),
+            [
+                *((f"`{name}`", "runs", one.meaning) for name, one in SCORED.items()),
+                *((f"`{name}`", "testimony", about) for name, about in TESTIMONY.items()),
+                *((f"`{name}`", "neither", why) for name, why in SILENT.items()),
+            ],
+        ),
+        "rules": _table(
+            ("rule", "kind", "streams", "when", "score", "reason"),
+            [
+                (
+                    f"`{rule.name}`",
+                    rule.kind,
+                    "all" if rule.streams == frozenset(SCORED) else ", ".join(f"`{s}`" for s in sorted(rule.streams)),
+                    " and ".join(c.text() for c in rule.when) or "always",
+                    f"`{rule.verdict}`",
+                    rule.reason,
+                )
+                for rule in rules.rules
+            ],
+        ),
+        "facts": _table(("fact", "is", "meaning"), [(f"`{n}`", f.kind, f.meaning) for n, f in FACTS.items()]),
+        "labels": _table(
+            ("says", "labels"), [(says, ", ".join(f"`{one}`" for one in labels)) for says, labels in meanings.items()]
+        ),
+        "lineages": _table(
+            ("lineage", "names begin with"),
+            [(lineage, ", ".join(f"`{one}`" for one in prefixes)) for lineage, prefixes in sorted(makers.items())],
+        ),
+    }
+    template = (HERE / "scoring.template.md").read_text()
+    return template.format(version=rules.version, **tables)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "command.md": command_page,
     "functions.md": functions_page,
+    "scoring.md": scoring_page,
     "openapi.json": openapi_document,
 }
 

@@ -199,7 +199,7 @@ def _write_unread(connection: duckdb.DuckDBPyConnection, days: Sequence[date] | 
         f" WHERE ({RUN}) AND run_id IN (SELECT about FROM unread) GROUP BY run_id)"
         " SELECT coalesce(runs.dt, unread.dt) AS dt, unread.run_id, about, stream, source_key, line, field,"
         f" left(label, {MAX_LABEL_CHARACTERS}) AS label FROM unread LEFT JOIN runs ON runs.run_id = about"
-        f"{on_days} ORDER BY dt, source_key, line, field"
+        f"{on_days} ORDER BY dt, source_key, line, unread.run_id, field"
     )
     count = 0
     with path.open("wb") as file:

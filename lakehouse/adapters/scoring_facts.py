@@ -58,13 +58,14 @@ WITH opened AS (
   SELECT run_id, max(times) AS repeated_calls
   FROM (SELECT run_id, count(*) AS times FROM answered GROUP BY run_id, name, arguments, answer) GROUP BY run_id
 ), speech AS (
-  SELECT run_id, bool_or(role = 'assistant' AND (content IS NOT NULL OR asked IS NOT NULL)) AS is_spoken,
+  SELECT run_id, coalesce(bool_or(role = 'assistant'), false) AS has_agent,
+    coalesce(bool_or(role = 'assistant' AND (content IS NOT NULL OR asked IS NOT NULL)), false) AS is_spoken,
     arg_max(content, place) FILTER (role = 'assistant' AND content IS NOT NULL) AS last_words,
     coalesce(max(place) FILTER (role = 'tool'), 0)
       > coalesce(max(place) FILTER (role = 'assistant' AND content IS NOT NULL), 0) AS ends_in_tool
   FROM turns GROUP BY run_id
 )
-SELECT run_id, NOT is_spoken AS is_empty, ends_in_tool,
+SELECT run_id, has_agent, has_agent AND NOT is_spoken AS is_empty, ends_in_tool,
   coalesce(regexp_matches(left(last_words, {_ANSWER_BEGIN}), {_quoted(signs.gives_up)}), false) AS gives_up,
   coalesce(tool_errors, 0) AS tool_errors, coalesce(tool_errors_open, 0) AS tool_errors_open,
   coalesce(hands_over, false) AS hands_over, coalesce(repeated_calls, 0) AS repeated_calls
@@ -90,7 +91,8 @@ WITH facts AS (
       WHEN own.score IS NOT NULL THEN 'partial' END AS reward,
     said.label, coalesce(said.outcomes, 0) AS outcomes, said.outcome_least, said.outcome_most,
     coalesce(said.outcomes_disputed, false) AS outcomes_disputed,
-    coalesce(own.passed, false) OR coalesce(said.passed AND NOT said.failed, false) AS validator_passed,
+    coalesce(said.passed AND NOT said.failed, false) AS validator_passed,
+    coalesce(own.passed, false) AS passed_own_validation,
     coalesce(NOT own.passed, false) OR coalesce(said.failed, false) AS validator_failed,
     coalesce(said.unread_labels, 0) AS unread_labels, coalesce(said.judges_accept, 0) AS judges_accept,
     coalesce(said.judges_partial, 0) AS judges_partial, coalesce(said.judges_reject, 0) AS judges_reject,
@@ -100,13 +102,14 @@ WITH facts AS (
     END AS judges_of_another_lineage,
     own.has_failed, own.was_cancelled, own.was_cut, own.was_retried, own.has_injection,
     own.is_empty OR coalesce(turns.is_empty, false) AS is_empty,
+    own.stream = 'agent_trajectories' AND NOT coalesce(turns.has_agent, false) AS is_silent,
     own.gives_up OR coalesce(turns.gives_up, false) AS gives_up,
     coalesce(turns.hands_over, false) AS hands_over, coalesce(turns.tool_errors, 0) AS tool_errors,
     coalesce(turns.tool_errors_open, 0) AS tool_errors_open, coalesce(turns.repeated_calls, 0) AS repeated_calls,
     coalesce(turns.ends_in_tool, false) AS ends_in_tool
   FROM ({_own(signs)}) AS own
   LEFT JOIN {SAID} AS said ON said.about = own.run_id
-  LEFT JOIN {TURNS} AS turns ON turns.run_id = own.run_id AND own.stream = 'agent_trajectories'
+  LEFT JOIN {TURNS} AS turns ON turns.run_id = own.trajectory
   LEFT JOIN {MODELS} ON {MODELS}.model_name = own.model_name
 )
 SELECT run_id, dt, stream, task_id, timestamp, model_name, model_provider, ground_truth, testimony, record_sha256,
@@ -119,11 +122,13 @@ def _own(signs: Signs) -> str:
     return f"""
   SELECT run_id, dt, stream, task_id, timestamp, model_name, model_provider, provenance.sha256 AS sha256,
     reward AS score, validation.passed AS passed,
+    -- One key: a condition on the stream beside it would make the join compare each with each.
+    CASE WHEN stream = 'agent_trajectories' THEN run_id END AS trajectory,
     {_marked("call.failed", "node.failed", "run.error")} AS has_failed, {_marked("call.cancelled")} AS was_cancelled,
     {_marked("finish.length")} AS was_cut, {_marked("node.retried")} AS was_retried,
     len(failure_markers) > 0 AND len(list_filter(failure_markers, lambda m: starts_with(m, 'input.injection'))) > 0
       AS has_injection,
-    CASE WHEN stream = 'workflow_nodes' THEN false WHEN output_text IS NULL THEN true
+    CASE WHEN stream IN ('workflow_nodes', 'agent_trajectories') THEN false WHEN output_text IS NULL THEN true
       WHEN strlen(output_text) < {_SHORT_BYTES} THEN trim(output_text, E' \\t\\r\\n') IN ('', '[]', '{{}}')
       ELSE false END AS is_empty,
     CASE WHEN stream IN ('chat_calls', 'replay_runs')

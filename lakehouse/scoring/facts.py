@@ -43,7 +43,10 @@ FACTS: Mapping[str, Fact] = {
     "outcomes_disputed": Fact("boolean", "of one answer, one outcome is above 0 and another below"),
     # validators
     "validator_passed": Fact("boolean", "a validator passed it"),
-    "validator_failed": Fact("boolean", "a validator refused it"),
+    "validator_failed": Fact("boolean", "a validator refused it, or its own validation did"),
+    "passed_own_validation": Fact(
+        "boolean", "its own record says so (of a replay), which need not have asked more than that it is grounded"
+    ),
     "unread_labels": Fact("number", "how many words about it are not in the table of labels"),
     # judges: models, and observers that do not say who they are; those less sure than half do not count
     "judges_accept": Fact("number", "judges who accept it"),
@@ -58,7 +61,8 @@ FACTS: Mapping[str, Fact] = {
     "was_cancelled": Fact("boolean", "its call was cancelled"),
     "was_cut": Fact("boolean", "its answer was cut at the limit of tokens"),
     "was_retried": Fact("boolean", "its node took more than one attempt"),
-    "is_empty": Fact("boolean", "nothing came of it; of a trajectory: its agent never said anything"),
+    "is_empty": Fact("boolean", "nothing came of it; of a trajectory: its agent neither spoke nor called a tool"),
+    "is_silent": Fact("boolean", "a trajectory has no message of its agent: what it did is not known"),
     "has_injection": Fact("boolean", "its input bears signs of orders to a model"),
     "gives_up": Fact("boolean", "its answer, of a trajectory the last one, says that it cannot be done"),
     "hands_over": Fact("boolean", "a tool was called that hands the task to a person"),

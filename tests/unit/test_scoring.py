@@ -179,8 +179,9 @@ DONE = [{"role": "assistant", "content": "It is booked."}]
     ("messages", "score", "rule"),
     [
         (DONE, "partially_accepted", "heuristic.unjudged"),
-        ([], "rejected", "run.empty"),
-        ([{"role": "user", "content": "hello?"}], "rejected", "run.empty"),
+        ([], "needs_human_review", "heuristic.silent"),
+        ([{"role": "user", "content": "hello?"}], "needs_human_review", "heuristic.silent"),
+        ([{"role": "assistant", "content": " "}], "rejected", "run.empty"),
         (tool("book", "ok"), "needs_human_review", "heuristic.ends_in_tool"),
         (tool("book", "Error: sold out") + DONE, "needs_human_review", "heuristic.tool_error_open"),
         (
@@ -223,6 +224,10 @@ def test_what_a_trajectory_shows_by_itself(scorer: Scorer, messages: list[Any], 
             record("replay_runs", "a", output_text="x", validation={"passed": False, "errors": []}),
             "rejected", "validator.refuses",
         ),
+        (
+            record("replay_runs", "a", output_text="x", validation={"passed": True, "errors": []}),
+            "partially_accepted", "heuristic.passed_own_validation",
+        ),
         (trajectory("a", reward=-1.0), "rejected", "reward.none"),
     ],
 )  # fmt: skip
@@ -235,7 +240,7 @@ def test_reasons_begin_with_the_deciding_one_and_hold_the_others(scorer: Scorer)
                         review("a", "accept", minute=1)]).of("a")  # fmt: skip
     assert row["reasons"] == [
         "a person accepted it", "people disagree about it, the latest word counts", "its reward is full",
-        "outcomes are bad, and none is good", "nothing came of it",
+        "outcomes are bad, and none is good", "its record holds no message of its agent",
     ]  # fmt: skip
     assert (row["kind_of_ground"], row["ground_truth"], row["testimony"]) == ("human", 1.0, 3)
     assert row["rules_version"] == "scoring/1"
@@ -356,3 +361,12 @@ def test_published_rewards_decide_and_nothing_accepts_without_them(
         rewards = {f"taubench/gpt-4o-airline/{run['task_id']}/{run['trial']}": run["reward"] for run in runs}
         assert all((row["score"] == "accepted") == (rewards[row["run_id"]] == 1) for row in told.rows)
         assert counts == {"accepted": 84, "rejected": 116}
+
+
+def test_refused_labels_stand_in_one_order_however_records_come(scorer: Scorer) -> None:
+    records = [call(name, metadata={"label": "odd", "outcome": "odder"}) for name in ("a", "b", "c")]
+    first = scorer.score(records).refused
+    assert [(row["run_id"], row["field"]) for row in first] == [
+        (name, f"metadata.{field}") for name in ("a", "b", "c") for field in ("label", "outcome")
+    ]
+    assert scorer.score(records[::-1]).refused == first
