@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from lakehouse.errors import BadInput
 from lakehouse.settings_chat import ChatSettings
+from lakehouse.settings_evidence import EvidenceSettings
 from lakehouse.settings_retrieval import RetrievalSettings
 from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token
 
@@ -30,7 +31,7 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(ChatSettings, RetrievalSettings, BaseSettings):
+class Settings(ChatSettings, EvidenceSettings, RetrievalSettings, BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)

@@ -14,6 +14,7 @@ from lakehouse.adapters.duckdb_engine import VIEWS_FOLDER
 from lakehouse.adapters.embedders import embedder_name
 from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
+from lakehouse.adapters.evidence_views import EvidenceViews
 from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.adapters.roster import StoredRoster
@@ -61,7 +62,7 @@ def compose_services(settings: Settings) -> Services:
     work_dir = process_work_dir(settings.data_dir)
     watcher = CatalogWatcher(objects, poll_s=settings.catalog_poll_s)
     memory_views = MemoryViews(work_dir / "sql" / VIEWS_FOLDER, keep_s=2 * settings.sql_timeout_s)
-    views = AllViews([memory_views, StoredViews(objects, objects.bucket)])
+    views = AllViews([memory_views, EvidenceViews(objects, objects.bucket), StoredViews(objects, objects.bucket)])
     sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=views)
     embedding = EmbeddingService(settings)
     configs = ConfigStore(objects)

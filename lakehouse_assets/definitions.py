@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dagster import Definitions, PipesSubprocessClient, in_process_executor
 
+from jobs.evidence import evidence_jobs, evidence_schedules
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
 from jobs.ingest import ingest_job
 from jobs.retrieval import corpora_behind, corpus_jobs, optimize, optimize_job, retrieval_schedules
@@ -19,6 +20,8 @@ from lakehouse_assets.corpora import corpora_automation, corpus_assets
 from lakehouse_assets.corpus_checks import corpus_checks
 from lakehouse_assets.dataset import dataset, landing
 from lakehouse_assets.dataset_checks import dataset_checks
+from lakehouse_assets.evidence import evidence_assets, evidence_index, raw_streams
+from lakehouse_assets.evidence_checks import evidence_checks
 from lakehouse_assets.processes import PROJECT
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.sensor_ticks import sensors_tick
@@ -44,13 +47,16 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             dataset,
             trajectory_files,
             agent_trajectories,
+            *raw_streams,
+            *evidence_assets,
+            evidence_index,
             *corpus_assets(declared),
             optimize,
             *housekeeping_assets,
         ],
-        asset_checks=[*dataset_checks, *corpus_checks(declared), sensors_tick],
-        jobs=[ingest_job, *corpus_jobs([d.name for d in declared]), optimize_job, *housekeeping_jobs],
-        schedules=[corpora_behind(declared), *retrieval_schedules, *housekeeping_schedules],
+        asset_checks=[*dataset_checks, *evidence_checks(), *corpus_checks(declared), sensors_tick],
+        jobs=[ingest_job, *evidence_jobs, *corpus_jobs([d.name for d in declared]), optimize_job, *housekeeping_jobs],
+        schedules=[*evidence_schedules, corpora_behind(declared), *retrieval_schedules, *housekeeping_schedules],
         sensors=[landing_sensor, catalog_sensor, failure_sensor, corpora_automation],
         resources={"store": store or LakeStore(), "child": PipesSubprocessClient()},
         executor=in_process_executor,

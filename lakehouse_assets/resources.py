@@ -14,6 +14,8 @@ from dagster import ConfigurableResource
 from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
+    from lakehouse.adapters.evidence_index import EvidenceIndex
+    from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.catalog.service import Catalog
@@ -89,6 +91,23 @@ class LakeConnection:
         disk = DiskWatch([settings.data_dir], settings.disk_degraded_percent, settings.disk_refuse_percent)
         converter = ConversionProcess(settings)
         return Ingester(self.objects, self.catalog, converter, work_dir=self.work_dir, require_space=disk.require_space)
+
+    @cached_property
+    def evidence(self) -> EvidenceMaterializer:
+        """What makes evidence of raw days."""
+        from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
+        from lakehouse.events import DiskWatch
+
+        settings = self.settings
+        disk = DiskWatch([settings.data_dir], settings.disk_degraded_percent, settings.disk_refuse_percent)
+        return EvidenceMaterializer(self.objects, work_dir=self.work_dir, require_space=disk.require_space)
+
+    @cached_property
+    def evidence_index(self) -> EvidenceIndex:
+        """The index of evidence."""
+        from lakehouse.adapters.evidence_index import EvidenceIndex
+
+        return EvidenceIndex(self.objects, self.read_location, work_dir=self.work_dir)
 
     @cached_property
     def read_location(self) -> S3Location:

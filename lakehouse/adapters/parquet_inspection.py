@@ -54,7 +54,7 @@ def inspect_parquet(location: S3Location, keys: Sequence[str]) -> list[ParquetCo
 
 
 def _columns(engine: DuckDBPyConnection, file: str) -> tuple[tuple[str, str], ...]:
-    rows = engine.execute("DESCRIBE SELECT * FROM read_parquet(?)", [file]).fetchall()
+    rows = engine.execute("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [file]).fetchall()
     return tuple((str(row[0]), str(row[1])) for row in rows)
 
 

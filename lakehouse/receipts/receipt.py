@@ -55,7 +55,10 @@ class ReceiptCounts:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one run did to one partition of one asset. Times are UTC."""
+    """What one run did to one partition of one asset. Times are UTC.
+
+    A receipt with `memo_hits` stands for so many partitions that the run found as they should be and left alone.
+    """
 
     asset: str
     partition: str
@@ -69,6 +72,7 @@ class Receipt:
     counts: ReceiptCounts
     errors: tuple[str, ...] = ()
     ok: bool = True
+    memo_hits: int = 0
 
     @property
     def key(self) -> str:
@@ -81,6 +85,8 @@ class Receipt:
         document["started_at"] = format_utc(self.started_at)
         document["ended_at"] = format_utc(self.ended_at)
         document["counts"] = self.counts.to_document()
+        if not self.memo_hits:
+            del document["memo_hits"]
         return document
 
     def to_json(self) -> bytes:

@@ -39,6 +39,18 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
         "completion_tokens": "BIGINT",
         "metadata": "VARCHAR",
     },
+    "evidence_index": {
+        "run_id": "VARCHAR",
+        "task_id": "VARCHAR",
+        "stream": "VARCHAR",
+        "timestamp": "TIMESTAMP",
+        "source_key": "VARCHAR",
+        "line": "BIGINT",
+        "sha256": "VARCHAR",
+        "model_name": "VARCHAR",
+        "evidence_key": "VARCHAR",
+        "status": "VARCHAR",
+    },
     "scored": {
         "run_id": "VARCHAR",
         "score": "VARCHAR",
@@ -129,6 +141,9 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
 
 # Those that are JSON lines in the bucket, and below which prefix.
 STORED_VIEWS = {"quarantine": "quarantine/", "receipts": "receipts/"}
+
+# Where files lie that manifests of tables name.
+TABLE_FOLDERS = ("evidence/", "scored/")
 
 # Free text of people and models stands in these: they need the scope `pii` as a whole.
 PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})

@@ -1,0 +1,85 @@
+"""Evidence: the schedule that looks after days whose raw lines have changed.
+
+Belongs here: the job, the schedule, which days it asks for. Not here: the assets (see lakehouse_assets/evidence.py).
+"""
+
+# No postponed annotations here: Dagster reads the context class from the signature.
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+
+from dagster import (
+    AssetSelection,
+    DefaultScheduleStatus,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
+    define_asset_job,
+    schedule,
+)
+
+from lakehouse.clock import utc_now
+from lakehouse.errors import LakehouseError
+from lakehouse.evidence.days import days_between, fingerprint_of
+from lakehouse.evidence.transforms import TRANSFORMS
+from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key
+from lakehouse_assets.resources import LakeConnection, LakeStore
+
+MOST_DAYS = 50
+"""So many days are asked for by one tick; the next one goes on."""
+_RECENT = timedelta(days=3)
+
+evidence_job = define_asset_job(
+    "evidence",
+    AssetSelection.assets(*evidence_assets),
+    description="Bring the evidence of a day up to date with its raw lines.",
+)
+index_job = define_asset_job(
+    "index_evidence", AssetSelection.assets(evidence_index), description="Bring the index of evidence up to date."
+)
+evidence_jobs = (evidence_job, index_job)
+
+
+@schedule(
+    name="evidence_behind",
+    target=AssetSelection.assets(*evidence_assets),
+    cron_schedule="*/10 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+def evidence_behind(context: ScheduleEvaluationContext, store: LakeStore) -> list[RunRequest] | SkipReason:
+    """Days whose raw lines have changed since their evidence was made: the last three, once an hour all there are."""
+    is_hourly = context.scheduled_execution_time.minute == 0
+    today = utc_now().date()
+    days = None if is_hourly else list(days_between(today - _RECENT, today))
+    try:
+        behind = streams_behind(store.lake, days)
+    except LakehouseError as error:
+        return SkipReason(f"the store cannot be read now: {error.detail}")
+    requests = [request(day, streams) for day, streams in sorted(behind.items(), reverse=True)[:MOST_DAYS]]
+    return requests or SkipReason("the evidence of every day is of its raw lines")
+
+
+evidence_schedules: Sequence[ScheduleDefinition] = (evidence_behind,)
+
+
+def streams_behind(lake: LakeConnection, days: Iterable[date] | None) -> dict[date, dict[str, str]]:
+    """By day, the streams whose evidence is not of the raw lines there are, each with the fingerprint it would have."""
+    wanted = None if days is None else list(days)
+    behind: dict[date, dict[str, str]] = {}
+    for stream, transform in TRANSFORMS.items():
+        for day, objects in lake.evidence.behind(stream, wanted).items():
+            behind.setdefault(day, {})[stream] = fingerprint_of(stream, transform.version, objects)
+    return behind
+
+
+def request(day: date, streams: Mapping[str, str]) -> RunRequest:
+    """The run for a day; while its raw lines stay the same, it is asked for once."""
+    said = hashlib.sha256("\n".join(f"{name} {mark}" for name, mark in sorted(streams.items())).encode())
+    return RunRequest(
+        run_key=f"evidence.{day}.{said.hexdigest()[:32]}",
+        partition_key=day.isoformat(),
+        asset_selection=[evidence_key(stream) for stream in sorted(streams)],
+    )

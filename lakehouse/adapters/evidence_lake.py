@@ -1,0 +1,133 @@
+"""A DuckDB over the bucket's evidence: the relations that scoring and corpora are made from.
+
+`evidence` holds the records that serve, one for each run, as the index says; `evidence_index` where each line is and
+whether it serves; `scored` the scores by day, where there are any.
+
+Belongs here: the engine, the text of the relations. Not here: what serves (see evidence_index.py), the same views for
+users' SQL (see evidence_views.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.adapters.duckdb_s3 import open_way
+from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.s3_keys import KeySource
+from lakehouse.catalog.partitioned import Partition, TableManifest
+from lakehouse.errors import InsufficientStorage, StoreUnavailable
+from lakehouse.query.quoting import quote_name, quote_text
+from lakehouse.tables.reserved import RESERVED_VIEWS
+
+if TYPE_CHECKING:
+    import duckdb
+
+INDEX_TABLE = "evidence_index"
+CURRENT = "current"
+EVIDENCE, INDEX, EXCLUDED = "evidence", "index", "excluded"
+SCORED_TABLE, SCORED = "scored", "scored"
+_MEMORY_BYTES = 768 << 20
+
+
+@contextmanager
+def open_lake(
+    location: S3Location, folder: Path, *, memory_bytes: int = _MEMORY_BYTES, threads: int = 2
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine that reads the bucket, of bounded memory, spilling into a folder.
+
+    Raises:
+        StoreUnavailable: The store did not answer, or an object is missing.
+        InsufficientStorage: It ran out of memory or disk.
+    """
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": threads,
+        "memory_limit": f"{memory_bytes}B",
+        "temp_directory": str(folder),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    try:
+        with closing(duckdb.connect(config=config)) as engine:
+            open_way(
+                engine,
+                endpoint=location.endpoint,
+                region=location.region,
+                keys=KeySource(location).current(),
+                read_timeout_s=location.read_timeout_s,
+            )
+            engine.execute("LOAD json")
+            engine.execute("SET TimeZone = 'UTC'")
+            yield engine
+    except duckdb.OutOfMemoryException:
+        raise InsufficientStorage(
+            "the evidence does not fit the memory and disk of this step; take fewer days"
+        ) from None
+    except (duckdb.HTTPException, duckdb.IOException) as error:
+        raise StoreUnavailable(f"the evidence could not be read ({type(error).__name__})", retry_after_s=5) from None
+
+
+def add_relations(
+    engine: duckdb.DuckDBPyConnection, bucket: str, index: TableManifest, scored: TableManifest | None = None
+) -> None:
+    """Make the relations in an engine.
+
+    Args:
+        engine: Of `open_lake`.
+        bucket: Where the files lie.
+        index: The manifest of the index.
+        scored: That of the scores; None: there is no relation `scored`.
+    """
+    current = index.partitions.get(CURRENT)
+    engine.execute(f"CREATE VIEW evidence AS SELECT * FROM {evidence_source(current, bucket)}")
+    engine.execute(f"CREATE VIEW evidence_index AS SELECT * FROM {index_source(current, bucket)}")
+    if scored is not None:
+        engine.execute(f"CREATE VIEW scored AS SELECT * FROM {scored_source(scored, bucket)}")
+
+
+def evidence_source(current: Partition | None, bucket: str) -> str:
+    """What `evidence` selects from: the files that the index names without the rows that it leaves out."""
+    keys = _keys(current, EVIDENCE)
+    if current is None or not keys:
+        return empty("evidence")
+    files = _parquet(keys, bucket)
+    excluded = current.file(EXCLUDED)
+    if excluded is None or not excluded.rows:
+        return files
+    out = _parquet([excluded.key], bucket)
+    return (
+        f"(SELECT e.* FROM {files} e ANTI JOIN {out} x"
+        " ON e.provenance.source_key = x.source_key AND e.provenance.line = x.line)"
+    )
+
+
+def index_source(current: Partition | None, bucket: str) -> str:
+    """What `evidence_index` selects from."""
+    keys = _keys(current, INDEX)
+    return _parquet(keys, bucket) if keys else empty("evidence_index")
+
+
+def scored_source(scored: TableManifest, bucket: str) -> str:
+    """What `scored` selects from."""
+    keys = [file.key for partition in scored.partitions.values() for file in partition.files if file.role == SCORED]
+    return _parquet(keys, bucket) if keys else empty("scored")
+
+
+def empty(view: str) -> str:
+    """A relation without rows that has the columns of a reserved view."""
+    nulls = ", ".join(f"CAST(NULL AS {type_}) AS {quote_name(name)}" for name, type_ in RESERVED_VIEWS[view].items())
+    return f"(SELECT {nulls} WHERE false)"
+
+
+def _keys(current: Partition | None, role: str) -> list[str]:
+    return [] if current is None else [file.key for file in current.files if file.role == role and file.rows]
+
+
+def _parquet(keys: Sequence[str], bucket: str) -> str:
+    files = ", ".join(quote_text(f"s3://{bucket}/{key}") for key in keys)
+    return f"read_parquet([{files}], hive_partitioning = false)"

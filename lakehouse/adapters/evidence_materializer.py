@@ -1,0 +1,294 @@
+"""Evidence in the bucket: days of raw streams become files that a manifest names, each day at most once.
+
+A day whose raw objects are those it was made of is left alone (a memo hit). Else they are fetched, made evidence,
+published under their content's key, told in a receipt, and named by the manifest of the stream in one swap: killed
+anywhere before that, what served goes on serving. Raw logs are kept for ever; where objects are gone all the same, the
+day's evidence stays as it is, and the day is named as one that has lost its source.
+
+Belongs here: one stream's days from the bucket to the bucket. Not here: lines to records (see evidence_engine.py), what
+serves across days (see evidence_index.py), Dagster (see lakehouse_assets/evidence.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+
+import orjson
+
+from lakehouse.adapters.evidence_engine import Materialized
+from lakehouse.adapters.evidence_lines import RawFile
+from lakehouse.adapters.evidence_workshop import Workshop
+from lakehouse.adapters.object_publish import publish
+from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
+from lakehouse.clock import utc_now
+from lakehouse.errors import NotFound, Unavailable
+from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix, fingerprint_of
+from lakehouse.evidence.transforms import transform_of
+from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
+from lakehouse.storage.objects import ObjectStore
+
+TABLE = "evidence/"
+EVIDENCE, SUPERSEDED, QUARANTINE = "evidence", "superseded", "quarantine"
+_READERS = 8
+_ATTEMPTS = 3
+# Small days are named together: a swap of the manifest for each would take longer than the days.
+_COMMIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DayResult:
+    """What became of one day.
+
+    Attributes:
+        stream: The stream.
+        day: The day.
+        partition: What serves now; None: there is nothing, and never was.
+        is_new: Whether this run made it; False: a memo hit, or there was nothing to do.
+        lost: Raw objects that it was made of and that are gone; its evidence stays.
+    """
+
+    stream: str
+    day: date
+    partition: Partition | None
+    is_new: bool
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Who makes evidence, for receipts."""
+
+    run_id: str
+    git_commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A day that was made and is not named yet; `known` is what served when it was begun."""
+
+    day: date
+    known: Partition | None
+    made: Partition
+
+
+class EvidenceMaterializer:
+    """Makes the evidence of days.
+
+    Args:
+        store: The bucket.
+        work_dir: Local folder for files on their way.
+        require_space: Raises `InsufficientStorage` when the disk may take no more.
+        clock: The time now, for receipts.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        work_dir: Path,
+        require_space: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._work_dir = work_dir
+        self._require_space = require_space
+        self._clock = clock
+
+    def behind(self, stream: str, days: Iterable[date] | None = None) -> dict[date, list[RawObject]]:
+        """Days whose raw objects are not those that their evidence was made of, each with its objects.
+
+        Args:
+            stream: The stream.
+            days: Only these; None: every day there is.
+        """
+        wanted = None if days is None else sorted(days)
+        manifest = PartitionedTable(self._store, TABLE + stream).read()
+        version = transform_of(stream).version
+        found = self._listed(stream, wanted)
+        return {day: objects for day, objects in found.items() if _is_behind(manifest, stream, version, day, objects)}
+
+    def materialize(self, stream: str, days: Sequence[date], run: RunFacts) -> Iterator[DayResult]:
+        """Bring days up to date, one after the other, each committed by itself.
+
+        Args:
+            stream: The stream.
+            days: Which ones.
+            run: Who does it.
+
+        Raises:
+            InsufficientStorage: The disk has no room; days before are done.
+            StoreUnavailable: The store does not answer; likewise.
+        """
+        table = PartitionedTable(self._store, TABLE + stream, clock=self._clock)
+        manifest = table.read()
+        version = transform_of(stream).version
+        listed = self._listed(stream, sorted(days))
+        pending: list[_Pending] = []
+        begun_s = time.monotonic()
+        with Workshop(self._work_dir) as workshop:
+            for day in days:
+                objects = listed.get(day, [])
+                known = manifest.partitions.get(day.isoformat())
+                if not _is_behind(manifest, stream, version, day, objects):
+                    yield DayResult(stream, day, known, is_new=False)
+                elif lost := self._lost(known, objects):
+                    yield DayResult(stream, day, known, is_new=False, lost=lost)
+                else:
+                    made = self._make(stream, day, objects, run, workshop)
+                    pending.append(_Pending(day, known, made))
+                if pending and time.monotonic() - begun_s > _COMMIT_S:
+                    yield from self._commit(table, stream, pending, run, workshop)
+                    pending, begun_s = [], time.monotonic()
+            yield from self._commit(table, stream, pending, run, workshop)
+
+    def _commit(
+        self, table: PartitionedTable, stream: str, pending: Sequence[_Pending], run: RunFacts, workshop: Workshop
+    ) -> Iterator[DayResult]:
+        """Name what was made. A day that another run has made meanwhile of other objects is looked at once more."""
+        for _ in range(_ATTEMPTS):
+            beaten: list[_Pending] = []
+            if not pending:
+                return
+
+            def update(
+                live: TableManifest, mine: Sequence[_Pending] = pending, beaten: list[_Pending] = beaten
+            ) -> dict[str, Partition]:
+                beaten.clear()
+                changes: dict[str, Partition] = {}
+                for one in mine:
+                    now = live.partitions.get(one.day.isoformat())
+                    if now is not None and now.fingerprint == one.made.fingerprint:
+                        continue  # somebody made the very same
+                    if now != one.known:
+                        beaten.append(replace(one, known=now))
+                        continue
+                    changes[one.day.isoformat()] = one.made
+                return changes
+
+            manifest = table.commit(update)
+            lost = {one.day for one in beaten}
+            for one in pending:
+                if one.day not in lost:
+                    yield DayResult(stream, one.day, manifest.partitions.get(one.day.isoformat()), is_new=True)
+            pending = [self._again(stream, one, run, workshop) for one in beaten]
+        raise Unavailable(f"other runs kept making the same days of {stream!r}; try again", retry_after_s=5)
+
+    def _again(self, stream: str, one: _Pending, run: RunFacts, workshop: Workshop) -> _Pending:
+        objects = self._listed(stream, [one.day]).get(one.day, [])
+        return replace(one, made=self._make(stream, one.day, objects, run, workshop))
+
+    def _make(
+        self, stream: str, day: date, objects: Sequence[RawObject], run: RunFacts, workshop: Workshop
+    ) -> Partition:
+        started_at = self._clock()
+        self._require_space()
+        transform = transform_of(stream)
+        with workshop.folder() as folder:
+            fetched = self._fetch(objects, folder)
+            made = workshop.engine.materialize(transform, [file for file, _ in fetched], folder)
+            files = tuple(self._publish(stream, day, made))
+        counts = made.counts
+        told = ReceiptCounts(
+            taken=counts.lines_in,
+            new=counts.new,
+            corrected=counts.corrected,
+            duplicate=counts.duplicate,
+            quarantined=counts.quarantined,
+            out=counts.new,
+        )
+        receipt = Receipt(
+            asset=TABLE + stream,
+            partition=day.isoformat(),
+            run_id=run.run_id,
+            code_version=f"{transform.version}",
+            git_commit=run.git_commit,
+            started_at=started_at,
+            ended_at=self._clock(),
+            inputs=tuple(ReceiptItem(file.source_key, sha256, None) for file, sha256 in fetched),
+            outputs=tuple(ReceiptItem(file.key, file.sha256, file.rows) for file in files),
+            counts=told,
+        )
+        write_receipt(self._store, receipt)
+        fingerprint = fingerprint_of(stream, transform.version, objects)
+        return Partition(fingerprint, files, told.to_document(), receipt.key)
+
+    def _publish(self, stream: str, day: date, made: Materialized) -> Iterator[PartitionFile]:
+        folder = f"{TABLE}{stream}/dt={day.isoformat()}/"
+        counts = made.counts
+        if counts.new:
+            one = publish(self._store, made.evidence, lambda sha256: f"{folder}{sha256}.parquet", clock=self._clock)
+            yield PartitionFile(EVIDENCE, one.key, one.size, one.sha256, counts.new)
+        if made.superseded is not None:
+            one = publish(
+                self._store, made.superseded, lambda sha256: f"{folder}superseded-{sha256}.parquet", clock=self._clock
+            )
+            yield PartitionFile(SUPERSEDED, one.key, one.size, one.sha256, counts.corrected)
+        if made.quarantine is not None:
+            one = publish(
+                self._store,
+                made.quarantine,
+                lambda sha256: f"quarantine/evidence/dt={day.isoformat()}/{stream}-{sha256}.jsonl",
+                content_type="application/x-ndjson",
+                clock=self._clock,
+            )
+            yield PartitionFile(QUARANTINE, one.key, one.size, one.sha256, counts.quarantined)
+
+    def _fetch(self, objects: Sequence[RawObject], folder: Path) -> list[tuple[RawFile, str]]:
+        """Raw objects as local files, in order, each with the SHA-256 of its bytes."""
+
+        def fetch(number: int) -> tuple[RawFile, str]:
+            path = folder / f"raw-{number}.jsonl"
+            digest = hashlib.sha256()
+            with self._store.open(objects[number].key) as reader, path.open("wb") as stream:
+                for chunk in reader.chunks():
+                    digest.update(chunk)
+                    stream.write(chunk)
+            return RawFile(objects[number].key, path), digest.hexdigest()
+
+        if len(objects) == 1:
+            return [fetch(0)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            return list(pool.map(fetch, range(len(objects))))
+
+    def _lost(self, known: Partition | None, objects: Sequence[RawObject]) -> tuple[str, ...]:
+        """Raw objects that a day was made of and that are not there any more."""
+        if known is None or not known.receipt:
+            return ()
+        try:
+            receipt = orjson.loads(self._store.get(known.receipt).body)
+        except NotFound:
+            return ()  # receipts go after their time; nothing tells what it was made of
+        there = {one.key for one in objects}
+        return tuple(item["key"] for item in receipt["inputs"] if item["key"] not in there)
+
+    def _listed(self, stream: str, days: Sequence[date] | None) -> Mapping[date, list[RawObject]]:
+        """Raw objects by day, in one listing for the whole range."""
+        if days is not None and not days:
+            return {}
+        first = "" if days is None else day_prefix(stream, days[0])
+        last = None if days is None else day_prefix(stream, days[-1])
+        prefix = f"{RAW}{stream}/" if first != last else first
+        start_after = "" if first == last else first
+        found: list[RawObject] = []
+        while True:
+            page = self._store.list(prefix, start_after=start_after)
+            found += [RawObject(info.key, info.size, info.etag) for info in page.objects]
+            is_past = last is not None and found and found[-1].key[: len(last)] > last
+            if page.next is None or is_past:
+                wanted = None if days is None else set(days)
+                listed = by_day(found, stream)
+                return {day: objects for day, objects in listed.items() if wanted is None or day in wanted}
+            start_after = page.next
+
+
+def _is_behind(manifest: TableManifest, stream: str, version: int, day: date, objects: Sequence[RawObject]) -> bool:
+    known = manifest.partitions.get(day.isoformat())
+    if known is None:
+        return bool(objects)
+    return known.fingerprint != fingerprint_of(stream, version, objects)

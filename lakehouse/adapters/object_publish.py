@@ -1,0 +1,60 @@
+"""Publishing a local file under the key of its content: there once, whoever writes it, and young while it is used.
+
+Belongs here: the PUT. Not here: which manifest names it afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from lakehouse.clock import utc_now
+from lakehouse.errors import PreconditionFailed
+from lakehouse.storage.objects import ObjectStore
+
+# Garbage collection takes what is unreferenced and a day old: an object that old is made young before it is used.
+RENEW_AFTER = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An object in the bucket."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+def publish(
+    store: ObjectStore,
+    path: Path,
+    key_of: Callable[[str], str],
+    *,
+    content_type: str = "application/vnd.apache.parquet",
+    clock: Callable[[], datetime] = utc_now,
+) -> Published:
+    """Put a file under a key made of its SHA-256; one that is there is left as it is.
+
+    Args:
+        store: The bucket.
+        path: The file.
+        key_of: Makes the key from the content's SHA-256, hex.
+        content_type: Of the object.
+        clock: The time now.
+
+    Raises:
+        StoreUnavailable: The store does not answer; perhaps an object lies there that nothing names.
+    """
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    key = key_of(sha256)
+    try:
+        store.put(key, path, if_absent=True, content_type=content_type)
+    except PreconditionFailed:
+        known = store.head(key)
+        if known is not None and clock() - known.modified_at > RENEW_AFTER:
+            store.copy(key, key)
+    return Published(key, path.stat().st_size, sha256)

@@ -1,0 +1,146 @@
+"""The assets `evidence/<stream>`: raw lines of a day become EvidenceRecords, one asset for each stream, one factory.
+
+Belongs here: the assets, what lies upstream of them, the index that follows. Not here: making evidence (see
+lakehouse/adapters/evidence_materializer.py), their checks (see evidence_checks.py), what the UI shows (see
+evidence_metadata.py).
+"""
+
+# No postponed annotations here: Dagster reads the context class from the signature.
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    MaterializeResult,
+    asset,
+)
+
+from lakehouse.adapters.evidence_lake import CURRENT
+from lakehouse.adapters.evidence_materializer import DayResult, RunFacts
+from lakehouse.clock import utc_now
+from lakehouse.evidence.days import CODE_VERSION
+from lakehouse.evidence.transform import Transform
+from lakehouse.evidence.transforms import TRANSFORMS
+from lakehouse.receipts.receipt import Receipt, ReceiptCounts, write_receipt
+from lakehouse_assets.dataset import OWNERS
+from lakehouse_assets.evidence_metadata import day_metadata, day_version, index_metadata
+from lakehouse_assets.failures import mapped_errors
+from lakehouse_assets.partitions import days_partitions
+from lakehouse_assets.resources import LakeStore
+from lakehouse_assets.source_version import source_version
+from lakehouse_assets.trajectories import agent_trajectories
+
+GROUP = "evidence"
+POOL = "evidence"
+_IMPORTED = "agent_trajectories"
+
+
+def evidence_key(stream: str) -> AssetKey:
+    """The asset of a stream's evidence."""
+    return AssetKey(["evidence", stream])
+
+
+raw_streams: Sequence[AssetSpec] = [
+    AssetSpec(
+        AssetKey(["raw", stream]),
+        description=f"Run logs `raw/{stream}/dt=…`, as the API's event log ships them.",
+        partitions_def=days_partitions,
+        group_name=GROUP,
+        kinds={"json", "s3"},
+        owners=OWNERS,
+        tags={"layer": "raw"},
+    )
+    for stream in TRANSFORMS
+    if stream != _IMPORTED
+]
+
+
+def _asset(transform: Transform) -> AssetsDefinition:
+    stream = transform.stream
+
+    @asset(
+        key=evidence_key(stream),
+        deps=[AssetDep(agent_trajectories) if stream == _IMPORTED else AssetDep(AssetKey(["raw", stream]))],
+        partitions_def=days_partitions,
+        backfill_policy=BackfillPolicy.multi_run(31),
+        code_version=f"{CODE_VERSION}.{transform.version}",
+        description=f"EvidenceRecords of `{stream}`: one for each run, traceable to its raw line.",
+        group_name=GROUP,
+        kinds={"parquet", "duckdb", "s3"},
+        owners=OWNERS,
+        tags={"layer": "evidence"},
+        pool=POOL,
+    )
+    def evidence(context: AssetExecutionContext, store: LakeStore) -> MaterializeResult[None]:
+        lake = store.lake
+        started_at = utc_now()
+        days = [date.fromisoformat(day) for day in context.partition_keys]
+        with mapped_errors(context.instance, context.run.run_id):
+            run = RunFacts(context.run.run_id, source_version())
+            done: list[DayResult] = []
+            for result in lake.evidence.materialize(stream, days, run):
+                metadata = day_metadata(result, bucket=lake.objects.bucket)
+                context.add_asset_metadata(metadata, partition_key=result.day.isoformat())
+                done.append(result)
+            if (hits := memo_receipt(stream, done, run, transform, started_at=started_at)) is not None:
+                write_receipt(lake.objects, hits)
+            if any(result.is_new for result in done):
+                lake.evidence_index.refresh()
+        # Of a run over several partitions Dagster keeps one version for all, so ours is set where there is one.
+        return MaterializeResult(data_version=day_version(done[0]) if len(done) == 1 else None)
+
+    return evidence
+
+
+evidence_assets: Sequence[AssetsDefinition] = [_asset(transform) for transform in TRANSFORMS.values()]
+
+
+@asset(
+    name="evidence_index",
+    deps=[AssetDep(evidence_key(stream)) for stream in TRANSFORMS],
+    code_version="1",
+    group_name=GROUP,
+    kinds={"parquet", "duckdb", "s3"},
+    owners=OWNERS,
+    tags={"layer": "evidence"},
+    pool=POOL,
+)
+def evidence_index(context: AssetExecutionContext, store: LakeStore) -> MaterializeResult[None]:
+    """Where the line of every run is, which one serves, and which ones it has left behind."""
+    with mapped_errors(context.instance, context.run.run_id):
+        manifest, _ = store.lake.evidence_index.refresh()
+    current = manifest.partitions[CURRENT]
+    return MaterializeResult(metadata=index_metadata(manifest, current, bucket=store.lake.objects.bucket))
+
+
+def memo_receipt(
+    stream: str, done: Sequence[DayResult], run: RunFacts, transform: Transform, *, started_at: datetime
+) -> Receipt | None:
+    """One receipt for all days of a run that were left as they were; None where there was none."""
+    hits = [result.day for result in done if not result.is_new]
+    if not hits:
+        return None
+    lost = tuple(
+        f"{result.day}: {len(result.lost)} raw objects are gone; its evidence stays" for result in done if result.lost
+    )
+    return Receipt(
+        asset=f"evidence/{stream}",
+        partition=f"{min(hits)}_{max(hits)}",
+        run_id=run.run_id,
+        code_version=f"{transform.version}",
+        git_commit=run.git_commit,
+        started_at=started_at,
+        ended_at=utc_now(),
+        inputs=(),
+        outputs=(),
+        counts=ReceiptCounts(taken=0, new=0),
+        errors=lost,
+        ok=not lost,
+        memo_hits=len(hits),
+    )
