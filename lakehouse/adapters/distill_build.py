@@ -126,7 +126,9 @@ def build_corpus(
             candidates = read_candidates(connection, params)
             _stage_samples(candidates, params, names=known, stage=stage, writer=writer, tally=tally)
             _stage_held_out(held_out, params, names=known, stage=stage)
+            give_back()
             judgement = judge(stage, params)
+            give_back()
             _write_samples(stage, judgement, writer, tally)
             tokens = stage.arrays().tokens
         counts = tally.counts(seen)

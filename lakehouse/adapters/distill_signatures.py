@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SEED = 20_260_304
 _BLOCK = 1 << 15
-_COMPARED_AT_ONCE = 1 << 16
+_COMPARED_AT_ONCE = 1 << 14
 _FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)
 
 
@@ -124,12 +124,16 @@ class SignatureFile:
     def _likeness(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         if not len(pairs):
             return np.zeros(0)
-        signatures = np.memmap(self._path, dtype="<u2", mode="r", shape=(self.count, SLOTS))
         shares = [
-            (signatures[some[:, 0]] == signatures[some[:, 1]]).mean(axis=1)
-            for some in np.split(pairs, range(_COMPARED_AT_ONCE, len(pairs), _COMPARED_AT_ONCE))
+            self._likeness_of(some) for some in np.split(pairs, range(_COMPARED_AT_ONCE, len(pairs), _COMPARED_AT_ONCE))
         ]
         return np.concatenate(shares)
+
+    def _likeness_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        # Mapped anew each time: what was read for other pairs counts no longer as memory of this process.
+        signatures = np.memmap(self._path, dtype="<u2", mode="r", shape=(self.count, SLOTS))
+        share: npt.NDArray[np.float64] = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1)
+        return share
 
 
 def _keys(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:

@@ -19,7 +19,8 @@ from lakehouse.query.quoting import quote_text
 if TYPE_CHECKING:
     import duckdb
 
-BATCH_ROWS = 256
+BATCH_ROWS = 32
+"""Few, since a line may have 16 MiB."""
 _FINGERPRINT_ROWS = 8192
 _MOST_A_SIDE = 32
 """So many runs of a task and input are paired from each side, where no limit per task says less."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK = 256
+_BLOCK_SHINGLES = 200_000
 _KEY_BYTES = 16
 
 
@@ -69,6 +70,7 @@ class Stage:
         self._tasks, self._owners, self._entities = array("Q"), array("q"), array("Q")
         self._bodies: list[bytes] = []
         self._shingles: list[list[str]] = []
+        self._held = 0
         self._file: Any = None
         self._writer: Any = None
 
@@ -108,7 +110,8 @@ class Stage:
         self._shingles.append(
             shingles(compared_texts(sample.answers[0] if sample.form == "document" else sample.messages))
         )
-        if len(self._bodies) == _BLOCK:
+        self._held += len(self._shingles[-1])
+        if len(self._bodies) == _BLOCK or self._held >= _BLOCK_SHINGLES:
             self.flush()
 
     def add_held_out(self, texts: list[str]) -> None:
@@ -123,7 +126,7 @@ class Stage:
         if self._bodies:
             self._writer.write_batch(pa.record_batch([pa.array(self._bodies, pa.large_binary())], schema=_schema()))
             self.signatures.add(self._shingles)
-            self._bodies, self._shingles = [], []
+            self._bodies, self._shingles, self._held = [], [], 0
 
     def sample_id(self, place: int) -> str:
         """The id of a sample."""
