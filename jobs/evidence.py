@@ -1,6 +1,6 @@
-"""Evidence: the schedule that looks after days whose raw lines have changed.
+"""Evidence: jobs, and the schedules that look after days whose raw lines, or whose scores, are behind.
 
-Belongs here: the job, the schedule, which days it asks for. Not here: the assets (see lakehouse_assets/evidence.py).
+Belongs here: jobs, schedules, which days they ask for. Not here: the assets (see lakehouse_assets/evidence.py).
 """
 
 # No postponed annotations here: Dagster reads the context class from the signature.
@@ -25,7 +25,9 @@ from lakehouse.errors import LakehouseError
 from lakehouse.evidence.days import days_between, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key
+from lakehouse_assets.exports import export_assets
 from lakehouse_assets.resources import LakeConnection, LakeStore
+from lakehouse_assets.scored import scored
 
 MOST_DAYS = 50
 """So many days are asked for by one tick; the next one goes on."""
@@ -39,7 +41,11 @@ evidence_job = define_asset_job(
 index_job = define_asset_job(
     "index_evidence", AssetSelection.assets(evidence_index), description="Bring the index of evidence up to date."
 )
-evidence_jobs = (evidence_job, index_job)
+score_job = define_asset_job("score", AssetSelection.assets(scored), description="Score the runs of a day.")
+export_job = define_asset_job(
+    "export", AssetSelection.assets(*export_assets), description="Build the corpora of what is scored."
+)
+evidence_jobs = (evidence_job, index_job, score_job, export_job)
 
 
 @schedule(
@@ -62,7 +68,28 @@ def evidence_behind(context: ScheduleEvaluationContext, store: LakeStore) -> lis
     return requests or SkipReason("the evidence of every day is of its raw lines")
 
 
-evidence_schedules: Sequence[ScheduleDefinition] = (evidence_behind,)
+@schedule(
+    name="scores_behind",
+    target=AssetSelection.assets(scored),
+    cron_schedule="5-55/10 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+def scores_behind(context: ScheduleEvaluationContext, store: LakeStore) -> list[RunRequest] | SkipReason:
+    """Days whose scores may be others than before: their evidence has changed, or somebody spoke of their runs."""
+    try:
+        days = store.lake.scored.behind()
+        version = store.lake.evidence_index.read().version
+    except LakehouseError as error:
+        return SkipReason(f"the store cannot be read now: {error.detail}")
+    requests = [
+        RunRequest(run_key=f"scored.{day}.{version}", partition_key=day.isoformat())
+        for day in sorted(days, reverse=True)[:MOST_DAYS]
+    ]
+    return requests or SkipReason("the scores of every day are of its evidence")
+
+
+evidence_schedules: Sequence[ScheduleDefinition] = (evidence_behind, scores_behind)
 
 
 def streams_behind(lake: LakeConnection, days: Iterable[date] | None) -> dict[date, dict[str, str]]:

@@ -22,8 +22,10 @@ from lakehouse_assets.dataset import dataset, landing
 from lakehouse_assets.dataset_checks import dataset_checks
 from lakehouse_assets.evidence import evidence_assets, evidence_index, raw_streams
 from lakehouse_assets.evidence_checks import evidence_checks
+from lakehouse_assets.exports import export_assets
 from lakehouse_assets.processes import PROJECT
 from lakehouse_assets.resources import LakeStore
+from lakehouse_assets.scored import scored, verdicts_are_steady
 from lakehouse_assets.sensor_ticks import sensors_tick
 from lakehouse_assets.trajectories import agent_trajectories, trajectory_files
 from sensors.catalog import catalog_sensor
@@ -50,11 +52,13 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             *raw_streams,
             *evidence_assets,
             evidence_index,
+            scored,
+            *export_assets,
             *corpus_assets(declared),
             optimize,
             *housekeeping_assets,
         ],
-        asset_checks=[*dataset_checks, *evidence_checks(), *corpus_checks(declared), sensors_tick],
+        asset_checks=[*dataset_checks, *evidence_checks(), verdicts_are_steady, *corpus_checks(declared), sensors_tick],
         jobs=[ingest_job, *evidence_jobs, *corpus_jobs([d.name for d in declared]), optimize_job, *housekeeping_jobs],
         schedules=[*evidence_schedules, corpora_behind(declared), *retrieval_schedules, *housekeeping_schedules],
         sensors=[landing_sensor, catalog_sensor, failure_sensor, corpora_automation],

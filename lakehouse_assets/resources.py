@@ -14,10 +14,12 @@ from dagster import ConfigurableResource
 from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
+    from lakehouse.adapters.corpus_exports import CorpusExports
     from lakehouse.adapters.evidence_index import EvidenceIndex
     from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
+    from lakehouse.adapters.scored_days import ScoredDays
     from lakehouse.catalog.service import Catalog
     from lakehouse.ingest.ingester import Ingester
     from lakehouse.retrieval.live_table import LiveTable
@@ -108,6 +110,20 @@ class LakeConnection:
         from lakehouse.adapters.evidence_index import EvidenceIndex
 
         return EvidenceIndex(self.objects, self.read_location, work_dir=self.work_dir)
+
+    @cached_property
+    def scored(self) -> ScoredDays:
+        """The scores of runs."""
+        from lakehouse.adapters.scored_days import ScoredDays
+
+        return ScoredDays(self.objects, self.read_location, work_dir=self.work_dir)
+
+    @cached_property
+    def exports(self) -> CorpusExports:
+        """The corpora that were built."""
+        from lakehouse.adapters.corpus_exports import CorpusExports
+
+        return CorpusExports(self.objects, self.read_location, work_dir=self.work_dir)
 
     @cached_property
     def read_location(self) -> S3Location:

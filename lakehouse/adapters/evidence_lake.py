@@ -29,6 +29,7 @@ INDEX_TABLE = "evidence_index"
 CURRENT = "current"
 EVIDENCE, INDEX, EXCLUDED = "evidence", "index", "excluded"
 SCORED_TABLE, SCORED = "scored", "scored"
+BUILDS_TABLE = "builds"
 _MEMORY_BYTES = 768 << 20
 
 
@@ -116,6 +117,19 @@ def scored_source(scored: TableManifest, bucket: str) -> str:
     """What `scored` selects from."""
     keys = [file.key for partition in scored.partitions.values() for file in partition.files if file.role == SCORED]
     return _parquet(keys, bucket) if keys else empty("scored")
+
+
+def builds_source(builds: TableManifest) -> str:
+    """What `builds` selects from: a row for each build that was kept."""
+    rows = []
+    for name, partition in sorted(builds.partitions.items()):
+        kind, _, build_id = name.partition("/")
+        counts = partition.counts
+        rows.append(
+            f"({quote_text(build_id)}, {quote_text(kind)}, {counts['samples']}::BIGINT,"
+            f" make_timestamp({counts['created_us']}::BIGINT))"
+        )
+    return f"(VALUES {', '.join(rows)}) AS b(build_id, kind, samples, created_at)" if rows else empty("builds")
 
 
 def empty(view: str) -> str:

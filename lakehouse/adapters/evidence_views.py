@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from lakehouse.adapters.evidence_lake import CURRENT, INDEX_TABLE, SCORED_TABLE, evidence_source, index_source
+from lakehouse.adapters.evidence_lake import (
+    BUILDS_TABLE,
+    CURRENT,
+    INDEX_TABLE,
+    SCORED_TABLE,
+    builds_source,
+    evidence_source,
+    index_source,
+)
 from lakehouse.adapters.evidence_lake import scored_source as scores
 from lakehouse.catalog.partitioned import PartitionedTable, TableManifest
 from lakehouse.query.quoting import quote_name
@@ -25,6 +33,7 @@ _SOURCES: dict[str, tuple[str, Callable[[TableManifest, str], str]]] = {
     "evidence": (INDEX_TABLE, lambda manifest, bucket: evidence_source(manifest.partitions.get(CURRENT), bucket)),
     "evidence_index": (INDEX_TABLE, lambda manifest, bucket: index_source(manifest.partitions.get(CURRENT), bucket)),
     "scored": (SCORED_TABLE, scores),
+    "builds": (BUILDS_TABLE, lambda manifest, _: builds_source(manifest)),
 }
 
 

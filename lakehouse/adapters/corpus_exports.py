@@ -1,0 +1,151 @@
+"""Built corpora in the bucket: each build under `exports/<kind>/<build_id>/`, its manifest last.
+
+A build is named by what it was made of, so that building it again changes nothing; it is there when its manifest is.
+Which builds there are is said by one manifest of the table `builds`.
+
+Belongs here: builds from the bucket to the bucket, their list. Not here: building (see distill_build.py).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lakehouse.adapters.distill_build import Build, build_corpus
+from lakehouse.adapters.evidence_lake import BUILDS_TABLE, INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.objects import S3Location
+from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile
+from lakehouse.clock import utc_now
+from lakehouse.distillation.manifest import BuildManifest
+from lakehouse.distillation.parameters import CorpusParameters
+from lakehouse.errors import PreconditionFailed
+from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
+from lakehouse.storage.objects import ObjectStore
+
+PREFIX = "exports/"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A build in the bucket; `is_new` says whether it was not there before."""
+
+    manifest: BuildManifest
+    prefix: str
+    is_new: bool
+
+
+class CorpusExports:
+    """The builds of one bucket.
+
+    Args:
+        store: The bucket.
+        location: The same for engines, with keys that may read.
+        work_dir: Local folder for builds on their way.
+        clock: The time now, for receipts.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        location: S3Location,
+        *,
+        work_dir: Path,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._location = location
+        self._work_dir = work_dir
+        self._table = PartitionedTable(store, BUILDS_TABLE, clock=clock)
+        self._clock = clock
+
+    def export(
+        self,
+        params: CorpusParameters,
+        run: RunFacts,
+        *,
+        held_out: Path | None = None,
+        names: Iterable[str] | None = None,
+        is_dry: bool = False,
+    ) -> Exported:
+        """Build a corpus of the scored evidence there is, and keep it in the bucket.
+
+        Args:
+            params: What is built.
+            run: Who does it.
+            held_out: JSON lines that nothing may be trained on, or None.
+            names: Full names of people to be scrubbed, or None.
+            is_dry: Build, and keep nothing.
+
+        Raises:
+            BadInput: The held-out file is no such file.
+            StoreUnavailable: The store does not answer; what was put up so far is named by nothing.
+        """
+        started_at = self._clock()
+        index = PartitionedTable(self._store, INDEX_TABLE).read()
+        scored = PartitionedTable(self._store, SCORED_TABLE).read()
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="export-", dir=self._work_dir) as name:
+            with open_lake(self._location, Path(name)) as engine:
+                add_relations(engine, self._location.bucket, index, scored)
+                build = build_corpus(engine, params, Path(name) / "builds", held_out=held_out, names=names)
+            manifest = build.manifest
+            prefix = f"{PREFIX}{params.kind}/{manifest.build_id}/"
+            entry = f"{params.kind}/{manifest.build_id}"
+            is_new = entry not in self._table.read().partitions
+            if is_dry or not is_new:
+                return Exported(manifest, prefix, is_new)
+            files = self._put(build, prefix)
+        receipt = self._receipt(manifest, params, files, run, started_at)
+        write_receipt(self._store, receipt)
+        created_us = int(receipt.ended_at.timestamp() * 1_000_000)
+        counts = {
+            "samples": manifest.counts.samples, "candidates": manifest.counts.candidates, "created_us": created_us,
+        }  # fmt: skip
+        partition = Partition(manifest.build_id, tuple(files), counts, receipt.key)
+        self._table.commit(lambda live: {} if entry in live.partitions else {entry: partition})
+        return Exported(manifest, prefix, is_new)
+
+    def _put(self, build: Build, prefix: str) -> list[PartitionFile]:
+        """Put up the files, the manifest last; a file that is there already is the same."""
+        files = [
+            PartitionFile(file.name, prefix + file.name, file.bytes, file.sha256, file.rows or 0)
+            for file in build.manifest.files
+        ]
+        for name in [*(file.name for file in build.manifest.files), MANIFEST]:
+            try:
+                self._store.put(prefix + name, build.folder / name, if_absent=True)
+            except PreconditionFailed:
+                continue
+        return files
+
+    def _receipt(
+        self,
+        manifest: BuildManifest,
+        params: CorpusParameters,
+        files: list[PartitionFile],
+        run: RunFacts,
+        started_at: datetime,
+    ) -> Receipt:
+        counts = manifest.counts
+        return Receipt(
+            asset=f"exports/{params.kind}",
+            partition=manifest.build_id,
+            run_id=run.run_id,
+            code_version=manifest.code_version,
+            git_commit=run.git_commit,
+            started_at=started_at,
+            ended_at=self._clock(),
+            inputs=(ReceiptItem("evidence", manifest.inputs.fingerprint, manifest.inputs.runs),),
+            outputs=tuple(ReceiptItem(file.key, file.sha256, file.rows) for file in files),
+            counts=ReceiptCounts(
+                taken=counts.candidates,
+                new=counts.samples,
+                quarantined=counts.candidates - counts.samples,
+                out=counts.samples,
+            ),
+        )
