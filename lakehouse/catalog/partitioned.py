@@ -1,8 +1,8 @@
 """Tables of partitions, each partition a few immutable files: evidence by stream and day, scores by day.
 
 What serves is said by one manifest for each table (`catalog/tables/<table>.json`), moved by compare-and-swap like a
-dataset's; every version stays under `catalog/tables/<table>/<version>.json`. A partition's fingerprint says what it was
-made of: equal to that of what is there now, there is nothing to do.
+dataset's; a version is kept under `catalog/tables/<table>/<version>.json` before the next one takes its place. A
+partition's fingerprint says what it was made of: equal to that of what is there now, there is nothing to do.
 
 Belongs here: the manifest, its JSON form, commits. Not here: how partitions are made (see
 lakehouse/adapters/evidence_materializer.py), datasets (see manifest.py).
@@ -21,7 +21,7 @@ import orjson
 from lakehouse.catalog.manifest import BrokenManifest, format_utc, parse_utc
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import NotFound, PreconditionFailed, Unavailable
-from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.objects import ObjectStore, StoredObject
 
 PREFIX = "catalog/tables/"
 FORMAT_VERSION = 1
@@ -102,7 +102,10 @@ class TableManifest:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
-            raise BrokenManifest(f"{key!r} is not the manifest of a table ({reason})", key=key) from None
+            raise BrokenManifest(
+                f"{key!r} is not the manifest of a table ({reason}): put the newest version that is kept in its place",
+                key=key,
+            ) from None
 
 
 Changes = Mapping[str, Partition | None]
@@ -151,11 +154,14 @@ class PartitionedTable:
         return self._read()[0]
 
     def read_version(self, version: int) -> TableManifest:
-        """The manifest of a version.
+        """The manifest of a version: the one that serves, or one that it replaced and that is kept.
 
         Raises:
-            NotFound: There is none of that number.
+            NotFound: There is none of that number, or it is older than the history that is kept.
         """
+        live = self.read()
+        if version == live.version:
+            return live
         key = self.version_key(version)
         return TableManifest.from_json(self._store.get(key).body, key=key)
 
@@ -173,7 +179,7 @@ class PartitionedTable:
         commit_id = new_id()
         deadline = time.monotonic() + self._deadline_s
         while time.monotonic() < deadline:
-            live, etag = self._read()
+            live, stored = self._read()
             if live.commit_id == commit_id:
                 return live
             changes = {
@@ -184,7 +190,7 @@ class PartitionedTable:
             merged = {**live.partitions, **changes}
             kept = {name: partition for name, partition in sorted(merged.items()) if partition is not None}
             moved = TableManifest(self.table, live.version + 1, commit_id, self._after(live), kept)
-            if self._write(moved, etag):
+            if self._swap(stored, live, moved):
                 return moved
         raise Unavailable(f"other writers of {self.table!r} kept winning; try again", retry_after_s=5)
 
@@ -192,23 +198,29 @@ class PartitionedTable:
         now = self._clock()
         return now if live.updated_at is None else max(now, live.updated_at)
 
-    def _write(self, moved: TableManifest, etag: str | None) -> bool:
-        """Move the pointer, and keep the version; False when another writer was first."""
-        body = moved.to_json()
+    def _swap(self, stored: StoredObject | None, live: TableManifest, moved: TableManifest) -> bool:
+        """Keep the version that is replaced, then move the pointer; False when another writer was first."""
+        if stored is not None:
+            self._store.put(self.version_key(live.version), stored.body, content_type=_JSON)
         try:
-            self._store.put(self.key, body, if_match=etag, if_absent=etag is None, content_type=_JSON)
+            self._store.put(
+                self.key,
+                moved.to_json(),
+                if_match=None if stored is None else stored.info.etag,
+                if_absent=stored is None,
+                content_type=_JSON,
+            )
         except (PreconditionFailed, NotFound):
+            # A PUT that is sent again after its answer was lost meets itself.
             return self._read()[0].commit_id == moved.commit_id
-        # Killed in between, this version cannot be asked for later; what serves now is whole.
-        self._store.put(self.version_key(moved.version), body, content_type=_JSON)
         return True
 
-    def _read(self) -> tuple[TableManifest, str | None]:
+    def _read(self) -> tuple[TableManifest, StoredObject | None]:
         try:
             stored = self._store.get(self.key)
         except NotFound:
             return TableManifest(self.table), None
-        return TableManifest.from_json(stored.body, key=self.key), stored.info.etag
+        return TableManifest.from_json(stored.body, key=self.key), stored
 
 
 def _partition(said: Mapping[str, Any]) -> Partition:
