@@ -26,6 +26,7 @@ from lakehouse.evidence.days import days_between, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key
 from lakehouse_assets.exports import export_assets
+from lakehouse_assets.fold_back import fold_back
 from lakehouse_assets.resources import LakeConnection, LakeStore
 from lakehouse_assets.scored import scored
 
@@ -45,7 +46,10 @@ score_job = define_asset_job("score", AssetSelection.assets(scored), description
 export_job = define_asset_job(
     "export", AssetSelection.assets(*export_assets), description="Build the corpora of what is scored."
 )
-evidence_jobs = (evidence_job, index_job, score_job, export_job)
+fold_back_job = define_asset_job(
+    "fold_back", AssetSelection.assets(fold_back), description="Fold accepted runs and outcomes back into memory."
+)
+evidence_jobs = (evidence_job, index_job, score_job, export_job, fold_back_job)
 
 
 @schedule(
@@ -89,7 +93,14 @@ def scores_behind(context: ScheduleEvaluationContext, store: LakeStore) -> list[
     return requests or SkipReason("the scores of every day are of its evidence")
 
 
-evidence_schedules: Sequence[ScheduleDefinition] = (evidence_behind, scores_behind)
+fold_back_hourly = ScheduleDefinition(
+    name="fold_back_hourly",
+    job=fold_back_job,
+    cron_schedule="20 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+evidence_schedules: Sequence[ScheduleDefinition] = (evidence_behind, scores_behind, fold_back_hourly)
 
 
 def streams_behind(lake: LakeConnection, days: Iterable[date] | None) -> dict[date, dict[str, str]]:

@@ -23,6 +23,7 @@ from lakehouse_assets.dataset_checks import dataset_checks
 from lakehouse_assets.evidence import evidence_assets, evidence_index, raw_streams
 from lakehouse_assets.evidence_checks import evidence_checks
 from lakehouse_assets.exports import export_assets
+from lakehouse_assets.fold_back import fold_back
 from lakehouse_assets.processes import PROJECT
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.scored import scored, verdicts_are_steady
@@ -54,6 +55,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             evidence_index,
             scored,
             *export_assets,
+            fold_back,
             *corpus_assets(declared),
             optimize,
             *housekeeping_assets,

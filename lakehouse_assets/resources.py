@@ -5,6 +5,8 @@ Belongs here: `LakeStore`, which connects to the bucket on first use. Not here: 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
     from lakehouse.adapters.corpus_exports import CorpusExports
     from lakehouse.adapters.evidence_index import EvidenceIndex
     from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
+    from lakehouse.adapters.fold_back import FoldBack
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.adapters.scored_days import ScoredDays
     from lakehouse.catalog.service import Catalog
+    from lakehouse.client.fold_back_memory import ClientMemory
     from lakehouse.ingest.ingester import Ingester
     from lakehouse.retrieval.live_table import LiveTable
     from lakehouse.settings import Settings
@@ -124,6 +128,26 @@ class LakeConnection:
         from lakehouse.adapters.corpus_exports import CorpusExports
 
         return CorpusExports(self.objects, self.read_location, work_dir=self.work_dir)
+
+    @cached_property
+    def fold_back(self) -> FoldBack:
+        """What folds accepted runs back into memory."""
+        from lakehouse.adapters.fold_back import FoldBack
+
+        return FoldBack(self.objects, self.read_location, work_dir=self.work_dir)
+
+    @contextmanager
+    def memory(self) -> Iterator[ClientMemory]:
+        """The memory of the API of this installation, with its token."""
+        from lakehouse.client import Client
+        from lakehouse.client.fold_back_memory import ClientMemory
+        from lakehouse.client.installation import api_url, find_token
+        from lakehouse.settings import process_environ
+
+        settings = self.settings
+        token = find_token(settings, self._environ if self._environ is not None else process_environ())
+        with Client(api_url(settings) + settings.root_path, token) as client:
+            yield ClientMemory(client)
 
     @cached_property
     def read_location(self) -> S3Location:

@@ -15,6 +15,7 @@ from lakehouse_cli import (
     chat_commands,
     corpus_commands,
     data_commands,
+    evidence_commands,
     import_commands,
     load_commands,
     maintenance_commands,
@@ -58,6 +59,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the trace
 process_commands.register(app)
 data_commands.register(app)
 import_commands.register(app)
+evidence_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 search_commands.register(app)

@@ -86,16 +86,22 @@ def search(
 
 
 def record_playbook(
-    query: str, answer_id: str, *, answer_corpus: str | None = None, score: float = 1.0, tags: Sequence[str] = ()
+    query: str,
+    answer_id: str,
+    *,
+    answer_corpus: str | None = None,
+    score: float = 1.0,
+    tags: Sequence[str] = (),
+    key: str | None = None,
 ) -> Call[Recorded]:
-    """Record that an answer worked (score up to 1) or failed (down to −1) for a query."""
-    record = {"query": query, "answer_id": answer_id, "answer_corpus": answer_corpus, "score": score}
+    """Record that an answer worked (score up to 1) or failed (down to −1); of one `key` the latest counts."""
+    record = {"query": query, "answer_id": answer_id, "answer_corpus": answer_corpus, "score": score, "key": key}
     body = encode(**record, tags=listed(tags) or None)
     return Call("POST", path_of(*_PLAYBOOKS, "record"), read_json, body=body, is_repeatable=False)
 
 
 def record_playbooks(records: Sequence[Mapping[str, Any]]) -> Call[list[BulkRecorded]]:
-    """Record many, each `{query, answer_id, answer_corpus, score, tags}`; good ones are kept whatever the others."""
+    """Record many, each `{query, answer_id, answer_corpus, score, tags, key}`; good ones are kept."""
     body = encode(records=list(records))
     return Call("POST", path_of(*_PLAYBOOKS, "bulk"), member("results"), body=body, is_repeatable=False)
 

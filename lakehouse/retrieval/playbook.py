@@ -6,7 +6,7 @@ for it.
 
 Operations (payloads are JSON; `vector` is the query's embedding, float16 little-endian as base64):
 
-    record    {playbook_id, query, answer_id, answer_corpus, tags, score, embedder, vector}
+    record    {playbook_id, query, answer_id, answer_corpus, tags, score, embedder, vector, key?}
     feedback  {playbook_id, score, key}         a later one with the same key replaces it
     delete    {playbook_id}
     merge     {playbook_id, into}               `into` is older, and says the same
@@ -282,7 +282,7 @@ class Embed(Protocol):
 
 def _record(book: PlaybookEntry, entry: Entry) -> bool:
     """Take a record's evidence; True when it gives the entry its words, and the index its vector."""
-    _judge(book, entry, entry.op_id)
+    _judge(book, entry, str(entry.payload.get("key") or entry.op_id))
     # Of two records of one entry the first in the log's order gives its words, wherever it was heard first.
     if book.created_at is not None and str(entry.order) >= book.first_order:
         return False

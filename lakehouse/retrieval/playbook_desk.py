@@ -32,13 +32,17 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A query, the answer that worked or failed for it, and by how much (−1 to 1)."""
+    """A query, the answer that worked or failed for it, and by how much (−1 to 1).
+
+    Of several records of one answer under one `key` the latest counts.
+    """
 
     query: str
     answer_id: str
     answer_corpus: str | None = None
     score: float = 1.0
     tags: Sequence[str] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class PlaybookDesk:
                 "embedder": self._embedder,
                 "vector": encode_vector(vector),
             }
+            if record.key is not None:
+                payload["key"] = f"record|{record.key}"  # apart from the keys of judgements
             entry = await self._log.append(RECORD, payload, actor=actor)
         finally:
             if known is None:

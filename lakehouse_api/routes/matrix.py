@@ -185,7 +185,7 @@ async def delete_playbook(
 
 
 async def _record(asked: Asked, body: PlaybookRecord) -> Recorded:
-    new = NewRecord(body.query, body.answer_id, body.answer_corpus, body.score, body.tags)
+    new = NewRecord(body.query, body.answer_id, body.answer_corpus, body.score, body.tags, body.key)
     return await asked.services.retrieval.desk.record(new, actor=asked.principal.name)
 
 

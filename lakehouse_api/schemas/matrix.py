@@ -113,6 +113,17 @@ class PlaybookRecord(Struct, forbid_unknown_fields=True, frozen=True):
     ) = None
     score: Annotated[float, Meta(ge=-1, le=1, description="1 worked, -1 failed.")] = 1.0
     tags: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=32, description="Kept with it.")] = []
+    key: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=512,
+                description="Of several records under one key the latest counts: sent twice it counts once.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class PlaybookRecorded(Struct):

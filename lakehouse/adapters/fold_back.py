@@ -1,0 +1,229 @@
+"""Fold-back over one bucket: entries found in scored evidence, what was put into memory remembered beside it.
+
+Rules, by run:
+
+- An answer (a chat call with a task and what was shown for it) that was accepted becomes a pathway: its task and what
+  was answered.
+- A record that an outcome names (`answer_id`) becomes a playbook entry of the task, or of the search, that it was shown
+  for; its score is the mean of what each judge said last. Names that were not shown are left out.
+- Where nobody named a record, an accepted answer endorses those that it names by their id.
+
+Belongs here: the statement, the order of writes, receipts. Not here: entries and the comparison (see
+lakehouse/distillation/fold_back.py), the memory (see lakehouse/client/fold_back_memory.py).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.object_publish import publish
+from lakehouse.adapters.objects import S3Location
+from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile
+from lakehouse.clock import utc_now
+from lakehouse.distillation.fold_back import WITHDRAWN, Folded, FoldEntry, FoldPlan, Memory, plan
+from lakehouse.query.quoting import quote_text
+from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
+from lakehouse.storage.objects import ObjectStore
+
+TABLE = "fold_back"
+_CURRENT, _DONE = "current", "done"
+_AT_ONCE = 500
+_COLUMNS = "kind, run_id, task, score, answer_id, answer_corpus, answer, memory_id, is_own"
+_WANTED = r"""
+WITH answers AS (
+  SELECT run_id, stream, (metadata ->> '$.task') AS task, output_text,
+    from_json(coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+  FROM evidence WHERE stream = 'chat_calls' AND (metadata ->> '$.task') IS NOT NULL
+), searches AS (
+  SELECT run_id, stream, input_text AS task, NULL::VARCHAR AS output_text,
+    from_json(coalesce(output_text, '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+  FROM evidence WHERE stream = 'searches' AND input_text IS NOT NULL
+), asked AS (FROM answers UNION ALL FROM searches),
+accepted AS (SELECT run_id, stream FROM scored WHERE score = 'accepted'),
+words AS (
+  SELECT (metadata ->> '$.outcome_of') AS run_id, (metadata ->> '$.answer_id') AS answer_id, reward
+  FROM evidence WHERE stream = 'outcomes' AND (metadata ->> '$.outcome_of') IS NOT NULL
+  QUALIFY row_number() OVER (
+    PARTITION BY (metadata ->> '$.outcome_of'), (metadata ->> '$.answer_id'), (metadata ->> '$.actor')
+    ORDER BY timestamp DESC, provenance.sha256 DESC) = 1
+), named AS (SELECT run_id, answer_id, avg(reward) AS score FROM words WHERE answer_id IS NOT NULL GROUP BY ALL),
+places AS (SELECT run_id, stream, task, output_text, unnest(shown) AS item FROM asked)
+SELECT DISTINCT 'playbook' AS kind, p.run_id, p.task, n.score, p.item.id AS answer_id, p.item.corpus AS answer_corpus,
+  '' AS answer
+FROM places p JOIN named n ON n.run_id = p.run_id AND n.answer_id = p.item.id
+WHERE p.item.corpus <> 'pathways' AND n.score <> 0
+UNION ALL
+SELECT DISTINCT 'playbook', p.run_id, p.task, 1.0, p.item.id, p.item.corpus, ''
+FROM places p SEMI JOIN accepted USING (run_id, stream) ANTI JOIN named n ON n.run_id = p.run_id
+WHERE p.item.corpus <> 'pathways'
+  AND regexp_matches(p.output_text, '(^|[^[:alnum:]_-])' || regexp_escape(p.item.id) || '($|[^[:alnum:]_-])')
+UNION ALL
+SELECT 'pathway', a.run_id, a.task, 1.0, '', '', a.output_text
+FROM answers a SEMI JOIN accepted USING (run_id, stream) WHERE trim(coalesce(a.output_text, '')) <> ''
+ORDER BY ALL"""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldReport:
+    """What was done, or would be: entries put, refused by the memory, withdrawn, and how many it holds."""
+
+    put: int
+    refused: int
+    withdrawn: int
+    holds: int
+    is_dry: bool = False
+
+
+class FoldBack:
+    """Folds the accepted runs and the outcomes of one bucket back into memory.
+
+    Args:
+        store: The bucket.
+        location: The same for engines, with keys that may read.
+        work_dir: Local folder for files on their way.
+        clock: The time now, for receipts.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        location: S3Location,
+        *,
+        work_dir: Path,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._location = location
+        self._work_dir = work_dir
+        self._table = PartitionedTable(store, TABLE, clock=clock)
+        self._clock = clock
+
+    def run(self, memory: Memory, run: RunFacts, *, is_dry: bool = False) -> FoldReport:
+        """Make memory hold what the scored evidence says it should.
+
+        Killed in between, the next run puts the same again: an entry counts once however often it is put.
+
+        Args:
+            memory: Where entries go.
+            run: Who does it.
+            is_dry: Only say what would be done.
+
+        Raises:
+            Unavailable: The memory cannot be reached; what was put so far is put again by the next run.
+            StoreUnavailable: The store does not answer.
+        """
+        started_at = self._clock()
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="fold-back-", dir=self._work_dir) as name:
+            folder = Path(name)
+            done = self._done(folder)
+            asked = plan(self._wanted(folder), done)
+            if is_dry or not (asked.put or asked.withdraw):
+                return FoldReport(len(asked.put), 0, len(asked.withdraw), len(done), is_dry=is_dry)
+            put, refused = self._put(memory, asked, done)
+            self._withdraw(memory, asked.withdraw)
+            gone = {folded.entry.entry_id for folded in asked.withdraw}
+            holds = {**{key: one for key, one in done.items() if key not in gone}, **put}
+            file = self._keep(folder, holds)
+        receipt = self._receipt(file, asked, refused, run, started_at)
+        write_receipt(self._store, receipt)
+        partition = Partition(file.sha256, (file,), {"out": file.rows}, receipt.key)
+        self._table.commit(lambda _: {_CURRENT: partition})
+        return FoldReport(len(put), refused, len(gone), len(holds))
+
+    def _put(self, memory: Memory, asked: FoldPlan, done: Mapping[str, Folded]) -> tuple[dict[str, Folded], int]:
+        put: dict[str, Folded] = {}
+        playbooks = [entry for entry in asked.put if entry.kind == "playbook"]
+        for first in range(0, len(playbooks), _AT_ONCE):
+            portion = playbooks[first : first + _AT_ONCE]
+            for entry, memory_id in zip(portion, memory.record(portion), strict=True):
+                if memory_id is not None:
+                    put[entry.entry_id] = Folded(entry, memory_id, is_own=False)
+        for entry in (entry for entry in asked.put if entry.kind == "pathway"):
+            before = done.get(entry.entry_id)
+            if before is not None and before.is_own:
+                memory.retire(before.memory_id, WITHDRAWN)
+            if (added := memory.add(entry)) is not None:
+                put[entry.entry_id] = Folded(entry, *added)
+        return put, len(asked.put) - len(put)
+
+    def _withdraw(self, memory: Memory, withdrawn: Sequence[Folded]) -> None:
+        """A record without a score weighs nothing; a trace that others say as well stays."""
+        playbooks = [_neutral(folded.entry) for folded in withdrawn if folded.entry.kind == "playbook"]
+        for first in range(0, len(playbooks), _AT_ONCE):
+            memory.record(playbooks[first : first + _AT_ONCE])
+        for folded in withdrawn:
+            if folded.entry.kind == "pathway" and folded.is_own:
+                memory.retire(folded.memory_id, WITHDRAWN)
+
+    def _wanted(self, folder: Path) -> Iterator[FoldEntry]:
+        index = PartitionedTable(self._store, INDEX_TABLE).read()
+        scored = PartitionedTable(self._store, SCORED_TABLE).read()
+        with open_lake(self._location, folder) as engine:
+            add_relations(engine, self._location.bucket, index, scored)
+            found = engine.execute(_WANTED)
+            while rows := found.fetchmany(1000):
+                yield from (FoldEntry(*row) for row in rows)
+
+    def _done(self, folder: Path) -> dict[str, Folded]:
+        current = self._table.read().partitions.get(_CURRENT)
+        file = None if current is None else current.file(_DONE)
+        if file is None or not file.rows:
+            return {}
+        with open_lake(self._location, folder) as engine:
+            source = f"read_parquet([{quote_text(f's3://{self._location.bucket}/{file.key}')}])"
+            rows = engine.execute(f"SELECT {_COLUMNS} FROM {source}").fetchall()
+        folded = (Folded(FoldEntry(*row[:7]), row[7], is_own=bool(row[8])) for row in rows)
+        return {one.entry.entry_id: one for one in folded}
+
+    def _keep(self, folder: Path, holds: Mapping[str, Folded]) -> PartitionFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        ordered = [holds[key] for key in sorted(holds)]
+        entries = [one.entry for one in ordered]
+        columns = {
+            name: pa.array(
+                [getattr(entry, name) for entry in entries], pa.float64() if name == "score" else pa.string()
+            )
+            for name in _COLUMNS.split(", ")[:7]
+        }
+        columns["memory_id"] = pa.array([one.memory_id for one in ordered], pa.string())
+        columns["is_own"] = pa.array([one.is_own for one in ordered], pa.bool_())
+        path = folder / "done.parquet"
+        pq.write_table(pa.table(columns), path, compression="zstd")
+        one = publish(self._store, path, lambda sha256: f"scored/fold_back/{sha256}.parquet", clock=self._clock)
+        return PartitionFile(_DONE, one.key, one.size, one.sha256, len(ordered))
+
+    def _receipt(
+        self, file: PartitionFile, asked: FoldPlan, refused: int, run: RunFacts, started_at: datetime
+    ) -> Receipt:
+        put = len(asked.put) - refused
+        return Receipt(
+            asset=TABLE,
+            partition=_CURRENT,
+            run_id=run.run_id,
+            code_version="1",
+            git_commit=run.git_commit,
+            started_at=started_at,
+            ended_at=self._clock(),
+            inputs=(),
+            outputs=(ReceiptItem(file.key, file.sha256, file.rows),),
+            counts=ReceiptCounts(
+                taken=len(asked.put) + len(asked.withdraw),
+                new=put,
+                corrected=len(asked.withdraw),
+                quarantined=refused,
+                out=file.rows,
+            ),
+        )
+
+
+def _neutral(entry: FoldEntry) -> FoldEntry:
+    return FoldEntry(entry.kind, entry.run_id, entry.task, 0.0, entry.answer_id, entry.answer_corpus)

@@ -1,0 +1,193 @@
+"""The commands `materialize`, `score`, `export`, `fold-back`: run logs become evidence, scores, corpora and memory.
+
+They do what the assets of the same names do, without Dagster.
+
+Belongs here: options and output. Not here: the work (see lakehouse/adapters/evidence_materializer.py, scored_days.py,
+corpus_exports.py, fold_back.py).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lakehouse_cli.evidence_parts import EvidenceParts
+from lakehouse_cli.maintenance_commands import DryRunOption
+from lakehouse_cli.process_commands import JsonOption
+
+_LOST = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(materialize)
+    app.command()(score)
+    app.command()(export)
+    app.command("fold-back")(fold_back)
+
+
+def materialize(
+    streams: Annotated[
+        list[str] | None, typer.Argument(help="Raw streams; all by default.", show_default=False)
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="The first day, YYYY-MM-DD.", show_default=False)] = None,
+    last: Annotated[str | None, typer.Option("--to", help="The last day, YYYY-MM-DD.", show_default=False)] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make evidence of the days whose raw lines have changed; exit code 1: raw objects of a day are gone."""
+    from lakehouse.evidence.transforms import TRANSFORMS, transform_of
+
+    begin, end = _day(first, "--from"), _day(last, "--to")
+    if begin is not None and end is not None and end < begin:
+        raise typer.BadParameter(f"lies before --from ({begin})", param_hint="--to")
+    chosen = [transform_of(stream).stream for stream in streams or TRANSFORMS]
+    parts = EvidenceParts()
+    told: list[dict[str, Any]] = []
+    for stream in chosen:
+        behind = parts.materializer.behind(stream)
+        days = [day for day in sorted(behind) if (begin is None or day >= begin) and (end is None or day <= end)]
+        if dry_run:
+            told += [{"stream": stream, "day": str(day), "objects": len(behind[day])} for day in days]
+            continue
+        for result in parts.materializer.materialize(stream, days, parts.run):
+            counts = {} if result.partition is None else dict(result.partition.counts)
+            told.append({"stream": stream, "day": str(result.day), **counts, "lost": list(result.lost)})
+    if not dry_run:
+        parts.index.refresh()
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for one in told:
+            typer.echo(_line(one))
+        typer.echo(f"{'would make' if dry_run else 'made'} the evidence of {len(told)} days" if told else "nothing new")
+    if any(one.get("lost") for one in told):
+        raise typer.Exit(_LOST)
+
+
+def score(
+    day: Annotated[list[str] | None, typer.Option(help="A day, YYYY-MM-DD; may be given several times.")] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the runs of some days, by default of those whose scores may be others than before."""
+    days = None if day is None else [one for text in day if (one := _day(text, "--day")) is not None]
+    parts = EvidenceParts()
+    if dry_run:
+        behind = parts.scored.behind() if days is None else days
+        told: list[dict[str, Any]] = [{"day": str(one)} for one in behind]
+    else:
+        done = parts.scored.score(parts.run, days)
+        told = [{"day": str(o.day), "runs": o.partition.counts["out"], "is_changed": o.is_changed} for o in done]
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for said in told:
+        changed = "" if dry_run else f": {said['runs']:,} runs{'' if said['is_changed'] else ', as before'}"
+        typer.echo(f"{said['day']}{changed}")
+    typer.echo(f"{'would score' if dry_run else 'scored'} {len(told)} days" if told else "nothing new")
+
+
+def export(  # noqa: PLR0917 - Typer passes all by name
+    kind: Annotated[str, typer.Argument(help="sft, preference or rag.")],
+    parameters: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="JSON file of parameters that differ from the defaults."),
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON lines that nothing may be trained on.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(file_okay=False, help="Also write the files into this folder.")] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a training corpus of what is scored; the same inputs and parameters are the same build."""
+    from lakehouse.distillation.parameters import read_parameters
+
+    given = _parameters(parameters)
+    params = read_parameters({"kind": kind, **given})
+    parts = EvidenceParts()
+    done = parts.exports.export(params, parts.run, held_out=held_out, is_dry=dry_run)
+    if to is not None and not dry_run:
+        _download(parts, done.prefix, to)
+    counts = done.manifest.counts
+    if as_json:
+        said = {"build_id": done.manifest.build_id, "prefix": done.prefix, "is_new": done.is_new}
+        typer.echo(json.dumps({**said, "counts": asdict(counts)}, indent=2))
+        return
+    verb = "would build" if dry_run else ("built" if done.is_new else "there already:")
+    typer.echo(
+        f"{verb} {kind} {done.manifest.build_id}: {counts.samples:,} samples of {counts.candidates:,} candidates"
+    )
+    for gate, number in counts.by_gate.items():
+        if number:
+            typer.echo(f"  {gate}: {number:,} taken out")
+    if not dry_run:
+        typer.echo(f"  in the bucket: {done.prefix}")
+
+
+def fold_back(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
+    """Fold accepted runs and outcomes back into the memory of the running API."""
+    parts = EvidenceParts()
+    with parts.memory() as memory:
+        report = parts.fold_back.run(memory, parts.run, is_dry=dry_run)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2))
+        return
+    verb = "would put" if dry_run else "put"
+    typer.echo(
+        f"{verb} {report.put:,} entries into memory, withdrew {report.withdrawn:,}, {report.refused:,} refused;"
+        f" it holds {report.holds:,}"
+    )
+
+
+def _line(one: dict[str, Any]) -> str:
+    said = f"{one['stream']} {one['day']}"
+    if one.get("lost"):
+        return f"{said}: {len(one['lost'])} raw objects are gone, its evidence stays: {one['lost'][0]}"
+    if "objects" in one:
+        return f"{said}: {one['objects']} raw objects"
+    counts = ", ".join(
+        f"{one[name]:,} {name}" for name in ("new", "corrected", "duplicate", "quarantined") if one.get(name)
+    )
+    return f"{said}: {counts or 'no lines'}"
+
+
+def _day(text: str | None, option: str) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD", param_hint=option) from None
+
+
+def _parameters(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        given = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(f"{path} is no JSON ({error})", param_hint="--parameters") from None
+    if not isinstance(given, dict) or "kind" in given:
+        raise typer.BadParameter("must be a JSON object of parameters without `kind`", param_hint="--parameters")
+    return given
+
+
+def _download(parts: EvidenceParts, prefix: str, to: Path) -> None:
+    from lakehouse.storage.objects import list_all
+
+    to.mkdir(parents=True, exist_ok=True)
+    for info in list_all(parts.objects, prefix):
+        name = to / info.key.removeprefix(prefix)
+        name.parent.mkdir(parents=True, exist_ok=True)
+        partial = name.with_name(f".{name.name}.part")
+        with parts.objects.open(info.key) as reader, partial.open("wb") as stream:
+            for chunk in reader.chunks():
+                stream.write(chunk)
+        partial.replace(name)

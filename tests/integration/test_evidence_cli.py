@@ -1,0 +1,76 @@
+"""`lakehouse materialize`, `score`, `export`, `fold-back` as processes: the whole way from raw lines to corpora."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.storage.objects import list_all
+from tests.dagster_lake import lake_environ
+from tests.integration.test_scored_assets import put, trajectory
+
+DAY = date(2026, 3, 1)
+
+
+@pytest.fixture
+def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
+    put(
+        objects, "agent_trajectories", DAY, [*(trajectory(n, DAY, reward=float(n % 2)) for n in range(8)), b"{broken\n"]
+    )
+    own = {"PATH": os.defpath, "HOME": str(tmp_path), "COLUMNS": "200"}
+    return {**own, **lake_environ(objects, tmp_path / "data")}
+
+
+def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lakehouse_cli", *arguments]
+    return subprocess.run(
+        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_raw_lines_become_a_corpus_in_three_commands(
+    environ: dict[str, str], objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    dry = run(environ, "materialize", "--dry-run")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert dry.stdout.splitlines() == [
+        f"agent_trajectories {DAY}: 1 raw objects",
+        "would make the evidence of 1 days",
+    ]
+    assert not list(list_all(objects, "evidence/"))
+    made = run(environ, "materialize", "agent_trajectories", "--from", "2026-01-01")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.splitlines()[0] == f"agent_trajectories {DAY}: 8 new, 1 quarantined"
+    assert run(environ, "materialize").stdout == "nothing new\n"
+    assert run(environ, "score", "--dry-run").stdout.splitlines() == [str(DAY), "would score 1 days"]
+    assert run(environ, "score").stdout.splitlines() == [f"{DAY}: 8 runs", "scored 1 days"]
+    assert run(environ, "score").stdout == "nothing new\n"
+    built = run(environ, "export", "sft", "--to", "corpus", "--json")
+    assert (built.returncode, built.stderr) == (0, "")
+    told = json.loads(built.stdout)
+    assert (told["is_new"], told["counts"]["samples"]) == (True, 4)
+    names = {path.name for path in (tmp_path / "corpus").iterdir()}
+    assert {"manifest.json", "README.md", "provenance.parquet"} <= names
+    again = run(environ, "export", "sft")
+    assert again.stdout.startswith(f"there already: sft {told['build_id']}: 4 samples of")
+
+
+def test_wrong_options_say_what_to_write(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('{"max_tokens": 0}')
+    for arguments, said in (
+        (("materialize", "nothing"), "stream 'nothing' is unknown; streams are agent_trajectories"),
+        (("materialize", "--from", "yesterday"), "'yesterday' is no day; write YYYY-MM-DD"),
+        (("materialize", "--from", "2026-03-02", "--to", "2026-03-01"), "lies before --from"),
+        (("export", "dpo"), "must be one of sft, preference, rag"),
+        (("export", "sft", "--parameters", "p.json"), "max_tokens is 0; it must be at least 1"),
+    ):
+        done = run(environ, *arguments)
+        assert done.returncode in (1, 2), (arguments, done.stdout)
+        assert said in " ".join(done.stderr.replace("│", " ").split()), (arguments, done.stderr)

@@ -1,0 +1,165 @@
+"""Fold-back: a run that went well, or did not, changes the next search without anybody calling an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import orjson
+import pytest
+
+from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.client import Client
+from lakehouse_assets.fold_back import fold_back
+from lakehouse_assets.resources import LakeStore
+from tests.api import TOKEN, ApiProcess, api_process
+from tests.dagster_lake import lake_store
+
+TODAY, TOMORROW = date(2026, 3, 1), date(2026, 3, 2)
+TASK = "who can weld stainless steel pipes at night"
+WORKERS = [
+    {"id": "w-1", "text": "welds stainless steel pipes, any hour, night shifts preferred"},
+    {"id": "w-2", "text": "welds steel pipes at night"},
+    {"id": "w-7", "text": "a cook who bakes bread"},
+]
+RUN = RunFacts("run-of-a-test")
+
+
+@pytest.fixture
+def api(objects: S3ObjectStore, tmp_path: Path) -> Iterator[ApiProcess]:
+    with api_process(objects, tmp_path / "api") as running:
+        yield running
+
+
+@pytest.fixture
+def client(api: ApiProcess) -> Iterator[Client]:
+    with Client(api.url, TOKEN) as made:
+        made.vectors.create_index("crew", dimension=256, distance="cosine", embedder="static")
+        made.vectors.upsert("crew", WORKERS)
+        yield made
+
+
+@pytest.fixture
+def store(objects: S3ObjectStore, api: ApiProcess, tmp_path: Path) -> LakeStore:
+    return lake_store(objects, tmp_path / "lake", LAKEHOUSE_API_PORT=str(api.port), AUTH_TOKEN=TOKEN)
+
+
+def answered(run_id: str, answer: str) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "recorded_at": f"{TODAY}T10:00:00.000000Z",
+        "status": "ok",
+        "role": "executor",
+        "messages": [{"role": "user", "content": TASK}],
+        "content": answer,
+        "finish_reason": "stop",
+        "task": TASK,
+        "retrieved_context": {
+            "corpora": ["crew"],
+            "hits": 3,
+            "kept": 3,
+            "dropped": 0,
+            "playbook_ids": [],
+            "pathway_ids": [],
+            "shown": [{"corpus": "crew", "id": worker["id"]} for worker in WORKERS],
+        },
+    }
+
+
+def outcome(of: str, score: float, *, answer_id: str | None = None, hour: int = 12) -> dict[str, Any]:
+    return {
+        "run_id": f"outcome-{of}-{hour}",
+        "recorded_at": f"{TOMORROW}T{hour}:00:00.000000Z",
+        "actor": "desk",
+        "outcome_of": of,
+        "score": score,
+        "answer_id": answer_id,
+    }
+
+
+def log(objects: S3ObjectStore, stream: str, day: date, *lines: dict[str, Any], part: str = "a") -> None:
+    body = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+    objects.put(f"raw/{stream}/dt={day}/{part}.jsonl", body)
+
+
+def bring_up_to_date(store: LakeStore) -> None:
+    for stream in ("chat_calls", "outcomes"):
+        list(store.lake.evidence.materialize(stream, [TODAY, TOMORROW], RUN))
+    store.lake.evidence_index.refresh()
+    store.lake.scored.score(RUN)
+
+
+def fold(store: LakeStore) -> dict[str, Any]:
+    result = dg.materialize([fold_back], resources={"store": store})
+    assert result.success
+    [event] = result.asset_materializations_for_node("fold_back")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def first(client: Client) -> str:
+    found = client.search(TASK, ["crew"], k=3, use_playbook=True)
+    return str(found["results"][0]["id"])
+
+
+def test_accepted_run_of_today_lifts_its_answer_tomorrow(
+    store: LakeStore, objects: S3ObjectStore, client: Client
+) -> None:
+    assert first(client) != "w-7"
+    log(objects, "chat_calls", TODAY, answered("good", "Ask w-7: certified last week."))
+    log(objects, "outcomes", TOMORROW, outcome("good", 1.0, answer_id="w-7"))
+    bring_up_to_date(store)
+    assert fold(store) == {"put": 2, "refused": 0, "withdrawn": 0, "holds": 2, "dry_run": False}
+    assert first(client) == "w-7"
+    [trace] = client.pathway.search("weld pipes at night")
+    assert trace["content"] == {"task": TASK, "answer": "Ask w-7: certified last week."}
+    assert "run:good" in trace["tags"]
+    assert fold(store)["put"] == 0  # again: nothing
+
+
+def test_run_that_is_judged_otherwise_later_is_withdrawn(
+    store: LakeStore, objects: S3ObjectStore, client: Client
+) -> None:
+    log(objects, "chat_calls", TODAY, answered("good", "Ask w-7: certified last week."))
+    log(objects, "outcomes", TOMORROW, outcome("good", 1.0))
+    bring_up_to_date(store)
+    assert fold(store)["put"] == 2  # the answer names w-7 by its id
+    assert first(client) == "w-7"
+    log(objects, "outcomes", TOMORROW, outcome("good", -1.0, hour=15), part="later")
+    bring_up_to_date(store)
+    assert fold(store)["withdrawn"] == 2
+    assert first(client) != "w-7"
+    assert client.pathway.search("weld pipes at night") == []
+
+
+def test_answer_that_failed_sinks_and_a_dry_run_changes_nothing(
+    store: LakeStore, objects: S3ObjectStore, client: Client
+) -> None:
+    best = first(client)
+    log(objects, "chat_calls", TODAY, answered("bad", f"Ask {best}."))
+    log(objects, "outcomes", TOMORROW, outcome("bad", -1.0, answer_id=best))
+    bring_up_to_date(store)
+    with store.lake.memory() as memory:
+        report = store.lake.fold_back.run(memory, RUN, is_dry=True)
+    assert (report.put, report.is_dry) == (1, True)
+    assert first(client) == best
+    assert fold(store)["put"] == 1
+    assert first(client) != best
+
+
+def test_memory_that_cannot_be_reached_is_told_and_the_next_run_puts_it(
+    store: LakeStore, objects: S3ObjectStore, api: ApiProcess, client: Client
+) -> None:
+    log(objects, "chat_calls", TODAY, answered("good", "Ask w-7."))
+    log(objects, "outcomes", TOMORROW, outcome("good", 1.0, answer_id="w-7"))
+    bring_up_to_date(store)
+    port = api.port
+    api.stop()
+    result = dg.materialize([fold_back], resources={"store": store}, raise_on_error=False)
+    assert not result.success
+    api.start(port=port)
+    assert fold(store)["put"] == 2
+    assert first(client) == "w-7"
