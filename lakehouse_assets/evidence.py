@@ -90,8 +90,8 @@ def _asset(transform: Transform) -> AssetsDefinition:
                 done.append(result)
             if (hits := memo_receipt(stream, done, run, transform, started_at=started_at)) is not None:
                 write_receipt(lake.objects, hits)
-            if any(result.is_new for result in done):
-                lake.evidence_index.refresh()
+            # Always: the run before may have been killed between its days and the index.
+            lake.evidence_index.refresh()
         # Of a run over several partitions Dagster keeps one version for all, so ours is set where there is one.
         return MaterializeResult(data_version=day_version(done[0]) if len(done) == 1 else None)
 

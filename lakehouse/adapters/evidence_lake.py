@@ -31,13 +31,25 @@ EVIDENCE, INDEX, EXCLUDED = "evidence", "index", "excluded"
 SCORED_TABLE, SCORED = "scored", "scored"
 BUILDS_TABLE = "builds"
 _MEMORY_BYTES = 768 << 20
+_NO_ROOM = "No space left on device"
+
+
+def root_of(location: S3Location | Path) -> str:
+    """What stands before a key for an engine to read it."""
+    return f"{location}/" if isinstance(location, Path) else f"s3://{location.bucket}/"
 
 
 @contextmanager
 def open_lake(
-    location: S3Location, folder: Path, *, memory_bytes: int = _MEMORY_BYTES, threads: int = 2
+    location: S3Location | Path, folder: Path, *, memory_bytes: int = _MEMORY_BYTES, threads: int = 2
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine that reads the bucket, of bounded memory, spilling into a folder.
+
+    Args:
+        location: The bucket, with keys that may read; or a folder in which its objects lie.
+        folder: Where it spills to.
+        memory_bytes: How much it takes.
+        threads: How many it works with.
 
     Raises:
         StoreUnavailable: The store did not answer, or an object is missing.
@@ -55,13 +67,14 @@ def open_lake(
     }
     try:
         with closing(duckdb.connect(config=config)) as engine:
-            open_way(
-                engine,
-                endpoint=location.endpoint,
-                region=location.region,
-                keys=KeySource(location).current(),
-                read_timeout_s=location.read_timeout_s,
-            )
+            if isinstance(location, S3Location):
+                open_way(
+                    engine,
+                    endpoint=location.endpoint,
+                    region=location.region,
+                    keys=KeySource(location).current(),
+                    read_timeout_s=location.read_timeout_s,
+                )
             engine.execute("LOAD json")
             engine.execute("SET TimeZone = 'UTC'")
             yield engine
@@ -70,6 +83,8 @@ def open_lake(
             "the evidence does not fit the memory and disk of this step; take fewer days"
         ) from None
     except (duckdb.HTTPException, duckdb.IOException) as error:
+        if _NO_ROOM in str(error):
+            raise InsufficientStorage(f"the disk of {folder} is full; make room, then try again") from None
         raise StoreUnavailable(f"the evidence could not be read ({type(error).__name__})", retry_after_s=5) from None
 
 

@@ -11,31 +11,27 @@ serves across days (see evidence_index.py), Dagster (see lakehouse_assets/eviden
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
-import orjson
-
 from lakehouse.adapters.evidence_engine import Materialized
-from lakehouse.adapters.evidence_lines import RawFile
+from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, list_days, lost_objects
 from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.adapters.object_publish import publish
+from lakehouse.adapters.scratch import full_disk_told
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
-from lakehouse.errors import NotFound, Unavailable
-from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix, fingerprint_of
+from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.evidence.days import RawObject, day_prefix, fingerprint_of
 from lakehouse.evidence.transforms import transform_of
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse.storage.objects import ObjectStore
 
 TABLE = "evidence/"
 EVIDENCE, SUPERSEDED, QUARANTINE = "evidence", "superseded", "quarantine"
-_READERS = 8
 _ATTEMPTS = 3
 # Small days are named together: a swap of the manifest for each would take longer than the days.
 _COMMIT_S = 1.0
@@ -110,7 +106,7 @@ class EvidenceMaterializer:
         wanted = None if days is None else sorted(days)
         manifest = PartitionedTable(self._store, TABLE + stream).read()
         version = transform_of(stream).version
-        found = self._listed(stream, wanted)
+        found = list_days(self._store, stream, wanted)
         return {day: objects for day, objects in found.items() if _is_behind(manifest, stream, version, day, objects)}
 
     def materialize(self, stream: str, days: Sequence[date], run: RunFacts) -> Iterator[DayResult]:
@@ -128,7 +124,7 @@ class EvidenceMaterializer:
         table = PartitionedTable(self._store, TABLE + stream, clock=self._clock)
         manifest = table.read()
         version = transform_of(stream).version
-        listed = self._listed(stream, sorted(days))
+        listed = list_days(self._store, stream, sorted(days))
         pending: list[_Pending] = []
         begun_s = time.monotonic()
         with Workshop(self._work_dir) as workshop:
@@ -137,10 +133,15 @@ class EvidenceMaterializer:
                 known = manifest.partitions.get(day.isoformat())
                 if not _is_behind(manifest, stream, version, day, objects):
                     yield DayResult(stream, day, known, is_new=False)
-                elif lost := self._lost(known, objects):
+                elif lost := lost_objects(self._store, known, objects, prefix=day_prefix(stream, day)):
                     yield DayResult(stream, day, known, is_new=False, lost=lost)
                 else:
-                    made = self._make(stream, day, objects, run, workshop)
+                    try:
+                        made = self._make(stream, day, objects, run, workshop)
+                    except LakehouseError:
+                        # The days before are done, whatever became of this one.
+                        yield from self._commit(table, stream, pending, run, workshop)
+                        raise
                     pending.append(_Pending(day, known, made))
                 if pending and time.monotonic() - begun_s > _COMMIT_S:
                     yield from self._commit(table, stream, pending, run, workshop)
@@ -180,7 +181,7 @@ class EvidenceMaterializer:
         raise Unavailable(f"other runs kept making the same days of {stream!r}; try again", retry_after_s=5)
 
     def _again(self, stream: str, one: _Pending, run: RunFacts, workshop: Workshop) -> _Pending:
-        objects = self._listed(stream, [one.day]).get(one.day, [])
+        objects = list_days(self._store, stream, [one.day]).get(one.day, [])
         return replace(one, made=self._make(stream, one.day, objects, run, workshop))
 
     def _make(
@@ -189,8 +190,8 @@ class EvidenceMaterializer:
         started_at = self._clock()
         self._require_space()
         transform = transform_of(stream)
-        with workshop.folder() as folder:
-            fetched = self._fetch(objects, folder)
+        with full_disk_told(self._work_dir), workshop.folder() as folder:
+            fetched = fetch_objects(self._store, objects, folder)
             made = workshop.engine.materialize(transform, [file for file, _ in fetched], folder)
             files = tuple(self._publish(stream, day, made))
         counts = made.counts
@@ -216,7 +217,7 @@ class EvidenceMaterializer:
         )
         write_receipt(self._store, receipt)
         fingerprint = fingerprint_of(stream, transform.version, objects)
-        return Partition(fingerprint, files, told.to_document(), receipt.key)
+        return Partition(fingerprint, files, {**told.to_document(), OBJECTS: len(objects)}, receipt.key)
 
     def _publish(self, stream: str, day: date, made: Materialized) -> Iterator[PartitionFile]:
         folder = f"{TABLE}{stream}/dt={day.isoformat()}/"
@@ -238,53 +239,6 @@ class EvidenceMaterializer:
                 clock=self._clock,
             )
             yield PartitionFile(QUARANTINE, one.key, one.size, one.sha256, counts.quarantined)
-
-    def _fetch(self, objects: Sequence[RawObject], folder: Path) -> list[tuple[RawFile, str]]:
-        """Raw objects as local files, in order, each with the SHA-256 of its bytes."""
-
-        def fetch(number: int) -> tuple[RawFile, str]:
-            path = folder / f"raw-{number}.jsonl"
-            digest = hashlib.sha256()
-            with self._store.open(objects[number].key) as reader, path.open("wb") as stream:
-                for chunk in reader.chunks():
-                    digest.update(chunk)
-                    stream.write(chunk)
-            return RawFile(objects[number].key, path), digest.hexdigest()
-
-        if len(objects) == 1:
-            return [fetch(0)]
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(fetch, range(len(objects))))
-
-    def _lost(self, known: Partition | None, objects: Sequence[RawObject]) -> tuple[str, ...]:
-        """Raw objects that a day was made of and that are not there any more."""
-        if known is None or not known.receipt:
-            return ()
-        try:
-            receipt = orjson.loads(self._store.get(known.receipt).body)
-        except NotFound:
-            return ()  # receipts go after their time; nothing tells what it was made of
-        there = {one.key for one in objects}
-        return tuple(item["key"] for item in receipt["inputs"] if item["key"] not in there)
-
-    def _listed(self, stream: str, days: Sequence[date] | None) -> Mapping[date, list[RawObject]]:
-        """Raw objects by day, in one listing for the whole range."""
-        if days is not None and not days:
-            return {}
-        first = "" if days is None else day_prefix(stream, days[0])
-        last = None if days is None else day_prefix(stream, days[-1])
-        prefix = f"{RAW}{stream}/" if first != last else first
-        start_after = "" if first == last else first
-        found: list[RawObject] = []
-        while True:
-            page = self._store.list(prefix, start_after=start_after)
-            found += [RawObject(info.key, info.size, info.etag) for info in page.objects]
-            is_past = last is not None and found and found[-1].key[: len(last)] > last
-            if page.next is None or is_past:
-                wanted = None if days is None else set(days)
-                listed = by_day(found, stream)
-                return {day: objects for day, objects in listed.items() if wanted is None or day in wanted}
-            start_after = page.next
 
 
 def _is_behind(manifest: TableManifest, stream: str, version: int, day: date, objects: Sequence[RawObject]) -> bool:

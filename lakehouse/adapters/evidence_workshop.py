@@ -8,13 +8,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from lakehouse.adapters.evidence_engine import EvidenceEngine
+from lakehouse.adapters.scratch import scratch_folder
 
 
 class Workshop:
@@ -27,18 +28,18 @@ class Workshop:
     def __init__(self, work_dir: Path) -> None:
         self._work_dir = work_dir
         self._root: Path | None = None
+        self._open_parts = ExitStack()
 
     def __enter__(self) -> Self:
-        self._work_dir.mkdir(parents=True, exist_ok=True)
-        self._root = Path(tempfile.mkdtemp(prefix="evidence-", dir=self._work_dir))
+        self._root = self._open_parts.enter_context(scratch_folder(self._work_dir, "evidence-"))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
         if "engine" in self.__dict__:
             self.engine.close()
-        shutil.rmtree(self._open(), ignore_errors=True)
+        return self._open_parts.__exit__(kind, error, trace)
 
     @cached_property
     def engine(self) -> EvidenceEngine:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from lakehouse.clock import utc_now
-from lakehouse.errors import PreconditionFailed
+from lakehouse.errors import NotFound, PreconditionFailed
 from lakehouse.storage.objects import ObjectStore
 
 # Garbage collection takes what is unreferenced and a day old: an object that old is made young before it is used.
@@ -51,10 +51,23 @@ def publish(
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     key = key_of(sha256)
-    try:
-        store.put(key, path, if_absent=True, content_type=content_type)
-    except PreconditionFailed:
-        known = store.head(key)
-        if known is not None and clock() - known.modified_at > RENEW_AFTER:
+    while True:
+        try:
+            store.put(key, path, if_absent=True, content_type=content_type)
+        except PreconditionFailed:
+            if not _is_young(store, key, clock()):
+                continue  # garbage collection took it meanwhile
+        return Published(key, path.stat().st_size, sha256)
+
+
+def _is_young(store: ObjectStore, key: str, now: datetime) -> bool:
+    """Make an object young where it is not; False: it is gone."""
+    known = store.head(key)
+    if known is None:
+        return False
+    if now - known.modified_at > RENEW_AFTER:
+        try:
             store.copy(key, key)
-    return Published(key, path.stat().st_size, sha256)
+        except NotFound:
+            return False
+    return True

@@ -1,0 +1,92 @@
+"""Raw objects of a stream in the bucket: which ones a day has, which it has lost, their bytes as local files.
+
+Belongs here: reading them. Not here: rules on listings (see lakehouse/evidence/days.py), lines to records (see
+evidence_engine.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import orjson
+
+from lakehouse.adapters.evidence_lines import RawFile
+from lakehouse.catalog.partitioned import Partition
+from lakehouse.errors import NotFound
+from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix
+from lakehouse.storage.objects import ObjectStore
+
+OBJECTS = "objects"
+"""Name of the count of raw objects in a partition's accounts."""
+_READERS = 8
+
+
+def list_days(store: ObjectStore, stream: str, days: Sequence[date] | None) -> Mapping[date, list[RawObject]]:
+    """Raw objects by day, in one listing for the whole range.
+
+    Args:
+        store: The bucket.
+        stream: The stream.
+        days: Which ones, in order; None: all there are.
+    """
+    if days is not None and not days:
+        return {}
+    first = "" if days is None else day_prefix(stream, days[0])
+    last = None if days is None else day_prefix(stream, days[-1])
+    prefix = f"{RAW}{stream}/" if first != last else first
+    start_after = "" if first == last else first
+    found: list[RawObject] = []
+    while True:
+        page = store.list(prefix, start_after=start_after)
+        found += [RawObject(info.key, info.size, info.etag) for info in page.objects]
+        is_past = last is not None and found and found[-1].key[: len(last)] > last
+        if page.next is None or is_past:
+            wanted = None if days is None else set(days)
+            listed = by_day(found, stream)
+            return {day: objects for day, objects in listed.items() if wanted is None or day in wanted}
+        start_after = page.next
+
+
+def lost_objects(
+    store: ObjectStore, known: Partition | None, objects: Sequence[RawObject], *, prefix: str
+) -> tuple[str, ...]:
+    """Raw objects that a day was made of and that are not there any more.
+
+    Args:
+        store: The bucket.
+        known: What serves.
+        objects: Those that are there.
+        prefix: Where they lie: named where nothing tells which ones are lost.
+    """
+    if known is None:
+        return ()
+    try:
+        inputs = orjson.loads(store.get(known.receipt).body)["inputs"] if known.receipt else None
+    except NotFound:
+        inputs = None
+    if inputs is None:
+        return (prefix,) if len(objects) < known.counts.get(OBJECTS, 0) else ()
+    there = {one.key for one in objects}
+    return tuple(item["key"] for item in inputs if item["key"] not in there)
+
+
+def fetch_objects(store: ObjectStore, objects: Sequence[RawObject], folder: Path) -> list[tuple[RawFile, str]]:
+    """Raw objects as local files, in order, each with the SHA-256 of its bytes."""
+
+    def fetch(number: int) -> tuple[RawFile, str]:
+        path = folder / f"raw-{number}.jsonl"
+        digest = hashlib.sha256()
+        with store.open(objects[number].key) as reader, path.open("wb") as stream:
+            for chunk in reader.chunks():
+                digest.update(chunk)
+                stream.write(chunk)
+        return RawFile(objects[number].key, path), digest.hexdigest()
+
+    if len(objects) == 1:
+        return [fetch(0)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(fetch, range(len(objects))))
