@@ -25,6 +25,8 @@ from dagster import (
 from pydantic import Field
 
 from lakehouse.adapters.corpus_exports import Exported
+from lakehouse.adapters.distill_build import Build
+from lakehouse.adapters.distilled_corpus import CORPUS, LoadedCorpus, load_chunks
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.distillation.parameters import KINDS, Kind, read_parameters
 from lakehouse_assets.dataset import OWNERS
@@ -46,6 +48,7 @@ class ExportConfig(Config):
     """What an operator may decide for one build."""
 
     parameters: dict[str, Any] = Field({}, description="Parameters that differ from the defaults of the kind.")
+    corpus: str = Field(CORPUS, description="The corpus that chunks of `rag` are loaded into; empty: none.")
 
 
 def export_key(kind: Kind) -> AssetKey:
@@ -71,9 +74,16 @@ def _asset(kind: Kind) -> AssetsDefinition:
     def export(context: AssetExecutionContext, config: ExportConfig, store: LakeStore) -> MaterializeResult:  # type: ignore[type-arg]  # Dagster takes a result with checks only without its argument
         with mapped_errors(context.instance, context.run.run_id):
             params = read_parameters({"kind": kind, **config.parameters})
-            done = store.lake.exports.export(params, RunFacts(context.run.run_id, source_version()))
+            loaded: list[LoadedCorpus | None] = []
+
+            def load(build: Build) -> None:
+                if kind == "rag" and config.corpus:
+                    loaded.append(load_chunks(store.lake.settings, build, name=config.corpus))
+
+            run = RunFacts(context.run.run_id, source_version())
+            done = store.lake.exports.export(params, run, on_build=load)
         return MaterializeResult(
-            metadata=_metadata(done, store.lake.objects.bucket),
+            metadata={**_metadata(done, store.lake.objects.bucket), **_loaded_metadata(loaded)},
             data_version=DataVersion(done.manifest.build_id),
             check_results=[_leakage(done)],
         )
@@ -96,6 +106,19 @@ def _leakage(done: Exported) -> AssetCheckResult:
             **counts.by_split,
         },
     )
+
+
+def _loaded_metadata(loaded: Sequence[LoadedCorpus | None]) -> dict[str, MetadataValue[Any]]:
+    return {
+        name: value
+        for one in loaded
+        if one is not None
+        for name, value in {
+            "corpus": MetadataValue.text(one.name),
+            "corpus_rows": MetadataValue.int(one.rows),
+            "embedded": MetadataValue.int(one.embedded),
+        }.items()
+    }
 
 
 def _metadata(done: Exported, bucket: str) -> dict[str, MetadataValue[Any]]:

@@ -12,13 +12,17 @@ import json
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.distill_build import Build
+    from lakehouse.adapters.distilled_corpus import LoadedCorpus
 
 _LOST = 1
 
@@ -102,6 +106,9 @@ def export(  # noqa: PLR0917 - Typer passes all by name
     held_out: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON lines that nothing may be trained on.")
     ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="For rag: the corpus that the chunks are loaded into.", show_default=False)
+    ] = None,
     to: Annotated[Path | None, typer.Option(file_okay=False, help="Also write the files into this folder.")] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -112,7 +119,17 @@ def export(  # noqa: PLR0917 - Typer passes all by name
     given = _parameters(parameters)
     params = read_parameters({"kind": kind, **given})
     parts = EvidenceParts()
-    done = parts.exports.export(params, parts.run, held_out=held_out, is_dry=dry_run)
+    if corpus is not None and kind != "rag":
+        raise typer.BadParameter(f"goes with rag; {kind} has no chunks", param_hint="--corpus")
+    loaded: list[LoadedCorpus | None] = []
+
+    def load(build: Build) -> None:
+        from lakehouse.adapters.distilled_corpus import load_chunks
+
+        if corpus is not None:
+            loaded.append(load_chunks(parts.settings, build, name=corpus))
+
+    done = parts.exports.export(params, parts.run, held_out=held_out, is_dry=dry_run, on_build=load)
     if to is not None and not dry_run:
         _download(parts, done.prefix, to)
     counts = done.manifest.counts
@@ -129,6 +146,10 @@ def export(  # noqa: PLR0917 - Typer passes all by name
             typer.echo(f"  {gate}: {number:,} taken out")
     if not dry_run:
         typer.echo(f"  in the bucket: {done.prefix}")
+    for one in loaded:
+        typer.echo(
+            "  no chunks: the corpus stays as it was" if one is None else f"  corpus {one.name}: {one.rows:,} rows"
+        )
 
 
 def fold_back(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:

@@ -71,6 +71,7 @@ class CorpusExports:
         held_out: Path | None = None,
         names: Iterable[str] | None = None,
         is_dry: bool = False,
+        on_build: Callable[[Build], None] = lambda _: None,
     ) -> Exported:
         """Build a corpus of the scored evidence there is, and keep it in the bucket.
 
@@ -80,6 +81,7 @@ class CorpusExports:
             held_out: JSON lines that nothing may be trained on, or None.
             names: Full names of people to be scrubbed, or None.
             is_dry: Build, and keep nothing.
+            on_build: Called with the build while its folder is there, also when it was kept before; not when dry.
 
         Raises:
             BadInput: The held-out file is no such file.
@@ -97,9 +99,12 @@ class CorpusExports:
             prefix = f"{PREFIX}{params.kind}/{manifest.build_id}/"
             entry = f"{params.kind}/{manifest.build_id}"
             is_new = entry not in self._table.read().partitions
-            if is_dry or not is_new:
+            if is_dry:
                 return Exported(manifest, prefix, is_new)
-            files = self._put(build, prefix)
+            files = self._put(build, prefix) if is_new else []
+            on_build(build)
+        if not is_new:
+            return Exported(manifest, prefix, is_new)
         receipt = self._receipt(manifest, params, files, run, started_at)
         write_receipt(self._store, receipt)
         created_us = int(receipt.ended_at.timestamp() * 1_000_000)

@@ -38,7 +38,8 @@ _COLUMNS = "kind, run_id, task, score, answer_id, answer_corpus, answer, memory_
 _WANTED = r"""
 WITH answers AS (
   SELECT run_id, stream, (metadata ->> '$.task') AS task, output_text,
-    from_json(coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+    from_json(
+      coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
   FROM evidence WHERE stream = 'chat_calls' AND (metadata ->> '$.task') IS NOT NULL
 ), searches AS (
   SELECT run_id, stream, input_text AS task, NULL::VARCHAR AS output_text,

@@ -14,10 +14,12 @@ from lakehouse.adapters.evidence_lake import add_relations, open_lake
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.client import Client
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.exports import export_assets, export_key
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.scored import scored, verdicts_are_steady
+from tests.api import TOKEN, api_process
 from tests.dagster_lake import lake_store
 
 FIRST, SECOND, THIRD = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
@@ -143,3 +145,21 @@ def test_corpora_are_kept_once_and_named_by_what_they_are_made_of(
     assert not again.asset_materializations_for_node("export__sft")[0].metadata["is_new"].value
     assert {info.key: info.etag for info in list_all(objects, "exports/")} == before
     assert export_key("sft") == dg.AssetKey(["export", "sft"])
+
+
+def test_accepted_answers_are_searchable_as_a_corpus(
+    instance: dg.DagsterInstance, store: LakeStore, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    store.lake.scored.score(RUN)
+    result = dg.materialize(
+        list(export_assets),
+        selection=dg.AssetSelection.assets(export_key("rag")),
+        instance=instance,
+        resources={"store": store},
+    )
+    [event] = result.asset_materializations_for_node("export__rag")
+    assert event.metadata["corpus"].value == "distilled"
+    assert event.metadata["corpus_rows"].value == 4
+    with api_process(objects, tmp_path / "api") as api, Client(api.url, TOKEN) as client:
+        found = client.search("number 3: certificate 23757 and a van", ["distilled"], k=1)["results"]
+    assert found[0]["metadata"]["run_id"] == "bench/task-3/3"
