@@ -159,7 +159,7 @@ def scoring_page() -> str:
             [(lineage, ", ".join(f"`{one}`" for one in prefixes)) for lineage, prefixes in sorted(makers.items())],
         ),
     }
-    template = (HERE / "scoring.template.md").read_text()
+    template = (HERE / "scoring.template.txt").read_text()
     return template.format(version=rules.version, **tables)
 
 
