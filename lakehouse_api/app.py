@@ -35,6 +35,7 @@ from lakehouse_api.routes import (
     embed,
     health,
     ingest,
+    lineage,
     matrix,
     metrics,
     openai_chat,
@@ -49,7 +50,7 @@ from lakehouse_api.services import Services
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
-    answers, validation, pathway,
+    answers, validation, pathway, lineage,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 

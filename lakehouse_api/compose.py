@@ -15,6 +15,7 @@ from lakehouse.adapters.embedders import embedder_name
 from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.evidence_views import EvidenceViews
+from lakehouse.adapters.lineage_reader import LineageReader
 from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.adapters.roster import StoredRoster
@@ -40,6 +41,7 @@ from lakehouse_api.compose_chat import compose_chat
 from lakehouse_api.compose_pathways import compose_pathways
 from lakehouse_api.compose_retrieval import compose_retrieval
 from lakehouse_api.limits import Gate
+from lakehouse_api.lineage import Lineages
 from lakehouse_api.live_config import LiveConfigs
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.services import Services, process_work_dir
@@ -103,6 +105,11 @@ def compose_services(settings: Settings) -> Services:
         chat=chat,
         answers=compose_answers(
             retrieval, pathways, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
+        ),
+        lineage=Lineages(
+            LineageReader(objects, read_location(settings), folder=work_dir / "lineage"),
+            retrieval.book,
+            pathways.book,
         ),
         roster=roster,
         work_dir=work_dir,

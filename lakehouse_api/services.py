@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lakehouse.settings import Settings
     from lakehouse_api.answers import Answers
     from lakehouse_api.chat import Chat
+    from lakehouse_api.lineage import Lineages
     from lakehouse_api.live_config import LiveConfigs
     from lakehouse_api.pathways import Pathways
     from lakehouse_api.retrieval import Retrieval
@@ -74,6 +75,7 @@ class Services:
     pathways: Pathways
     chat: Chat
     answers: Answers
+    lineage: Lineages
     roster: StoredRoster
     work_dir: Path
     put_gate: Gate
@@ -101,6 +103,7 @@ class Services:
             await stack.enter_async_context(self.pathways.running())
             await stack.enter_async_context(self.chat.running())
             await stack.enter_async_context(self.answers.running())
+            await stack.enter_async_context(self.lineage.running())
             for work in (self._warm(), self._make_bucket()):
                 stack.push_async_callback(end_task, asyncio.create_task(work))
             yield

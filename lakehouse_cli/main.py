@@ -17,6 +17,7 @@ from lakehouse_cli import (
     data_commands,
     evidence_commands,
     import_commands,
+    lineage_commands,
     load_commands,
     maintenance_commands,
     parity_commands,
@@ -62,6 +63,7 @@ import_commands.register(app)
 evidence_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
+lineage_commands.register(app)
 search_commands.register(app)
 pathway_commands.register(app)
 validation_commands.register(app)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeV
 
 from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
+from lakehouse.client import lineage_calls as lineages
 from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
 from lakehouse.client import storage_calls as storing
@@ -173,6 +174,7 @@ class AsyncClient:
     outcome = _Method(retrieval.report_outcome)
     validate = _Method(validation.validate)
     embed = _Method(retrieval.embed)
+    lineage = _Method(lineages.get_lineage)
     chat = _Method(chatting.chat)
     answer = _Method(chatting.answer)
     chat_usage = _Method(chatting.chat_usage)
