@@ -27,6 +27,7 @@ from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key
 from lakehouse_assets.exports import export_assets
 from lakehouse_assets.fold_back import fold_back
+from lakehouse_assets.partitions import days_partitions
 from lakehouse_assets.resources import LakeConnection, LakeStore
 from lakehouse_assets.scored import scored
 
@@ -47,7 +48,9 @@ export_job = define_asset_job(
     "export", AssetSelection.assets(*export_assets), description="Build the corpora of what is scored."
 )
 fold_back_job = define_asset_job(
-    "fold_back", AssetSelection.assets(fold_back), description="Fold accepted runs and outcomes back into memory."
+    "fold_back_accepted",
+    AssetSelection.assets(fold_back),
+    description="Fold accepted runs and outcomes back into memory.",
 )
 evidence_jobs = (evidence_job, index_job, score_job, export_job, fold_back_job)
 
@@ -68,8 +71,29 @@ def evidence_behind(context: ScheduleEvaluationContext, store: LakeStore) -> lis
         behind = streams_behind(store.lake, days)
     except LakehouseError as error:
         return SkipReason(f"the store cannot be read now: {error.detail}")
-    requests = [request(day, streams) for day, streams in sorted(behind.items(), reverse=True)[:MOST_DAYS]]
+    known = {day: streams for day, streams in behind.items() if days_partitions.has_partition_key(day.isoformat())}
+    if strange := sorted(behind.keys() - known.keys()):
+        context.log.warning(f"raw lines of {len(strange)} days that are no partition are left: {strange[0]} and on")
+    # A day whose run has failed is asked for again by the next hour.
+    again = f"{context.scheduled_execution_time:.%Y-%m-%dT%H}" if is_hourly else ""
+    requests = [request(day, streams, again) for day, streams in sorted(known.items(), reverse=True)[:MOST_DAYS]]
     return requests or SkipReason("the evidence of every day is of its raw lines")
+
+
+@schedule(
+    name="evidence_index_behind",
+    target=AssetSelection.assets(evidence_index),
+    cron_schedule="8-58/10 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+def evidence_index_behind(store: LakeStore) -> RunRequest | SkipReason:
+    """Whether evidence came that is not in the index: whoever made it was killed before it could see to that."""
+    try:
+        is_behind = store.lake.evidence_index.is_behind()
+    except LakehouseError as error:
+        return SkipReason(f"the store cannot be read now: {error.detail}")
+    return RunRequest() if is_behind else SkipReason("the index names all evidence there is")
 
 
 @schedule(
@@ -100,7 +124,12 @@ fold_back_hourly = ScheduleDefinition(
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,
 )
-evidence_schedules: Sequence[ScheduleDefinition] = (evidence_behind, scores_behind, fold_back_hourly)
+evidence_schedules: Sequence[ScheduleDefinition] = (
+    evidence_behind,
+    evidence_index_behind,
+    scores_behind,
+    fold_back_hourly,
+)
 
 
 def streams_behind(lake: LakeConnection, days: Iterable[date] | None) -> dict[date, dict[str, str]]:
@@ -113,11 +142,11 @@ def streams_behind(lake: LakeConnection, days: Iterable[date] | None) -> dict[da
     return behind
 
 
-def request(day: date, streams: Mapping[str, str]) -> RunRequest:
-    """The run for a day; while its raw lines stay the same, it is asked for once."""
+def request(day: date, streams: Mapping[str, str], again: str = "") -> RunRequest:
+    """The run for a day; while its raw lines and `again` stay the same, it is asked for once."""
     said = hashlib.sha256("\n".join(f"{name} {mark}" for name, mark in sorted(streams.items())).encode())
     return RunRequest(
-        run_key=f"evidence.{day}.{said.hexdigest()[:32]}",
+        run_key=f"evidence.{day}.{said.hexdigest()[:32]}{again}",
         partition_key=day.isoformat(),
         asset_selection=[evidence_key(stream) for stream in sorted(streams)],
     )

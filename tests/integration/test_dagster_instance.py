@@ -17,6 +17,7 @@ import yaml
 
 from lakehouse.clock import utc_now
 from lakehouse.errors import Conflict
+from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_assets.daemon import only_one
 from lakehouse_assets.dataset import dataset
@@ -42,18 +43,26 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 def test_definitions_load_and_name_everything() -> None:
     repository = build_defs().get_repository_def()
+    streams = set(TRANSFORMS)
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
         "landing", "dataset", "corpus/workers", "corpus/notes", "corpus/occupations", "optimize",
         "garbage", "retention", "run_history", "trajectory_files", "agent_trajectories",
+        *(f"raw/{stream}" for stream in streams - {"agent_trajectories"}),
+        *(f"evidence/{stream}" for stream in streams),
+        "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back",
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "corpora_behind",
+        "evidence_behind",
+        "evidence_index_behind",
+        "fold_back_hourly",
         "gc_daily",
         "optimize_by_fragments",
         "optimize_daily",
         "purge_runs_weekly",
         "retention_daily",
+        "scores_behind",
         "watch_hourly",
     }
     assert {job.name for job in repository.get_all_jobs()} >= {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import orjson
 import pytest
 
-from jobs.evidence import streams_behind
+from jobs.evidence import evidence_behind, evidence_index_behind, streams_behind
 from lakehouse.adapters.evidence_lake import add_relations, open_lake
+from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key, raw_streams
@@ -19,6 +21,7 @@ from lakehouse_assets.resources import LakeStore
 from tests.dagster_lake import lake_store
 
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -164,6 +167,34 @@ def test_day_whose_raw_objects_are_gone_keeps_its_evidence_and_says_so(
     [event] = result.asset_materializations_for_node("evidence__audits")
     assert event.metadata["lost_raw_objects"].value == [f"raw/audits/dt={DAYS[0]}/a.jsonl"]
     assert served(store, tmp_path, "SELECT run_id FROM evidence") == [("run",)]
+
+
+def test_run_that_finds_all_days_made_sees_to_the_index_that_a_killed_one_left(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    put(objects, DAYS[0], "a", [line("run", DAYS[0])])
+    store = lake_store(objects, tmp_path)
+    list(store.lake.evidence.materialize("audits", [date.fromisoformat(DAYS[0])], RunFacts("killed")))
+    with dg.build_schedule_context(instance, scheduled_execution_time=NOON, resources={"store": store}) as context:
+        assert isinstance(evidence_index_behind(context), dg.RunRequest)
+        materialize(instance, store, DAYS[0])
+        assert isinstance(evidence_index_behind(context), dg.SkipReason)
+    assert served(store, tmp_path, "SELECT run_id FROM evidence") == [("run",)]
+
+
+def test_days_behind_are_asked_for_again_each_hour_and_days_that_are_no_partition_never(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    for day in (DAYS[0], "2199-01-01", "2024-12-31"):
+        put(objects, day, "a", [line("run", DAYS[0])])
+    store = lake_store(objects, tmp_path)
+    keys = []
+    for at in (NOON, NOON + timedelta(hours=1)):
+        with dg.build_schedule_context(instance, scheduled_execution_time=at, resources={"store": store}) as context:
+            [asked] = evidence_behind(context)
+            assert asked.partition_key == DAYS[0]
+            keys.append(asked.run_key)
+    assert len(set(keys)) == 2
 
 
 def test_index_asset_tells_what_serves(instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path) -> None:
