@@ -26,6 +26,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from lakehouse.adapters.receipt_archive import compact_receipts
 from lakehouse.catalog.gc import GcReport
 from lakehouse.clock import utc_now
 from lakehouse.operations.garbage import collect_all_garbage
@@ -126,7 +127,21 @@ def run_history(context: AssetExecutionContext, config: RunHistoryConfig, store:
     return MaterializeResult(metadata=metadata)
 
 
-housekeeping_assets: Sequence[AssetsDefinition] = (garbage, retention, run_history)
+@asset(
+    group_name="housekeeping",
+    code_version="1",
+    kinds={"s3", "parquet"},
+    owners=["team:lakehouse"],
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=3)),
+)
+def receipts(context: AssetExecutionContext, store: LakeStore) -> MaterializeResult[None]:
+    """Receipts that are a day old, moved together into Parquet; each can still be found."""
+    with mapped_errors(context.instance, context.run.run_id):
+        done = compact_receipts(store.lake.objects, store.lake.work_dir, now=utc_now())
+    return MaterializeResult(metadata={"moved": done.moved, "unreadable": done.unreadable})
+
+
+housekeeping_assets: Sequence[AssetsDefinition] = (garbage, retention, run_history, receipts)
 
 watch_job = define_asset_job(
     "watch", AssetSelection.checks_for_assets("landing"), description="Check that the sensors are alive."
@@ -136,7 +151,10 @@ retention_job = define_asset_job(
     "apply_retention", AssetSelection.assets(retention), description="Apply retention; a dry run by default."
 )
 purge_job = define_asset_job("purge_runs", AssetSelection.assets(run_history), description="Drop old run records.")
-housekeeping_jobs = (gc_job, retention_job, purge_job, watch_job)
+receipts_job = define_asset_job(
+    "compact_receipts", AssetSelection.assets(receipts), description="Move old receipts together into Parquet."
+)
+housekeeping_jobs = (gc_job, retention_job, purge_job, receipts_job, watch_job)
 
 housekeeping_schedules = (
     ScheduleDefinition(
@@ -160,6 +178,13 @@ housekeeping_schedules = (
         cron_schedule="32 3 * * *",
         execution_timezone="UTC",
         run_config=RunConfig({"retention": RetentionConfig(dry_run=False)}),
+        default_status=DefaultScheduleStatus.RUNNING,
+    ),
+    ScheduleDefinition(
+        name="compact_receipts_daily",
+        job=receipts_job,
+        cron_schedule="2 4 * * *",
+        execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING,
     ),
     ScheduleDefinition(

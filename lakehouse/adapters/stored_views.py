@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio.to_thread
 
-from lakehouse.query.views import ViewSpec, stored_view
+from lakehouse.adapters.receipt_archive import COMPACTED
+from lakehouse.query.views import ViewSpec, receipts_view, stored_view
+from lakehouse.storage.objects import list_all
 from lakehouse.tables.reserved import STORED_VIEWS
 
 if TYPE_CHECKING:
@@ -41,8 +43,18 @@ class StoredViews:
         prefix = STORED_VIEWS.get(name)
         if prefix is None:
             return None
+        if name == "receipts":
+            return await anyio.to_thread.run_sync(self._receipts)
         found = await anyio.to_thread.run_sync(lambda: self._objects.list(prefix, limit=1))
         return stored_view(name, f"s3://{self._bucket}/{prefix}**") if found.objects else None
+
+    def _receipts(self) -> ViewSpec | None:
+        """Receipts as they were written, and those that have been moved together."""
+        prefix = STORED_VIEWS["receipts"]
+        compacted = [info.key for info in list_all(self._objects, COMPACTED)]
+        has_own = any(not info.key.startswith(COMPACTED) for info in list_all(self._objects, prefix))
+        files = [f"s3://{self._bucket}/{key}" for key in compacted]
+        return receipts_view(f"s3://{self._bucket}/{prefix}**/*.json" if has_own else None, files)
 
 
 class _Views(Protocol):

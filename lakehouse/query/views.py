@@ -5,6 +5,7 @@ Belongs here: the text of views from manifests. Not here: running it (see lakeho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -121,6 +122,26 @@ def stored_view(name: str, pattern: str) -> ViewSpec:
     read_as = ", ".join(f"{quote_text(column)}: {quote_text(type_)}" for column, type_ in types)
     source = f"read_json([{quote_text(pattern)}], columns = {{{read_as}}}, format = 'newline_delimited')"
     return ViewSpec(name, f"stored {pattern}", columns, columns, source, types)
+
+
+def receipts_view(pattern: str | None, compacted: Sequence[str]) -> ViewSpec | None:
+    """The view `receipts`: each receipt once, wherever it lies.
+
+    Args:
+        pattern: URL of those that lie for themselves, with wildcards; None: there is none.
+        compacted: URLs of Parquet files that hold many.
+    """
+    parts = [] if pattern is None else [stored_view("receipts", pattern).source]
+    if compacted:
+        files = ", ".join(quote_text(url) for url in compacted)
+        parts.append(f"read_parquet([{files}], hive_partitioning = false)")
+    if not parts:
+        return None
+    types = tuple(RESERVED_VIEWS["receipts"].items())
+    columns = tuple(quote_name(column) for column, _ in types)
+    selects = (f"SELECT {', '.join(columns)} FROM {part}" for part in parts)
+    source = f"({' UNION '.join(selects)})"
+    return ViewSpec("receipts", f"stored {pattern} {' '.join(compacted)}", columns, columns, source, types)
 
 
 def _empty(types: tuple[tuple[str, str], ...]) -> str:
