@@ -12,11 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-import orjson
-
 from lakehouse.adapters.evidence_lines import RawFile
+from lakehouse.adapters.receipt_archive import find_receipt
 from lakehouse.catalog.partitioned import Partition
-from lakehouse.errors import NotFound
 from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix
 from lakehouse.storage.objects import ObjectStore
 
@@ -64,14 +62,13 @@ def lost_objects(
     """
     if known is None:
         return ()
-    try:
-        inputs = orjson.loads(store.get(known.receipt).body)["inputs"] if known.receipt else None
-    except NotFound:
-        inputs = None
-    if inputs is None:
-        return (prefix,) if len(objects) < known.counts.get(OBJECTS, 0) else ()
-    there = {one.key for one in objects}
-    return tuple(item["key"] for item in inputs if item["key"] not in there)
+    there, made_of = {one.key for one in objects}, known.counts.get(OBJECTS, 0)
+    if len(there) == made_of and store.head(known.receipt) is None:
+        return ()  # as many as there were: not worth a look through all old receipts, for each day of a new transform
+    receipt = find_receipt(store, known.receipt)
+    if receipt is None:
+        return (prefix,) if len(there) < made_of else ()
+    return tuple(item["key"] for item in receipt["inputs"] if item["key"] not in there)
 
 
 def fetch_objects(store: ObjectStore, objects: Sequence[RawObject], folder: Path) -> list[tuple[RawFile, str]]:

@@ -82,7 +82,7 @@ def collect_garbage(
     if not dry_run:
         # Versions go first: killed in between, no version is left that points at nothing.
         for garbage in report.collected:
-            if _is_still_old(store, garbage.key, now=now, min_age=min_age):
+            if is_still_old(store, garbage.key, now=now, min_age=min_age):
                 store.delete(garbage.key)
     return report
 
@@ -127,7 +127,7 @@ def _load(store: ObjectStore, key: str) -> Manifest:
     return Manifest.from_json(store.get(key).body, key=key)
 
 
-def _is_still_old(store: ObjectStore, key: str, *, now: datetime, min_age: timedelta) -> bool:
-    # A writer that re-uses an object copies it onto itself first: then it is young again and must stay.
+def is_still_old(store: ObjectStore, key: str, *, now: datetime, min_age: timedelta) -> bool:
+    """Whether an object may still go: a writer that uses one again copies it onto itself first, and it is young."""
     info = store.head(key)
     return info is not None and now - info.modified_at >= min_age

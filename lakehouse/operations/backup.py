@@ -5,7 +5,8 @@ bucket before it and is immutable, so it is in the cut too. Pointers are the man
 `live.json` of tables and configs; a table's log is read after its pointer, which says how far the log is in the table.
 The cut itself is published last.
 
-Belongs here: what is read in which order, and what makes a cut whole. Not here: the folder's files (see cut.py).
+Belongs here: what is read in which order, and what makes a cut whole. Not here: the folder's files (see cut.py), what
+makes tables of partitions whole (see backup_tables.py).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Self
 
 from lakehouse.catalog.history import POINTERS, VERSIONS
 from lakehouse.catalog.manifest import Manifest, format_utc
+from lakehouse.catalog.partitioned import PREFIX as PARTITION_TABLES
 from lakehouse.errors import BadInput, Conflict, NotFound
+from lakehouse.operations.backup_tables import PartitionTables, table_pointers
 from lakehouse.operations.cut import PROGRESS, BackupFolder, Cut, Entry, encode
 from lakehouse.retrieval.config_store import PREFIX as CONFIGS
 from lakehouse.retrieval.live_table import FILES_SUFFIX, TABLES
@@ -70,6 +73,8 @@ def back_up(store: ObjectStore, folder: Path, *, now: datetime, prune: bool = Fa
         raise BadInput(f"the folder {folder} cannot be made ({error.strerror}); name another one") from None
     target = BackupFolder(folder)
     with _Copier(store, target) as copier:
+        tables = PartitionTables(target, copier.copy_all(table_pointers(store)))
+        partition_versions = copier.copy_all(tables.versions(store))
         live = copier.copy_all(_live_pointers(store))
         pointers = copier.copy_all(list_all(store, POINTERS))
         serving = {entry.key: _manifest(target, entry) for entry in pointers}
@@ -78,8 +83,9 @@ def back_up(store: ObjectStore, folder: Path, *, now: datetime, prune: bool = Fa
         table_versions = copier.copy_all(_table_versions(store))
         others = copier.copy_all(_others(store))
     _require_data(serving, others)
-    whole = _whole_versions(target, versions, others)
-    entries = [*others, *table_versions, *whole, *live, *pointers]
+    tables.require_files(others)
+    whole = [*_whole_versions(target, versions, others), *tables.whole_versions(partition_versions, others)]
+    entries = [*others, *table_versions, *whole, *tables.pointers, *live, *pointers]
     cut = target.publish(entries, taken_at=format_utc(now), manifests=tuple(pointers))
     return BackupReport(
         cut=cut,
@@ -155,7 +161,9 @@ def _table_versions(store: ObjectStore) -> Iterator[ObjectInfo]:
 
 def _others(store: ObjectStore) -> Iterator[ObjectInfo]:
     for info in list_all(store, ""):
-        if not info.key.startswith((POINTERS, VERSIONS, *LEFT_OUT)) and not _EARLY_KEY.fullmatch(info.key):
+        if not info.key.startswith((POINTERS, VERSIONS, PARTITION_TABLES, *LEFT_OUT)) and not _EARLY_KEY.fullmatch(
+            info.key
+        ):
             yield info
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.catalog import manifest
+from lakehouse.catalog import manifest, partitioned
 from lakehouse.catalog.history import POINTERS, VERSIONS
+from lakehouse.catalog.partitioned import PREFIX
 from lakehouse.events.envelope import FORMAT_VERSION as EVENTS_VERSION
 from lakehouse.events.envelope import RAW_PREFIX
 
@@ -55,6 +56,7 @@ def _receipt_version(document: Document) -> int:
 FORMATS = (
     StoredFormat("version", VERSIONS, ".json", manifest.FORMAT_VERSION, version_field),
     StoredFormat("manifest", POINTERS, ".json", manifest.FORMAT_VERSION, version_field),
+    StoredFormat("manifest of partitions", PREFIX, ".json", partitioned.FORMAT_VERSION, version_field),
     StoredFormat("receipt", "receipts/", ".json", 1, _receipt_version),
     StoredFormat("table pointer", "lance/", "/live.json", 1, version_field),
     StoredFormat("run log", RAW_PREFIX, ".jsonl", EVENTS_VERSION, version_field, is_lines=True),

@@ -1,7 +1,8 @@
-"""Garbage of the whole bucket: that of the catalog, and files of Lance tables that no pointer names any more.
+"""Garbage of the whole bucket: of the catalog, of tables of partitions, and Lance files that no pointer names any more.
 
-Belongs here: which files of tables may go, the collection of everything. Not here: data of datasets (see
-lakehouse/catalog/gc.py), versions within a table's files (see lakehouse/adapters/lance_upkeep.py).
+Belongs here: which files of Lance tables may go, the collection of everything. Not here: data of datasets (see
+lakehouse/catalog/gc.py), evidence and scores (see lakehouse/catalog/table_gc.py), versions within a Lance table's files
+(see lakehouse/adapters/lance_upkeep.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lakehouse.catalog.gc import Garbage, GcReport, collect_garbage
+from lakehouse.catalog.table_gc import collect_partition_files
 from lakehouse.errors import NotFound
 from lakehouse.retrieval.live_pointer import LivePointer
 from lakehouse.retrieval.live_table import FILES_SUFFIX, TABLES, BrokenPointer, LiveTable, first_uri, is_table_name
@@ -20,7 +22,7 @@ from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 def collect_all_garbage(
     store: ObjectStore, *, now: datetime, history: timedelta, min_age: timedelta, dry_run: bool
 ) -> GcReport:
-    """Collect garbage of the catalog, then of the tables; see `collect_garbage` and `collect_table_files`.
+    """Collect everything; see `collect_garbage`, `collect_table_files` and `collect_partition_files`.
 
     Raises:
         BrokenManifest: Naming the manifest to restore first.
@@ -28,8 +30,11 @@ def collect_all_garbage(
     """
     report = collect_garbage(store, now=now, history=history, min_age=min_age, dry_run=dry_run)
     tables = collect_table_files(store, now=now, history=history, min_age=min_age, dry_run=dry_run)
-    report.collected += tables.collected
-    report.kept_objects += tables.kept_objects
+    partitions = collect_partition_files(store, now=now, history=history, min_age=min_age, dry_run=dry_run)
+    for other in (tables, partitions):
+        report.collected += other.collected
+        report.kept_objects += other.kept_objects
+        report.kept_versions += other.kept_versions
     return report
 
 

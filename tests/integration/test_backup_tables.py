@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.adapters.evidence_lake import INDEX_TABLE, add_relations, open_lake
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
+from lakehouse.catalog.partitioned import PartitionedTable, TableManifest
+from lakehouse.catalog.table_gc import VERSION_KEY, files_of
 from lakehouse.clock import utc_now
+from lakehouse.errors import Conflict
 from lakehouse.operations.backup import back_up
 from lakehouse.operations.restore import restore
 from lakehouse.retrieval.config_store import ConfigStore
 from lakehouse.storage.objects import list_all
 from lakehouse.tables.corpus import corpus_schema
+from tests.evidence_lake import DAY, line, make, put_raw, refresh, served
 from tests.lance_rows import DIMENSION, corpus_rows, ids_of
 from tests.servers import StoreServer
 
@@ -79,6 +84,49 @@ def test_table_written_meanwhile_is_restored_as_one_revision_and_takes_writes(
     restored.upsert(corpus_rows(["new"]))
     assert "new" in ids_of(restored)
     assert before[0] not in ids_of(restored)
+
+
+def test_evidence_made_meanwhile_is_restored_whole_and_its_index_is_not_ahead_of_it(
+    objects: S3ObjectStore, empty: S3ObjectStore, tmp_path: Path
+) -> None:
+    numbers = itertools.count(1)
+
+    def write() -> None:
+        """A line comes, its day is made, and the index: four manifests, five files."""
+        n = next(numbers)
+        if n < 12:
+            put_raw(objects, f"part-{n:02}", line(f"r{n:02}"), line("same", second=n))
+            make(objects, tmp_path, run=f"run-{n}")
+            refresh(objects, tmp_path)
+
+    write()
+    write()
+    back_up(BusyStore(objects.location, write, every=2), tmp_path / "backup", now=utc_now())
+    assert next(numbers) > 6
+    restore(empty, tmp_path / "backup")
+    with open_lake(empty.location, tmp_path) as engine:
+        add_relations(engine, empty.bucket, PartitionedTable(empty, INDEX_TABLE).read())
+        [before] = engine.execute("SELECT count(*) FROM evidence").fetchall()[0]
+        [statuses] = engine.execute("SELECT count(*) FILTER (status = 'serves') FROM evidence_index").fetchall()[0]
+    day = PartitionedTable(empty, "evidence/outcomes").read().partitions[str(DAY)]
+    assert before == statuses <= day.counts["out"]
+    assert before >= 3
+    # Each version that was kept can be read, and what came meanwhile is made of the raw lines that are in the cut.
+    there = {info.key for info in list_all(empty, "")}
+    for key in (key for key in there if VERSION_KEY.fullmatch(key)):
+        assert there.issuperset(files_of(TableManifest.from_json(empty.get(key).body, key=key)))
+    make(empty, tmp_path, run="after")
+    lines = sum(empty.get(key).body.count(b"\n") for key in there if key.startswith("raw/"))
+    assert len(served(empty, tmp_path)) == lines // 2 + 1
+
+
+def test_table_whose_file_is_missing_is_no_backup(objects: S3ObjectStore, tmp_path: Path) -> None:
+    put_raw(objects, "a", line("r1"))
+    [result] = make(objects, tmp_path)
+    assert result.partition is not None
+    objects.delete(result.partition.files[0].key)
+    with pytest.raises(Conflict, match=r"catalog/tables/evidence/outcomes\.json.*which is not in the bucket"):
+        back_up(objects, tmp_path / "backup", now=utc_now())
 
 
 def test_config_published_meanwhile_is_restored_with_the_version_that_serves(

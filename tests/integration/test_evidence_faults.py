@@ -21,6 +21,7 @@ import pytest
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.adapters.receipt_archive import compact_receipts
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.clock import utc_now
 from lakehouse.errors import InsufficientStorage, LakehouseError, StoreUnavailable
@@ -274,19 +275,22 @@ def test_full_disk_is_refused_and_the_days_before_are_done(tmp_path: Path, store
     assert [path.name for path in (tmp_path / "work").iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.parametrize("is_receipt_gone", [False, True])
-def test_day_that_has_lost_lines_stays_though_its_receipt_is_gone(tmp_path: Path, is_receipt_gone: bool) -> None:
+@pytest.mark.parametrize("became", ["kept", "compacted", "gone"])
+def test_day_that_has_lost_lines_stays_whatever_became_of_its_receipt(tmp_path: Path, became: str) -> None:
     store = MemoryObjects()
     put_raw(store, "a", line("r1"))
     put_raw(store, "b", line("r2"))
     [first] = make(store, tmp_path)
     assert first.partition is not None
-    if is_receipt_gone:
+    if became == "gone":
         store.delete(first.partition.receipt)
+    if became == "compacted":
+        compact_receipts(store, tmp_path, now=utc_now() + timedelta(days=2), least=1)
+        assert store.head(first.partition.receipt) is None
     store.delete(f"{RAW}a.jsonl")
     [second] = make(store, tmp_path)
     assert second.partition == first.partition
-    assert second.lost == ((RAW,) if is_receipt_gone else (f"{RAW}a.jsonl",))
+    assert second.lost == ((RAW,) if became == "gone" else (f"{RAW}a.jsonl",))
 
 
 class CollectedObjects(MemoryObjects):
