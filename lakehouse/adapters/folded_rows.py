@@ -24,6 +24,7 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import Conflict, LakehouseError, NotFound, StoreUnavailable
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.rows import VALIDITY_COLUMNS, Mark, RowRules, ends, marks_of, to_entries, to_rows, with_ends
+from lakehouse.memory.subjects import KnownSubjects
 from lakehouse.retrieval.live_pointer import checked_fence
 from lakehouse.retrieval.live_table import LiveTable
 from lakehouse.tables.memory import KEY
@@ -52,6 +53,8 @@ class LanceFoldedRows:
         self._rules = rules
         self._table: LanceTable | None = None
         self._lock = threading.Lock()
+        # Subjects of the table at one version; another version may have others.
+        self._known: tuple[str, int, KnownSubjects] | None = None
 
     @property
     def folded_through(self) -> Mapping[str, int]:
@@ -87,9 +90,16 @@ class LanceFoldedRows:
             return
         table.refresh()
         checked_fence(table.live, fence)
-        if self._rules.has_closings:
-            rows = self._with_ends(table, rows)
-        table.upsert(rows, on=KEY, is_update=self._rules.has_closings, folded_through=dict(folded_through), fence=fence)
+        if not self._rules.has_closings:
+            table.upsert(rows, on=KEY, is_update=False, folded_through=dict(folded_through), fence=fence)
+            return
+        known = self._known_subjects(table)
+        before = table.live.version
+        rows = self._with_ends(table, rows, known)
+        version = table.upsert(rows, on=KEY, is_update=True, folded_through=dict(folded_through), fence=fence)
+        known.add(rows.column("subject_id").to_pylist())
+        # A writer in between has brought subjects that are not known here.
+        self._known = (table.live.uri, version, known) if version == before + 1 else None
 
     def rebuild(self, entries: Iterator[Entry], folded_through: Mapping[str, int], *, fence: int) -> dict[str, int]:
         import pyarrow as pa
@@ -124,11 +134,25 @@ class LanceFoldedRows:
 
         table.swap(move)
 
-    def _with_ends(self, table: LanceTable, rows: pa.Table) -> pa.Table:
+    def _known_subjects(self, table: LanceTable) -> KnownSubjects:
+        """The subjects of the table as it serves; read once, then kept in step."""
+        at = (table.live.uri, table.live.version)
+        if self._known is None or self._known[:2] != at:
+            known = KnownSubjects()
+            for batch in table.scan(["subject_id"]):
+                known.add(batch.column("subject_id").to_pylist())
+            self._known = (*at, known)
+        return self._known[2]
+
+    def _with_ends(self, table: LanceTable, rows: pa.Table, known: KnownSubjects) -> pa.Table:
         """The new rows, and those in the table whose end they change, all with their ends."""
         import pyarrow as pa
 
-        stored = {mark.op_id: mark for mark in self._stored_marks(table, rows)}
+        subjects = known.may_have(list(dict.fromkeys(rows.column("subject_id").to_pylist())))
+        stored = {mark.op_id: mark for mark in self._stored_marks(table, subjects)}
+        ops = set(rows.column("op").unique().to_pylist())
+        if not stored and not ops & (self._rules.closing_ops | self._rules.ending_ops):
+            return rows  # all of them hold on
         op_ids = rows.column(KEY).to_pylist()
         rows = rows.filter(pa.array([op_id not in stored for op_id in op_ids], pa.bool_()))
         ended = ends([*stored.values(), *marks_of(rows)], self._rules)
@@ -137,8 +161,7 @@ class LanceFoldedRows:
             rows = pa.concat_tables([rows, table.take_ids(changed).select(rows.column_names).cast(rows.schema)])
         return with_ends(rows, ended)
 
-    def _stored_marks(self, table: LanceTable, rows: pa.Table) -> Iterator[Mark]:
-        subjects = list(dict.fromkeys(rows.column("subject_id").to_pylist()))
+    def _stored_marks(self, table: LanceTable, subjects: Sequence[str]) -> Iterator[Mark]:
         for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
             where = among("subject_id", subjects[first : first + _SUBJECTS_AT_ONCE])
             for batch in table.scan(VALIDITY_COLUMNS, where=where):
