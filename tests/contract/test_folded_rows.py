@@ -79,6 +79,21 @@ def test_merge_adds_to_what_others_have_merged(open_rows: Open) -> None:
     assert (dict(two.folded_through), two.fence) == ({WRITER: 4, "other": 1}, 2)
 
 
+def test_rows_that_another_has_merged_end_when_they_are_closed_here(objects: S3ObjectStore) -> None:
+    tables = LanceTables(objects.location, objects)
+    one, two = (LanceFoldedRows(tables, objects, NAME, RULES) for _ in range(2))
+    one.merge([entry(1)], {WRITER: 1}, fence=1)
+    one.merge([entry(2)], {WRITER: 2}, fence=1)  # knows its subjects from now on
+    added, updated = entry(3, uid="theirs"), entry(4, "update", uid="theirs")
+    two.merge([added], {WRITER: 3}, fence=2)
+    one.merge([updated], {WRITER: 4}, fence=3)
+    table = tables.open(NAME)
+    assert table is not None
+    ends = {row["op_id"]: row["valid_to"] for batch in table.scan(["op_id", "valid_to"]) for row in batch.to_pylist()}
+    assert ends[added.op_id] == updated.recorded_at
+    assert ends[updated.op_id] is None
+
+
 def test_merge_under_an_older_lease_is_refused_and_shows_nothing(open_rows: Open) -> None:
     stale = open_rows()
     stale.refresh()
