@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -145,6 +146,12 @@ class EvidenceEngine:
     def _made(self, transform: Transform, blocks: Iterator[LineBlock]) -> Iterator[MadeBlock]:
         """Blocks made evidence, in order; so many at once as there are threads, the next one being read."""
         statement = evidence_statement(transform)
+        first = list(islice(blocks, 2))
+        if len(first) < 2:
+            # Most days are one block: threads would take longer than it does.
+            yield from (self._make(statement, block) for block in first)
+            return
+        blocks = chain(first, blocks)
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(self._threads) as making:
             pending: deque[Future[MadeBlock]] = deque()
             coming: Future[LineBlock | None] = reading.submit(next, blocks, None)

@@ -9,6 +9,7 @@ evidence_sql.py).
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -144,7 +145,9 @@ def read_blocks(files: Sequence[RawFile], *, block_bytes: int) -> Iterator[LineB
 def _parts(reader: BinaryIO, file: int, block_bytes: int) -> Iterator[_Part]:
     carried, line = b"", 1
     while True:
-        room = bytearray(len(carried) + block_bytes)
+        # No larger than what is left: a day may have thousands of small files, whose lines wait together.
+        left = os.fstat(reader.fileno()).st_size - reader.tell()
+        room = bytearray(len(carried) + min(block_bytes, left))
         room[: len(carried)] = carried
         got = reader.readinto(memoryview(room)[len(carried) :])  # type: ignore[attr-defined]
         size = len(carried) + got

@@ -32,12 +32,13 @@ _PRUNED_BY = ["run_id", "task_id", "timestamp", "stream", "model_name", "reward"
 
 
 class EvidenceWriter:
-    """Writes tables one after another on a thread of its own; a fault of it is raised by the next call."""
+    """Writes tables one after another, all but the last one on a thread; a fault of it is raised by a later call."""
 
     def __init__(self, path: Path) -> None:
         self._file = _open(path)
         self._thread = ThreadPoolExecutor(1)
         self._pending: deque[Future[None]] = deque()
+        self._last: pa.Table | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -48,16 +49,21 @@ class EvidenceWriter:
         try:
             while self._pending and error is None:
                 self._pending.popleft().result()
+            if self._last is not None and error is None:
+                self._file.write_table(self._last, row_group_size=_ROW_GROUP)
         finally:
             self._thread.shutdown()
             self._file.close()
 
     def write(self, table: pa.Table) -> None:
         """Write rows; returns at once unless the last ones are still being written."""
+        if not table.num_rows:
+            return
         while len(self._pending) >= _PENDING:
             self._pending.popleft().result()
-        if table.num_rows:
-            self._pending.append(self._thread.submit(self._file.write_table, table, row_group_size=_ROW_GROUP))
+        if self._last is not None:
+            self._pending.append(self._thread.submit(self._file.write_table, self._last, row_group_size=_ROW_GROUP))
+        self._last = table
 
 
 def copy_rows(source: Path, target: Path, is_kept: npt.NDArray[np.bool_]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.evidence import evidence_behind, evidence_index_behind, streams_behind
@@ -16,7 +19,7 @@ from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key, raw_streams
-from lakehouse_assets.evidence_checks import evidence_checks
+from lakehouse_assets.evidence_checks import doubled, evidence_checks, misshapen, unbalanced
 from lakehouse_assets.resources import LakeStore
 from tests.dagster_lake import lake_store
 
@@ -195,6 +198,28 @@ def test_days_behind_are_asked_for_again_each_hour_and_days_that_are_no_partitio
             assert asked.partition_key == DAYS[0]
             keys.append(asked.run_key)
     assert len(set(keys)) == 2
+
+
+def test_checks_find_runs_with_two_records_and_accounts_that_do_not_balance(
+    objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    lake = lake_store(objects, tmp_path).lake
+    for number, day in enumerate(DAYS):
+        put(objects, day, "a", [line("run", day), line(f"other-{number}", day)])
+    results = list(lake.evidence.materialize("audits", [date.fromisoformat(day) for day in DAYS], RunFacts("r")))
+    whole = {one.day.isoformat(): one.partition for one in results if one.partition is not None}
+    assert (doubled(lake, whole), misshapen(lake, whole)) == ([], [])
+    spoiled = whole[DAYS[1]]
+    file = spoiled.files[0]
+    (tmp_path / "whole.parquet").write_bytes(objects.get(file.key).body)
+    rows = pq.read_table(tmp_path / "whole.parquet")
+    pq.write_table(pa.concat_tables([rows, rows.slice(0, 1)]), tmp_path / "twice.parquet")
+    objects.put("evidence/audits/twice.parquet", tmp_path / "twice.parquet")
+    twice = replace(spoiled, files=(replace(file, key="evidence/audits/twice.parquet"),))
+    assert doubled(lake, {**whole, DAYS[1]: twice}) == [f"{DAYS[1]}: run 'run' has two records"]
+    assert "holds 3 rows, the manifest says 2" in misshapen(lake, {DAYS[1]: twice})[0]
+    assert list(unbalanced("d", spoiled)) == []
+    assert len(list(unbalanced("d", replace(spoiled, counts={**spoiled.counts, "in": 9, "out": 1})))) == 2
 
 
 def test_index_asset_tells_what_serves(instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path) -> None:

@@ -195,3 +195,20 @@ def test_rewards_of_published_trajectories_arrive(maker: Maker, shared_data: Pat
     for record, run in zip(made.records, runs, strict=True):
         assert json.loads(record["input_text"]) + json.loads(record["output_text"]) == run["traj"]
         assert json.loads(record["metadata"])["info"] == run["info"]
+
+
+def test_small_files_that_wait_together_hold_no_more_than_their_bytes(tmp_path: Path) -> None:
+    import tracemalloc
+
+    from lakehouse.adapters.evidence_lines import RawFile, read_blocks
+
+    files = []
+    for number in range(50):
+        (tmp_path / str(number)).write_bytes(b'{"a":1}\n' * 10)
+        files.append(RawFile(f"raw/outcomes/dt=2026-03-04/{number:03}.jsonl", tmp_path / str(number)))
+    tracemalloc.start()
+    [block] = read_blocks(files, block_bytes=1 << 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(block) == 500
+    assert peak < 1 << 20
