@@ -112,8 +112,10 @@ class LakeConnection:
     def evidence_index(self) -> EvidenceIndex:
         """The index of evidence."""
         from lakehouse.adapters.evidence_index import EvidenceIndex
+        from lakehouse.adapters.retracted_runs import RetractedRuns
 
-        return EvidenceIndex(self.objects, self.read_location, work_dir=self.work_dir)
+        retracted = RetractedRuns(self.objects, self.read_location, work_dir=self.work_dir)
+        return EvidenceIndex(self.objects, self.read_location, work_dir=self.work_dir, retracted=retracted)
 
     @cached_property
     def scored(self) -> ScoredDays:

@@ -76,8 +76,10 @@ class EvidenceParts:
     def index(self) -> EvidenceIndex:
         """The index of evidence."""
         from lakehouse.adapters.evidence_index import EvidenceIndex
+        from lakehouse.adapters.retracted_runs import RetractedRuns
 
-        return EvidenceIndex(self.objects, self.location, work_dir=self.work_dir)
+        retracted = RetractedRuns(self.objects, self.location, work_dir=self.work_dir)
+        return EvidenceIndex(self.objects, self.location, work_dir=self.work_dir, retracted=retracted)
 
     @cached_property
     def scored(self) -> ScoredDays:

@@ -23,6 +23,7 @@ from lakehouse_cli import (
     parity_commands,
     pathway_commands,
     process_commands,
+    retraction_commands,
     search_commands,
     validation_commands,
 )
@@ -64,6 +65,7 @@ evidence_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 lineage_commands.register(app)
+retraction_commands.register(app)
 search_commands.register(app)
 pathway_commands.register(app)
 validation_commands.register(app)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.corpus_exports import MANIFEST, PREFIX
-from lakehouse.adapters.evidence_lake import BUILDS_TABLE, SCORED_TABLE
+from lakehouse.adapters.evidence_lake import BUILDS_TABLE, SCORED_TABLE, SUPERSEDED_BY
 from lakehouse.adapters.scored_days import LOOKED_AT
 from lakehouse.catalog.history import POINTERS
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
@@ -94,11 +94,12 @@ def _take_table(named: Named, manifest: TableManifest, key: str) -> None:
     for name, partition in manifest.partitions.items():
         if manifest.table == SCORED_TABLE and name == LOOKED_AT:
             continue  # it remembers what was there, and names nothing
-        if partition.receipt:
+        if partition.receipt and partition.file(SUPERSEDED_BY) is None:
             named.receipts[partition.receipt] = partition
-        for file in partition.files:
+        files = [file for file in partition.files if file.sha256]  # what has no hash is a note and no file
+        for file in files:
             named.files[file.key] = NamedFile(file.size, file.sha256, key)
-        if manifest.table == BUILDS_TABLE and partition.files:
+        if manifest.table == BUILDS_TABLE and files:
             named.files[f"{PREFIX}{name}/{MANIFEST}"] = NamedFile(-1, "", key)
 
 
@@ -137,7 +138,7 @@ def _listed(store: ObjectStore, named: Named) -> Iterator[ObjectInfo]:
 def check_builds(store: ObjectStore, named: Named, ledger: Ledger) -> None:
     """Hold each build's own manifest against the table of builds."""
     for entry, partition in named.table(BUILDS_TABLE).partitions.items():
-        if not partition.files:
+        if partition.file(SUPERSEDED_BY) is not None:
             continue
         key = f"{PREFIX}{entry}/{MANIFEST}"
         ledger.looked("manifests")

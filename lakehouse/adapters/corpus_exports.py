@@ -10,21 +10,28 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from lakehouse.adapters.distill_build import Build, build_corpus
-from lakehouse.adapters.evidence_lake import BUILDS_TABLE, INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.adapters.evidence_lake import (
+    BUILDS_TABLE,
+    INDEX_TABLE,
+    SCORED_TABLE,
+    SUPERSEDED_BY,
+    add_relations,
+    open_lake,
+)
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3Location
-from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile
+from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
 from lakehouse.distillation.manifest import BuildManifest
 from lakehouse.distillation.parameters import CorpusParameters
 from lakehouse.errors import PreconditionFailed
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
-from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.objects import ObjectStore, list_all
 
 PREFIX = "exports/"
 MANIFEST = "manifest.json"
@@ -98,7 +105,7 @@ class CorpusExports:
             manifest = build.manifest
             prefix = f"{PREFIX}{params.kind}/{manifest.build_id}/"
             entry = f"{params.kind}/{manifest.build_id}"
-            is_new = entry not in self._table.read().partitions
+            is_new = not _is_kept(self._table.read().partitions.get(entry))
             if is_dry:
                 return Exported(manifest, prefix, is_new)
             files = self._put(build, prefix) if is_new else []
@@ -112,8 +119,37 @@ class CorpusExports:
             "samples": manifest.counts.samples, "candidates": manifest.counts.candidates, "created_us": created_us,
         }  # fmt: skip
         partition = Partition(manifest.build_id, tuple(files), counts, receipt.key)
-        self._table.commit(lambda live: {} if entry in live.partitions else {entry: partition})
+        self._table.commit(lambda live: {} if _is_kept(live.partitions.get(entry)) else {entry: partition})
         return Exported(manifest, prefix, is_new)
+
+    def supersede(self, entry: str, *, by: str) -> list[str]:
+        """Mark a build as superseded, then remove its files.
+
+        Args:
+            entry: `<kind>/<build_id>`.
+            by: The id of the build that takes its place; empty: none does.
+
+        Returns:
+            The keys that were removed.
+
+        Raises:
+            StoreUnavailable: The store does not answer; doing it again goes on from here.
+        """
+        superseded_us = int(self._clock().timestamp() * 1_000_000)
+
+        def mark(live: TableManifest) -> dict[str, Partition]:
+            there = live.partitions.get(entry)
+            if there is None or not _is_kept(there):
+                return {}
+            counts = {**there.counts, "superseded_us": superseded_us}
+            return {entry: replace(there, files=(PartitionFile(SUPERSEDED_BY, by, 0, "", 0),), counts=counts)}
+
+        self._table.commit(mark)
+        removed = [info.key for info in list_all(self._store, f"{PREFIX}{entry}/")]
+        # The manifest goes first: a build is there when its manifest is.
+        for key in sorted(removed, key=lambda key: not key.endswith(f"/{MANIFEST}")):
+            self._store.delete(key)
+        return removed
 
     def _put(self, build: Build, prefix: str) -> list[PartitionFile]:
         """Put up the files, the manifest last; a file that is there already is the same."""
@@ -154,3 +190,8 @@ class CorpusExports:
                 out=counts.samples,
             ),
         )
+
+
+def _is_kept(partition: Partition | None) -> bool:
+    """Whether a build is there with its files."""
+    return partition is not None and partition.file(SUPERSEDED_BY) is None

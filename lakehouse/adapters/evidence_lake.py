@@ -30,6 +30,8 @@ CURRENT = "current"
 EVIDENCE, INDEX, EXCLUDED = "evidence", "index", "excluded"
 SCORED_TABLE, SCORED = "scored", "scored"
 BUILDS_TABLE = "builds"
+SUPERSEDED_BY = "superseded_by"
+"""The role of what stands in the place of a build's files once they had to go; its key is the next build's id."""
 _MEMORY_BYTES = 768 << 20
 _NO_ROOM = "No space left on device"
 
@@ -135,16 +137,25 @@ def scored_source(scored: TableManifest, bucket: str) -> str:
 
 
 def builds_source(builds: TableManifest) -> str:
-    """What `builds` selects from: a row for each build that was kept."""
+    """What `builds` selects from: a row for each build that was kept, those whose files had to go marked so."""
     rows = []
     for name, partition in sorted(builds.partitions.items()):
         kind, _, build_id = name.partition("/")
         counts = partition.counts
         rows.append(
             f"({quote_text(build_id)}, {quote_text(kind)}, {counts['samples']}::BIGINT,"
-            f" make_timestamp({counts['created_us']}::BIGINT))"
+            f" make_timestamp({counts['created_us']}::BIGINT), {_superseded(partition)})"
         )
-    return f"(VALUES {', '.join(rows)}) AS b(build_id, kind, samples, created_at)" if rows else empty("builds")
+    columns = ", ".join(RESERVED_VIEWS["builds"])
+    return f"(VALUES {', '.join(rows)}) AS b({columns})" if rows else empty("builds")
+
+
+def _superseded(partition: Partition) -> str:
+    """When a build's files went, and which build took its place, if one could."""
+    by = partition.file(SUPERSEDED_BY)
+    if by is None:
+        return "NULL::TIMESTAMP, NULL::VARCHAR"
+    return f"make_timestamp({partition.counts['superseded_us']}::BIGINT), nullif({quote_text(by.key)}, '')"
 
 
 def empty(view: str) -> str:

@@ -78,7 +78,14 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
         "ended_at": "TIMESTAMP",
         "ok": "BOOLEAN",
     },
-    "builds": {"build_id": "VARCHAR", "kind": "VARCHAR", "samples": "BIGINT", "created_at": "TIMESTAMP"},
+    "builds": {
+        "build_id": "VARCHAR",
+        "kind": "VARCHAR",
+        "samples": "BIGINT",
+        "created_at": "TIMESTAMP",
+        "superseded_at": "TIMESTAMP",
+        "superseded_by": "VARCHAR",
+    },
     "replay_runs": {
         "run_id": "VARCHAR",
         "replay_of": "VARCHAR",

@@ -1,0 +1,169 @@
+"""Erasure: the bytes of raw lines go, and those of the evidence that was made of them.
+
+In the place of a line stands `{"erased": <SHA-256 of the line>}`, so that the numbers of the other lines stay, and
+lineage can tell an erasure from damage. The day's evidence is made anew of what is left; files that only versions of
+before name are removed. What lies beyond is named, since nobody here can reach it or know it.
+
+Belongs here: raw objects, evidence of their days, what the operator is left with. Not here: which lines (see
+retraction_places.py), the order (see retraction.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from lakehouse.adapters.evidence_materializer import TABLE as EVIDENCE_TABLES
+from lakehouse.adapters.scratch import scratch_folder
+from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.errors import NotFound, PreconditionFailed, StoreUnavailable
+from lakehouse.evidence.days import day_of, day_prefix
+from lakehouse.evidence.transforms import TRANSFORMS
+from lakehouse.lineage.answer import erased_line
+from lakehouse.lineage.retracted import Place
+from lakehouse.receipts.receipt import PREFIX as RECEIPTS
+from lakehouse.storage.objects import list_all
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
+    from lakehouse.adapters.retraction_places import HeldLine
+    from lakehouse.storage.objects import ObjectReader, ObjectStore
+
+_TRIES = 3
+_IMPORTS = f"{RECEIPTS}agent_trajectories/"
+BEYOND = (
+    ("backups", "hold it as it was: remove the cuts that were taken before now, or the lines in them"),
+    ("earlier versions of objects", "are there where the bucket keeps versions: remove those of the keys above"),
+    ("catalog/tables/evidence/", "has versions of manifests that name files which are gone: they cannot be read now"),
+    ("quarantine/", "may hold lines that speak of it and fitted no stream; search it"),
+    ("log/ and lance/", "hold the history of memory: what was withdrawn serves no more, and is removed with its log"),
+    ("files/ and landing/", "may hold what it was imported or ingested from"),
+    ("spools and logs of API hosts", "may hold lines that were not shipped yet"),
+    ("catalog/retractions.json", "holds what was retracted by its id or words, so that it cannot come back"),
+)
+"""What this cannot reach, or cannot know."""
+
+
+class Eraser:
+    """Erases in one bucket.
+
+    Args:
+        store: The bucket.
+        materializer: Makes the days' evidence anew.
+        work_dir: Local folder for files on their way.
+    """
+
+    def __init__(self, store: ObjectStore, materializer: EvidenceMaterializer, *, work_dir: Path) -> None:
+        self._store = store
+        self._materializer = materializer
+        self._work_dir = work_dir
+
+    def erase(self, lines: Sequence[HeldLine], run: RunFacts) -> list[Place]:
+        """Erase lines, and copies of them in the same days.
+
+        Args:
+            lines: Which ones.
+            run: Who does it.
+
+        Returns:
+            Every place, with what became of it.
+
+        Raises:
+            StoreUnavailable: The store does not answer; doing it again goes on from here.
+        """
+        wanted = frozenset(line.sha256 for line in lines)
+        places: list[Place] = []
+        days = sorted({(line.source_key.split("/")[1], line.source_key) for line in lines})
+        by_stream: dict[str, set[date]] = {}
+        for stream, key in days:
+            day = day_of(key, stream)
+            if day is not None:
+                by_stream.setdefault(stream, set()).add(day)
+        for stream, wanted_days in sorted(by_stream.items()):
+            for day in sorted(wanted_days):
+                for info in list(list_all(self._store, day_prefix(stream, day))):
+                    places += self._rewrite(info.key, wanted)
+            places += self._make_anew(stream, sorted(wanted_days), run)
+        places += self._imported({line.source_key for line in lines})
+        return [*places, *(Place(key, what, is_open=True) for key, what in BEYOND)]
+
+    def _rewrite(self, key: str, wanted: frozenset[str]) -> Iterator[Place]:
+        """Put other bytes in the place of lines of an object; one that has none of them stays as it is."""
+        for _ in range(_TRIES):
+            with scratch_folder(self._work_dir, "erasing-") as folder:
+                path = folder / "lines.jsonl"
+                try:
+                    with self._store.open(key) as reader, path.open("wb") as stream:
+                        etag = reader.info.etag
+                        erased = list(_written(reader, stream.write, wanted))
+                except NotFound:
+                    return
+                if not erased:
+                    return
+                try:
+                    self._store.put(key, path, if_match=etag, content_type="application/jsonl")
+                except (PreconditionFailed, NotFound):
+                    continue
+            for number, sha256 in erased:
+                yield Place(f"{key}:{number}", "was erased", sha256)
+            return
+        raise StoreUnavailable(f"{key!r} is being written by others; erase again", key=key, retry_after_s=5)
+
+    def _make_anew(self, stream: str, days: Sequence[date], run: RunFacts) -> Iterator[Place]:
+        """Evidence of days without the lines; the files of before go."""
+        if stream not in TRANSFORMS:
+            return
+        table = PartitionedTable(self._store, EVIDENCE_TABLES + stream)
+        before = table.read()
+        files = {file.key for day in days if (p := before.partitions.get(str(day))) is not None for file in p.files}
+        for _ in self._materializer.materialize(stream, days, run):
+            pass
+        named = {file.key for partition in table.read().partitions.values() for file in partition.files}
+        for key in sorted(files - named):
+            self._store.delete(key)
+            yield Place(key, "was removed; the day's evidence was made anew")
+
+    def _imported(self, keys: Iterable[str]) -> Iterator[Place]:
+        """Files that raw objects were imported from, as far as receipts tell."""
+        wanted = set(keys)
+        for info in list_all(self._store, _IMPORTS):
+            try:
+                said = orjson.loads(self._store.get(info.key).body)
+                is_meant = any(item["key"] in wanted for item in said["outputs"])
+                files = [(item["key"], item["sha256"]) for item in said["inputs"]] if is_meant else []
+            except (NotFound, ValueError, KeyError, TypeError):
+                continue
+            for key, sha256 in files:
+                yield Place(key, "was imported with it: remove it there, too", sha256, is_open=True)
+
+
+def _written(
+    reader: ObjectReader, write: Callable[[bytes], object], wanted: frozenset[str]
+) -> Iterator[tuple[int, str]]:
+    """Write an object's lines, other bytes in the place of those that go; gives their numbers and SHA-256."""
+    for number, (line, is_ended) in enumerate(_lines(reader), start=1):
+        sha256 = hashlib.sha256(line).hexdigest()
+        is_meant = sha256 in wanted
+        write(erased_line(sha256) if is_meant else line)
+        if is_ended:
+            write(b"\n")
+        if is_meant:
+            yield number, sha256
+
+
+def _lines(reader: ObjectReader) -> Iterator[tuple[bytes, bool]]:
+    """Each line without its LF, and whether it had one; holds one line and a chunk."""
+    held: list[bytes] = []
+    for chunk in reader.chunks():
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            yield b"".join([*held, part]), True
+            held = []
+        held.append(rest)
+    if last := b"".join(held):
+        yield last, False

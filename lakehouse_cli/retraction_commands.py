@@ -1,0 +1,135 @@
+"""The command `retract`: a run, or all that speaks of a subject, serves no more, wherever it has come.
+
+Belongs here: options, the question, output. Not here: the work (see lakehouse/adapters/retraction.py).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse_cli.evidence_parts import EvidenceParts
+from lakehouse_cli.maintenance_commands import DryRunOption
+from lakehouse_cli.process_commands import JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakehouse.adapters.distill_build import Build
+    from lakehouse.adapters.retraction import Retractor
+    from lakehouse.lineage.retracted import Place, RetractionReport
+
+_OPEN = 1
+_MOST_SHOWN = 50
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(retract)
+
+
+def retract(  # noqa: PLR0917 - Typer passes all by name
+    run_id: Annotated[str | None, typer.Argument(help="The run.", show_default=False)] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: a task, an actor, or words; every run that has it as whole words, in any case, goes."
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept on the list.")] = "",
+    by: Annotated[str, typer.Option(help="Who says so; kept on the list.")] = "operator",
+    erase: Annotated[bool, typer.Option("--erase", help="Remove the bytes, too; cannot be undone.")] = False,
+    held_out: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The file that builds held out, where one did.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Retract a run or a subject: it serves no more, and builds and memory are made anew without it.
+
+    Exit code 1: something is left to you; the list says what.
+    """
+    from lakehouse.catalog.retractions import Retraction
+    from lakehouse.clock import utc_now
+
+    if (run_id is None) == (subject is None):
+        raise typer.BadParameter("give a run id or --subject, one of them")
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    kind, value = ("run", run_id) if run_id is not None else ("subject", str(subject))
+    retraction = Retraction("run" if kind == "run" else "subject", str(value), reason, by, utc_now())
+    parts = EvidenceParts()
+    retractor = _retractor(parts, held_out)
+    if dry_run or not yes:
+        planned = retractor.plan(retraction)
+        if dry_run:
+            _show(planned, as_json=as_json)
+            return
+        _show(planned, as_json=False)
+        typer.confirm("Retract it and erase its bytes?" if erase else "Retract it?", abort=True, err=True)
+    eraser = None
+    if erase:
+        from lakehouse.adapters.erasure import Eraser
+
+        eraser = Eraser(parts.objects, parts.materializer, work_dir=parts.work_dir)
+    report = retractor.retract(retraction, parts.run, eraser=eraser)
+    _show(report, as_json=as_json)
+    if report.open_places:
+        raise typer.Exit(_OPEN)
+
+
+def _retractor(parts: EvidenceParts, held_out: Path | None) -> Retractor:
+    from lakehouse.adapters.retracted_runs import RetractedRuns
+    from lakehouse.adapters.retraction import Followers, Retractor
+
+    def fold_back() -> int:
+        with parts.memory() as memory:
+            return parts.fold_back.run(memory, parts.run).withdrawn
+
+    followers = Followers(parts.index, parts.scored, parts.exports, fold_back, _loader(parts), held_out)
+    retracted = RetractedRuns(parts.objects, parts.location, work_dir=parts.work_dir)
+    return Retractor(parts.objects, parts.location, retracted, followers, work_dir=parts.work_dir)
+
+
+def _loader(parts: EvidenceParts) -> Callable[[Build], None] | None:
+    """Loads chunks into the corpus that they are searched in, where there is one."""
+    from lakehouse.adapters.distilled_corpus import CORPUS, load_chunks
+    from lakehouse.retrieval.live_pointer import LivePointer
+
+    if LivePointer(parts.objects, CORPUS).read() is None:
+        return None
+
+    def load(build: Build) -> None:
+        load_chunks(parts.settings, build)
+
+    return load
+
+
+def _show(report: RetractionReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.to_document(), indent=2))
+        return
+    verb = "would retract" if report.is_dry else "retracted"
+    on_list = "" if report.is_new else "; it was on the list before"
+    typer.echo(f"{verb} the {report.kind} {report.value!r}: {len(report.runs):,} runs{on_list}")
+    done = [place for place in report.places if not place.is_open]
+    for place in done[:_MOST_SHOWN]:
+        typer.echo(f"  {_line(place)}")
+    if len(done) > _MOST_SHOWN:
+        typer.echo(f"  {len(done) - _MOST_SHOWN:,} places more; --json shows them")
+    for before, after in report.builds.items():
+        typer.echo(f"  build {before}: {'nothing took its place' if after is None else f'now {after}'}")
+    if report.open_places:
+        typer.echo("left to you:")
+    for place in report.open_places:
+        typer.echo(f"  {_line(place)}")
+    if report.receipt:
+        typer.echo(f"  receipt {report.receipt}")
+
+
+def _line(place: Place) -> str:
+    return f"{place.key} {place.what}"
