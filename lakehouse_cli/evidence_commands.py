@@ -57,7 +57,7 @@ def materialize(
         behind = parts.materializer.behind(stream)
         days = [day for day in sorted(behind) if (begin is None or day >= begin) and (end is None or day <= end)]
         if dry_run:
-            told += [{"stream": stream, "day": str(day), "objects": len(behind[day])} for day in days]
+            told += [{"stream": stream, "day": str(day), "raw_objects": len(behind[day])} for day in days]
             continue
         for result in parts.materializer.materialize(stream, days, parts.run):
             counts = {} if result.partition is None else dict(result.partition.counts)
@@ -171,8 +171,8 @@ def _line(one: dict[str, Any]) -> str:
     said = f"{one['stream']} {one['day']}"
     if one.get("lost"):
         return f"{said}: {len(one['lost'])} raw objects are gone, its evidence stays: {one['lost'][0]}"
-    if "objects" in one:
-        return f"{said}: {one['objects']} raw objects"
+    if "raw_objects" in one:
+        return f"{said}: {one['raw_objects']} raw objects"
     counts = ", ".join(
         f"{one[name]:,} {name}" for name in ("new", "corrected", "duplicate", "quarantined") if one.get(name)
     )

@@ -16,6 +16,7 @@ from lakehouse_cli import (
     corpus_commands,
     data_commands,
     evidence_commands,
+    exchange_commands,
     import_commands,
     lineage_commands,
     load_commands,
@@ -62,6 +63,7 @@ process_commands.register(app)
 data_commands.register(app)
 import_commands.register(app)
 evidence_commands.register(app)
+exchange_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 lineage_commands.register(app)

@@ -49,6 +49,10 @@ def test_raw_lines_become_a_corpus_in_three_commands(
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.splitlines()[0] == f"agent_trajectories {DAY}: 8 new, 1 quarantined"
     assert run(environ, "materialize").stdout == "nothing new\n"
+    sent = run(environ, "exchange", "evidence-out", "evidence.jsonl", "--stream", "agent_trajectories")
+    assert (sent.returncode, sent.stderr) == (0, "wrote 8 records\n")
+    came = run(environ, "exchange", "evidence-in", "evidence.jsonl", "--dry-run")
+    assert came.stdout == "would take in 8 lines as 1 raw objects\n"
     assert run(environ, "score", "--dry-run").stdout.splitlines() == [str(DAY), "would score 1 days"]
     assert run(environ, "score").stdout.splitlines() == [f"{DAY}: 8 runs", "scored 1 days"]
     assert run(environ, "score").stdout == "nothing new\n"

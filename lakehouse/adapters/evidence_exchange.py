@@ -1,0 +1,150 @@
+"""Evidence out of one bucket and into another: see lakehouse/evidence/exchange.py for the lines.
+
+Lines come in as raw objects named by their content (`raw/<stream>/dt=…/exchange-….jsonl`), from which `materialize`
+makes evidence: taking a file in twice adds nothing, and a file with one wrong line is taken in not at all.
+
+Belongs here: the statement, raw objects read and written. Not here: the form of a line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from lakehouse.errors import BadInput, NotFound, PreconditionFailed
+from lakehouse.evidence.days import day_of, day_prefix
+from lakehouse.evidence.exchange import ExchangedLine, read_line
+from lakehouse.evidence.fitness import MAX_LINE_BYTES
+from lakehouse.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    import duckdb
+
+_ISO = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+_AT_ONCE = 512
+_RECORDS = f"""
+SELECT provenance.source_key, provenance.line, stream, to_json(struct_update(
+  r, "timestamp" := {_ISO.format("r.timestamp")}, "metadata" := r.metadata::JSON,
+  "provenance" := struct_update(r.provenance, "recorded_at" := {_ISO.format("r.provenance.recorded_at")}),
+  "human_override" := CASE WHEN r.human_override IS NOT NULL THEN
+    struct_update(r.human_override, "at" := {_ISO.format('r.human_override."at"')}) END
+))::VARCHAR AS record
+FROM (SELECT *, r FROM evidence r)
+WHERE {{where}} ORDER BY provenance.source_key, provenance.line"""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What came of a file: its lines, and the raw objects that hold them, those that are new here."""
+
+    lines: int
+    objects: tuple[str, ...]
+    new_objects: int
+
+
+def write_out(
+    engine: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    target: BinaryIO,
+    *,
+    where: str = "true",
+    values: tuple[object, ...] = (),
+) -> int:
+    """Write evidence as lines of the exchange, in the order of its raw lines.
+
+    Args:
+        engine: Has the relation `evidence`.
+        store: The bucket that holds the raw objects.
+        target: Where lines go.
+        where: A condition on evidence, with `?` for values.
+        values: Those values.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        NotFound: A raw object is gone; what was written so far is whole.
+        StoreUnavailable: The store does not answer.
+    """
+    found = engine.execute(_RECORDS.format(where=where), list(values))
+    key, count = "", 0
+    lines: Iterator[tuple[int, bytes]] = iter(())
+    while rows := found.fetchmany(_AT_ONCE):
+        for source_key, number, stream, record in rows:
+            if source_key != key:
+                key, lines = source_key, _lines(store, source_key)
+            raw = next((line for at, line in lines if at == number), None)
+            day = day_of(source_key, stream)
+            if raw is None or day is None:
+                raise NotFound(
+                    f"line {number} of {source_key!r} is not there; `lakehouse audit` says what else is wrong"
+                )
+            target.write(ExchangedLine(stream, day, raw).to_json(record.encode()))
+            count += 1
+    return count
+
+
+def take_in(store: ObjectStore, source: BinaryIO, *, work_dir: Path, is_dry: bool = False) -> TakenIn:
+    """Take the lines of a file in as raw objects.
+
+    Args:
+        store: The bucket.
+        source: The file.
+        work_dir: Local folder for lines on their way; made where it is missing.
+        is_dry: Only look at it.
+
+    Raises:
+        BadInput: Naming the first line that is wrong; nothing was taken in.
+        StoreUnavailable: The store does not answer; taking the file in again goes on from here.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tempfile.TemporaryDirectory(prefix="exchange-", dir=work_dir) as name:
+        files: dict[tuple[str, date], tuple[Path, BinaryIO]] = {}
+        with ExitStack() as opened:
+            while line := source.readline(4 * MAX_LINE_BYTES):
+                count += 1
+                if not line.endswith(b"\n") and len(line) >= 4 * MAX_LINE_BYTES:
+                    raise BadInput(f"line {count} is longer than a line of the exchange can be", line=count)
+                one = read_line(line, number=count)
+                place = (one.stream, one.day)
+                if place not in files:
+                    path = Path(name) / f"{len(files)}.jsonl"
+                    files[place] = (path, opened.enter_context(path.open("wb")))
+                files[place][1].write(one.raw + b"\n")
+        objects, new = [], 0
+        for (stream, day), (path, _) in sorted(files.items()):
+            with path.open("rb") as stream_of:
+                digest = hashlib.file_digest(stream_of, "sha256").hexdigest()
+            key = f"{day_prefix(stream, day)}exchange-{digest[:32]}.jsonl"
+            objects.append(key)
+            if not is_dry:
+                new += _put(store, key, path)
+    return TakenIn(count, tuple(objects), new)
+
+
+def _put(store: ObjectStore, key: str, path: Path) -> bool:
+    try:
+        store.put(key, path, if_absent=True, content_type="application/x-ndjson")
+    except PreconditionFailed:
+        return False
+    return True
+
+
+def _lines(store: ObjectStore, key: str) -> Iterator[tuple[int, bytes]]:
+    """The lines of a raw object with their numbers, from 1."""
+    number, rest = 0, b""
+    with store.open(key) as reader:
+        for chunk in reader.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                number += 1
+                yield number, line
+    if rest:
+        yield number + 1, rest

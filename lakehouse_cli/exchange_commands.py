@@ -1,0 +1,111 @@
+"""The commands `exchange …`: evidence and pathways as JSON lines, for other lakes and other runtimes.
+
+Belongs here: options and output. Not here: lines of evidence (see lakehouse/evidence/exchange.py), of pathways (see
+lakehouse/client/pathway_exchange.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from lakehouse_cli.evidence_parts import EvidenceParts
+from lakehouse_cli.maintenance_commands import DryRunOption
+
+exchange = typer.Typer(
+    help="Evidence and pathways as JSON lines: out of this lake, into this lake.", no_args_is_help=True
+)
+FileArgument = Annotated[Path, typer.Argument(help="The file; `-` is stdin or stdout.", allow_dash=True)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(exchange, name="exchange")
+
+
+@exchange.command("evidence-out")
+def evidence_out(
+    file: FileArgument,
+    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; may be given several times.")] = None,
+) -> None:
+    """Write each record that serves, beside the raw line that it was made of."""
+    from lakehouse.adapters.evidence_exchange import write_out
+    from lakehouse.adapters.evidence_lake import add_relations, open_lake
+    from lakehouse.evidence.transforms import transform_of
+
+    streams = [transform_of(name).stream for name in stream or ()]
+    where, values = ("list_contains(?, stream)", (streams,)) if streams else ("true", ())
+    parts = EvidenceParts()
+    parts.work_dir.mkdir(parents=True, exist_ok=True)
+    with open_lake(parts.location, parts.work_dir) as engine, _writing(file) as target:
+        add_relations(engine, parts.location.bucket, parts.index.read())
+        count = write_out(engine, parts.objects, target, where=where, values=values)
+    typer.echo(f"wrote {count:,} records", err=True)
+
+
+@exchange.command("evidence-in")
+def evidence_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
+    """Take raw lines in, each held against its SHA-256; `lakehouse materialize` makes evidence of them."""
+    from lakehouse.adapters.evidence_exchange import take_in
+
+    parts = EvidenceParts()
+    with _reading(file) as source:
+        done = take_in(parts.objects, source, work_dir=parts.work_dir, is_dry=dry_run)
+    verb = "would take in" if dry_run else "took in"
+    new = "" if dry_run else f", {done.new_objects:,} of them new"
+    typer.echo(f"{verb} {done.lines:,} lines as {len(done.objects):,} raw objects{new}")
+
+
+@exchange.command("pathways-out")
+def pathways_out(file: FileArgument) -> None:
+    """Write each trace that was not retired, its predecessors before it."""
+    from lakehouse.client import Client
+    from lakehouse.client.pathway_exchange import write_pathways
+
+    with Client() as client, _writing(file) as target:
+        count = write_pathways(client, target)
+    typer.echo(f"wrote {count:,} traces", err=True)
+
+
+@exchange.command("pathways-in")
+def pathways_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
+    """Take traces in; what is known here already is linked, revisions follow what they revise."""
+    from lakehouse.client import Client
+    from lakehouse.client.pathway_exchange import take_pathways
+
+    with Client() as client, _reading(file) as source:
+        done = take_pathways(client, source, is_dry=dry_run)
+    typer.echo(f"{'would take in' if dry_run else 'took in'} {done.traces:,} traces, {done.known:,} known here already")
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[BinaryIO]:
+    """A file that is there when it is whole, or stdout."""
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = file.with_name(f".{file.name}.part")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with file.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read ({error.strerror})", param_hint="FILE") from None
