@@ -46,7 +46,7 @@ def test_definitions_load_and_name_everything() -> None:
     streams = set(TRANSFORMS)
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
         "landing", "dataset", "corpus/workers", "corpus/notes", "corpus/occupations", "optimize",
-        "garbage", "retention", "run_history", "trajectory_files", "agent_trajectories",
+        "garbage", "receipts", "retention", "run_history", "trajectory_files", "agent_trajectories",
         *(f"raw/{stream}" for stream in streams - {"agent_trajectories"}),
         *(f"evidence/{stream}" for stream in streams),
         "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back",
