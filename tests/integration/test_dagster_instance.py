@@ -53,6 +53,7 @@ def test_definitions_load_and_name_everything() -> None:
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
+        "compact_receipts_daily",
         "corpora_behind",
         "evidence_behind",
         "evidence_index_behind",
