@@ -26,6 +26,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lakehouse.adapters.audit import Auditor
 from lakehouse.adapters.corpus_exports import CorpusExports
 from lakehouse.adapters.evidence_index import EvidenceIndex
 from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
@@ -151,6 +152,18 @@ def measure(api: ApiProcess, records: int, samples: int, questions: int) -> bool
     return all(is_met for _, is_met in checks)
 
 
+def audit(store: S3ObjectStore, folder: Path) -> None:
+    """How long an audit takes; a lake that was just made must be sound."""
+    auditor = Auditor(store, store.location, work_dir=folder / "audit")
+    for is_full in (False, True):
+        begun_s = time.perf_counter()
+        report = auditor.audit(is_full=is_full)
+        assert report.is_sound, report.to_markdown()
+        took_s = time.perf_counter() - begun_s
+        name = "audit --full" if is_full else "audit"
+        print(f"{name}: {took_s:.1f} s, {report.looked_at['lines']:,} lines held against their bytes")
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--records", type=int, default=1_000_000)
@@ -169,6 +182,7 @@ def main() -> int:
             process = psutil.Process(api.process.pid)
             before = process.memory_info().rss >> 20
             is_met = measure(api, given.records, given.samples, given.questions)
+            audit(store, folder)
             print(f"the API holds {process.memory_info().rss >> 20} MiB, {before} MiB before the first question")
     return 0 if is_met else 1
 
