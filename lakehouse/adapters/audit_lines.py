@@ -7,13 +7,12 @@ lakehouse/lineage/answer.py).
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.raw_lines import HEAD_BYTES, RawLines
+from lakehouse.adapters.raw_lines import HEAD_BYTES
 from lakehouse.errors import NotFound
 from lakehouse.lineage.answer import FoundLine, check_line
 from lakehouse.lineage.findings import Finding, Ledger
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from lakehouse.storage.objects import ObjectReader, ObjectStore
 
 _BATCH = 10_000
-_PATIENCE_S = 600.0
 _Row = tuple[str, int, str, str, str]
 _ROWS = "SELECT source_key, line, sha256, run_id, status FROM evidence_index"
 
@@ -43,15 +41,18 @@ def check_sample(
         seed: Another one takes other lines.
     """
     chosen = f"{_ROWS} ORDER BY hash(sha256 || {quote_text(seed)}), source_key, line LIMIT {count}"
-    lines = RawLines(store)
-    for row in engine.execute(f"FROM ({chosen}) ORDER BY source_key, line").fetchall():
-        found = lines.find(row[0], row[1], until_s=time.monotonic() + _PATIENCE_S)
-        _hold(row, found, ledger)
+    engine.execute(f"FROM ({chosen}) ORDER BY source_key, line")
+    _hold_rows(store, engine, ledger)
 
 
 def check_all(store: ObjectStore, engine: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     """Hold every line of evidence against its bytes, reading each raw object once."""
     engine.execute(f"{_ROWS} ORDER BY source_key, line")
+    _hold_rows(store, engine, ledger)
+
+
+def _hold_rows(store: ObjectStore, engine: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+    """Rows in the order of their lines; one pass over an object costs less than a read for each of its lines."""
     for source_key, rows in groupby(_fetched(engine), key=itemgetter(0)):
         _hold_object(rows, _lines_of(store, source_key), ledger)
 
