@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 LOOKED_AT = "looked_at"
 """The partition that remembers what was looked at last."""
 _OWED = "owed"
+_ROWS_AT_ONCE = 200_000
 _DAY = re.compile(r"/dt=(\d{4}-\d\d-\d\d)/")
 
 
@@ -120,8 +122,11 @@ class ScoredDays:
         with self._opened(index) as (engine, folder):
             behind = self._days_behind(engine, index, before)
             wanted = behind if days is None else sorted(set(days))
-            scored = self._engine.score(engine, wanted, folder) if wanted else None
-            made = {} if scored is None else self._published(index, before, scored, run, started_at)
+            made: dict[date, Partition] = {}
+            for number, portion in enumerate(_portions(wanted, index)):
+                target = folder / str(number)
+                target.mkdir()
+                made |= self._published(index, before, self._engine.score(engine, portion, target), run, started_at)
         changes: dict[str, Partition | None] = {day.isoformat(): partition for day, partition in made.items()}
         changes[LOOKED_AT] = self._looked_at(index, sorted(set(behind) - set(wanted)))
         self._table.commit(lambda _: changes)
@@ -240,6 +245,23 @@ class ScoredDays:
             content_type="application/x-ndjson",
         )
         return (ReceiptItem(one.key, one.sha256, scored.counts.quarantined),)
+
+
+def _portions(days: Sequence[date], index: TableManifest) -> Iterator[list[date]]:
+    """Days that are scored together: as many as have so many records, or one that has more."""
+    current = index.partitions.get(CURRENT)
+    rows: Counter[date] = Counter()
+    for file in () if current is None else current.files:
+        if file.role == EVIDENCE:
+            rows.update(dict.fromkeys(_days_of([file.key]), file.rows))
+    portion: list[date] = []
+    for day in days:
+        if portion and sum(rows[one] for one in portion) + rows[day] > _ROWS_AT_ONCE:
+            yield portion
+            portion = []
+        portion.append(day)
+    if portion:
+        yield portion
 
 
 def _owed(looked_at: Partition) -> list[date]:

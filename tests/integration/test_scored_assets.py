@@ -94,6 +94,15 @@ def test_scores_follow_rewards_and_the_day_is_asked_for_once(store: LakeStore, t
     assert store.lake.scored.score(RUN) == []
 
 
+def test_days_of_many_records_are_scored_in_portions(
+    store: LakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.adapters.scored_days._ROWS_AT_ONCE", 8)
+    assert [one.day for one in store.lake.scored.score(RUN)] == [FIRST, SECOND]
+    assert len(scores(store, tmp_path)) == 12
+    assert store.lake.scored.behind() == []
+
+
 def test_late_outcome_scores_the_day_of_its_run_and_no_other(
     store: LakeStore, objects: S3ObjectStore, tmp_path: Path
 ) -> None:
