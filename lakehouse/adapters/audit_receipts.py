@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.audit_manifests import Named, sha256_of
-from lakehouse.errors import NotFound
+from lakehouse.adapters.receipt_archive import each_receipt
 from lakehouse.evidence.days import RAW
 from lakehouse.lineage.findings import Finding, Ledger
 from lakehouse.lineage.receipt_rules import faults_against, faults_of, read_receipt
-from lakehouse.receipts.receipt import PREFIX
-from lakehouse.storage.objects import list_all
 
 if TYPE_CHECKING:
     from lakehouse.storage.objects import ObjectStore
@@ -28,23 +26,20 @@ _DISTRUST = (
 def check_receipts(store: ObjectStore, named: Named, ledger: Ledger, *, is_full: bool) -> None:
     """Look at every receipt; those that partitions name are held against them, in full against bytes, too."""
     hashes: dict[str, str | None] = {}
-    for info in list_all(store, PREFIX):
+    for key, body in each_receipt(store):
         ledger.looked("receipts")
-        try:
-            document = read_receipt(store.get(info.key).body)
-        except NotFound:
-            continue  # it went just now
+        document = read_receipt(body)
         if isinstance(document, str):
-            ledger.find(Finding("receipts", info.key, document, _DISTRUST))
+            ledger.find(Finding("receipts", key, document, _DISTRUST))
             continue
-        faults = list(faults_of(document, info.key))
-        partition = named.receipts.get(info.key)
+        faults = list(faults_of(document, key))
+        partition = named.receipts.get(key)
         if partition is not None:
             faults += faults_against(document, partition)
-            _check_inputs(store, document, info.key, ledger, hashes if is_full else None)
+            _check_inputs(store, document, key, ledger, hashes if is_full else None)
         faults += _against_files(document, named)
         for fault in dict.fromkeys(faults):
-            ledger.find(Finding("receipts", info.key, fault, _DISTRUST))
+            ledger.find(Finding("receipts", key, fault, _DISTRUST))
 
 
 def _against_files(document: Mapping[str, Any], named: Named) -> list[str]:

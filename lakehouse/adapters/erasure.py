@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from lakehouse.adapters.evidence_materializer import TABLE as EVIDENCE_TABLES
+from lakehouse.adapters.receipt_archive import each_receipt
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.errors import NotFound, PreconditionFailed, StoreUnavailable
@@ -132,12 +133,14 @@ class Eraser:
     def _imported(self, keys: Iterable[str]) -> Iterator[Place]:
         """Files that raw objects were imported from, as far as receipts tell."""
         wanted = set(keys)
-        for info in list_all(self._store, _IMPORTS):
+        for receipt, body in each_receipt(self._store):
+            if not receipt.startswith(_IMPORTS):
+                continue
             try:
-                said = orjson.loads(self._store.get(info.key).body)
+                said = orjson.loads(body)
                 is_meant = any(item["key"] in wanted for item in said["outputs"])
                 files = [(item["key"], item["sha256"]) for item in said["inputs"]] if is_meant else []
-            except (NotFound, ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):
                 continue
             for key, sha256 in files:
                 yield Place(key, "was imported with it: remove it there, too", sha256, is_open=True)

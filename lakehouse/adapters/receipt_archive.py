@@ -87,6 +87,32 @@ def find_receipt(store: ObjectStore, key: str) -> dict[str, Any] | None:
     return document
 
 
+def each_receipt(store: ObjectStore) -> Iterator[tuple[str, bytes]]:
+    """Every receipt, its key and its JSON, wherever it lies; one that lies twice comes once.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    own: set[str] = set()
+    for info in list_all(store, PREFIX):
+        if not info.key.startswith(COMPACTED):
+            own.add(info.key)
+            try:
+                yield info.key, store.get(info.key).body
+            except NotFound:
+                continue  # it went just now
+    for info in list_all(store, COMPACTED):
+        file = pq.ParquetFile(pa.BufferReader(store.get(info.key).body))
+        for batch in file.iter_batches(batch_size=1024, columns=["key", "document"]):
+            for row in batch.to_pylist():
+                if row["key"] not in own:
+                    own.add(row["key"])
+                    yield row["key"], row["document"].encode()
+
+
 def _rows_of(store: ObjectStore, key: str) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import orjson
 
-from lakehouse.adapters.receipt_archive import COMPACTED, compact_receipts, find_receipt
+from lakehouse.adapters.receipt_archive import COMPACTED, compact_receipts, each_receipt, find_receipt
 from lakehouse.query.views import receipts_view
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, write_receipt
 from lakehouse.storage.objects import ObjectStore, list_all
@@ -42,6 +42,18 @@ def test_old_receipts_are_moved_and_found(tmp_path: Path) -> None:
     assert find_receipt(store, receipt(9).key) is None
     write_receipt(store, receipt(9))
     assert find_receipt(store, receipt(9).key) == orjson.loads(receipt(9).to_json())
+
+
+def test_each_receipt_comes_once_wherever_it_lies(tmp_path: Path) -> None:
+    store = MemoryObjects()
+    for number in range(4):
+        write_receipt(store, receipt(number))
+    compact_receipts(store, tmp_path, now=after(store), least=1)
+    write_receipt(store, receipt(2))  # one that a kill has left
+    write_receipt(store, receipt(7))
+    found = dict(each_receipt(store))
+    assert sorted(found) == sorted(receipt(number).key for number in (0, 1, 2, 3, 7))
+    assert orjson.loads(found[receipt(1).key]) == orjson.loads(receipt(1).to_json())
 
 
 def test_young_and_few_receipts_stay(tmp_path: Path) -> None:

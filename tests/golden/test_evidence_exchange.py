@@ -94,4 +94,3 @@ def test_line_is_read_back() -> None:
     line = ExchangedLine("audits", date(2026, 3, 1), RAW[1])
     assert read_line(line.to_json(b"{}"), number=1) == line
     assert orjson.loads(line.to_json(b"{}"))["sha256"] == hashlib.sha256(RAW[1]).hexdigest()
-

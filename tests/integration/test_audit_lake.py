@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
@@ -12,8 +13,10 @@ import pytest
 
 from lakehouse.adapters.audit import Auditor
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.adapters.receipt_archive import compact_receipts
 from lakehouse.catalog.manifest import Column
 from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.clock import utc_now
 from lakehouse.lineage.findings import AuditReport
 from lakehouse.storage.objects import list_all
 from tests.api import clean_environ
@@ -82,6 +85,15 @@ def test_sound_lake_has_no_finding(objects: S3ObjectStore, tmp_path: Path, is_fu
     assert report.looked_at["lines"] == 13
     assert ("bytes" in report.looked_at) is is_full
     assert report.looked_at["receipts"] >= 5
+
+
+def test_receipts_that_were_moved_together_are_looked_at_too(objects: S3ObjectStore, tmp_path: Path) -> None:
+    looked = audit(objects, tmp_path).looked_at["receipts"]
+    done = compact_receipts(objects, tmp_path, now=utc_now() + timedelta(days=2), least=1)
+    assert done.moved == looked
+    report = audit(objects, tmp_path, is_full=True)
+    assert problems(report) == set()
+    assert report.looked_at["receipts"] == looked
 
 
 def test_flipped_byte_of_a_raw_line_is_found_in_a_sample(objects: S3ObjectStore, tmp_path: Path) -> None:
