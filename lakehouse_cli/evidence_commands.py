@@ -160,9 +160,9 @@ def fold_back(dry_run: DryRunOption = False, as_json: JsonOption = False) -> Non
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2))
         return
-    verb = "would put" if dry_run else "put"
+    put, withdrew = ("would put", "would withdraw") if dry_run else ("put", "withdrew")
     typer.echo(
-        f"{verb} {report.put:,} entries into memory, withdrew {report.withdrawn:,}, {report.refused:,} refused;"
+        f"{put} {report.put:,} entries into memory, {withdrew} {report.withdrawn:,}, {report.refused:,} refused;"
         f" it holds {report.holds:,}"
     )
 

@@ -205,9 +205,12 @@ class ScoredDays:
         made = {}
         for day, path in scored.files.items():
             rows = pq.read_metadata(path).num_rows
-            one = publish(self._store, path, partial(_scored_key, day))
-            file = PartitionFile(SCORED, one.key, one.size, one.sha256, rows)
-            fingerprint = hashlib.sha256(f"{self._rules.version}\n{file.sha256}".encode()).hexdigest()
+            files: tuple[PartitionFile, ...] = ()
+            if rows:  # a day without runs has no file, which nothing would name
+                one = publish(self._store, path, partial(_scored_key, day))
+                files = (PartitionFile(SCORED, one.key, one.size, one.sha256, rows),)
+            said = "".join(file.sha256 for file in files)
+            fingerprint = hashlib.sha256(f"{self._rules.version}\n{said}".encode()).hexdigest()
             known = before.partitions.get(day.isoformat())
             if known is not None and known.fingerprint == fingerprint:
                 made[day] = known
@@ -226,11 +229,11 @@ class ScoredDays:
                 started_at=started_at,
                 ended_at=self._clock(),
                 inputs=inputs,
-                outputs=(ReceiptItem(file.key, file.sha256, rows), *refused),
+                outputs=(*(ReceiptItem(file.key, file.sha256, rows) for file in files), *refused),
                 counts=ReceiptCounts(taken=rows, new=rows, out=rows),
             )
             write_receipt(self._store, receipt)
-            made[day] = Partition(fingerprint, (file,) if rows else (), {"out": rows}, receipt.key)
+            made[day] = Partition(fingerprint, files, {"out": rows}, receipt.key)
         return made
 
     def _keep_quarantine(self, scored: Scored) -> tuple[ReceiptItem, ...]:

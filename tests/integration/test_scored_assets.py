@@ -103,6 +103,14 @@ def test_days_of_many_records_are_scored_in_portions(
     assert store.lake.scored.behind() == []
 
 
+def test_day_without_runs_leaves_no_file_behind(store: LakeStore, objects: S3ObjectStore) -> None:
+    put(objects, "outcomes", THIRD, [outcome("nobody", THIRD, 1.0)])
+    bring_up_to_date(store)
+    assert {one.day: one.partition.files for one in store.lake.scored.score(RUN)}[THIRD] == ()
+    assert not list(list_all(objects, f"scored/dt={THIRD}/"))
+    assert store.lake.scored.behind() == []
+
+
 def test_late_outcome_scores_the_day_of_its_run_and_no_other(
     store: LakeStore, objects: S3ObjectStore, tmp_path: Path
 ) -> None:
