@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from lakehouse.scoring.facts import SAYS
-from lakehouse.scoring.yaml_lines import read_document
+from lakehouse.yaml_lines import read_document
 
 UNREAD = "unread"
 NOTHING = "nothing"

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from lakehouse.query.quoting import quote_text
-from lakehouse.scoring.yaml_lines import read_document
+from lakehouse.yaml_lines import read_document
 
 
 @cache

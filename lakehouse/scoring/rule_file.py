@@ -17,8 +17,8 @@ from lakehouse.scoring.conditions import NUMBER_OPERATORS, Comparison
 from lakehouse.scoring.facts import FACTS, Fact
 from lakehouse.scoring.rules import KINDS, MAX_RULES, Rule, RuleSet
 from lakehouse.scoring.streams import SCORED
-from lakehouse.scoring.yaml_lines import Located, read_document
 from lakehouse.tables.scored import SCORES
+from lakehouse.yaml_lines import Located, read_document
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 _FIELDS = ("name", "kind", "streams", "when", "verdict", "reason")

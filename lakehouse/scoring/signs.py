@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from lakehouse.scoring.yaml_lines import read_document
+from lakehouse.yaml_lines import read_document
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """YAML in which every value knows its line, so that what is wrong in a data file is told with its line.
 
-Belongs here: reading mappings, lists and scalars with their lines. Not here: what a file means (see rule_file.py,
-labels.py).
+Belongs here: reading mappings, lists and scalars with their lines. Not here: what a file means (see
+lakehouse/scoring/rule_file.py, lakehouse/replay/arms.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakehouse.errors import BadInput
 
@@ -64,15 +64,16 @@ class Located:
         """
         raise BadInput(f"{self._name}, line {self.line}: {problem}", line=self.line)
 
-    def members(self, *, required: Sequence[str]) -> dict[str, Located]:
-        """The members of a mapping with exactly these names."""
+    def members(self, *, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Located]:
+        """The members of a mapping with exactly these names; those that are optional may be missing."""
+        known = (*required, *optional)
         found = {key: value for key, _, value in self.pairs()}
         for key, place, _ in self.pairs():
-            if key not in required:
-                place.refuse(f"{key!r} is unknown here; it takes {', '.join(required)}")
+            if key not in known:
+                place.refuse(f"{key!r} is unknown here; it takes {', '.join(known)}")
         for key in required:
             if key not in found:
-                self.refuse(f"{key!r} is missing; it takes {', '.join(required)}")
+                self.refuse(f"{key!r} is missing; it takes {', '.join(known)}")
         return found
 
     def pairs(self) -> Iterator[tuple[str, Located, Located]]:
@@ -124,3 +125,12 @@ class Located:
         if text not in allowed:
             self.refuse(f"{text!r} is none of {', '.join(allowed)}")
         return text
+
+    def value(self) -> Any:
+        """What YAML makes of it, whole: mappings, lists, texts, numbers, true, false and null."""
+        import yaml
+
+        try:
+            return yaml.SafeLoader("").construct_document(self._node)
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            self.refuse(f"cannot be read ({getattr(error, 'problem', None) or error})")
