@@ -5,13 +5,12 @@ Belongs here: constructors. Not here: opening and closing (see answers.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 from lakehouse.adapters.name_lists import names_with
 from lakehouse.answer.bundle import Record
-from lakehouse.answer.service import PATHWAYS, AnswerService
+from lakehouse.answer.recall import recalled_records
+from lakehouse.answer.service import AnswerService
 from lakehouse.pathway.search import PathwaySearch
 from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
 
@@ -41,8 +40,7 @@ def compose_answers(
 
     async def recall(task: str, config: AnswerConfig, actor: str) -> list[Record]:
         found = await pathways.search(PathwaySearch(task, k=config.pathway_k), actor=actor)
-        alike = [one.trace for one in found if one.similarity >= config.pathway_similarity]
-        return [Record(PATHWAYS, trace.uid, _fields(orjson.loads(trace.content)), is_note=True) for trace in alike]
+        return recalled_records(found, config)
 
     service = AnswerService(
         retrieval.search,
@@ -55,8 +53,3 @@ def compose_answers(
         recall=recall,
     )
     return Answers(service, live_config, validator)
-
-
-def _fields(content: Any) -> dict[str, Any]:
-    """What a trace says, as fields of a record."""
-    return content if isinstance(content, dict) else {"said": content}

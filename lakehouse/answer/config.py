@@ -18,6 +18,7 @@ from lakehouse.retrieval.config_store import ConfigKind
 NAME = "answer"
 WithoutContext = Literal["abstain", "ask"]
 _MAX_TEXT = 4000
+_MAX_MODEL = 200
 _SYSTEM = (
     "Answer in one short sentence from the records. Name the person and the id. If the records do not say it, answer:"
     " I do not know."
@@ -37,6 +38,7 @@ class AnswerConfig:
         budget_tokens: Most tokens of the whole prompt.
         max_tokens: Most tokens of the answer.
         temperature: Of the model.
+        model: Asked where the request names none; empty: the platform's default.
         without_context: `abstain` says `abstention` when nothing was retrieved, and asks no model; `ask` asks one.
         abstention: What is said then.
     """
@@ -48,6 +50,7 @@ class AnswerConfig:
     budget_tokens: int = 600
     max_tokens: int = 160
     temperature: float = 0.0
+    model: str = ""
     without_context: WithoutContext = "abstain"
     abstention: str = _ABSTENTION
 
@@ -89,6 +92,10 @@ def _checked(name: str, value: Any) -> Any:
     if name in _TEXTS:
         if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT:
             raise BadInput(f"{name} must be a text of at most {_MAX_TEXT} characters", field=name)
+        return value
+    if name == "model":
+        if not isinstance(value, str) or len(value) > _MAX_MODEL or value != value.strip():
+            raise BadInput(f"model must be a model's name of at most {_MAX_MODEL} characters, or empty", field=name)
         return value
     if name == "without_context":
         if value not in get_args(WithoutContext):

@@ -23,6 +23,7 @@ class AnswerRequest:
         validate_kind: What the answer is validated as; None: only its grounding is checked.
         validate_context: The context of that validation.
         config: A version of the answer config other than the live one.
+        seed: Asked of the model, which then keeps nothing of earlier prompts: the same input gives the same answer.
     """
 
     task: str
@@ -37,6 +38,7 @@ class AnswerRequest:
     validate_kind: str | None = None
     validate_context: Mapping[str, Any] = field(default_factory=dict)
     config: int | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,15 @@ class Citation:
     id: str
     corpus: str
     is_used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """A result of retrieval, whether or not there was room for it; a trace of pathway memory has no score."""
+
+    id: str
+    corpus: str
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of it. `answer` is None when it was refused; `model` is None when none was asked."""
+    """What came of it. `answer` is None when it was refused; `model` is None when none was asked.
+
+    Attributes:
+        retrieved: What was found, best first; `citations` are those of it that were shown.
+        playbook_ids: Entries that lifted, sank or injected what was shown.
+        pathway_ids: Traces that were shown.
+    """
 
     answer: str | None
     citations: Sequence[Citation]
@@ -77,3 +94,6 @@ class Answer:
     stale: Sequence[str]
     unjudged: Mapping[str, str]
     timings_ms: Mapping[str, float]
+    retrieved: Sequence[Retrieved] = ()
+    playbook_ids: Sequence[str] = ()
+    pathway_ids: Sequence[str] = ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ import orjson
 from lakehouse.answer.artifact import artifact_of, form_of
 from lakehouse.answer.bundle import Bundle, Record, build_bundle
 from lakehouse.answer.config import NAME, AnswerConfig
+from lakehouse.answer.found import Found, context_of
 from lakehouse.answer.grounding import ungrounded
 from lakehouse.answer.names import NameLists
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
@@ -30,7 +31,7 @@ from lakehouse.clock import new_id
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.search_request import SearchRequest
 from lakehouse.retrieval.search_service import SearchAnswer, SearchService
-from lakehouse.retrieval.trace import Arm, Shown, Trace, TraceSigner
+from lakehouse.retrieval.trace import Trace, TraceSigner
 from lakehouse.validation import Verdict
 
 Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitable[Verdict]]
@@ -39,32 +40,8 @@ ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
 """The live answer config, or a version of it, with its number."""
 Recall = Callable[[str, AnswerConfig, str], Awaitable[Sequence[Record]]]
 """The traces of pathway memory that speak of a task, best first; told who asks."""
-PATHWAYS = "pathways"
-"""The corpus that traces are cited under."""
 _MAX_TASK_BYTES = 64 << 10
 _TRIES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What retrieval gave, and what of it was shown."""
-
-    bundle: Bundle
-    search: SearchAnswer | None
-
-    @property
-    def arm(self) -> Arm:
-        return "off" if self.search is None else self.search.arm
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        results = () if self.search is None else self.search.results
-        lifts = {(c.corpus, c.id): c.lift.playbook_ids if c.lift else () for c in (r.candidate for r in results)}
-        return tuple(Shown(r.corpus, r.id, lifts.get((r.corpus, r.id), ())) for r in self.bundle.records)
-
-    @property
-    def pathway_ids(self) -> list[str]:
-        return [record.id for record in self.bundle.records if record.corpus == PATHWAYS]
 
 
 class AnswerService:
@@ -117,7 +94,7 @@ class AnswerService:
         config_version = (
             f"{NAME}/{version}" if found.search is None else f"{NAME}/{version}+{found.search.config_version}"
         )
-        caller = replace(caller, config_version=config_version, extras=_context(request, found))
+        caller = replace(caller, config_version=config_version, extras=context_of(request, found))
         said = await self._ask(request, config, found.bundle, caller)
         asked_s = time.perf_counter()
         text = config.abstention if said is None else said.answer.content
@@ -141,9 +118,12 @@ class AnswerService:
             stale=() if found.search is None else found.search.stale,
             unjudged={} if found.search is None else found.search.unjudged,
             timings_ms={name: round(seconds * 1000, 3) for name, seconds in times.items()},
+            retrieved=found.retrieved,
+            playbook_ids=found.playbook_ids,
+            pathway_ids=found.pathway_ids,
         )
 
-    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig, actor: str) -> _Found:
+    async def _retrieve(self, request: AnswerRequest, config: AnswerConfig, actor: str) -> Found:
         room = _room(request, config)
         search = await self._find(request, config)
         results = () if search is None else search.results
@@ -151,8 +131,8 @@ class AnswerService:
         if request.use_pathway:  # what was found comes first: it is what the task is about
             records += await self._recall(request.task, config, actor)
         if not records:
-            return _Found(Bundle("", (), 0, 0), search)
-        return _Found(await self._bundle(request, config, records, room), search)
+            return Found(Bundle("", (), 0, 0), search)
+        return Found(await self._bundle(request, config, records, room), search, records)
 
     async def _find(self, request: AnswerRequest, config: AnswerConfig) -> SearchAnswer | None:
         if not request.corpora:
@@ -164,7 +144,7 @@ class AnswerService:
             filter=request.filter,
             exclude_ids=request.exclude_ids,
             use_playbook=request.use_playbook,
-            model=request.model,
+            model=request.model or config.model or None,
         )
         # Personal fields never reach a model: whoever may see them, a prompt may be anybody's.
         return await self._search.search(search, has_pii=False)
@@ -173,7 +153,7 @@ class AnswerService:
         self, request: AnswerRequest, config: AnswerConfig, records: Sequence[Record], room: int
     ) -> Bundle:
         """What has room, by the model's own count where it can be asked, else by an estimate."""
-        model = request.model or self._default_model
+        model = request.model or config.model or self._default_model
         budget = request.budget_tokens or config.budget_tokens
         for _ in range(_TRIES):
             bundle = build_bundle(records, request.task, budget_tokens=room)
@@ -196,11 +176,12 @@ class AnswerService:
         if not bundle.records and config.without_context == "abstain":
             return None
         chat = ChatRequest(
-            model=request.model or self._default_model,
+            model=request.model or config.model or self._default_model,
             messages=_messages(config, request.task, bundle),
             temperature=config.temperature,
             max_tokens=request.max_tokens or config.max_tokens,
             response_format=form_of(request.validate_kind, request.validate_context),
+            extras={} if request.seed is None else {"seed": request.seed},
         )
         return await self._chat.chat(chat, caller)
 
@@ -257,24 +238,6 @@ def _messages(config: AnswerConfig, task: str, bundle: Bundle) -> list[dict[str,
 def _prompt(task: str, bundle: Bundle) -> str:
     notes = f"Notes on earlier tasks:\n{bundle.notes}\n\n" if bundle.notes else ""
     return f"{notes}Records:\n{bundle.text or 'none'}\n\nQuestion: {task}"
-
-
-def _context(request: AnswerRequest, found: _Found) -> dict[str, Any]:
-    """What the chat's line says of what was shown (`retrieved_context` of CONTRACTS.md section 8)."""
-    counts = {} if found.search is None else found.search.counts
-    playbook_ids = sorted({playbook_id for shown in found.shown for playbook_id in shown.playbook_ids})
-    context = {
-        "corpora": list(request.corpora),
-        "hits": sum(count.hits for count in counts.values()),
-        "kept": len(found.bundle.records),
-        "dropped": sum(count.dropped for count in counts.values()) + found.bundle.dropped,
-        "playbook_ids": playbook_ids,
-        "pathway_ids": found.pathway_ids,
-        "shown": [{"corpus": record.corpus, "id": record.id} for record in found.bundle.records],
-        "bundle_tokens": found.bundle.tokens,
-        "arm": found.arm,
-    }
-    return {"task": request.task, "retrieved_context": context}
 
 
 def _cited(record: Record, text: str) -> Citation:
