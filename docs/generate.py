@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE / "reference"
@@ -82,14 +83,24 @@ def command_page() -> str:
     root = typer.main.get_command(app)
     lines = ["# The command `lakehouse`", "", "Generated from `lakehouse_cli/`.", ""]
     with root.make_context("lakehouse", [], resilient_parsing=True) as context:
-        names = [n for n in root.list_commands(context) if not root.get_command(context, n).hidden]  # type: ignore[attr-defined, union-attr]
-        for name in names:
-            command = root.get_command(context, name)  # type: ignore[attr-defined]
-            lines += [f"## `lakehouse {name}`", "", (command.help or "").strip(), ""]
-            rows = [_parameter(p) for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
-            if rows:
-                lines += ["| | |", "| --- | --- |", *rows, ""]
+        lines += _commands_of(root, "lakehouse", context)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _commands_of(group: Any, path: str, context: Any) -> list[str]:
+    """The sections of the commands below a group, those below them included."""
+    lines: list[str] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command.hidden:
+            continue
+        lines += [f"## `{path} {name}`", "", (command.help or "").strip(), ""]
+        rows = [_parameter(p) for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
+        if rows:
+            lines += ["| | |", "| --- | --- |", *rows, ""]
+        if hasattr(command, "list_commands"):
+            lines += _commands_of(command, f"{path} {name}", context)
+    return lines
 
 
 def _parameter(parameter: object) -> str:

@@ -5,11 +5,10 @@ Belongs here: probes with a deadline each. Not here: checks of this machine (see
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import LakehouseError, PreconditionFailed
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse_cli.client import connect_api
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from lakehouse.storage.objects import ObjectStore
     from lakehouse_cli.doctor import Finding
 
-PROBE_KEY = "files/.doctor/{}"
 _START = "lakehouse up"
 _DAGSTER_QUERY = """{
   instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
@@ -66,22 +64,10 @@ def _damaged(manifests: Iterable[Manifest], sizes: Mapping[str, int]) -> dict[st
 
 def check_conditional_writes(store: ObjectStore) -> Finding:
     """Try what the catalog's safety rests on: a store that ignores conditions loses updates without a word."""
-    from lakehouse.clock import new_id
+    from lakehouse.adapters.store_probe import ignored_conditions
     from lakehouse_cli.doctor import Finding
 
-    key = PROBE_KEY.format(new_id())
-    ignored = []
-    try:
-        first = store.put(key, b"1", if_absent=True)
-        with contextlib.suppress(PreconditionFailed):
-            store.put(key, b"2", if_absent=True)
-            ignored.append("If-None-Match: *")
-        store.put(key, b"3", if_match=first.etag)
-        with contextlib.suppress(PreconditionFailed):
-            store.put(key, b"4", if_match=first.etag)
-            ignored.append("If-Match")
-    finally:
-        store.delete(key)
+    ignored = ignored_conditions(store)
     if ignored:
         message = f"the store ignores {' and '.join(ignored)}: two writers would lose updates"
         return Finding("store", "problem", message, "use a store with conditional writes (AWS, MinIO, Ceph, SeaweedFS)")

@@ -1,7 +1,7 @@
-"""The commands `lineage` and `audit`: where something comes from, and whether everything is as it is said to be.
+"""The command `lineage`: where something comes from, and what was made of it.
 
-Belongs here: options, exit codes. Not here: HTTP (see client.py), what is printed (see lineage_tables.py), looking (see
-lakehouse/adapters/audit.py).
+Belongs here: options, exit codes. Not here: HTTP (see client.py), what is printed (see lineage_tables.py), audits (see
+audit_commands.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ _UNSOUND = 1
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(lineage)
-    app.command()(audit)
 
 
 def lineage(
@@ -44,25 +43,4 @@ def lineage(
     else:
         print_lineage(found)
     if not found["is_sound"]:
-        raise typer.Exit(_UNSOUND)
-
-
-def audit(
-    full: Annotated[bool, typer.Option("--full", help="Read every byte and every raw line.")] = False,
-    sample: Annotated[int, typer.Option(min=0, help="Else so many raw lines, others each time.")] = 1000,
-    as_json: JsonOption = False,
-) -> None:
-    """Hold manifests, receipts, raw lines and builds against what lies in the bucket; exit code 1: something is wrong.
-
-    The report is kept in the bucket, too: `audits/<id>/report.md` and `.json`.
-    """
-    from lakehouse.adapters.audit import Auditor
-    from lakehouse_cli.evidence_parts import EvidenceParts
-
-    parts = EvidenceParts()
-    auditor = Auditor(parts.objects, parts.location, work_dir=parts.work_dir)
-    report = auditor.audit(is_full=full, sample=sample)
-    key = auditor.keep(report)
-    typer.echo(report.to_json().decode() if as_json else f"{report.to_markdown()}\nkept as {key}")
-    if not report.is_sound:
         raise typer.Exit(_UNSOUND)

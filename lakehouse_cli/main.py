@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from lakehouse.errors import LakehouseError
 from lakehouse_cli import (
+    audit_commands,
     chat_commands,
     corpus_commands,
     data_commands,
@@ -25,6 +26,7 @@ from lakehouse_cli import (
     pathway_commands,
     process_commands,
     retraction_commands,
+    review_commands,
     search_commands,
     validation_commands,
 )
@@ -67,6 +69,7 @@ exchange_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 lineage_commands.register(app)
+audit_commands.register(app)
 retraction_commands.register(app)
 search_commands.register(app)
 pathway_commands.register(app)
@@ -74,6 +77,7 @@ validation_commands.register(app)
 chat_commands.register(app)
 parity_commands.register(app)
 load_commands.register(app)
+review_commands.register(app)
 
 
 def run() -> None:
