@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 import structlog
 
+from lakehouse.adapters.background_turn import background_turn
 from lakehouse.adapters.codes_probe import measure
 from lakehouse.adapters.faiss_codes import train
 from lakehouse.adapters.hot_rows import HotRows, RowsView
@@ -125,7 +126,8 @@ class Upkeep:
         if index is None:
             return
         try:
-            _perform(task, index)
+            with background_turn():
+                _perform(task, index)
         except (MemoryError, RuntimeError) as error:
             # The index answers on, exactly and slower; trying again at every write would only make it worse.
             self._has_failed = True

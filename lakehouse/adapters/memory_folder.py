@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from lakehouse.adapters.background_turn import background_turn
 from lakehouse.adapters.memory_applied import AppliedLog
 from lakehouse.errors import Conflict, NotFound, Unavailable
 from lakehouse.memory.entry import Entry
@@ -113,6 +114,10 @@ class MemoryFolder:
         yield entries, through
 
     def _merge(self, entries: list[Entry], through: dict[str, int]) -> int:
+        with background_turn():
+            return self._merge_now(entries, through)
+
+    def _merge_now(self, entries: list[Entry], through: dict[str, int]) -> int:
         lease = self._lease.acquire()  # renews it
         if lease is None:
             return 0

@@ -5,10 +5,12 @@ Belongs here: S3 calls with deadlines, and the translation of their errors. Not 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_making = threading.Lock()  # sessions are not safe to share while a client is made; clients are
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,6 @@ class _S3Reader:
 
 
 def _make_client(location: S3Location) -> S3Client:
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -170,15 +173,24 @@ def _make_client(location: S3Location) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    session = boto3.session.Session()
-    return session.client(
-        "s3",
-        endpoint_url=location.endpoint,
-        region_name=location.region,
-        aws_access_key_id=location.access_key_id,
-        aws_secret_access_key=location.secret_access_key,
-        config=config,
-    )
+    with _making:
+        client: S3Client = _session().client(
+            "s3",
+            endpoint_url=location.endpoint,
+            region_name=location.region,
+            aws_access_key_id=location.access_key_id,
+            aws_secret_access_key=location.secret_access_key,
+            config=config,
+        )
+    return client
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    """The session that all clients are made from: it reads what S3 is once, which takes 0.1 s."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def _info(key: str, answer: Any, *, size: int) -> ObjectInfo:

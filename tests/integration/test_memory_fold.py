@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from lakehouse.adapters import background_turn
 from lakehouse.errors import Conflict, LakehouseError, StoreUnavailable
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.keys import lease_key, parse_object_key
@@ -115,7 +116,8 @@ class Paused(FoldedInMemory):
             raise
 
 
-def test_holder_that_was_paused_past_its_lease_publishes_nothing() -> None:
+def test_holder_that_was_paused_past_its_lease_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_turn, "PATIENCE_S", 0.0)  # two processes, which have a turn each
     now = datetime(2026, 3, 1, tzinfo=UTC)
     store, table = MemoryObjects(), FoldedTable()
     paused = Paused(table)

@@ -1,0 +1,28 @@
+"""Whose turn it is in the background: one piece of heavy work at a time in a process.
+
+A portion that is folded and codes that are trained each take a core for a while. Both at once leave none to those who
+wait for an answer; one after the other they end as soon.
+
+Belongs here: the turn. Not here: what takes it (see memory_folder.py, hot_upkeep.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE_S = 10.0
+"""The turn is a courtesy: work that has waited so long begins beside what is stuck."""
+_turn = threading.Lock()
+
+
+@contextmanager
+def background_turn() -> Iterator[None]:
+    """Wait for the turn and hold it, for one piece of work that waits for no other."""
+    is_taken = _turn.acquire(timeout=PATIENCE_S)
+    try:
+        yield
+    finally:
+        if is_taken:
+            _turn.release()
