@@ -1,0 +1,119 @@
+"""The meter of audits: the last full audit of a day against the baseline of audits.
+
+Audits have baselines of their own, set with `lakehouse audit full --set-baseline`; drift keeps no other one.
+
+Belongs here: reading both from the bucket. Not here: the comparison (see lakehouse/drift/audits.py), audits (see
+audit_full.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lakehouse.catalog.manifest import parse_utc
+from lakehouse.drift.audits import AuditMetrics, compare_audit
+from lakehouse.drift.baseline import Baseline
+from lakehouse.drift.meter import Comparison, Taken
+from lakehouse.drift.rule_file import DriftRules
+from lakehouse.errors import BadInput, NotFound
+from lakehouse.storage.objects import ObjectStore
+
+PREFIX = "audits/"
+BASELINE = f"{PREFIX}baselines/current.json"
+KIND = "audit.full"
+_MOST_BACK = 200
+"""So many audits are looked at, from the last one back."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditsMeter:
+    """Measures audits.
+
+    Args:
+        store: The bucket.
+        rules: Days, floors.
+    """
+
+    store: ObjectStore
+    rules: DriftRules
+
+    def take(self, first: date, last: date, folder: Path) -> Taken:
+        """Nothing: audits have their own baselines.
+
+        Raises:
+            BadInput: Always; the message says how a baseline of audits is set.
+        """
+        raise BadInput("audits have their own baseline; set it with: lakehouse audit full --set-baseline")
+
+    def baseline(self) -> Baseline | None:
+        """The baseline of audits; None: none was set.
+
+        Raises:
+            BadInput: It is damaged.
+        """
+        try:
+            document = _read(self.store, BASELINE)
+        except NotFound:
+            return None
+        try:
+            set_at = parse_utc(document["set_at"])
+            metrics = {str(name): float(value) for name, value in document["metrics"].items()}
+            version, by, audit_id = int(document["version"]), str(document["by"]), str(document["audit_id"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BadInput(f"{BASELINE} is no baseline; set another: lakehouse audit full --set-baseline") from None
+        day = set_at.date()
+        data = {"metrics": metrics, "audit_id": audit_id}
+        return Baseline("audit", version, day, day, set_at, by, "", data)
+
+    def compare(self, baseline: Baseline, file: Path | None, day: date) -> Comparison:
+        """Compare the last full audit that ended on a day with the baseline."""
+        first = day - timedelta(days=self.rules.kinds["audit"].window_days - 1)
+        audit = self._last(first, day)
+        if audit is None:
+            return Comparison((), reason=f"no full audit ended from {first} to {day}; run: lakehouse audit full")
+        details = {"audit_id": audit.audit_id, "baseline_audit_id": baseline.data["audit_id"]}
+        return Comparison(tuple(compare_audit(audit, baseline.data["metrics"])), details)
+
+    def _last(self, first: date, last: date) -> AuditMetrics | None:
+        # Ids sort by time.
+        names = sorted(self.store.folders(PREFIX), reverse=True)
+        for name in names[:_MOST_BACK]:
+            key = f"{PREFIX}{name}/report.json"
+            try:
+                document = _read(self.store, key)
+            except NotFound:
+                continue
+            if document.get("kind") != KIND:
+                continue
+            ended = parse_utc(str(document["ended_at"])).date()
+            if ended < first:
+                return None
+            if ended <= last:
+                return _metrics(document, key)
+        return None
+
+
+def _metrics(document: dict[str, Any], key: str) -> AuditMetrics:
+    try:
+        found = [(f"{phase['name']}.{one['name']}", one) for phase in document["phases"] for one in phase["metrics"]]
+        return AuditMetrics(
+            str(document["audit_id"]),
+            {name: float(one["value"]) for name, one in found},
+            {name: one["better"] for name, one in found},
+            tuple(phase["name"] for phase in document["phases"] if phase["verdict"] == "fail"),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise BadInput(f"{key} is no report of a full audit; delete it and audit again") from None
+
+
+def _read(store: ObjectStore, key: str) -> dict[str, Any]:
+    try:
+        document = orjson.loads(store.get(key).body)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"{key} is no JSON ({error}); delete it") from None
+    return document if isinstance(document, dict) else {}
