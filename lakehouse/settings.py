@@ -22,6 +22,7 @@ from lakehouse.errors import BadInput
 from lakehouse.settings_chat import ChatSettings
 from lakehouse.settings_evidence import EvidenceSettings
 from lakehouse.settings_retrieval import RetrievalSettings
+from lakehouse.settings_review import ReviewSettings
 from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token
 
 PREFIX = "LAKEHOUSE_"
@@ -31,7 +32,7 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(ChatSettings, EvidenceSettings, RetrievalSettings, BaseSettings):
+class Settings(ChatSettings, EvidenceSettings, RetrievalSettings, ReviewSettings, BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)

@@ -26,6 +26,7 @@ from lakehouse_cli import (
     pathway_commands,
     process_commands,
     retraction_commands,
+    review_commands,
     search_commands,
     validation_commands,
 )
@@ -76,6 +77,7 @@ validation_commands.register(app)
 chat_commands.register(app)
 parity_commands.register(app)
 load_commands.register(app)
+review_commands.register(app)
 
 
 def run() -> None:

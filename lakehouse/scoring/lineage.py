@@ -12,6 +12,9 @@ from importlib.resources import files
 from lakehouse.query.quoting import quote_text
 from lakehouse.yaml_lines import read_document
 
+_ALONE = "model "
+"""Stands before the name of a model that is a lineage of its own, which so never is the name of a maker."""
+
 
 @cache
 def lineages() -> tuple[tuple[str, str], ...]:
@@ -25,6 +28,17 @@ def lineages() -> tuple[tuple[str, str], ...]:
                 item.refuse(f"{prefix!r} stands twice, here and as {found[prefix]}")
             found[prefix] = lineage
     return tuple(sorted(found.items(), key=lambda pair: (-len(pair[0]), pair[0])))
+
+
+def lineage_of(model: str) -> str:
+    """A model's lineage; one of an unknown maker is a lineage of its own, under whatever route and tag it is asked.
+
+    Args:
+        model: Its name, with or without its route and maker (`openrouter/openai/gpt-4o`) and tag (`llama3.1:8b`).
+    """
+    name = model.strip().lower().rsplit("/", 1)[-1]
+    known = next((lineage for prefix, lineage in lineages() if name.startswith(prefix)), None)
+    return known or f"{_ALONE}{name.partition(':')[0]}"
 
 
 def lineage_sql(model: str) -> str:

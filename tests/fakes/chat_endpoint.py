@@ -42,10 +42,14 @@ def chunk(content: str | None = None, finish_reason: str | None = None, **change
 
 @dataclass
 class ChatEndpointServer:
-    """What it was asked, and what it answers next; the last reply is given again."""
+    """What it was asked, and what it answers next; the last reply is given again.
+
+    `by_model` holds the reply to a model that always answers the same.
+    """
 
     url: str = ""
     replies: list[Reply] = field(default_factory=lambda: [Reply(document=completion())])
+    by_model: dict[str, Reply] = field(default_factory=dict)
     requests: list[Document] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     models: list[Any] = field(default_factory=lambda: [{"id": "qwen2.5:3b", "object": "model"}])
@@ -71,7 +75,7 @@ def chat_endpoint() -> Iterator[ChatEndpointServer]:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             state.requests.append({"path": self.path, **asked})
             state.headers.append({k.lower(): v for k, v in self.headers.items()})
-            self._send(state.next_reply())
+            self._send(state.by_model.get(asked.get("model")) or state.next_reply())
 
         def _send(self, reply: Reply) -> None:
             if reply.events is not None:
