@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -73,6 +75,27 @@ class _Pending:
     made: Partition
 
 
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """A day whose records are files in a local folder, which goes with `files`."""
+
+    day: date
+    objects: Sequence[RawObject]
+    inputs: tuple[ReceiptItem, ...]
+    made: Materialized
+    started_at: datetime
+    files: ExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class _OnItsWay:
+    """A day that was made and is being published."""
+
+    day: date
+    known: Partition | None
+    published: Future[Partition]
+
+
 class EvidenceMaterializer:
     """Makes the evidence of days.
 
@@ -125,9 +148,10 @@ class EvidenceMaterializer:
         manifest = table.read()
         version = transform_of(stream).version
         listed = list_days(self._store, stream, sorted(days))
-        pending: list[_Pending] = []
+        pending: list[_OnItsWay] = []
         begun_s = time.monotonic()
-        with Workshop(self._work_dir) as workshop:
+        # A day is published while the next one is made: the store's answers take as long as a small day.
+        with Workshop(self._work_dir) as workshop, ThreadPoolExecutor(1, thread_name_prefix="publish") as publisher:
             for day in days:
                 objects = listed.get(day, [])
                 known = manifest.partitions.get(day.isoformat())
@@ -137,16 +161,33 @@ class EvidenceMaterializer:
                     yield DayResult(stream, day, known, is_new=False, lost=lost)
                 else:
                     try:
-                        made = self._make(stream, day, objects, run, workshop)
+                        converted = self._convert(stream, day, objects, workshop)
                     except LakehouseError:
                         # The days before are done, whatever became of this one.
-                        yield from self._commit(table, stream, pending, run, workshop)
+                        yield from self._commit_all(table, stream, pending, run, workshop)
                         raise
-                    pending.append(_Pending(day, known, made))
+                    wait([one.published for one in pending])  # so that no more than two days lie on the disk
+                    published = publisher.submit(self._publish_day, stream, converted, run)
+                    pending.append(_OnItsWay(day, known, published))
                 if pending and time.monotonic() - begun_s > _COMMIT_S:
-                    yield from self._commit(table, stream, pending, run, workshop)
+                    yield from self._commit_all(table, stream, pending, run, workshop)
                     pending, begun_s = [], time.monotonic()
-            yield from self._commit(table, stream, pending, run, workshop)
+            yield from self._commit_all(table, stream, pending, run, workshop)
+
+    def _commit_all(
+        self, table: PartitionedTable, stream: str, days: Sequence[_OnItsWay], run: RunFacts, workshop: Workshop
+    ) -> Iterator[DayResult]:
+        """Name the days that were published, whatever became of others; then raise what the first of those met with."""
+        done: list[_Pending] = []
+        failure: LakehouseError | None = None
+        for one in days:
+            try:
+                done.append(_Pending(one.day, one.known, one.published.result()))
+            except LakehouseError as error:
+                failure = failure or error
+        yield from self._commit(table, stream, done, run, workshop)
+        if failure is not None:
+            raise failure
 
     def _commit(
         self, table: PartitionedTable, stream: str, pending: Sequence[_Pending], run: RunFacts, workshop: Workshop
@@ -187,12 +228,22 @@ class EvidenceMaterializer:
     def _make(
         self, stream: str, day: date, objects: Sequence[RawObject], run: RunFacts, workshop: Workshop
     ) -> Partition:
+        return self._publish_day(stream, self._convert(stream, day, objects, workshop), run)
+
+    def _convert(self, stream: str, day: date, objects: Sequence[RawObject], workshop: Workshop) -> _Converted:
         started_at = self._clock()
         self._require_space()
-        transform = transform_of(stream)
-        with full_disk_told(self._work_dir), workshop.folder() as folder:
+        with full_disk_told(self._work_dir), ExitStack() as kept:
+            folder = kept.enter_context(workshop.folder())
             fetched = fetch_objects(self._store, objects, folder)
-            made = workshop.engine.materialize(transform, [file for file, _ in fetched], folder)
+            made = workshop.engine.materialize(transform_of(stream), [file for file, _ in fetched], folder)
+            inputs = tuple(ReceiptItem(file.source_key, sha256, None) for file, sha256 in fetched)
+            return _Converted(day, objects, inputs, made, started_at, kept.pop_all())
+
+    def _publish_day(self, stream: str, converted: _Converted, run: RunFacts) -> Partition:
+        transform = transform_of(stream)
+        day, made, objects = converted.day, converted.made, converted.objects
+        with converted.files, full_disk_told(self._work_dir):
             files = tuple(self._publish(stream, day, made))
         counts = made.counts
         told = ReceiptCounts(
@@ -209,9 +260,9 @@ class EvidenceMaterializer:
             run_id=run.run_id,
             code_version=f"{transform.version}",
             git_commit=run.git_commit,
-            started_at=started_at,
+            started_at=converted.started_at,
             ended_at=self._clock(),
-            inputs=tuple(ReceiptItem(file.source_key, sha256, None) for file, sha256 in fetched),
+            inputs=converted.inputs,
             outputs=tuple(ReceiptItem(file.key, file.sha256, file.rows) for file in files),
             counts=told,
         )
