@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.errors import BadInput
 from lakehouse.settings_chat import ChatSettings
 from lakehouse.settings_evidence import EvidenceSettings
+from lakehouse.settings_reading import dotenv, json_object
+from lakehouse.settings_replay import ReplaySettings
 from lakehouse.settings_retrieval import RetrievalSettings
 from lakehouse.settings_review import ReviewSettings
 from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token
@@ -32,7 +34,7 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(ChatSettings, EvidenceSettings, RetrievalSettings, ReviewSettings, BaseSettings):
+class Settings(ChatSettings, EvidenceSettings, ReplaySettings, RetrievalSettings, ReviewSettings, BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)
@@ -221,7 +223,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     Raises:
         SettingsError: Naming every setting that is unknown or wrong.
     """
-    env = _dotenv(env_file) | dict(os.environ if environ is None else environ)
+    env = dotenv(env_file) | dict(os.environ if environ is None else environ)
     values = {k: v for k, v in env.items() if k.upper().startswith(PREFIX)}
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     unknown = sorted(k for k in values if k.upper() not in known)
@@ -250,7 +252,7 @@ class _FromMapping(Settings):
         decoded: dict[str, Any] = dict(given)
         for name in ("storage_prefix_max_bytes", "embedding_endpoints", "chat_providers", "chat_fallbacks"):
             if name in decoded:
-                decoded[name] = _json_object(decoded[name])
+                decoded[name] = json_object(decoded[name])
         return cls(**decoded)._with_endpoint_keys(env)
 
     def _with_endpoint_keys(self, env: Mapping[str, str]) -> Settings:
@@ -270,23 +272,6 @@ class _FromMapping(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)  # the environment has been read by `load_settings`, once
-
-
-def _json_object(text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text  # pydantic then says that it is no mapping
-
-
-def _dotenv(path: Path | None) -> dict[str, str]:
-    if path is None or not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    return {k: v or "" for k, v in dotenv_values(path).items()}
 
 
 def _explain(error: Any, variables: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ from lakehouse.retrieval.rerank import Reranker
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
+from lakehouse.tables.memory import MEMORY_TABLES
 from lakehouse_api.live_config import LiveConfig
 from lakehouse_api.retrieval import Retrieval
 
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 _LOG_TIMEOUT_S = 5.0
 _LOG_ATTEMPTS = 2
 _TEXT_VECTOR_BYTES = 64 << 20
-MEMORY_TABLES = frozenset({TABLE, "pathways", "observer_events"})
-"""Tables that are no corpora."""
 
 
 def compose_retrieval(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = "op_id"
+MEMORY_TABLES = frozenset({"playbooks", "pathways", "observer_events"})
+"""Tables that are no corpora."""
 
 
 def memory_schema(dimension: int | None = None) -> pa.Schema:

@@ -1,7 +1,8 @@
 """Replay runs: one line for each `replay_run.v1` (CONTRACTS.md section 9), a question of the past asked again.
 
 - `timestamp`: `ended_at`; `input_text`: `question`; `output_text`: `answer`; `model_role`: `executor`.
-- `retrieved_context`: corpora of `retrieved`, sorted, its length as `hits`; `bundle_dropped` as `dropped`.
+- `retrieved_context`: corpora of `retrieved`, sorted, its length as `hits`; `bundle_dropped` as `dropped`;
+  `playbook_ids` and `pathway_ids` as they are.
 - `validation`: `passed`, and `error` where there is one; `reward`: `match.score`, for `expected` is ground truth.
 - Success: `match.exact`, `validation.passed`. Failure: `match.missed`, `validation.failed`, `run.error`.
 - Quarantined: another `schema`.
@@ -20,13 +21,14 @@ _FOUND = "json_array_length(raw.retrieved)"
 
 REPLAY_RUNS = Transform(
     stream="replay_runs",
-    version=1,
+    version=2,
     fields={
-        "schema": "text", "replay_of": "text", "arm": "text", "as_of": "text", "model": "text", "provider": "text",
+        "schema": "text", "replay_of": "text", "arm": "text", "as_of": "json", "model": "text", "provider": "text",
         "question": "text", "retrieved": "array", "bundle_tokens": "integer", "bundle_dropped": "integer",
         "answer": "text", "validation": "object", "expected": "json", "match": "object", "prompt_tokens": "integer",
         "completion_tokens": "integer", "cost_usd": "number", "latency_ms": "number", "started_at": "text",
         "ended_at": "text", "error": "json",
+        "playbook_ids": "texts", "pathway_ids": "texts",
     },
     expressions={
         "model_name": "raw.model",
@@ -39,6 +41,8 @@ REPLAY_RUNS = Transform(
             hits=_FOUND,
             kept=f"{_FOUND} - coalesce(raw.bundle_dropped, 0)",
             dropped="raw.bundle_dropped",
+            playbook_ids="coalesce(raw.playbook_ids, [])",
+            pathway_ids="coalesce(raw.pathway_ids, [])",
         ),
         "validation": (
             f"CASE WHEN raw.validation IS NOT NULL THEN {{'passed': {_PASSED}, 'errors':"
@@ -59,6 +63,7 @@ REPLAY_RUNS = Transform(
     promoted=frozenset(
         {
             "model", "provider", "question", "answer", "prompt_tokens", "completion_tokens", "cost_usd", "latency_ms",
+            "playbook_ids", "pathway_ids",
         }
     ),
     required=("question",),

@@ -1,0 +1,125 @@
+"""Tasks of the past, from evidence: what was asked, where, and what is known of the right answer.
+
+Questions are those of answers (chat calls with a task) and of searches. What is known, in this order:
+
+- records that outcomes name and that were shown: the mean of what each judge said last must be above 0;
+- records that an accepted answer names by their id;
+- else, what an accepted answer said, as text.
+
+Of several runs of one question the latest counts.
+
+Belongs here: the statement. Not here: the form of a task (see lakehouse/replay/task.py), tasks from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.promotion.split import is_held_out
+from lakehouse.replay.task import MOST_TASKS, ReplayTask
+
+if TYPE_CHECKING:
+    from lakehouse.adapters.objects import S3Location
+    from lakehouse.storage.objects import ObjectStore
+
+Side = Literal["held_out", "seen", "all"]
+_AT_ONCE = 1000
+_TASKS = r"""
+WITH asked AS (
+  SELECT run_id, stream, timestamp, (metadata ->> '$.task') AS question, output_text,
+    retrieved_context.corpora AS corpora,
+    from_json(
+      coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+  FROM evidence WHERE stream = 'chat_calls' AND (metadata ->> '$.task') IS NOT NULL
+  UNION ALL
+  SELECT run_id, stream, timestamp, input_text, NULL::VARCHAR, retrieved_context.corpora,
+    from_json(coalesce(output_text, '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]')
+  FROM evidence WHERE stream = 'searches' AND input_text IS NOT NULL
+),
+accepted AS (SELECT run_id, stream FROM scored WHERE score = 'accepted'),
+words AS (
+  SELECT (metadata ->> '$.outcome_of') AS run_id, (metadata ->> '$.answer_id') AS answer_id, reward
+  FROM evidence WHERE stream = 'outcomes' AND (metadata ->> '$.outcome_of') IS NOT NULL
+  QUALIFY row_number() OVER (
+    PARTITION BY (metadata ->> '$.outcome_of'), (metadata ->> '$.answer_id'), (metadata ->> '$.actor')
+    ORDER BY timestamp DESC, provenance.sha256 DESC) = 1
+),
+named AS (
+  SELECT run_id, answer_id FROM words WHERE answer_id IS NOT NULL GROUP BY ALL HAVING avg(reward) > 0
+),
+places AS (SELECT run_id, stream, output_text, unnest(shown) AS item FROM asked),
+endorsed AS (
+  SELECT p.run_id, p.stream, list(DISTINCT p.item.id ORDER BY p.item.id) AS ids
+  FROM places p JOIN named n ON n.run_id = p.run_id AND n.answer_id = p.item.id
+  WHERE p.item.corpus <> 'pathways' GROUP BY ALL
+),
+told AS (
+  SELECT p.run_id, p.stream, list(DISTINCT p.item.id ORDER BY p.item.id) AS ids
+  FROM places p SEMI JOIN accepted USING (run_id, stream)
+  WHERE p.item.corpus <> 'pathways'
+    AND regexp_matches(p.output_text, '(^|[^[:alnum:]_-])' || regexp_escape(p.item.id) || '($|[^[:alnum:]_-])')
+  GROUP BY ALL
+),
+known AS (
+  SELECT a.run_id, a.question, a.corpora, coalesce(e.ids, t.ids) AS ids,
+    CASE WHEN c.run_id IS NOT NULL THEN a.output_text END AS text, a.timestamp
+  FROM asked a
+  LEFT JOIN endorsed e USING (run_id, stream)
+  LEFT JOIN told t USING (run_id, stream)
+  LEFT JOIN accepted c USING (run_id, stream)
+  WHERE len(coalesce(a.corpora, [])) > 0 AND trim(a.question) <> ''
+    AND (coalesce(e.ids, t.ids) IS NOT NULL OR (c.run_id IS NOT NULL AND trim(coalesce(a.output_text, '')) <> ''))
+)
+SELECT run_id, question, corpora, ids, text FROM known
+QUALIFY row_number() OVER (PARTITION BY question ORDER BY timestamp DESC, run_id DESC) = 1
+ORDER BY timestamp DESC, run_id DESC"""
+
+
+def past_tasks(
+    store: ObjectStore,
+    location: S3Location,
+    *,
+    work_dir: Path,
+    most: int,
+    side: Side = "all",
+) -> list[ReplayTask]:
+    """Tasks whose right answer is known, the latest first.
+
+    Args:
+        store: The bucket.
+        location: The same for engines.
+        work_dir: Where an engine may spill to.
+        most: Most tasks.
+        side: Which of the split: `seen` may lead to proposals, `held_out` tries them.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    tasks: list[ReplayTask] = []
+    index, scored = PartitionedTable(store, INDEX_TABLE).read(), PartitionedTable(store, SCORED_TABLE).read()
+    with (
+        tempfile.TemporaryDirectory(prefix="replay-", dir=work_dir) as folder,
+        open_lake(location, Path(folder)) as engine,
+    ):
+        add_relations(engine, location.bucket, index, scored)
+        found = engine.execute(_TASKS)
+        while rows := found.fetchmany(_AT_ONCE):
+            for run_id, question, corpora, ids, text in rows:
+                if side != "all" and is_held_out(question) is not (side == "held_out"):
+                    continue
+                expected = {"ids": list(ids)} if ids else {"text": text}
+                tasks.append(ReplayTask(task_id(question), question, tuple(corpora or ()), expected, replay_of=run_id))
+                if len(tasks) >= min(most, MOST_TASKS):
+                    return tasks
+    return tasks
+
+
+def task_id(question: str) -> str:
+    """The id of a question, the same in every batch."""
+    return f"q-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()[:16]}"

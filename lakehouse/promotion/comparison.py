@@ -1,0 +1,145 @@
+"""Arms held against each other: the same tasks, paired, with an interval.
+
+A pair counts where the right answer is known and both arms were answered: an answer that was refused is a miss, a
+provider that failed is neither.
+
+Belongs here: from runs to facts. Not here: the bootstrap (see lakehouse/retrieval/evaluation.py), what facts lead to
+(see rules.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lakehouse.promotion.rules import Measure
+from lakehouse.retrieval.evaluation import Interval, bootstrap, paired_bootstrap
+
+SEED = 20_260_101
+"""Of all intervals: the same runs give the same verdict."""
+_MOST_RATIO = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a verdict needs of one run.
+
+    Attributes:
+        exact: Whether it is the right answer; None: nobody knows.
+        score: How near it is, 0 to 1; likewise.
+        has_failed: Nobody answered.
+        is_refused: The answer did not leave.
+        cost_usd: None: unknown.
+        latency_ms: How long it took.
+    """
+
+    exact: bool | None = None
+    score: float | None = None
+    has_failed: bool = False
+    is_refused: bool = False
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+
+    def measured(self, measure: Measure) -> float | None:
+        """What is compared; None where it cannot be."""
+        if self.has_failed:
+            return None
+        return self.score if measure == "score" else (None if self.exact is None else float(self.exact))
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSummary:
+    """One arm by itself; `interval` is of what is compared, None where nothing can be."""
+
+    arm: str
+    runs: int
+    measured: int
+    interval: Interval | None
+    failed: int
+    refused: int
+    cost_usd: float | None
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A candidate against a baseline; `interval` is of the difference, None without a pair."""
+
+    candidate: str
+    baseline: str
+    interval: Interval | None
+    facts: Mapping[str, float | None]
+
+
+def summarize(arm: str, runs: Mapping[str, Run], *, measure: Measure) -> ArmSummary:
+    """What an arm did."""
+    values = [value for run in runs.values() if (value := run.measured(measure)) is not None]
+    answered = [run for run in runs.values() if not run.has_failed]
+    return ArmSummary(
+        arm=arm,
+        runs=len(runs),
+        measured=len(values),
+        interval=bootstrap(values, seed=SEED) if values else None,
+        failed=len(runs) - len(answered),
+        refused=sum(run.is_refused for run in answered),
+        cost_usd=_mean([run.cost_usd for run in answered]),
+        latency_ms=_mean([run.latency_ms for run in answered]),
+    )
+
+
+def compare(
+    candidate: tuple[str, Mapping[str, Run]],
+    baseline: tuple[str, Mapping[str, Run]],
+    *,
+    measure: Measure,
+    shared_tasks: int = 0,
+) -> Comparison:
+    """The facts of a candidate against a baseline.
+
+    Args:
+        candidate: Its name, and its runs by task.
+        baseline: Likewise.
+        measure: What is compared.
+        shared_tasks: How many of the tasks the candidate was made of.
+    """
+    (name, mine), (other_name, others) = candidate, baseline
+    pairs = [
+        (first, second)
+        for task in sorted(mine.keys() & others.keys())
+        if (first := mine[task].measured(measure)) is not None
+        and (second := others[task].measured(measure)) is not None
+    ]
+    interval = paired_bootstrap([a for a, _ in pairs], [b for _, b in pairs], seed=SEED) if pairs else None
+    answered = [run for run in mine.values() if not run.has_failed]
+    both = [task for task in mine.keys() & others.keys() if not mine[task].has_failed and not others[task].has_failed]
+    facts: dict[str, float | None] = {
+        "tasks": len(pairs),
+        "mean": None if interval is None else interval.mean,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "failed_share": 1 - len(answered) / len(mine) if mine else 0.0,
+        "refused_share": sum(run.is_refused for run in answered) / len(answered) if answered else 0.0,
+        "cost_ratio": _ratio([mine[t].cost_usd for t in both], [others[t].cost_usd for t in both]),
+        "latency_ratio": _ratio([mine[t].latency_ms for t in both], [others[t].latency_ms for t in both]),
+        "shared_tasks": shared_tasks,
+    }
+    return Comparison(name, other_name, interval, facts)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _ratio(mine: Sequence[float | None], others: Sequence[float | None]) -> float | None:
+    """One mean over the other; None where either is not known, 1 where both are nothing."""
+    if any(value is None for value in (*mine, *others)):
+        return None
+    first, second = _mean(mine), _mean(others)
+    if first is None or second is None:
+        return None
+    if second == 0:
+        return 1.0 if first == 0 else _MOST_RATIO
+    return min(first / second, _MOST_RATIO)

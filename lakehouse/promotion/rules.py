@@ -1,0 +1,206 @@
+"""Rules of promotion: data with a version, read from YAML; whatever is wrong is told with its line.
+
+Belongs here: their form, the facts they may ask for, what no file may say. Not here: the facts themselves (see
+comparison.py, watch.py).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, TypeAlias, get_args
+
+from lakehouse.yaml_lines import Located, read_document
+
+Verdict: TypeAlias = Literal["promote", "hold", "roll_back"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Measure: TypeAlias = Literal["exact", "score"]
+_ALWAYS = "always"
+_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9_]+")
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge,
+}  # fmt: skip
+_FLOORS = frozenset({"gt", "gte"})
+
+REPLAY_FACTS: Mapping[str, str] = {
+    "tasks": "Tasks whose right answer is known and that both arms answered.",
+    "mean": "How much better the candidate is, from -1 to 1.",
+    "low": "Lower end of its 95 % interval (paired bootstrap over tasks).",
+    "high": "Upper end.",
+    "failed_share": "Share of the candidate's tasks that nobody answered.",
+    "refused_share": "Share of its answers that were refused before they left.",
+    "cost_ratio": "What it costs over what the baseline does.",
+    "latency_ratio": "How long it takes, likewise.",
+    "shared_tasks": "Tasks that the proposal was made of.",
+    "judged_tasks": "Pairs that a judge has decided.",
+    "judge_share": "Share of those that it decided for the candidate.",
+    "judge_agreement": "Share of those with ground truth in which the judge agrees with it.",
+}
+WATCH_FACTS: Mapping[str, str] = {
+    "outcomes": "Outcomes since the promotion.",
+    "mean": "Their mean, 0 (failed) to 1 (worked).",
+    "low": "Lower end of its 95 % interval.",
+    "high": "Upper end.",
+    "floor": "Lower end of what was expected when it was promoted.",
+    "mean_over_floor": "How far the mean lies over it.",
+    "high_over_floor": "How far the upper end lies over it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A comparison of a fact with a number."""
+
+    fact: str
+    operator: str
+    value: float
+
+    def holds(self, facts: Mapping[str, float | None]) -> bool:
+        """Whether it does; a fact that is not known fulfils nothing."""
+        known = facts.get(self.fact)
+        return known is not None and _OPERATORS[self.operator](known, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule; without conditions it always holds."""
+
+    name: str
+    when: tuple[Condition, ...]
+    verdict: Verdict
+    reason: str
+
+    def holds(self, facts: Mapping[str, float | None]) -> bool:
+        """Whether all its conditions do."""
+        return all(condition.holds(facts) for condition in self.when)
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRules:
+    """All rules of a file."""
+
+    version: str
+    measure: Measure
+    replay: tuple[Rule, ...]
+    watch: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What rules say: the verdict, the rule that decided, its reason first, and the facts."""
+
+    verdict: Verdict
+    rule: str
+    rules_version: str
+    reasons: tuple[str, ...]
+    facts: Mapping[str, float | None]
+
+
+def decide(rules: tuple[Rule, ...], facts: Mapping[str, float | None], *, version: str) -> Decision:
+    """The verdict of the first rule that holds.
+
+    Args:
+        rules: The last of them always holds.
+        facts: By name; None is not known.
+        version: Of the rules.
+    """
+    holding = [rule for rule in rules if rule.holds(facts)]
+    first = holding[0]
+    further = [rule.reason for rule in holding[1:] if rule.when and rule.verdict == first.verdict]
+    return Decision(first.verdict, first.name, version, (first.reason, *further), dict(facts))
+
+
+@cache
+def default_rules() -> PromotionRules:
+    """The rules of the platform, from rules.yaml."""
+    return read_rules(files("lakehouse.promotion").joinpath("rules.yaml").read_text("utf-8"), name="rules.yaml")
+
+
+def read_rules(text: str, *, name: str) -> PromotionRules:
+    """Read rules.
+
+    Args:
+        text: YAML: `version`, `measure`, `replay` and `watch`, each a list of `name, when, verdict, reason`.
+        name: What the file is called in messages.
+
+    Raises:
+        BadInput: Anything in it is wrong; the message and the field `line` say where.
+    """
+    document = read_document(text, name=name).members(required=("version", "measure", "replay", "watch"))
+    measure: Any = document["measure"].one_of(get_args(Measure))
+    replay = _rules(document["replay"], REPLAY_FACTS, VERDICTS)
+    watch = _rules(document["watch"], WATCH_FACTS, ("hold", "roll_back"))
+    return PromotionRules(document["version"].scalar(), measure, replay, watch)
+
+
+def _rules(place: Located, facts: Mapping[str, str], verdicts: tuple[str, ...]) -> tuple[Rule, ...]:
+    places = place.items()
+    rules: list[Rule] = []
+    for one in places:
+        fields = one.members(required=("name", "when", "verdict", "reason"))
+        name = fields["name"].scalar()
+        if _NAME.fullmatch(name) is None:
+            fields["name"].refuse(f"{name!r} is no name of a rule; write it like hold.too_few_tasks")
+        if any(rule.name == name for rule in rules):
+            fields["name"].refuse(f"{name!r} is the name of a rule above")
+        verdict: Any = fields["verdict"].one_of(verdicts)
+        when = _conditions(fields["when"], facts, is_last=one is places[-1])
+        rule = Rule(name, when, verdict, fields["reason"].scalar())
+        if verdict == "promote":
+            _check_promotion(rule, fields["when"])
+        rules.append(rule)
+    if rules[-1].verdict != "hold":
+        places[-1].refuse("the last rule must say hold: what nothing speaks for stays as it is")
+    return tuple(rules)
+
+
+def _check_promotion(rule: Rule, place: Located) -> None:
+    """What no file may leave out: ground truth, an interval above 0, tasks that are held out."""
+
+    def asks(fact: str, operators: frozenset[str], test: Callable[[float], bool]) -> bool:
+        return any(c.fact == fact and c.operator in operators and test(c.value) for c in rule.when)
+
+    if not asks("tasks", _FLOORS, lambda least: least >= 1):
+        place.refuse("a rule that promotes must ask for tasks: {gte: 1} or more; a judge alone never promotes")
+    if not asks("low", _FLOORS, lambda least: least >= 0):
+        place.refuse("a rule that promotes must ask for low: {gt: 0}; a difference that may be chance never promotes")
+    if not asks("shared_tasks", frozenset({"lt", "lte"}), lambda most: most <= 1):
+        place.refuse("a rule that promotes must ask for shared_tasks: {lte: 0}; tasks must be held out")
+
+
+def _conditions(place: Located, facts: Mapping[str, str], *, is_last: bool) -> tuple[Condition, ...]:
+    if not place.is_mapping():
+        if place.scalar() != _ALWAYS or not is_last:
+            place.refuse(f"must compare facts with numbers; only the last rule has {_ALWAYS}")
+        return ()
+    if is_last:
+        place.refuse(f"the last rule must hold {_ALWAYS}, so that there is a verdict in any case")
+    found = []
+    for fact, key, compared in place.pairs():
+        if fact not in facts:
+            key.refuse(f"{fact!r} is no fact; facts are {', '.join(facts)}")
+        if not compared.is_mapping():
+            compared.refuse(f"must compare with a number, such as {{gte: 1}}; there are {', '.join(_OPERATORS)}")
+        for name, at, value in compared.pairs():
+            if name not in _OPERATORS:
+                at.refuse(f"{name!r} is no comparison; there are {', '.join(_OPERATORS)}")
+            found.append(Condition(fact, name, _number(value)))
+    if not found:
+        place.refuse("must ask for at least one fact")
+    return tuple(found)
+
+
+def _number(place: Located) -> float:
+    text = place.scalar()
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        place.refuse(f"{text!r} is no number")
+    return number

@@ -1,0 +1,209 @@
+"""Arms: under what each task is asked, side by side.
+
+An arm is written in YAML as what it changes (arms.yaml shows it), and resolved once, when a batch begins, to whole
+configs: a live config that moves meanwhile changes nothing of a batch that goes on.
+
+Belongs here: the file, resolving. Not here: what the fields of configs mean (see lakehouse/answer/config.py,
+lakehouse/retrieval/search_config.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from lakehouse.answer.config import ANSWER
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.config_store import ConfigKind, ConfigVersion
+from lakehouse.retrieval.search_config import SEARCH
+from lakehouse.yaml_lines import Located, read_document
+
+MOST_ARMS = 12
+CURRENT = "current"
+"""The arm of a promotion that runs under what serves."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_SWITCHES = ("retrieval", "playbook", "pathway")
+_OPTIONAL = (*_SWITCHES, "model", "answer", "search", "answer_version", "search_version")
+VersionOf = Callable[[str, int | None], ConfigVersion]
+"""A version of a config by its name; None: the live one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What an arm changes.
+
+    Attributes:
+        name: As rows name it.
+        retrieval: Whether corpora are searched at all.
+        playbook: Whether playbooks have a say.
+        pathway: Whether traces are shown.
+        answer: Fields of the answer config.
+        search: Fields of the search config.
+        answer_version: The version that they stand over; None: the live one.
+        search_version: Likewise.
+    """
+
+    name: str
+    retrieval: bool = True
+    playbook: bool = True
+    pathway: bool = False
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
+    answer_version: int | None = None
+    search_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmsFile:
+    """Arms, and the one that the others are held against."""
+
+    baseline: str
+    arms: tuple[Arm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedArm:
+    """An arm with its configs as they were when the batch began.
+
+    Attributes:
+        config_version: As rows name it: `answer/4+search/2`; a config with changes of the arm's own has
+            `~` and a hash of the whole behind it.
+    """
+
+    name: str
+    retrieval: bool
+    playbook: bool
+    pathway: bool
+    answer: Mapping[str, Any]
+    search: Mapping[str, Any]
+    config_version: str
+
+    @property
+    def switches(self) -> tuple[bool, bool, bool]:
+        """What is no config."""
+        return self.retrieval, self.playbook, self.pathway
+
+    def check(self) -> None:
+        """Whether the configs are still such that this program takes them.
+
+        Raises:
+            BadInput: Naming the arm and the field.
+        """
+        for kind, document in ((ANSWER, self.answer), (SEARCH, self.search)):
+            try:
+                kind.read(document)
+            except BadInput as error:
+                raise BadInput(
+                    f"the {kind.name} config of arm {self.name!r} is no longer valid: {error.detail}; nothing was"
+                    " changed, write the arm anew"
+                ) from None
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document."""
+        return asdict(self)
+
+
+@cache
+def default_arms() -> ArmsFile:
+    """The arms of arms.yaml."""
+    return read_arms(files("lakehouse.replay").joinpath("arms.yaml").read_text("utf-8"), name="arms.yaml")
+
+
+def read_arms(text: str, *, name: str) -> ArmsFile:
+    """Read a file of arms.
+
+    Args:
+        text: YAML: `version` (1), `baseline`, `arms`.
+        name: What the file is called in messages.
+
+    Raises:
+        BadInput: Anything in it is wrong; the message and the field `line` say where.
+    """
+    document = read_document(text, name=name).members(required=("version", "baseline", "arms"))
+    document["version"].one_of(("1",))
+    places = document["arms"].items()
+    if len(places) > MOST_ARMS:
+        places[MOST_ARMS].refuse(f"there are {len(places)} arms; at most {MOST_ARMS} are possible")
+    arms: list[Arm] = []
+    for place in places:
+        arm, named = _arm(place)
+        if any(one.name == arm.name for one in arms):
+            named.refuse(f"{arm.name!r} is the name of an arm above")
+        arms.append(arm)
+    return ArmsFile(document["baseline"].one_of([arm.name for arm in arms]), tuple(arms))
+
+
+def resolve(arm: Arm, version_of: VersionOf) -> ResolvedArm:
+    """An arm with whole configs.
+
+    Raises:
+        BadInput: A field does not fit, or the version under it no longer does.
+        NotFound: There is no such version.
+    """
+    answer, answer_name = _resolved(ANSWER, arm.answer, version_of(ANSWER.name, arm.answer_version))
+    search, search_name = _resolved(SEARCH, arm.search, version_of(SEARCH.name, arm.search_version))
+    version = f"{answer_name}+{search_name}" if arm.retrieval else answer_name
+    return ResolvedArm(arm.name, arm.retrieval, arm.playbook, arm.pathway, answer, search, version)
+
+
+def read_resolved(document: Mapping[str, Any]) -> ResolvedArm:
+    """An arm of a stored batch.
+
+    Raises:
+        KeyError, TypeError: It is none.
+    """
+    return ResolvedArm(**{name: document[name] for name in ResolvedArm.__dataclass_fields__})
+
+
+def _resolved(kind: ConfigKind[Any], changes: Mapping[str, Any], over: ConfigVersion) -> tuple[dict[str, Any], str]:
+    try:
+        base = kind.read(over.document)
+        document = kind.parse(dict(changes), base).to_document()
+    except BadInput as error:
+        raise BadInput(f"{kind.version_name(over.version)}, under an arm: {error.detail}") from None
+    name = kind.version_name(over.version)
+    if document != base.to_document():
+        name += "~" + hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
+    return document, name
+
+
+def _arm(place: Located) -> tuple[Arm, Located]:
+    fields = place.members(required=("name",), optional=_OPTIONAL)
+    name = fields["name"].scalar()
+    if _NAME.fullmatch(name) is None:
+        fields["name"].refuse(f"{name!r} is no name of an arm; write it like wide_search")
+    switches = {one: fields[one].one_of(("true", "false")) == "true" for one in _SWITCHES if one in fields}
+    answer, search = _config(fields.get("answer"), ANSWER), _config(fields.get("search"), SEARCH)
+    if "model" in fields:
+        if "model" in answer:
+            fields["model"].refuse("the model stands twice, here and under answer")
+        answer["model"] = fields["model"].scalar()
+    versions = {one: _version(fields[one]) for one in ("answer_version", "search_version") if one in fields}
+    return Arm(name, **switches, answer=answer, search=search, **versions), fields["name"]  # type: ignore[arg-type]
+
+
+def _config(place: Located | None, kind: ConfigKind[Any]) -> dict[str, Any]:
+    if place is None:
+        return {}
+    value = place.value()
+    if not isinstance(value, dict):
+        place.refuse(f"must be fields of the {kind.name} config, by name")
+    try:
+        kind.parse(value, kind.default)
+    except BadInput as error:
+        place.refuse(error.detail)
+    return value
+
+
+def _version(place: Located) -> int:
+    text = place.scalar()
+    if not text.isdecimal():
+        place.refuse(f"{text!r} is no version of a config; write its number")
+    return int(text)
