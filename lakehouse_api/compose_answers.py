@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters.name_lists import names_with
 from lakehouse.answer.bundle import Record
-from lakehouse.answer.recall import recalled_records
+from lakehouse.answer.recall import recall_traces
 from lakehouse.answer.service import AnswerService
-from lakehouse.pathway.search import PathwaySearch
 from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
 
 if TYPE_CHECKING:
@@ -38,9 +37,11 @@ def compose_answers(
     """Make the loop over the parts there are."""
     validator = LoggedValidator(events, roster)
 
-    async def recall(task: str, config: AnswerConfig, actor: str) -> list[Record]:
-        found = await pathways.search(PathwaySearch(task, k=config.pathway_k), actor=actor)
-        return recalled_records(found, config)
+    async def recall(task: str, shape: str, config: AnswerConfig, actor: str) -> list[Record]:
+        pathways.require_memory()
+        shown = await recall_traces(pathways.searcher.search, task, shape, config)
+        pathways.recalled.give((record.id for record in shown), actor=actor)
+        return shown
 
     service = AnswerService(
         retrieval.search,

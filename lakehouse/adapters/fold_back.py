@@ -3,7 +3,7 @@
 Rules, by run:
 
 - An answer (a chat call with a task and what was shown for it) that was accepted becomes a pathway: its task and what
-  was answered.
+  was answered; where the prompt and the task's shape are known, also the records that it was answered from.
 - A record that an outcome names (`answer_id`) becomes a playbook entry of the task, or of the search, that it was shown
   for; its score is the mean of what each judge said last. Names that were not shown are left out.
 - Where nobody named a record, an accepted answer endorses those that it names by their id.
@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3Location
+from lakehouse.answer.prompt import records_in
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile
 from lakehouse.clock import utc_now
 from lakehouse.distillation.fold_back import WITHDRAWN, Folded, FoldEntry, FoldPlan, Memory, plan
@@ -34,15 +36,18 @@ from lakehouse.storage.objects import ObjectStore
 TABLE = "fold_back"
 _CURRENT, _DONE = "current", "done"
 _AT_ONCE = 500
-_COLUMNS = "kind, run_id, task, score, answer_id, answer_corpus, answer, memory_id, is_own"
+_FIRST_COLUMNS = ("kind", "run_id", "task", "score", "answer_id", "answer_corpus", "answer")
+_LATER_COLUMNS = ("records", "shape")  # files of earlier versions lack them
 _WANTED = r"""
 WITH answers AS (
   SELECT run_id, stream, (metadata ->> '$.task') AS task, output_text,
+    coalesce(input_text ->> '$[#-1].content', '') AS question,
+    coalesce(metadata ->> '$.retrieved_context.shape', '') AS shape,
     from_json(
       coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
   FROM evidence WHERE stream = 'chat_calls' AND (metadata ->> '$.task') IS NOT NULL
 ), searches AS (
-  SELECT run_id, stream, input_text AS task, NULL::VARCHAR AS output_text,
+  SELECT run_id, stream, input_text AS task, NULL::VARCHAR AS output_text, '' AS question, '' AS shape,
     from_json(coalesce(output_text, '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
   FROM evidence WHERE stream = 'searches' AND input_text IS NOT NULL
 ), asked AS (FROM answers UNION ALL FROM searches),
@@ -56,16 +61,16 @@ words AS (
 ), named AS (SELECT run_id, answer_id, avg(reward) AS score FROM words WHERE answer_id IS NOT NULL GROUP BY ALL),
 places AS (SELECT run_id, stream, task, output_text, unnest(shown) AS item FROM asked)
 SELECT DISTINCT 'playbook' AS kind, p.run_id, p.task, n.score, p.item.id AS answer_id, p.item.corpus AS answer_corpus,
-  '' AS answer
+  '' AS answer, '' AS question, '' AS shape
 FROM places p JOIN named n ON n.run_id = p.run_id AND n.answer_id = p.item.id
 WHERE p.item.corpus <> 'pathways' AND n.score <> 0
 UNION ALL
-SELECT DISTINCT 'playbook', p.run_id, p.task, 1.0, p.item.id, p.item.corpus, ''
+SELECT DISTINCT 'playbook', p.run_id, p.task, 1.0, p.item.id, p.item.corpus, '', '', ''
 FROM places p SEMI JOIN accepted USING (run_id, stream) ANTI JOIN named n ON n.run_id = p.run_id
 WHERE p.item.corpus <> 'pathways'
   AND regexp_matches(p.output_text, '(^|[^[:alnum:]_-])' || regexp_escape(p.item.id) || '($|[^[:alnum:]_-])')
 UNION ALL
-SELECT 'pathway', a.run_id, a.task, 1.0, '', '', a.output_text
+SELECT 'pathway', a.run_id, a.task, 1.0, '', '', a.output_text, a.question, a.shape
 FROM answers a SEMI JOIN accepted USING (run_id, stream) WHERE trim(coalesce(a.output_text, '')) <> ''
 ORDER BY ALL"""
 
@@ -170,7 +175,7 @@ class FoldBack:
             add_relations(engine, self._location.bucket, index, scored)
             found = engine.execute(_WANTED)
             while rows := found.fetchmany(1000):
-                yield from (FoldEntry(*row) for row in rows)
+                yield from (_wanted_entry(*row) for row in rows)
 
     def _done(self, folder: Path) -> dict[str, Folded]:
         current = self._table.read().partitions.get(_CURRENT)
@@ -179,8 +184,11 @@ class FoldBack:
             return {}
         with open_lake(self._location, folder) as engine:
             source = f"read_parquet([{quote_text(f's3://{self._location.bucket}/{file.key}')}])"
-            rows = engine.execute(f"SELECT {_COLUMNS} FROM {source}").fetchall()
-        folded = (Folded(FoldEntry(*row[:7]), row[7], is_own=bool(row[8])) for row in rows)
+            there = {row[0] for row in engine.execute(f"DESCRIBE FROM {source}").fetchall()}
+            later = [name if name in there else f"'' AS {name}" for name in _LATER_COLUMNS]
+            columns = ", ".join([*_FIRST_COLUMNS, *later, "memory_id", "is_own"])
+            rows = engine.execute(f"SELECT {columns} FROM {source}").fetchall()
+        folded = (Folded(FoldEntry(*row[:-2]), row[-2], is_own=bool(row[-1])) for row in rows)
         return {one.entry.entry_id: one for one in folded}
 
     def _keep(self, folder: Path, holds: Mapping[str, Folded]) -> PartitionFile:
@@ -193,7 +201,7 @@ class FoldBack:
             name: pa.array(
                 [getattr(entry, name) for entry in entries], pa.float64() if name == "score" else pa.string()
             )
-            for name in _COLUMNS.split(", ")[:7]
+            for name in (*_FIRST_COLUMNS, *_LATER_COLUMNS)
         }
         columns["memory_id"] = pa.array([one.memory_id for one in ordered], pa.string())
         columns["is_own"] = pa.array([one.is_own for one in ordered], pa.bool_())
@@ -224,6 +232,13 @@ class FoldBack:
                 out=file.rows,
             ),
         )
+
+
+def _wanted_entry(*row: Any) -> FoldEntry:
+    """An entry of a row; of the last turn of its prompt, what the records were."""
+    *said, question, shape = row
+    entry = FoldEntry(*said)
+    return replace(entry, records=records_in(question, entry.task), shape=shape)
 
 
 def _neutral(entry: FoldEntry) -> FoldEntry:

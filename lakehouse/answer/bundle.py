@@ -3,7 +3,8 @@
 A record is one line. Its name comes first, then the fields that the task speaks of, then the others; of a long text the
 sentences that share words with the task. The best record stands last, next to the question, where a small model looks
 first (docs/decisions/0026); the first that has no room, from the best on, ends the bundle, and what is left out is
-counted.
+counted. Worked examples take at most half of the budget. Where there are any, records show the fields that these spoke
+of and those that the task speaks of, and no others: a small model is told what mattered before.
 
 Belongs here: rendering and cutting. Not here: searching (see lakehouse/retrieval), the prompt (see service.py).
 """
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lakehouse.chat.token_estimate import estimate_tokens
+from lakehouse.answer.example import Example, focused_records, spoken_fields
+from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.retrieval.filters import MASK
 
 _NAMES = ("name", "title")
@@ -28,12 +30,18 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Something that was found: its place, and its fields; `is_note`: words of people or models, and no record."""
+    """Something that was found: its place, and its fields.
+
+    Attributes:
+        is_note: Words of people or models, and no record.
+        example: The worked example that a note is.
+    """
 
     corpus: str
     id: str
     fields: Mapping[str, Any]
     is_note: bool = False
+    example: Example | None = None
 
     @property
     def name(self) -> str | None:
@@ -49,7 +57,7 @@ class Record:
 class Bundle:
     """Records as they are shown, best first; their text has the best last. `dropped` had no room.
 
-    Notes are among the records, and their text is apart.
+    Notes and worked examples are among the records, and their text is apart; the best example is the last.
     """
 
     text: str
@@ -57,6 +65,7 @@ class Bundle:
     tokens: int
     dropped: int
     notes: str = ""
+    examples: tuple[Example, ...] = ()
 
 
 def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) -> Bundle:
@@ -68,24 +77,61 @@ def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) ->
         budget_tokens: Most tokens of the bundle.
     """
     terms = frozenset(_terms(task))
-    share = max(_MIN_RECORD_TOKENS, budget_tokens // max(1, len(records)))
+    plain = [record for record in records if record.example is None]
+    noted = [record for record in records if record.example is not None]
+    fields = _fields_shown(plain, noted, terms)
+    examples = _examples(noted, plain, fields, most=budget_tokens // 2)
+    left = budget_tokens - sum(map(_tokens_of, examples))
+    share = max(_MIN_RECORD_TOKENS, left // max(1, len(plain)))
     lines: list[str] = []
-    left = budget_tokens
-    for record in records:
-        line = _line(record, terms, most=min(left - 1, share))
+    for record in plain:
+        line = _line(record, terms, fields, most=min(left - 1, share))
         if line is None:
             break
         lines.append(line)
         left -= estimate_tokens(line) + 1
-    shown = tuple(records[: len(lines)])
+    shown = tuple(plain[: len(lines)])
     texts = [
         "\n".join(line for record, line in reversed(list(zip(shown, lines, strict=True))) if record.is_note is is_note)
         for is_note in (False, True)
     ]
-    return Bundle(texts[0], shown, budget_tokens - left, len(records) - len(lines), texts[1])
+    shown += tuple(noted[: len(examples)])
+    dropped = len(records) - len(shown)
+    return Bundle(texts[0], shown, budget_tokens - left, dropped, texts[1], tuple(reversed(examples)))
 
 
-def _line(record: Record, terms: frozenset[str], *, most: int) -> str | None:
+def _fields_shown(plain: Sequence[Record], noted: Sequence[Record], terms: frozenset[str]) -> frozenset[str] | None:
+    """The fields that the examples or the task speak of; None: all, where nothing was learned yet."""
+    if not noted:
+        return None
+    shown = [
+        (key, _shown(key, value)) for record in plain if not record.is_note for key, value in record.fields.items()
+    ]
+    asked = {key for key, text in shown if terms & set(_terms(_focused(key, text, terms)))}
+    keys = {key for key, _ in shown}
+    return frozenset(asked).union(*(spoken_fields(one.example, keys) for one in noted if one.example is not None))
+
+
+def _examples(
+    noted: Sequence[Record], plain: Sequence[Record], fields: frozenset[str] | None, *, most: int
+) -> list[Example]:
+    """The examples that have room, best first, with the same fields as the records have."""
+    keys = {key for record in plain if not record.is_note for key in record.fields}
+    examples: list[Example] = []
+    for record in noted:
+        if record.example is not None:
+            text = focused_records(record.example, keys, fields or ())
+            examples.append(replace(record.example, records=text))
+            if sum(map(_tokens_of, examples)) > most:
+                return examples[:-1]
+    return examples
+
+
+def _tokens_of(example: Example) -> int:
+    return estimate_tokens(f"{example.records}\n{example.task}\n{example.answer}") + CHAT_OVERHEAD
+
+
+def _line(record: Record, terms: frozenset[str], fields: frozenset[str] | None, *, most: int) -> str | None:
     """One record in at most so many tokens; None when not even its name has room."""
     name = record.name
     head = f"{_flat(name)} (id {_flat(record.id)}):" if name else f"id {_flat(record.id)}:"
@@ -93,6 +139,8 @@ def _line(record: Record, terms: frozenset[str], *, most: int) -> str | None:
         return None
     line = head
     shown = {key: text for key, value in record.fields.items() if (text := _shown(key, value)) and value != name}
+    if fields is not None and not record.is_note:
+        shown = {key: text for key, text in shown.items() if key in fields}
     parts = sorted(
         (_focused(key, text, terms) for key, text in shown.items()),
         key=lambda part: (-len(terms & set(_terms(part))), len(part) > _TEXT_CHARACTERS),

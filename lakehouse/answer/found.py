@@ -26,6 +26,7 @@ class Found:
     bundle: Bundle
     search: SearchAnswer | None
     records: Sequence[Record] = ()
+    shape: str = ""
 
     @property
     def arm(self) -> Arm:
@@ -70,5 +71,6 @@ def context_of(request: AnswerRequest, found: Found) -> dict[str, Any]:
         "shown": [{"corpus": record.corpus, "id": record.id} for record in found.bundle.records],
         "bundle_tokens": found.bundle.tokens,
         "arm": found.arm,
+        "shape": found.shape,
     }
     return {"task": request.task, "retrieved_context": context}

@@ -22,6 +22,7 @@ from lakehouse.answer.config import NAME, AnswerConfig
 from lakehouse.answer.found import Found, context_of
 from lakehouse.answer.grounding import ungrounded
 from lakehouse.answer.names import NameLists
+from lakehouse.answer.prompt import messages_of, question_of
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
 from lakehouse.chat.call_log import Caller
 from lakehouse.chat.request import ChatRequest, Usage
@@ -29,6 +30,7 @@ from lakehouse.chat.service import ChatResult, ChatService
 from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput
+from lakehouse.pathway.shape import shape_of
 from lakehouse.retrieval.search_request import SearchRequest
 from lakehouse.retrieval.search_service import SearchAnswer, SearchService
 from lakehouse.retrieval.trace import Trace, TraceSigner
@@ -38,8 +40,8 @@ Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitab
 """Validates an artifact of a kind in a context, and logs that it did."""
 ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
 """The live answer config, or a version of it, with its number."""
-Recall = Callable[[str, AnswerConfig, str], Awaitable[Sequence[Record]]]
-"""The traces of pathway memory that speak of a task, best first; told who asks."""
+Recall = Callable[[str, str, AnswerConfig, str], Awaitable[Sequence[Record]]]
+"""The traces of pathway memory that speak of a task, or show how one of its shape was done; told who asks."""
 _MAX_TASK_BYTES = 64 << 10
 _TRIES = 8
 
@@ -128,11 +130,13 @@ class AnswerService:
         search = await self._find(request, config)
         results = () if search is None else search.results
         records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in results]
+        fields = [{"id": record.id, **record.fields} for record in records]
+        shape = shape_of(request.task, fields, kind=request.validate_kind) if records else ""
         if request.use_pathway:  # what was found comes first: it is what the task is about
-            records += await self._recall(request.task, config, actor)
+            records += await self._recall(request.task, shape, config, actor)
         if not records:
             return Found(Bundle("", (), 0, 0), search)
-        return Found(await self._bundle(request, config, records, room), search, records)
+        return Found(await self._bundle(request, config, records, room), search, records, shape)
 
     async def _find(self, request: AnswerRequest, config: AnswerConfig) -> SearchAnswer | None:
         if not request.corpora:
@@ -157,7 +161,7 @@ class AnswerService:
         budget = request.budget_tokens or config.budget_tokens
         for _ in range(_TRIES):
             bundle = build_bundle(records, request.task, budget_tokens=room)
-            count = await self._chat.count_prompt(model, _messages(config, request.task, bundle))
+            count = await self._chat.count_prompt(model, messages_of(config.system, request.task, bundle))
             if count is None or count <= budget:
                 return bundle
             if not bundle.records:
@@ -177,7 +181,7 @@ class AnswerService:
             return None
         chat = ChatRequest(
             model=request.model or config.model or self._default_model,
-            messages=_messages(config, request.task, bundle),
+            messages=messages_of(config.system, request.task, bundle),
             temperature=config.temperature,
             max_tokens=request.max_tokens or config.max_tokens,
             response_format=form_of(request.validate_kind, request.validate_context),
@@ -220,7 +224,9 @@ def _room(request: AnswerRequest, config: AnswerConfig) -> int:
         raise BadInput(f"task has more than {_MAX_TASK_BYTES >> 10} KiB", field="task")
     budget = request.budget_tokens or config.budget_tokens
     taken = (
-        estimate_tokens(config.system) + estimate_tokens(_prompt(request.task, Bundle("", (), 0, 0))) + CHAT_OVERHEAD
+        estimate_tokens(config.system)
+        + estimate_tokens(question_of(request.task, Bundle("", (), 0, 0)))
+        + CHAT_OVERHEAD
     )
     if taken >= budget:
         raise BadInput(
@@ -229,15 +235,6 @@ def _room(request: AnswerRequest, config: AnswerConfig) -> int:
             field="budget_tokens",
         )
     return budget - taken
-
-
-def _messages(config: AnswerConfig, task: str, bundle: Bundle) -> list[dict[str, str]]:
-    return [{"role": "system", "content": config.system}, {"role": "user", "content": _prompt(task, bundle)}]
-
-
-def _prompt(task: str, bundle: Bundle) -> str:
-    notes = f"Notes on earlier tasks:\n{bundle.notes}\n\n" if bundle.notes else ""
-    return f"{notes}Records:\n{bundle.text or 'none'}\n\nQuestion: {task}"
 
 
 def _cited(record: Record, text: str) -> Citation:

@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import orjson
 
+from lakehouse.pathway.shape import shape_tag
+
 Kind: TypeAlias = Literal["playbook", "pathway"]
 TAG = "fold-back"
 WITHDRAWN = "the run it came from is no longer accepted"
@@ -33,6 +35,8 @@ class FoldEntry:
         answer_id: The record, of a playbook entry.
         answer_corpus: Its corpus.
         answer: What was answered, of a pathway.
+        records: The records that the model was shown for it, as lines, of a pathway.
+        shape: The task's shape (lakehouse/pathway/shape.py), of a pathway.
     """
 
     kind: Kind
@@ -42,6 +46,8 @@ class FoldEntry:
     answer_id: str = ""
     answer_corpus: str = ""
     answer: str = ""
+    records: str = ""
+    shape: str = ""
 
     @property
     def entry_id(self) -> str:
@@ -52,12 +58,18 @@ class FoldEntry:
     @property
     def content_sha256(self) -> str:
         """Another one when something else is said."""
-        return hashlib.sha256(orjson.dumps([self.task, self.score, self.answer])).hexdigest()
+        example = [self.records, self.shape] if self.is_example else []
+        return hashlib.sha256(orjson.dumps([self.task, self.score, self.answer, *example])).hexdigest()
+
+    @property
+    def is_example(self) -> bool:
+        """Whether all is known that a worked example shows."""
+        return bool(self.records and self.shape)
 
     @property
     def tags(self) -> list[str]:
-        """That it was folded back, and from which run."""
-        return [TAG, f"run:{self.run_id}"[:256]]
+        """That it was folded back, from which run, and the shape of a worked example."""
+        return [TAG, f"run:{self.run_id}"[:256], *([shape_tag(self.shape)] if self.is_example else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +126,6 @@ def plan(wanted: Iterable[FoldEntry], done: Mapping[str, Folded]) -> FoldPlan:
 
 
 def content_of(entry: FoldEntry) -> dict[str, Any]:
-    """What a pathway says."""
-    return {"task": entry.task, "answer": entry.answer}
+    """What a pathway says; a worked example also what it was answered from, and how the task was asked."""
+    example = {"records": entry.records, "shape": entry.shape} if entry.is_example else {}
+    return {"task": entry.task, "answer": entry.answer, **example}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ import pytest
 
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.answer.bundle import Record, build_bundle
+from lakehouse.answer.example import example_of
+from lakehouse.answer.prompt import messages_of
 from lakehouse.client import Client
+from lakehouse.distillation.fold_back import FoldEntry, content_of
+from lakehouse.pathway.shape import shape_of, shape_tag
 from lakehouse_assets.fold_back import fold_back
 from lakehouse_assets.resources import LakeStore
 from tests.api import TOKEN, ApiProcess, api_process
@@ -163,3 +168,40 @@ def test_memory_that_cannot_be_reached_is_told_and_the_next_run_puts_it(
     api.start(port=port)
     assert fold(store)["put"] == 2
     assert first(client) == "w-7"
+
+
+class Notebook:
+    """A memory that takes everything, and is asked what it was given."""
+
+    def __init__(self) -> None:
+        self.added: list[FoldEntry] = []
+
+    def record(self, entries: Sequence[FoldEntry]) -> list[str | None]:
+        return [entry.entry_id for entry in entries]
+
+    def add(self, entry: FoldEntry) -> tuple[str, bool]:
+        self.added.append(entry)
+        return f"trace-{len(self.added)}", True
+
+    def retire(self, uid: str, reason: str) -> None:
+        raise AssertionError(f"nothing is withdrawn here: {uid}, {reason}")
+
+
+def test_accepted_answer_is_remembered_as_a_worked_example_of_its_shape(objects: S3ObjectStore, tmp_path: Path) -> None:
+    lake = lake_store(objects, tmp_path / "lake")
+    fields = {"role": "Welder", "city": "Toledo"}
+    task, shape = "Which welder is in Toledo?", shape_of("Which welder is in Toledo?", [fields])
+    bundle = build_bundle([Record("crew", "w-7", {"name": "Ann Lee", **fields})], task, budget_tokens=200)
+    line = answered("good", "Ann Lee (id w-7).") | {"task": task, "messages": messages_of("Be brief.", task, bundle)}
+    line["retrieved_context"] |= {"shape": shape}
+    log(objects, "chat_calls", TODAY, line)
+    log(objects, "outcomes", TOMORROW, outcome("good", 1.0))
+    bring_up_to_date(lake)
+    memory = Notebook()
+    assert lake.lake.fold_back.run(memory, RUN).put == 2
+    [entry] = memory.added
+    example = example_of(content_of(entry))
+    assert example is not None
+    assert (example.task, example.records, example.shape) == (task, bundle.text, "which <role> is in <city>")
+    assert shape_tag(shape) in entry.tags
+    assert lake.lake.fold_back.run(memory, RUN).put == 0  # again: nothing
