@@ -43,6 +43,7 @@ from lakehouse_api.routes import (
     pathway,
     sql,
     storage,
+    triage,
     validation,
     vectors,
 )
@@ -50,7 +51,7 @@ from lakehouse_api.services import Services
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
-    answers, validation, pathway, lineage,
+    answers, validation, pathway, lineage, triage,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 

@@ -18,9 +18,11 @@ from lakehouse.adapters.evidence_views import EvidenceViews
 from lakehouse.adapters.lineage_reader import LineageReader
 from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.parquet_footer import read_footer
+from lakehouse.adapters.review_store import ReviewStore
 from lakehouse.adapters.roster import StoredRoster
 from lakehouse.adapters.sql_pool import SqlPool
 from lakehouse.adapters.stored_views import AllViews, StoredViews
+from lakehouse.adapters.triage_queue import TriageQueue
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher
@@ -45,6 +47,7 @@ from lakehouse_api.lineage import Lineages
 from lakehouse_api.live_config import LiveConfigs
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.services import Services, process_work_dir
+from lakehouse_api.triage import Triage
 
 if TYPE_CHECKING:
     from lakehouse.adapters.memory_log import MemoryLog
@@ -111,6 +114,7 @@ def compose_services(settings: Settings) -> Services:
             retrieval.book,
             pathways.book,
         ),
+        triage=Triage(TriageQueue(objects), ReviewStore(objects)),
         roster=roster,
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lakehouse_api.live_config import LiveConfigs
     from lakehouse_api.pathways import Pathways
     from lakehouse_api.retrieval import Retrieval
+    from lakehouse_api.triage import Triage
 
 STORE_THREADS = 32
 _log = structlog.get_logger("lakehouse.services")
@@ -76,6 +77,7 @@ class Services:
     chat: Chat
     answers: Answers
     lineage: Lineages
+    triage: Triage
     roster: StoredRoster
     work_dir: Path
     put_gate: Gate

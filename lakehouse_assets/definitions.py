@@ -15,6 +15,7 @@ from jobs.evidence import evidence_jobs, evidence_schedules
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
 from jobs.ingest import ingest_job
 from jobs.retrieval import corpora_behind, corpus_jobs, optimize, optimize_job, retrieval_schedules
+from jobs.triage import triage_job, triage_schedule
 from lakehouse.adapters.corpus_files import read_folder
 from lakehouse_assets.corpora import corpora_automation, corpus_assets
 from lakehouse_assets.corpus_checks import corpus_checks
@@ -29,6 +30,7 @@ from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.scored import scored, verdicts_are_steady
 from lakehouse_assets.sensor_ticks import sensors_tick
 from lakehouse_assets.trajectories import agent_trajectories, trajectory_files
+from lakehouse_assets.triage import triage
 from sensors.catalog import catalog_sensor
 from sensors.failures import failure_sensor
 from sensors.landing import landing_sensor
@@ -56,13 +58,27 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             scored,
             *export_assets,
             fold_back,
+            triage,
             *corpus_assets(declared),
             optimize,
             *housekeeping_assets,
         ],
         asset_checks=[*dataset_checks, *evidence_checks(), verdicts_are_steady, *corpus_checks(declared), sensors_tick],
-        jobs=[ingest_job, *evidence_jobs, *corpus_jobs([d.name for d in declared]), optimize_job, *housekeeping_jobs],
-        schedules=[*evidence_schedules, corpora_behind(declared), *retrieval_schedules, *housekeeping_schedules],
+        jobs=[
+            ingest_job,
+            *evidence_jobs,
+            *corpus_jobs([d.name for d in declared]),
+            optimize_job,
+            triage_job,
+            *housekeeping_jobs,
+        ],
+        schedules=[
+            *evidence_schedules,
+            corpora_behind(declared),
+            *retrieval_schedules,
+            triage_schedule,
+            *housekeeping_schedules,
+        ],
         sensors=[landing_sensor, catalog_sensor, failure_sensor, corpora_automation],
         resources={"store": store or LakeStore(), "child": PipesSubprocessClient()},
         executor=in_process_executor,

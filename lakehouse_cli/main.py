@@ -28,6 +28,7 @@ from lakehouse_cli import (
     retraction_commands,
     review_commands,
     search_commands,
+    triage_commands,
     validation_commands,
 )
 from lakehouse_cli.not_run import EXIT_NOT_RUN, NotRun
@@ -78,6 +79,7 @@ chat_commands.register(app)
 parity_commands.register(app)
 load_commands.register(app)
 review_commands.register(app)
+triage_commands.register(app)
 
 
 def run() -> None:

@@ -81,9 +81,10 @@ def review_diff(  # noqa: PLR0917 - Typer passes all by name
             on_answer=say_answer,
         )  # fmt: skip
 
+    rates = {rate.reviewer: rate for rate in parts.store.rates()}  # first: a store that is away costs no review
     made = parts.ask(names, work, actor=actor)
-    rates = {rate.reviewer: rate for rate in parts.store.rates()}
-    print_review(made, rates, key=parts.store.keep(made, rates), as_json=as_json)
+    print_review(made, rates, as_json=as_json)
+    typer.echo(f"kept as {parts.store.keep(made, rates)}", err=True)
     if made.verdict() is None:
         raise typer.Exit(EXIT_NOT_RUN)
     if made.verdict() != "accept":

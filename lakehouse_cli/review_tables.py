@@ -53,7 +53,7 @@ def say_answer(answered: Answered) -> None:
     typer.echo(f"bundle {heard.bundle}, {heard.reviewer}: {what}", err=True)
 
 
-def print_review(review: Review, rates: Mapping[str, Rate], *, key: str, as_json: bool) -> None:
+def print_review(review: Review, rates: Mapping[str, Rate], *, as_json: bool) -> None:
     """The review."""
     from lakehouse.review.report import review_markdown
 
@@ -61,7 +61,6 @@ def print_review(review: Review, rates: Mapping[str, Rate], *, key: str, as_json
         typer.echo(json.dumps(review.to_document(), indent=2))
     else:
         typer.echo(review_markdown(review, rates=rates), nl=False)
-    typer.echo(f"kept as {key}", err=True)
 
 
 def print_list(reviews: Sequence[KeptFindings], *, as_json: bool) -> None:

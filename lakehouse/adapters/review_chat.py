@@ -6,6 +6,8 @@ Belongs here: the composition of a chat service outside of the API, one question
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from lakehouse.adapters.chat_providers import open_providers
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.chat.call_log import Caller, without_texts
 from lakehouse.chat.request import ChatRequest
-from lakehouse.chat.routing import route_of
+from lakehouse.chat.routing import EMBEDDED, route_of
 from lakehouse.chat.service import ChatService
 from lakehouse.chat.usage import UsageMeter
 from lakehouse.clock import utc_now
@@ -41,6 +43,8 @@ class ReviewChat:
     def __init__(self, settings: Settings, events: EventLog, *, actor: str) -> None:
         providers, self._embedded = open_providers(settings)
         self._caller = Caller(actor)
+        # Those that wait longer than its queue lets them would be refused, and pass for not engaged.
+        self._embedded_turns = asyncio.Semaphore(settings.embedded_model_parallel)
         self._service = ChatService(
             providers,
             embedded=(self._embedded,),
@@ -73,7 +77,9 @@ class ReviewChat:
         request = ChatRequest(
             model, messages, temperature=0.0, max_tokens=max_tokens, role="reviewer", extras={"seed": _SEED}
         )
-        result = await self._service.chat(request, self._caller)
+        is_embedded = route_of(model, embedded=(self._embedded,)).provider == EMBEDDED
+        async with self._embedded_turns if is_embedded else contextlib.nullcontext():
+            result = await self._service.chat(request, self._caller)
         answer = result.answer
         return Said(
             content=answer.content,

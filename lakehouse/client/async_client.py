@@ -20,6 +20,7 @@ from lakehouse.client import lineage_calls as lineages
 from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
 from lakehouse.client import storage_calls as storing
+from lakehouse.client import triage_calls as triaging
 from lakehouse.client import validation_calls as validation
 from lakehouse.client.answers import ListedObject
 from lakehouse.client.arrow import open_reader, read_batch
@@ -136,6 +137,14 @@ class AsyncStorage(_Group):
         return await self._download(storing.open_object(key, if_match=if_match), Path(to))
 
 
+class AsyncTriage(_Group):
+    """What needs a person, and what people decide."""
+
+    list = _Method(triaging.list_triage)
+    get = _Method(triaging.get_triage_item)
+    decide = _Method(triaging.decide_triage_item)
+
+
 class AsyncConfig(_Group):
     """The versioned configs that answers run under."""
 
@@ -167,6 +176,7 @@ class AsyncClient:
         self.config = AsyncConfig(self)
         self.pathway = AsyncPathway(self)
         self.storage = AsyncStorage(self)
+        self.triage = AsyncTriage(self)
 
     health = _Method(data.health)
     sql = _Method(data.run_sql)

@@ -49,7 +49,7 @@ def test_definitions_load_and_name_everything() -> None:
         "garbage", "receipts", "retention", "run_history", "trajectory_files", "agent_trajectories",
         *(f"raw/{stream}" for stream in streams - {"agent_trajectories"}),
         *(f"evidence/{stream}" for stream in streams),
-        "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back",
+        "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back", "triage",
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
@@ -64,6 +64,7 @@ def test_definitions_load_and_name_everything() -> None:
         "purge_runs_weekly",
         "retention_daily",
         "scores_behind",
+        "triage_quarter_hourly",
         "watch_hourly",
     }
     assert {job.name for job in repository.get_all_jobs()} >= {
