@@ -103,6 +103,7 @@ class _Desk:
     def __init__(self, embedder: Embedder, config: SearchConfig) -> None:
         self._embedder = embedder
         self._config = config
+        self._vectors: dict[str, Vectors] = {}
         halves = {"occupations_a": OCCUPATIONS[::2], "occupations_b": OCCUPATIONS[1::2]}
         self._home = {one.title: name for name, half in halves.items() for one in half}
         self._corpora = [self._corpus(name, half) for name, half in halves.items()]
@@ -155,7 +156,10 @@ class _Desk:
         return [candidate.id for candidate in merge(found, request, influence).results]
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
-        return np.asarray(self._embedder.embed(list(texts)), np.float32)
+        new = [text for text in texts if text not in self._vectors]
+        if new:
+            self._vectors |= dict(zip(new, np.asarray(self._embedder.embed(new), np.float32), strict=True))
+        return np.stack([self._vectors[text] for text in texts])
 
     def _corpus(self, name: str, occupations: Sequence[Occupation]) -> CorpusReader:
         import pyarrow as pa
