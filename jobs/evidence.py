@@ -24,6 +24,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import LakehouseError
 from lakehouse.evidence.days import days_between, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS
+from lakehouse_assets.drift import drift_checks
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key
 from lakehouse_assets.exports import export_assets
 from lakehouse_assets.fold_back import fold_back
@@ -45,7 +46,9 @@ index_job = define_asset_job(
 )
 score_job = define_asset_job("score", AssetSelection.assets(scored), description="Score the runs of a day.")
 export_job = define_asset_job(
-    "export", AssetSelection.assets(*export_assets), description="Build the corpora of what is scored."
+    "export",
+    AssetSelection.assets(*export_assets) | AssetSelection.checks(*drift_checks),
+    description="Build the corpora of what is scored, unless drift is confirmed that nobody has acknowledged.",
 )
 fold_back_job = define_asset_job(
     "fold_back_accepted",

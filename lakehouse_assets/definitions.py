@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dagster import Definitions, PipesSubprocessClient, in_process_executor
 
+from jobs.drift import drift_jobs, drift_schedules
 from jobs.evidence import evidence_jobs, evidence_schedules
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
 from jobs.ingest import ingest_job
@@ -21,6 +22,7 @@ from lakehouse_assets.corpora import corpora_automation, corpus_assets
 from lakehouse_assets.corpus_checks import corpus_checks
 from lakehouse_assets.dataset import dataset, landing
 from lakehouse_assets.dataset_checks import dataset_checks
+from lakehouse_assets.drift import drift_assets, drift_checks
 from lakehouse_assets.evidence import evidence_assets, evidence_index, raw_streams
 from lakehouse_assets.evidence_checks import evidence_checks
 from lakehouse_assets.exports import export_assets
@@ -56,6 +58,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             *evidence_assets,
             evidence_index,
             scored,
+            *drift_assets,
             *export_assets,
             fold_back,
             triage,
@@ -63,10 +66,18 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             optimize,
             *housekeeping_assets,
         ],
-        asset_checks=[*dataset_checks, *evidence_checks(), verdicts_are_steady, *corpus_checks(declared), sensors_tick],
+        asset_checks=[
+            *dataset_checks,
+            *evidence_checks(),
+            verdicts_are_steady,
+            *drift_checks,
+            *corpus_checks(declared),
+            sensors_tick,
+        ],
         jobs=[
             ingest_job,
             *evidence_jobs,
+            *drift_jobs,
             *corpus_jobs([d.name for d in declared]),
             optimize_job,
             triage_job,
@@ -74,6 +85,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
         ],
         schedules=[
             *evidence_schedules,
+            *drift_schedules,
             corpora_behind(declared),
             *retrieval_schedules,
             triage_schedule,

@@ -30,6 +30,7 @@ from lakehouse.adapters.distilled_corpus import CORPUS, LoadedCorpus, load_chunk
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.distillation.parameters import KINDS, Kind, read_parameters
 from lakehouse_assets.dataset import OWNERS
+from lakehouse_assets.drift import drift_keys
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.scored import scored
@@ -61,7 +62,8 @@ def _asset(kind: Kind) -> AssetsDefinition:
 
     @asset(
         key=key,
-        deps=[scored],
+        # Their checks stand in front of each build; in a run without them the build itself asks the gate.
+        deps=[scored, *drift_keys],
         check_specs=[AssetCheckSpec(CHECK, asset=key)],
         code_version="1",
         description=_SAID[kind],

@@ -17,6 +17,7 @@ from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
     from lakehouse.adapters.corpus_exports import CorpusExports
+    from lakehouse.adapters.drift_desk import DriftDesk
     from lakehouse.adapters.evidence_index import EvidenceIndex
     from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
     from lakehouse.adapters.fold_back import FoldBack
@@ -130,6 +131,13 @@ class LakeConnection:
         from lakehouse.adapters.corpus_exports import CorpusExports
 
         return CorpusExports(self.objects, self.read_location, work_dir=self.work_dir)
+
+    @cached_property
+    def drift(self) -> DriftDesk:
+        """Drift against baselines."""
+        from lakehouse.adapters.drift_desk import DriftDesk
+
+        return DriftDesk(self.objects, self.read_location, self.tables, work_dir=self.work_dir)
 
     @cached_property
     def fold_back(self) -> FoldBack:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from lakehouse.adapters.drift_desk import DriftDesk
+from lakehouse.adapters.drift_reports import DriftReports
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse_assets.resources import LakeStore
@@ -18,7 +19,7 @@ from lakehouse_assets.resources import LakeStore
 FIRST = date(2026, 3, 1)
 RUN = RunFacts("run-of-a-test")
 STREAMS = ("chat_calls", "outcomes", "searches", "reviews")
-RUNS_A_DAY = 120
+RUNS_A_DAY = 100
 GOOD = {"success": 0.9, "latency_ms": 300.0, "cost_usd": 0.001, "tokens": 200}
 BAD = {"success": 0.35, "latency_ms": 900.0, "cost_usd": 0.001, "tokens": 20}
 
@@ -81,10 +82,12 @@ def bring_up_to_date(store: LakeStore, *, streams: Sequence[str] = STREAMS) -> N
     lake.scored.score(RUN)
 
 
-def desk(store: LakeStore, folder: Path, *, today: int) -> DriftDesk:
-    """The desk as it is on a day."""
+def desk(store: LakeStore, folder: Path, *, today: int, is_drawn: bool = False) -> DriftDesk:
+    """The desk as it is on a day; charts are drawn for those who look at them, for that takes its time."""
     of = day(today)
+    objects = store.lake.objects
+    reports = DriftReports(objects) if is_drawn else DriftReports(objects, draw=orjson.dumps)
     return DriftDesk(
-        store.lake.objects, store.lake.read_location, store.lake.tables, work_dir=folder / "drift",
+        objects, store.lake.read_location, store.lake.tables, work_dir=folder / "drift", reports=reports,
         clock=lambda: datetime(of.year, of.month, of.day, 5, tzinfo=UTC),
     )  # fmt: skip

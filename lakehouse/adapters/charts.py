@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 VEGA_LITE = "6.4"
-_SCALE = 1.5
+_SCALE = 1.0
 
 
 def chart_png(chart: Mapping[str, Any]) -> bytes:

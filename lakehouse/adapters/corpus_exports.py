@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lakehouse.adapters.distill_build import Build, build_corpus
+from lakehouse.adapters.drift_gate import DriftGate
 from lakehouse.adapters.evidence_lake import (
     BUILDS_TABLE,
     INDEX_TABLE,
@@ -78,6 +79,7 @@ class CorpusExports:
         held_out: Path | None = None,
         names: Iterable[str] | None = None,
         is_dry: bool = False,
+        is_repair: bool = False,
         on_build: Callable[[Build], None] = lambda _: None,
     ) -> Exported:
         """Build a corpus of the scored evidence there is, and keep it in the bucket.
@@ -88,13 +90,17 @@ class CorpusExports:
             held_out: JSON lines that nothing may be trained on, or None.
             names: Full names of people to be scrubbed, or None.
             is_dry: Build, and keep nothing.
+            is_repair: It takes the place of a build that has to go, and is made whatever has drifted.
             on_build: Called with the build while its folder is there, also when it was kept before; not when dry.
 
         Raises:
             BadInput: The held-out file is no such file.
+            Conflict: Drift is confirmed and nobody has acknowledged it.
             StoreUnavailable: The store does not answer; what was put up so far is named by nothing.
         """
         started_at = self._clock()
+        if not is_dry and not is_repair:
+            DriftGate(self._store).require_open()
         index = PartitionedTable(self._store, INDEX_TABLE).read()
         scored = PartitionedTable(self._store, SCORED_TABLE).read()
         self._work_dir.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,7 @@ class DriftDesk:
         rules: The rules; the platform's by default.
         clock: The time now.
         meters: Meters that take the place of the platform's.
+        reports: The reports of the bucket, drawn in another way.
     """
 
     def __init__(
@@ -76,12 +77,13 @@ class DriftDesk:
         rules: DriftRules | None = None,
         clock: Callable[[], datetime] = utc_now,
         meters: Mapping[Kind, Meter] | None = None,
+        reports: DriftReports | None = None,
     ) -> None:
         self._store = store
         self._work_dir = work_dir
         self._clock = clock
         self.rules = rules or default_rules()
-        self.reports = DriftReports(store)
+        self.reports = reports or DriftReports(store)
         self.gate = DriftGate(store, clock=clock)
         self._baselines = DriftBaselines(store, clock=clock)
         source = EvidenceSource(store, location, work_dir)

@@ -10,9 +10,9 @@ drift_gate.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lakehouse.adapters.charts import chart_png
 from lakehouse.adapters.drift_gate import DriftGate
@@ -38,10 +38,12 @@ class DriftReports:
 
     Args:
         store: The bucket.
+        draw: Makes a PNG of a Vega-Lite document.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, *, draw: Callable[[Mapping[str, Any]], bytes] = chart_png) -> None:
         self._store = store
+        self._draw = draw
         self._gate = DriftGate(store)
 
     def read(self, kind: Kind, day: date) -> DriftReport | None:
@@ -112,7 +114,7 @@ class DriftReports:
         if marks_of(report):
             self._gate.mark(report)
         for name, chart in charts_of(report).items():
-            self._store.put(f"{report.prefix}{name}.png", chart_png(chart), content_type="image/png")
+            self._store.put(f"{report.prefix}{name}.png", self._draw(chart), content_type="image/png")
         body = report.to_markdown().encode()
         self._store.put(f"{report.prefix}report.md", body, content_type="text/markdown; charset=utf-8")
 

@@ -181,11 +181,15 @@ class RunsMeter:
         )  # fmt: skip
         begin = max(0, len(values) - _SHOWN_HOURS)
         series = {
-            "name": name, "group": model, "hours": [str(hour) for hour in hours[begin:]],
+            "name": name, "group": model, "hours": [_moment(hour) for hour in hours[begin:]],
             "values": [float(value) for value in values[begin:]],
-            "alarms": [str(hours[at]) for at in raised if at >= begin],
+            "alarms": [_moment(hours[at]) for at in raised if at >= begin],
         }  # fmt: skip
         return finding, series
+
+
+def _moment(hour: Any) -> str:
+    return f"{hour}:00:00Z"
 
 
 def runs_by_model(rows: pa.Table) -> dict[str, Runs]:

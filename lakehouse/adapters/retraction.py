@@ -177,7 +177,7 @@ class Retractor:
             raise Conflict("names were scrubbed from it that are not in the bucket; export it with them")
         load = self._followers.load if before.parameters.kind == "rag" else None
         done = self._followers.exports.export(
-            before.parameters, run, held_out=held_out, on_build=load or (lambda _: None)
+            before.parameters, run, held_out=held_out, is_repair=True, on_build=load or (lambda _: None)
         )
         if done.manifest.build_id == before.build_id:
             raise Unavailable(f"the scores behind {entry} have not followed yet; retract again", retry_after_s=5)

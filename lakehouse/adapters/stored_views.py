@@ -1,4 +1,4 @@
-"""Reserved views over JSON that lies in the bucket: what was refused, what runs have left behind.
+"""Reserved views over JSON that lies in the bucket: what was refused, what runs have left behind, what drifted.
 
 A query that names one reads its objects as they are then, so it is as fresh as the bucket and as slow as their number.
 
@@ -45,8 +45,16 @@ class StoredViews:
             return None
         if name == "receipts":
             return await anyio.to_thread.run_sync(self._receipts)
+        if name == "drift_reports":
+            return await anyio.to_thread.run_sync(self._drift_reports)
         found = await anyio.to_thread.run_sync(lambda: self._objects.list(prefix, limit=1))
         return stored_view(name, f"s3://{self._bucket}/{prefix}**") if found.objects else None
+
+    def _drift_reports(self) -> ViewSpec | None:
+        """Reports alone: baselines and acknowledgements lie beside them."""
+        prefix = STORED_VIEWS["drift_reports"]
+        has_one = any(info.key.endswith("/report.json") for info in list_all(self._objects, prefix))
+        return stored_view("drift_reports", f"s3://{self._bucket}/{prefix}*/*/report.json") if has_one else None
 
     def _receipts(self) -> ViewSpec | None:
         """Receipts as they were written, and those that have been moved together."""

@@ -54,6 +54,7 @@ def _effects_chart(title: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, A
             "x": {
                 "field": "times",
                 "type": "quantitative",
+                "scale": {"domain": [-_MOST_TIMES, _MOST_TIMES]},
                 "title": "effect over its floor (1 and more may be drift; cut at 10)",
             },
             "color": {
@@ -75,7 +76,13 @@ def _confusion_chart(confusion: Sequence[Sequence[int]], scores: Sequence[str]) 
         for now, count in zip(scores, row, strict=True)
     ]
     place = {
-        "x": {"field": "now", "type": "nominal", "sort": None, "title": "by the rules of today"},
+        "x": {
+            "field": "now",
+            "type": "nominal",
+            "sort": None,
+            "title": "by the rules of today",
+            "axis": {"labelAngle": 0},
+        },
         "y": {"field": "then", "type": "nominal", "sort": None, "title": "by the rules of the baseline"},
     }
     layers = [

@@ -104,7 +104,18 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
         "ended_at": "TIMESTAMP",
         "error": "VARCHAR",
     },
-    "drift_reports": {"kind": "VARCHAR", "day": "DATE", "verdict": "VARCHAR", "report": "VARCHAR"},
+    "drift_reports": {
+        "kind": "VARCHAR",
+        "day": "DATE",
+        "status": "VARCHAR",
+        "verdict": "VARCHAR",
+        "is_confirmed": "BOOLEAN",
+        "confirmed_by": "VARCHAR",
+        "baseline_version": "BIGINT",
+        "rules_version": "VARCHAR",
+        "created_at": "TIMESTAMP",
+        "report": "VARCHAR",
+    },
     "playbooks": {
         "playbook_id": "VARCHAR",
         "query": "VARCHAR",
@@ -147,7 +158,7 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
 }
 
 # Those that are JSON lines in the bucket, and below which prefix.
-STORED_VIEWS = {"quarantine": "quarantine/", "receipts": "receipts/"}
+STORED_VIEWS = {"drift_reports": "drift/", "quarantine": "quarantine/", "receipts": "receipts/"}
 
 # Where files lie that manifests of tables name.
 TABLE_FOLDERS = ("evidence/", "scored/")

@@ -45,16 +45,20 @@ def test_definitions_load_and_name_everything() -> None:
     repository = build_defs().get_repository_def()
     streams = set(TRANSFORMS)
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
-        "landing", "dataset", "corpus/workers", "corpus/notes", "corpus/occupations", "optimize",
+        "landing", "dataset", "corpus/workers", "corpus/notes", "corpus/occupations", "optimize", "audit_full",
         "garbage", "receipts", "retention", "run_history", "trajectory_files", "agent_trajectories",
         *(f"raw/{stream}" for stream in streams - {"agent_trajectories"}),
         *(f"evidence/{stream}" for stream in streams),
         "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back", "triage",
+        "drift/scorer", "drift/playbook", "drift/embedding", "drift/audit", "drift/outcome",
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
+        "audit_daily",
+        "audit_weekly",
         "compact_receipts_daily",
         "corpora_behind",
+        "drift_daily",
         "evidence_behind",
         "evidence_index_behind",
         "fold_back_hourly",
@@ -68,7 +72,7 @@ def test_definitions_load_and_name_everything() -> None:
         "watch_hourly",
     }
     assert {job.name for job in repository.get_all_jobs()} >= {
-        "ingest", "corpus_workers", "optimize_tables", "gc", "purge_runs", "watch",
+        "ingest", "corpus_workers", "optimize_tables", "gc", "purge_runs", "watch", "audit_full",
     }  # fmt: skip
     dg.Definitions.validate_loadable(build_defs())
 
