@@ -15,6 +15,7 @@ from lakehouse_cli import (
     audit_commands,
     chat_commands,
     corpus_commands,
+    drift_commands,
     data_commands,
     evidence_commands,
     exchange_commands,
@@ -25,6 +26,8 @@ from lakehouse_cli import (
     parity_commands,
     pathway_commands,
     process_commands,
+    promotion_commands,
+    replay_commands,
     retraction_commands,
     review_commands,
     search_commands,
@@ -70,8 +73,11 @@ exchange_commands.register(app)
 corpus_commands.register(app)
 maintenance_commands.register(app)
 lineage_commands.register(app)
+drift_commands.register(app)
 audit_commands.register(app)
 retraction_commands.register(app)
+replay_commands.register(app)
+promotion_commands.register(app)
 search_commands.register(app)
 pathway_commands.register(app)
 validation_commands.register(app)

@@ -103,11 +103,22 @@ def memory_view(name: str, path: str, *, identity: str) -> ViewSpec:
         path: A Parquet file with its columns.
         identity: Another one for every file.
     """
+    return masked_view(name, f"read_parquet([{quote_text(path)}])", identity=identity)
+
+
+def masked_view(name: str, source: str, *, identity: str) -> ViewSpec:
+    """The view of a reserved name over a source with its columns; personal ones are masked where that is asked for.
+
+    Args:
+        name: The view's.
+        source: SQL of the source.
+        identity: Another one for every source.
+    """
     types = tuple(RESERVED_VIEWS[name].items())
     personal = PERSONAL_COLUMNS.get(name, frozenset())
     full = tuple(quote_name(column) for column, _ in types)
     masked = tuple(_masked(c) if c in personal else quote_name(c) for c, _ in types)
-    return ViewSpec(name, identity, full, masked, f"read_parquet([{quote_text(path)}])", types)
+    return ViewSpec(name, identity, full, masked, source, types)
 
 
 def stored_view(name: str, pattern: str) -> ViewSpec:
@@ -122,6 +133,29 @@ def stored_view(name: str, pattern: str) -> ViewSpec:
     read_as = ", ".join(f"{quote_text(column)}: {quote_text(type_)}" for column, type_ in types)
     source = f"read_json([{quote_text(pattern)}], columns = {{{read_as}}}, format = 'newline_delimited')"
     return ViewSpec(name, f"stored {pattern}", columns, columns, source, types)
+
+
+def events_view(name: str, latest: ViewSpec, pattern: str) -> ViewSpec:
+    """The view of a reserved name over its raw lines and, of those that are not shipped yet, over a file of the latest.
+
+    Args:
+        name: The view's; `event_id` tells its rows apart, and is the run id of a line that has none.
+        latest: The view of the file, as `memory_view` gives it.
+        pattern: URL of the lines, with wildcards; there must be one at least.
+    """
+    types = RESERVED_VIEWS[name]
+    read_as = ", ".join(f"{quote_text(column)}: {quote_text(type_)}" for column, type_ in types.items())
+    lines = (
+        f"read_json([{quote_text(pattern)}], columns = {{run_id: 'VARCHAR', {read_as}}},"
+        " format = 'newline_delimited', ignore_errors = true)"
+    )
+    columns = ", ".join(quote_name(column) for column in types)
+    shipped = f"SELECT * REPLACE (coalesce(event_id, run_id) AS event_id) FROM {lines} WHERE run_id IS NOT NULL"
+    source = (
+        f"(SELECT {columns} FROM {latest.source} UNION ALL SELECT {columns} FROM ({shipped})"
+        f" WHERE event_id NOT IN (SELECT event_id FROM {latest.source}))"
+    )
+    return ViewSpec(name, f"{latest.identity} {pattern}", latest.full, latest.masked, source, latest.types)
 
 
 def receipts_view(pattern: str | None, compacted: Sequence[str]) -> ViewSpec | None:

@@ -26,8 +26,8 @@ from lakehouse.retrieval.search_config import SEARCH
 from lakehouse.yaml_lines import Located, read_document
 
 MOST_ARMS = 12
-CURRENT = "current"
-"""The arm of a promotion that runs under what serves."""
+CURRENT, PROPOSED = "current", "proposed"
+"""The arms that try a proposal: what serves, and that with the change."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SWITCHES = ("retrieval", "playbook", "pathway")
 _OPTIONAL = (*_SWITCHES, "model", "answer", "search", "answer_version", "search_version")

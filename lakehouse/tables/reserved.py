@@ -87,19 +87,33 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
         "superseded_by": "VARCHAR",
     },
     "replay_runs": {
+        "schema": "VARCHAR",
         "run_id": "VARCHAR",
         "replay_of": "VARCHAR",
+        "batch_id": "VARCHAR",
+        "actor": "VARCHAR",
         "task_id": "VARCHAR",
         "arm": "VARCHAR",
-        "as_of": "TIMESTAMP",
+        "as_of": "VARCHAR",
         "config_version": "VARCHAR",
+        "seed": "BIGINT",
         "model": "VARCHAR",
         "provider": "VARCHAR",
         "question": "VARCHAR",
+        "retrieved": "STRUCT(id VARCHAR, corpus VARCHAR, score DOUBLE)[]",
+        "bundle_tokens": "BIGINT",
+        "bundle_dropped": "BIGINT",
         "answer": "VARCHAR",
+        "validation": "STRUCT(passed BOOLEAN, error VARCHAR)",
         "expected": "VARCHAR",
+        "match": "STRUCT(exact BOOLEAN, score DOUBLE)",
+        "prompt_tokens": "BIGINT",
+        "completion_tokens": "BIGINT",
         "cost_usd": "DOUBLE",
         "latency_ms": "DOUBLE",
+        "playbook_ids": "VARCHAR[]",
+        "pathway_ids": "VARCHAR[]",
+        "abstained": "BOOLEAN",
         "started_at": "TIMESTAMP",
         "ended_at": "TIMESTAMP",
         "error": "VARCHAR",
@@ -167,4 +181,8 @@ TABLE_FOLDERS = ("evidence/", "scored/")
 PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})
 
 # Columns that are masked in the others: what somebody asked may name people.
-PERSONAL_COLUMNS = {"playbooks": frozenset({"query"})}
+PERSONAL_COLUMNS = {
+    "playbooks": frozenset({"query"}),
+    "observer_events": frozenset({"subject"}),
+    "replay_runs": frozenset({"question", "answer", "validation", "expected"}),
+}

@@ -302,7 +302,7 @@ async def test_memory_that_has_changed_since_is_told(
 
 
 async def test_the_same_input_gives_the_same_answer_twice_on_the_real_model(replays: Replays) -> None:
-    few = [replace(task, max_tokens=6) for task in tasks(1)]
+    few = [replace(task, max_tokens=6, budget_tokens=160) for task in tasks(1)]
     some = asked(few, COLD, BOTH, model=REAL)
     one = rows_of(replays, await replays.begin(some))
     cut = parse_cut(one[0]["as_of"])

@@ -1,0 +1,184 @@
+"""Promotion without a store: comparisons, rules, verdicts, proposals, the watch."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from lakehouse.answer.config import AnswerConfig
+from lakehouse.errors import BadInput
+from lakehouse.promotion.comparison import Run, compare, summarize
+from lakehouse.promotion.proposals import Observed, Serving, Tally, propose
+from lakehouse.promotion.rules import decide, default_rules, read_rules
+from lakehouse.promotion.split import is_held_out, question_key
+from lakehouse.promotion.watch import expectation_of, watch
+from lakehouse.replay.verdict import decide_batch, runs_of, verdict_text
+from lakehouse.retrieval.evaluation import Interval
+from lakehouse.retrieval.search_config import SearchConfig
+from tests.unit.test_replay import batch_of
+
+RULES = files("lakehouse.promotion").joinpath("rules.yaml").read_text("utf-8")
+
+
+def runs(*right: bool | None, **changes: Any) -> dict[str, Run]:
+    return {
+        f"t{n}": Run(exact, None if exact is None else float(exact), cost_usd=0.0, latency_ms=10.0, **changes)
+        for n, exact in enumerate(right)
+    }
+
+
+def verdict_of(mine: dict[str, Run], other: dict[str, Run], **facts: Any) -> tuple[str, str]:
+    shared = facts.pop("shared_tasks", 0)
+    found = compare(("new", mine), ("old", other), measure="exact", shared_tasks=shared)
+    decision = decide(default_rules().replay, {**found.facts, **facts}, version="1")
+    return decision.verdict, decision.rule
+
+
+def test_surely_better_is_promoted_and_surely_worse_rolled_back() -> None:
+    good, bad = runs(*[True] * 40), runs(*[False] * 20, *[True] * 20)
+    assert verdict_of(good, bad) == ("promote", "promote.better")
+    assert verdict_of(bad, good) == ("roll_back", "roll_back.worse")
+    assert verdict_of(good, good) == ("hold", "hold.unsure")
+    one_off = runs(*[True] * 39, False)
+    assert verdict_of(good, one_off) == ("hold", "hold.unsure")
+
+
+def test_few_tasks_shared_tasks_failures_cost_and_time_hold() -> None:
+    good, bad = runs(*[True] * 40), runs(*[False] * 40)
+    assert verdict_of(runs(*[True] * 29), bad) == ("hold", "hold.too_few_tasks")
+    assert verdict_of(runs(), runs()) == ("hold", "hold.too_few_tasks")
+    assert verdict_of(good, bad, shared_tasks=1) == ("hold", "hold.shared_tasks")
+    failed = good | {f"x{n}": Run(has_failed=True) for n in range(4)}
+    assert verdict_of(failed, bad) == ("hold", "hold.failures")
+    dear = {task: Run(True, 1.0, cost_usd=3.0, latency_ms=10.0) for task in good}
+    cheap = {task: Run(False, 0.0, cost_usd=1.0, latency_ms=10.0) for task in good}
+    assert verdict_of(dear, cheap) == ("hold", "hold.dearer")
+    slow = {task: Run(True, 1.0, cost_usd=0.0, latency_ms=40.0) for task in good}
+    assert verdict_of(slow, bad) == ("hold", "hold.slower")
+
+
+def test_judge_alone_never_promotes() -> None:
+    unknown = {f"t{n}": Run(latency_ms=1.0, cost_usd=0.0) for n in range(100)}
+    sure = {"judged_tasks": 100.0, "judge_share": 1.0, "judge_agreement": 1.0}
+    assert verdict_of(unknown, unknown, **sure) == ("hold", "hold.too_few_tasks")
+
+
+LAST = "  - name: hold.unsure\n    when: always\n    verdict: hold"
+PROMOTE = "when: {tasks: {gte: 30}, low: {gt: 0}, shared_tasks: {lte: 0}}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        (PROMOTE, "when: {judge_share: {gt: 0.5}}", "a judge alone never promotes"),
+        (PROMOTE, "when: {tasks: {gte: 0}, low: {gt: 0}, shared_tasks: {lte: 0}}", "a judge alone never promotes"),
+        (PROMOTE, "when: {tasks: {gte: 30}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
+        (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: -1}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
+        (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: 0}}", "must be held out"),
+        (PROMOTE, "when: always", "only the last rule has always"),
+        (PROMOTE, "when: {nope: {gt: 0}}", "'nope' is no fact"),
+        (PROMOTE, "when: {low: {over: 0}}", "'over' is no comparison"),
+        (PROMOTE, "when: {low: {gt: x}}", "'x' is no number"),
+        (PROMOTE, "when: {low: 3}", "must compare with a number"),
+        ("name: promote.better", "name: better", "is no name of a rule"),
+        ("name: promote.better", "name: hold.slower", "is the name of a rule above"),
+        ("verdict: promote\n", "verdict: maybe\n", "'maybe' is none of"),
+        ("measure: exact", "measure: feeling", "'feeling' is none of exact, score"),
+        (LAST, LAST.replace("verdict: hold", "verdict: promote"), "a judge alone never promotes"),
+        ("hold\n    reason: outcomes are as expected", "promote\n    reason: x", "none of hold, roll_back"),
+    ],
+)  # fmt: skip
+def test_rules_that_would_promote_too_easily_are_refused_with_their_line(old: str, new: str, part: str) -> None:
+    assert old in RULES
+    with pytest.raises(BadInput, match=rf"r\.yaml, line \d+: .*{part}"):
+        read_rules(RULES.replace(old, new), name="r.yaml")
+
+
+def test_verdict_is_written_with_its_interval_and_rule() -> None:
+    rows = [
+        {"arm": arm, "task_id": f"t{n}", "match": {"exact": exact, "score": float(exact)}, "latency_ms": 5.0,
+         "cost_usd": 0.0, "validation": {"passed": True}, "error": None}
+        for n in range(40) for arm, exact in (("cold", n % 2 == 0), ("playbook", True))
+    ]  # fmt: skip
+    document = decide_batch(batch_of(40), runs_of(rows), default_rules())
+    assert (document["verdict"], document["rule"]) == ("promote", "promote.better")
+    assert document["interval"]["low"] > 0
+    text = verdict_text(document)
+    assert "# Replay b: promote" in text
+    assert "+50.0 %" in text
+    assert "| cold | answer/0+search/0 | 40 of 40 |" in text
+    again = decide_batch(batch_of(40), runs_of(rows), default_rules())
+    assert document == again
+    judged = decide_batch(
+        batch_of(40), runs_of(rows), default_rules(),
+        judged={"judged_tasks": 5, "judge_share": 0.8, "judge_agreement": None},
+    )  # fmt: skip
+    assert "A judge alone promotes nothing" in verdict_text(judged)
+
+
+def test_arm_without_known_answers_is_told_so() -> None:
+    summary = summarize("a", {"t": Run(has_failed=True), "u": Run(is_refused=True)}, measure="exact")
+    assert (summary.interval, summary.failed, summary.refused) == (None, 1, 1)
+    document = decide_batch(batch_of(2), {}, default_rules())
+    assert "no task with a known answer" in verdict_text(document)
+
+
+def test_outcomes_below_what_was_expected_roll_back() -> None:
+    rules = default_rules()
+    expected = {"low": 0.7}
+    assert watch([], expected, rules).rule == "hold.too_few_outcomes"
+    assert watch([-1.0] * 19, expected, rules).rule == "hold.too_few_outcomes"
+    assert watch([-1.0] * 20, expected, rules).verdict == "roll_back"
+    assert watch([1.0] * 16 + [-1.0] * 8, expected, rules).rule == "hold.as_expected"  # 67 %, which may be chance
+    assert watch([1.0] * 40 + [-1.0] * 60, expected, rules).verdict == "roll_back"
+
+
+def test_what_is_expected_comes_from_outcomes_before_else_from_the_replay() -> None:
+    replayed = Interval(0.8, 0.7, 0.9)
+    assert expectation_of([1.0] * 19, replayed, tasks=50).source == "replay"
+    all_good = expectation_of([1.0] * 40, replayed, tasks=50)
+    assert all_good.source == "outcomes"
+    assert all_good.low < 1  # some that all worked promise nothing of all others
+    with pytest.raises(BadInput):
+        expectation_of([], None, tasks=0)
+
+
+def serving(**answer: Any) -> Serving:
+    return Serving(AnswerConfig(**answer).to_document(), SearchConfig().to_document(), 2, "answer/2+search/1", "small")
+
+
+def test_nothing_speaks_for_a_change_where_little_was_judged() -> None:
+    few = Observed(
+        {1: 19}, 19, 60, 19, {"ollama/x": Tally(19, 19.0)}, {1: Tally(19, 19.0)}, {"playbook": Tally(19, 19)}
+    )
+    assert propose(few, serving(), prompts={1: "x"}) == []
+
+
+def test_proposals_follow_what_led_to_runs_that_worked() -> None:
+    seen = Observed(
+        ranks={1: 20, 3: 10}, at_end=10, shown=90, used=30,
+        models={"embedded/small": Tally(30, 15.0), "ollama/x": Tally(30, 25.0)},
+        versions={2: Tally(30, 15.0), 1: Tally(30, 20.0)},
+        arms={"playbook": Tally(30, 24.0), "holdout": Tally(30, 15.0)}, tasks={"a", "b"},
+    )  # fmt: skip
+    found = {one.name: one for one in propose(seen, serving(), prompts={1: "Be brief.", 2: "now"})}
+    assert found["k_5"].answer == {"k": 5}
+    assert found["relevance"].search == {"relevance_threshold": 0.3}
+    assert found["boost_up"].search == {"playbook": {"boost": 1.5}}
+    assert found["model"].answer == {"model": "ollama/x"}
+    assert found["prompt_of_1"].answer == {"system": "Be brief."}
+    assert all(one.tasks == ("a", "b") and one.over == "answer/2+search/1" and one.reasons for one in found.values())
+    again = propose(seen, serving(), prompts={1: "Be brief.", 2: "now"})
+    assert [one.proposal_id for one in again] == [one.proposal_id for one in found.values()]
+    narrow = Observed(ranks={1: 100}, at_end=0, shown=300, used=300)
+    assert [one.answer for one in propose(narrow, serving(), prompts={})] == [{"k": 1}]
+    worse = Observed(arms={"playbook": Tally(30, 10.0), "holdout": Tally(30, 20.0)})
+    assert [one.search for one in propose(worse, serving(), prompts={})] == [{"playbook": {"boost": 0.5}}]
+
+
+def test_split_goes_by_the_words_of_a_question_alone() -> None:
+    assert question_key("Who can weld?") == question_key("  who CAN weld ") != question_key("Who can paint?")
+    sides = [is_held_out(f"question number {n}") for n in range(1000)]
+    assert 420 < sum(sides) < 580
