@@ -12,12 +12,14 @@ from pathlib import Path
 from dagster import Definitions, PipesSubprocessClient, in_process_executor
 
 from jobs.drift import drift_jobs, drift_schedules
+from jobs.audit import audit_job, audit_schedules
 from jobs.evidence import evidence_jobs, evidence_schedules
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
 from jobs.ingest import ingest_job
 from jobs.retrieval import corpora_behind, corpus_jobs, optimize, optimize_job, retrieval_schedules
 from jobs.triage import triage_job, triage_schedule
 from lakehouse.adapters.corpus_files import read_folder
+from lakehouse_assets.audit_full import audit_full
 from lakehouse_assets.corpora import corpora_automation, corpus_assets
 from lakehouse_assets.corpus_checks import corpus_checks
 from lakehouse_assets.dataset import dataset, landing
@@ -64,6 +66,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             triage,
             *corpus_assets(declared),
             optimize,
+            audit_full,
             *housekeeping_assets,
         ],
         asset_checks=[
@@ -81,6 +84,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             *corpus_jobs([d.name for d in declared]),
             optimize_job,
             triage_job,
+            audit_job,
             *housekeeping_jobs,
         ],
         schedules=[
@@ -89,6 +93,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             corpora_behind(declared),
             *retrieval_schedules,
             triage_schedule,
+            *audit_schedules,
             *housekeeping_schedules,
         ],
         sensors=[landing_sensor, catalog_sensor, failure_sensor, corpora_automation],

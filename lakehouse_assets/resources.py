@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.adapters.scored_days import ScoredDays
+    from lakehouse.audit.contract import ApiAddress
     from lakehouse.catalog.service import Catalog
     from lakehouse.client.fold_back_memory import ClientMemory
     from lakehouse.ingest.ingester import Ingester
@@ -158,6 +159,17 @@ class LakeConnection:
         token = find_token(settings, self._environ if self._environ is not None else process_environ())
         with Client(api_url(settings) + settings.root_path, token) as client:
             yield ClientMemory(client)
+
+    @property
+    def api(self) -> ApiAddress:
+        """Where the API of this installation would answer, with its token."""
+        from lakehouse.audit.contract import ApiAddress
+        from lakehouse.client.installation import api_url, find_token
+        from lakehouse.settings import process_environ
+
+        settings = self.settings
+        token = find_token(settings, self._environ if self._environ is not None else process_environ())
+        return ApiAddress(api_url(settings) + settings.root_path, token)
 
     @cached_property
     def read_location(self) -> S3Location:

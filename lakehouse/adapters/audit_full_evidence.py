@@ -99,7 +99,7 @@ def _check_accounts(parts: AuditParts, ledger: PhaseLedger) -> None:
             if counts["in"] and counts["quarantined"] / counts["in"] > limit:
                 faults.append(f"{stream} of {day}: {counts['quarantined']:,} of {counts['in']:,} lines did not fit")
     ledger.measured("records", records)
-    ledger.measured("quarantined_share", refused / taken if taken else 0.0, "lower")
+    ledger.measured("quarantined_share", refused / taken if taken else 0.0)
     ledger.judge(
         "few lines do not fit", faults,
         looked_at=f"{taken:,} lines, {refused:,} in quarantine, {limit:.1%} allowed a day",

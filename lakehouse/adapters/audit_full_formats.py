@@ -59,7 +59,7 @@ def _check_versions(store: ObjectStore, ledger: PhaseLedger) -> None:
         return
     documents = found.found.total()
     ledger.measured("stored_documents", documents)
-    ledger.measured("older_documents", len(found.rewrites), "lower")
+    ledger.measured("older_documents", len(found.rewrites))
     older = (
         f", {len(found.rewrites):,} of a version before (`lakehouse upgrade` rewrites them)" if found.rewrites else ""
     )

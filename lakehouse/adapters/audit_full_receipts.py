@@ -38,7 +38,7 @@ def check_receipts(parts: AuditParts, ledger: PhaseLedger) -> AuditReport:
         told = f", {notices} notices" if notices else ""
         ledger.judge(check, faults, looked_at=f"{looked_at:,} looked at{told}: {meaning}", remedy=_REMEDY)
         ledger.measured(f"{check}_checked", looked_at)
-    ledger.measured("notices", sum(one.severity == "notice" for one in report.findings), "lower")
+    ledger.measured("notices", sum(one.severity == "notice" for one in report.findings))
     return report
 
 

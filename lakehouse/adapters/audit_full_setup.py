@@ -44,7 +44,7 @@ def check_setup(parts: AuditParts, ledger: PhaseLedger) -> bool:
     try:
         begun_s = time.perf_counter()
         parts.store.list("", limit=1)
-        ledger.measured("store_answers_ms", (time.perf_counter() - begun_s) * 1000, "lower")
+        ledger.measured("store_answers_ms", (time.perf_counter() - begun_s) * 1000)
         ignored = ignored_conditions(parts.store)
     except LakehouseError as error:
         ledger.failed(
@@ -74,7 +74,7 @@ def _check_versions(ledger: PhaseLedger) -> None:
 
 def _check_disk(parts: AuditParts, ledger: PhaseLedger) -> None:
     percent = disk_usage_percent(parts.settings.data_dir)
-    ledger.measured("disk_used_share", round(percent) / 100, "lower")
+    ledger.measured("disk_used_share", round(percent) / 100)
     is_full = percent >= parts.settings.disk_refuse_percent
     ledger.judge(
         "the disk has room",

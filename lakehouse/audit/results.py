@@ -68,7 +68,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number of a phase; its unit is in its name (`_share`, `_ms`, `_bytes`), a count has none."""
+    """A number of a phase; its unit is in its name (`_share`, `_ms`, `_bytes`), a count has none.
+
+    One way is better only where a change for the worse is a matter of its own: what a check judges already, and what
+    moves with the hour (times, disks), goes neither way, or drift would be told of it.
+    """
 
     name: str
     value: float

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import orjson
 import pytest
 
@@ -28,6 +30,7 @@ from lakehouse.evidence.days import RawObject
 from lakehouse.retrieval.config_store import ConfigStore
 from lakehouse.storage.objects import ObjectInfo, list_all
 from lakehouse_api.app import create_app
+from lakehouse_assets.audit_full import AuditConfig, audit_full
 from tests.api import TOKEN, api_settings, clean_environ, serving
 from tests.dagster_lake import commit, lake_environ, lake_store, put_parquet
 from tests.fakes.scripted_http import Reply, scripted_http
@@ -357,3 +360,23 @@ def test_baselines_set_at_once_are_all_kept_and_the_last_is_current(objects: S3O
     assert current is not None
     assert current == AuditBaselines(objects).version(8)
     assert len(list(list_all(objects, VERSIONS))) == 8
+
+
+def test_asset_shows_the_report_and_its_check_fails_with_a_phase(lake: S3ObjectStore, tmp_path: Path) -> None:
+    store = lake_store(lake, tmp_path, **SETTINGS, LAKEHOUSE_API_PORT="9")
+
+    def made(*phases: int) -> tuple[dict[str, dg.MetadataValue[Any]], bool]:
+        config = dg.RunConfig({"audit_full": AuditConfig(phases=list(phases))})
+        done = dg.materialize([audit_full], resources={"store": store}, run_config=config, raise_on_error=False)
+        [event] = done.asset_materializations_for_node("audit_full")
+        [check] = done.get_asset_check_evaluations()
+        return dict(event.metadata), check.passed
+
+    metadata, is_sound = made(3)
+    assert is_sound
+    assert metadata["phases"].value["score"] == "pass"  # type: ignore[call-overload, index]
+    assert metadata["phases"].value["receipts"] == "skip"  # type: ignore[call-overload, index]
+    said = orjson.loads(lake.get(f"audits/{metadata['audit_id'].value}/report.json").body)
+    assert said["phases"][3]["verdict"] == "pass"
+    change(lake, "catalog/tables/scored.json", lambda d: d["partitions"]["2026-03-01"].update(fingerprint="0" * 64))
+    assert made(3)[1] is False
