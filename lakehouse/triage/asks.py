@@ -23,6 +23,7 @@ from lakehouse.drift.freeze import OpenDrift
 from lakehouse.scoring.rule_file import default_rules
 from lakehouse.triage.item import Item, Kind, Subject
 from lakehouse.triage.priority import prioritize
+from lakehouse.validation.personal_spans import personal_spans
 
 NEEDS_REVIEW = "needs_human_review"
 _SURE_GROUNDS = frozenset({"human", "ground_truth"})
@@ -65,7 +66,9 @@ def ask_of_run(row: Mapping[str, Any]) -> Item | None:
         kind, reasons=reasons, testimony=row["testimony"] or 0, is_rejected=row["score"] == "rejected"
     )
     detail = {"stream": row["stream"], "dt": str(row["dt"]), "score": row["score"], "rule": row["rule"]}
-    subject = Subject("run", row["run_id"], row["record_sha256"] or "", row["task_id"], detail)
+    # Items are kept where no erasure looks: a task that names somebody stays in evidence.
+    task_id = None if personal_spans(row["task_id"] or "") else row["task_id"]
+    subject = Subject("run", row["run_id"], row["record_sha256"] or "", task_id, detail)
     return Item(subject, kind, reasons, priority, why)
 
 

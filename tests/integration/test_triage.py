@@ -27,11 +27,12 @@ from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.clock import new_id
 from lakehouse.distillation.parameters import CorpusParameters
 from lakehouse.storage.objects import list_all
+from lakehouse_api.app import create_app
 from lakehouse_api.compose import compose_services
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.triage import triage
 from lakehouse_cli.main import app
-from tests.api import RunningApi, api_settings, running_api
+from tests.api import TOKEN, RunningApi, api_settings, running_api, serving
 from tests.dagster_lake import lake_environ, lake_store
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
@@ -290,6 +291,32 @@ def test_asset_fills_the_queue_with_what_is_left(filled: Lake, tmp_path: Path) -
         for info in list_all(filled.objects, "audits/triage/items/")
     ]
     assert sorted(waiting) == ["reviewer_disagreement", "suspected_pii"]
+
+
+def test_command_lists_shows_and_decides(filled: Lake, tmp_path: Path) -> None:
+    with serving(create_app(api_settings(filled.objects, tmp_path / "data"))) as url:
+        at = {"LAKEHOUSE_API_PORT": url.rpartition(":")[2], "LAKEHOUSE_AUTH_TOKEN": TOKEN}
+        lake = replace(filled, environ=filled.environ | at)
+        listed = lake.command("list")
+        assert listed.exit_code == 0, listed.output
+        assert listed.stdout.splitlines()[-1] == "2 open, 0 assigned"
+        first = json.loads(lake.command("list", "--limit", "1", "--json").stdout)["items"][0]
+        item_id, kind = first["item_id"], first["kind"]
+        assert kind == "suspected_pii"
+        shown = lake.command("show", item_id)
+        assert "priority 80: 80: personal data may leave with a corpus" in shown.stdout
+        assert "Two people work nights there" in shown.stdout
+        (tmp_path / "edit.txt").write_text("Two people.")
+        edit = lake.command("decide", item_id, "edit", "--output", str(tmp_path / "edit.txt"))
+        assert (edit.exit_code, "no draft" in edit.stderr) == (1, True)
+        done = lake.command("decide", item_id, "reject", "--by", "dana", "--note", "an address is its task")
+        assert (done.exit_code, done.stdout.startswith("reject by dana at ")) == (0, True), done.output
+        second = lake.command("decide", item_id, "accept", "--by", "bo")
+        assert second.exit_code == 1
+        assert "was decided by dana" in second.stderr
+        assert "reject (an address is its task)" in second.stderr
+        assert lake.command("list", "--state", "decided").stdout.count(" by dana") >= 1
+        assert lake.command("show", "0" * 32).exit_code == 1
 
 
 def test_confirmed_drift_is_in_the_queue_until_it_is_acknowledged(filled: Lake) -> None:

@@ -100,6 +100,12 @@ def test_item_is_the_same_as_long_as_its_subject_is() -> None:
     assert ask_of_sample(sample | {"gate": "length"}, build="sft/a") is None
 
 
+def test_task_that_names_somebody_stays_in_evidence() -> None:
+    assert item().subject.task_id == "t"
+    assert item(task_id="ana.ruiz@example.com").subject.task_id is None
+    assert item(task_id=None).subject.task_id is None
+
+
 def test_drift_and_disputed_reviews_ask() -> None:
     drift = ask_of_drift(OpenDrift("scorer", date(2026, 3, 1), date(2026, 3, 2), ("1/all/psi/up",), "days"))
     assert (drift.kind, drift.subject.of) == ("drift", "drift/scorer/2026-03-01")
