@@ -2,7 +2,7 @@
 
 400 exam questions with checkable answers (who, which certifications, how many, a valid fill; a quarter each), asked
 of `/v1/answer` cold (no retrieval), with retrieval, and with playbooks and pathways after 0, 1, 5 and 20 rounds. A
-round is 12 other questions: each is asked, the answer is looked up in the table, the outcome is reported to
+round is 10 other questions: each is asked, the answer is looked up in the table, the outcome is reported to
 `/v1/outcomes`; then `lakehouse materialize`, `score` and `fold-back` make memory of it. Roles and cities of the exam
 and of the rounds are apart, so that they share no (role, city, template). Nothing of the platform was tuned on the
 exam: what was tried was tried on questions drawn behind both.
@@ -41,7 +41,7 @@ from corpus import build  # noqa: E402
 
 from lakehouse.sample.workers import write_workers  # noqa: E402
 
-ROWS, EXAM, OWN, ROUNDS = 100_000, 400, 12, 20
+ROWS, EXAM, OWN, ROUNDS = 100_000, 400, 10, 20
 LOOKS = (0, 1, 5, 20)
 SEED = "exam-1"
 EXAM_SHA256 = "69e60cafd66a00f6e43a33710676c061a77b28fe233aec0b799649ab90e29c21"

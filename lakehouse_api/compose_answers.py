@@ -40,7 +40,7 @@ def compose_answers(
     async def recall(task: str, shape: str, config: AnswerConfig, actor: str) -> list[Record]:
         pathways.require_memory()
         shown = await recall_traces(pathways.searcher.search, task, shape, config)
-        pathways.recalled.give((record.id for record in shown), actor=actor)
+        pathways.recalled.give((record.id for record in shown[: config.pathway_k]), actor=actor)
         return shown
 
     service = AnswerService(

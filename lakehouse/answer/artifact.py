@@ -5,7 +5,7 @@ Belongs here: the way from an answer's text to an artifact. Not here: the rules 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -42,19 +42,41 @@ _PLAYBOOK = {
     "additionalProperties": False,
 }
 _SCHEMAS = {"fill": _FILL, "playbook": _PLAYBOOK}
+_MOST_CHOICES = 50
 _FROM_CONTEXT = {"email": ("to", "subject"), "sms": ("to",)}
 
 
-def form_of(kind: str | None, context: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The response format that a kind needs; None for text."""
+def form_of(
+    kind: str | None, context: Mapping[str, Any], people: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any] | None:
+    """The response format that a kind needs; None for text.
+
+    Args:
+        kind: What the answer is validated as.
+        context: Of the validation.
+        people: Id and name of those who were shown: a fill proposes some of them, each under the own name.
+    """
     schema: Any = _SCHEMAS.get(kind or "")
     if schema is None:
         return None
+    choices = [_item(person_id, name) for person_id, name in people[:_MOST_CHOICES]]
     count = context.get("target_count")
     if kind == "fill" and isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 20:
-        fills = {**_FILL["properties"]["fills"], "minItems": count, "maxItems": count}  # type: ignore[index]
-        schema = {**_FILL, "properties": {"fills": fills}}
+        schema = _with_fills(schema, {"minItems": count, "maxItems": count})
+    if kind == "fill" and choices:
+        schema = _with_fills(schema, {"items": {"anyOf": choices}})
     return {"type": "json_schema", "json_schema": {"name": str(kind), "schema": schema}}
+
+
+def _item(person_id: str, name: str) -> dict[str, Any]:
+    properties = {"candidate_id": {"type": "string", "enum": [person_id]}, "name": {"type": "string", "enum": [name]}}
+    return {
+        "type": "object", "properties": properties, "required": ["candidate_id", "name"], "additionalProperties": False,
+    }  # fmt: skip
+
+
+def _with_fills(schema: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, "properties": {"fills": {**schema["properties"]["fills"], **changes}}}
 
 
 def artifact_of(kind: str, answer: str, context: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from lakehouse.answer.example import Example, focused_records, spoken_fields
 from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
+from lakehouse.pathway.shape import kind_of
 from lakehouse.retrieval.filters import MASK
 
 _NAMES = ("name", "title")
@@ -25,6 +26,7 @@ _TEXT_CHARACTERS = 120
 _MAX_VALUE_CHARACTERS = 20_000
 _MIN_RECORD_TOKENS = 40
 _WORD = re.compile(r"[a-z0-9]{3,}")
+_STEM_CHARACTERS = 6  # `certified` speaks of `certifications`
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -101,8 +103,11 @@ def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) ->
 
 
 def _fields_shown(plain: Sequence[Record], noted: Sequence[Record], terms: frozenset[str]) -> frozenset[str] | None:
-    """The fields that the examples or the task speak of; None: all, where nothing was learned yet."""
-    if not noted:
+    """The fields that the examples or the task speak of; None: all, where nothing was learned or an artifact is made.
+
+    The words of an artifact do not say which fields mattered: a fill names nobody's status.
+    """
+    if not noted or any(one.example is not None and kind_of(one.example.shape) for one in noted):
         return None
     shown = [
         (key, _shown(key, value)) for record in plain if not record.is_note for key, value in record.fields.items()
@@ -120,7 +125,7 @@ def _examples(
     examples: list[Example] = []
     for record in noted:
         if record.example is not None:
-            text = focused_records(record.example, keys, fields or ())
+            text = focused_records(record.example, keys, keys if fields is None else fields)
             examples.append(replace(record.example, records=text))
             if sum(map(_tokens_of, examples)) > most:
                 return examples[:-1]
@@ -179,7 +184,7 @@ def _focused(key: str, text: str, terms: frozenset[str]) -> str:
 
 
 def _terms(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    return [word[:_STEM_CHARACTERS] for word in _WORD.findall(text.casefold())]
 
 
 def _flat(text: str) -> str:

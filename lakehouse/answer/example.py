@@ -10,7 +10,7 @@ Belongs here: reading an example, the fields that it speaks of. Not here: which 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,9 @@ def spoken_fields(example: Example, keys: Collection[str]) -> frozenset[str]:
     """
     said = f"{example.task}\n{example.answer}".casefold()
     spoken = {key for key in keys if key.casefold() in said}
-    by_length = sorted(keys, key=len, reverse=True)
     for line in example.records.splitlines():
-        for part in line.partition(":")[2].split(";"):
-            key = next((key for key in by_length if part.lstrip().startswith(f"{key} ")), None)
-            if key is None:
-                continue
-            values = part.lstrip().removeprefix(f"{key} ").split(", ")
-            if any(len(value) > 1 and value.strip().casefold() in said for value in values):
+        for key, value in fields_of_line(line, keys).items():
+            if any(len(one) > 1 and one.strip().casefold() in said for one in value.split(", ")):
                 spoken.add(key)
     return frozenset(spoken)
 
@@ -71,19 +66,39 @@ def focused_records(example: Example, keys: Collection[str], fields: Collection[
     by_length = sorted(keys, key=len, reverse=True)
 
     def is_shown(part: str) -> bool:
-        key = next((key for key in by_length if part.lstrip().startswith(f"{key} ")), None)
+        key = _key_of(part, by_length)
         return key is None or key in fields
 
     answer = example.answer.casefold()
     every = example.records.splitlines()
     lines = []
-    for line in [line for line in every if _is_named(line, answer)] or every:
+    for line in [line for line in every if is_named(line, answer)] or every:
         head, colon, body = line.partition(":")
         lines.append(f"{head}{colon}{';'.join(part for part in body.split(';') if is_shown(part))}")
     return "\n".join(lines)
 
 
-def _is_named(line: str, answer: str) -> bool:
+def fields_of_line(line: str, keys: Collection[str]) -> dict[str, str]:
+    """The fields of a record's line (see bundle.py), as texts.
+
+    Args:
+        line: `Ann Lee (id 7): role Welder; city Toledo`.
+        keys: Names of fields, as records have them; what starts with none of them is left out.
+    """
+    by_length = sorted(keys, key=len, reverse=True)
+    fields = {}
+    for part in line.partition(":")[2].split(";"):
+        key = _key_of(part, by_length)
+        if key is not None:
+            fields[key] = part.lstrip().removeprefix(f"{key} ").strip()
+    return fields
+
+
+def _key_of(part: str, by_length: Sequence[str]) -> str | None:
+    return next((key for key in by_length if part.lstrip().startswith(f"{key} ")), None)
+
+
+def is_named(line: str, answer: str) -> bool:
     """Whether an answer, in lower case, names the record of a line by its name or its id."""
     found = _HEAD.match(line.casefold())
     if found is None:

@@ -22,6 +22,7 @@ from lakehouse.answer.config import NAME, AnswerConfig
 from lakehouse.answer.found import Found, context_of
 from lakehouse.answer.grounding import ungrounded
 from lakehouse.answer.names import NameLists
+from lakehouse.answer.preference import preferred_first
 from lakehouse.answer.prompt import messages_of, question_of
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
 from lakehouse.chat.call_log import Caller
@@ -133,7 +134,9 @@ class AnswerService:
         fields = [{"id": record.id, **record.fields} for record in records]
         shape = shape_of(request.task, fields, kind=request.validate_kind) if records else ""
         if request.use_pathway:  # what was found comes first: it is what the task is about
-            records += await self._recall(request.task, shape, config, actor)
+            traces = await self._recall(request.task, shape, config, actor)
+            examples = [trace.example for trace in traces if trace.example is not None]
+            records = [*preferred_first(records, examples), *traces[: config.pathway_k]]
         if not records:
             return Found(Bundle("", (), 0, 0), search)
         return Found(await self._bundle(request, config, records, room), search, records, shape)
@@ -184,7 +187,7 @@ class AnswerService:
             messages=messages_of(config.system, request.task, bundle),
             temperature=config.temperature,
             max_tokens=request.max_tokens or config.max_tokens,
-            response_format=form_of(request.validate_kind, request.validate_context),
+            response_format=form_of(request.validate_kind, request.validate_context, _people(bundle)),
             extras={} if request.seed is None else {"seed": request.seed},
         )
         return await self._chat.chat(chat, caller)
@@ -235,6 +238,12 @@ def _room(request: AnswerRequest, config: AnswerConfig) -> int:
             field="budget_tokens",
         )
     return budget - taken
+
+
+def _people(bundle: Bundle) -> list[tuple[str, str]]:
+    """Id and name of each record that was shown, the one next to the question first."""
+    shown = [(record.id, record.name) for record in bundle.records if not record.is_note]
+    return [(record_id, " ".join(name.split())) for record_id, name in shown if name is not None]
 
 
 def _cited(record: Record, text: str) -> Citation:

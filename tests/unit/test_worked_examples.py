@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.answer.artifact import form_of
 from lakehouse.answer.bundle import Record, build_bundle
 from lakehouse.answer.config import AnswerConfig
 from lakehouse.answer.example import Example, example_of, focused_records, spoken_fields
+from lakehouse.answer.preference import preferred_first, preferred_values
 from lakehouse.answer.prompt import messages_of, question_of, records_in
 from lakehouse.answer.recall import recall_traces
+from lakehouse.chat.schema_bounds import check_schema
 from lakehouse.chat.token_estimate import estimate_tokens
 from lakehouse.pathway.search import Found, PathwaySearch
 from lakehouse.pathway.shape import alike, kind_of, shape_of, shape_tag
@@ -185,7 +189,6 @@ def test_examples_of_the_same_shape_come_before_notes_whatever_they_are_about() 
     memory = Memory([note, other, far], [same])
     assert recalled(memory) == ["same", "note"]
     assert memory.asked[1].tags == (shape_tag(WHO),)
-    assert recalled(memory, config=AnswerConfig(pathway_k=1)) == ["same"]
 
 
 def test_example_of_an_artifact_is_shown_for_any_wording_and_for_no_text() -> None:
@@ -199,3 +202,64 @@ def test_example_of_an_artifact_is_shown_for_any_wording_and_for_no_text() -> No
 def test_examples_of_other_shapes_stay_away(shape: str) -> None:
     memory = Memory([trace("same", dataclasses.asdict(EXAMPLE), 0.9)])
     assert recalled(memory, shape=shape) == []
+
+
+FILLS = [
+    Example(
+        "Fill one welder position.",
+        f"Ann{n} Lee (id 1{n}): status active; city Reno\nBen{n} Lee (id 2{n}): status {other}; city Reno",
+        f'{{"fills": [{{"candidate_id": "1{n}"}}]}}',
+        "fill: fill one <role> position",
+    )
+    for n, other in enumerate(["active", "inactive", "active"] * 10, 100)
+]
+
+
+def test_value_that_all_who_were_named_share_and_others_do_not_is_preferred() -> None:
+    assert preferred_values(FILLS, ["status", "city", "zip"]) == {"status": "active"}
+    found = [Record("w", n, {"status": status}) for n, status in (("1", "inactive"), ("2", "active"), ("3", "active"))]
+    assert [record.id for record in preferred_first(found, FILLS)] == ["2", "3", "1"]
+
+
+def test_few_examples_prefer_nothing() -> None:
+    assert preferred_values(FILLS[:3], ["status", "city"]) == {}
+    assert preferred_first([COOKS], []) == [COOKS]
+    unnamed = [dataclasses.replace(example, answer="two") for example in FILLS]
+    assert preferred_values(unnamed, ["status"]) == {}
+
+
+def test_preferences_by_chance_are_rare() -> None:
+    draw = random.Random(5)
+    wrong = 0
+    for _ in range(200):
+        examples = [
+            dataclasses.replace(
+                FILLS[0],
+                records="\n".join(
+                    f"P{i} (id {i}{i}{i}): status {draw.choice(('active',) * 3 + ('off',))}" for i in (1, 2, 3)
+                ),
+                answer="id 111",
+            )
+            for _ in range(20)
+        ]
+        wrong += bool(preferred_values(examples, ["status"]))
+    assert wrong <= 20
+
+
+def test_fill_proposes_only_those_who_were_shown_each_under_the_own_name() -> None:
+    form = form_of("fill", {"target_count": 2}, [("7", "Ann Lee"), ("8", "Bo Kim")])
+    assert form is not None
+    fills = form["json_schema"]["schema"]["properties"]["fills"]
+    assert (fills["minItems"], fills["maxItems"]) == (2, 2)
+    pairs = [
+        (one["properties"]["candidate_id"]["enum"], one["properties"]["name"]["enum"])
+        for one in fills["items"]["anyOf"]
+    ]
+    assert pairs == [(["7"], ["Ann Lee"]), (["8"], ["Bo Kim"])]
+    check_schema(form["json_schema"]["schema"], where="schema")
+    assert form_of("playbook", {}, [("7", "Ann Lee")]) == form_of("playbook", {})
+
+
+def test_word_speaks_of_a_field_whose_name_begins_alike() -> None:
+    bundle = build_bundle([COOKS], "Who is certified?", budget_tokens=500)
+    assert bundle.text.startswith("Bo Kim (id 9): certifications ServSafe Manager")
