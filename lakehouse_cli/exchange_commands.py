@@ -1,7 +1,7 @@
-"""The commands `exchange …`: evidence and pathways as JSON lines, for other lakes and other runtimes.
+"""The commands `exchange …`: evidence, pathways, replays and baselines as JSON lines, for other lakes.
 
 Belongs here: options and output. Not here: lines of evidence (see lakehouse/evidence/exchange.py), of pathways (see
-lakehouse/client/pathway_exchange.py).
+lakehouse/client/pathway_exchange.py), of replays (see lakehouse/replay/exchange.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 
 exchange = typer.Typer(
-    help="Evidence and pathways as JSON lines: out of this lake, into this lake.", no_args_is_help=True
+    help="Evidence, pathways, replays and baselines as JSON lines: out of this lake, into it.", no_args_is_help=True
 )
 FileArgument = Annotated[Path, typer.Argument(help="The file; `-` is stdin or stdout.", allow_dash=True)]
 
@@ -81,6 +81,36 @@ def pathways_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
     with Client() as client, _reading(file) as source:
         done = take_pathways(client, source, is_dry=dry_run)
     typer.echo(f"{'would take in' if dry_run else 'took in'} {done.traces:,} traces, {done.known:,} known here already")
+
+
+@exchange.command("replays-out")
+def replays_out(
+    file: FileArgument,
+    batch: Annotated[list[str] | None, typer.Option(help="Only this batch; may be given several times.")] = None,
+    baselines: Annotated[bool, typer.Option(help="Baselines of audits and drift, too.")] = True,
+) -> None:
+    """Write replays with their rows and verdicts, and the baselines of audits and drift."""
+    from lakehouse.adapters.replay_exchange import write_out
+
+    with _writing(file) as target:
+        count = write_out(EvidenceParts().objects, target, batches=batch or (), baselines=baselines)
+    typer.echo(f"wrote {count:,} objects", err=True)
+
+
+@exchange.command("replays-in")
+def replays_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
+    """Take replays and baselines in; what is there already must be the same."""
+    import shutil
+    import tempfile
+
+    from lakehouse.adapters.replay_exchange import take_in
+
+    with tempfile.TemporaryFile() as kept, _reading(file) as source:
+        shutil.copyfileobj(source, kept)
+        kept.seek(0)
+        done = take_in(EvidenceParts().objects, kept, is_dry=dry_run)
+    verb = "would take in" if dry_run else "took in"
+    typer.echo(f"{verb} {done.objects:,} objects, {done.new:,} of them new, of {len(done.batches):,} replays")
 
 
 @contextmanager
