@@ -174,8 +174,11 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
 # Those that are JSON lines in the bucket, and below which prefix.
 STORED_VIEWS = {"drift_reports": "drift/", "quarantine": "quarantine/", "receipts": "receipts/"}
 
-# Where files lie that manifests of tables name.
-TABLE_FOLDERS = ("evidence/", "scored/")
+# Where files lie that manifests of tables, or batches of replays, name.
+TABLE_FOLDERS = ("evidence/", "replay/", "scored/")
+
+# Raw lines that a view reads as they lie.
+RAW_FOLDERS = ("raw/observer_events/",)
 
 # Free text of people and models stands in these: they need the scope `pii` as a whole.
 PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})
