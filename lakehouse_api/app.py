@@ -32,6 +32,7 @@ from lakehouse_api.routes import (
     catalog,
     chat,
     config,
+    drift,
     embed,
     health,
     ingest,
@@ -51,7 +52,7 @@ from lakehouse_api.services import Services
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
-    answers, validation, pathway, lineage, triage,
+    answers, validation, pathway, lineage, drift, triage,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 

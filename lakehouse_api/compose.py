@@ -40,6 +40,7 @@ from lakehouse_api.access_log import AccessLog
 from lakehouse_api.auth import make_authenticator
 from lakehouse_api.compose_answers import compose_answers
 from lakehouse_api.compose_chat import compose_chat
+from lakehouse_api.compose_drift import compose_drift
 from lakehouse_api.compose_pathways import compose_pathways
 from lakehouse_api.compose_retrieval import compose_retrieval
 from lakehouse_api.limits import Gate
@@ -115,6 +116,7 @@ def compose_services(settings: Settings) -> Services:
             pathways.book,
         ),
         triage=Triage(TriageQueue(objects), ReviewStore(objects)),
+        drift=compose_drift(settings, objects, work_dir),
         roster=roster,
         work_dir=work_dir,
         put_gate=Gate(settings.storage_puts_in_flight, "uploads"),

@@ -28,6 +28,7 @@ from lakehouse_api.metrics import Metrics
 
 if TYPE_CHECKING:
     from lakehouse.adapters.conversion import ConversionProcess
+    from lakehouse.adapters.drift_desk import DriftDesk
     from lakehouse.adapters.embedding_service import EmbeddingService
     from lakehouse.adapters.event_log import EventLog
     from lakehouse.adapters.objects import S3ObjectStore
@@ -77,6 +78,7 @@ class Services:
     chat: Chat
     answers: Answers
     lineage: Lineages
+    drift: DriftDesk
     triage: Triage
     roster: StoredRoster
     work_dir: Path

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.adapters.corpus_exports import CorpusExports
+    from lakehouse.adapters.drift_desk import DriftDesk
     from lakehouse.adapters.evidence_index import EvidenceIndex
     from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
     from lakehouse.adapters.fold_back import FoldBack
@@ -94,6 +95,15 @@ class EvidenceParts:
         from lakehouse.adapters.corpus_exports import CorpusExports
 
         return CorpusExports(self.objects, self.location, work_dir=self.work_dir)
+
+    @cached_property
+    def drift(self) -> DriftDesk:
+        """Drift against baselines."""
+        from lakehouse.adapters.drift_desk import DriftDesk
+        from lakehouse.adapters.lance_tables import LanceTables
+
+        tables = LanceTables(self.objects.location, self.objects)
+        return DriftDesk(self.objects, self.location, tables, work_dir=self.work_dir)
 
     @cached_property
     def fold_back(self) -> FoldBack:

@@ -24,7 +24,7 @@ from lakehouse.adapters.drift_vectors import VectorsMeter
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.scratch import scratch_folder
-from lakehouse.clock import utc_now
+from lakehouse.clock import new_id, utc_now
 from lakehouse.drift.baseline import Baseline
 from lakehouse.drift.confirmation import confirmed
 from lakehouse.drift.finding import Finding, Kind
@@ -37,7 +37,7 @@ from lakehouse.errors import BadInput, PreconditionFailed
 from lakehouse.events.envelope import make_line, part_key
 from lakehouse.storage.objects import ObjectStore
 
-STREAM = "observer_events"
+STREAM, AUDITS = "observer_events", "audits"
 _NAMESPACE = uuid.UUID("6d0c8f4e-7a35-5b1e-9d2b-2f6f0b8a1c74")
 _VERDICTS = {"stable": "accept", "label_correction": "cycle", "drift": "reject"}
 
@@ -152,6 +152,20 @@ class DriftDesk:
             done = self.reports.publish(self._compared(kind, day))
         self._log(done.report)
         return done
+
+    def acknowledge(self, kind: Kind, *, by: str, why: str) -> Acknowledgement:
+        """Acknowledge what of a kind keeps the gate shut, and write an audit line of it.
+
+        Raises:
+            BadInput: Nobody, or no reason, is given.
+            Conflict: Nothing of that kind is open.
+        """
+        said = self.gate.acknowledge(kind, by=by, why=why)
+        line = {"actor": said.by, "action": "drift.acknowledge", "subject": kind, "status": "ok", "client": "cli"}
+        now, run_id = self._clock(), new_id()
+        body = make_line(AUDITS, {**line, "why": said.why}, run_id=run_id, recorded_at=now)
+        self._store.put(part_key(AUDITS, f"{now:%Y-%m-%d}", f"drift-{run_id}"), body, content_type="application/jsonl")
+        return said
 
     def state(self, kind: Kind) -> KindState:
         """Where a kind stands."""

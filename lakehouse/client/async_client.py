@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeV
 
 from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
+from lakehouse.client import drift_calls as drifting
 from lakehouse.client import lineage_calls as lineages
 from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
@@ -185,6 +186,8 @@ class AsyncClient:
     validate = _Method(validation.validate)
     embed = _Method(retrieval.embed)
     lineage = _Method(lineages.get_lineage)
+    drift = _Method(drifting.get_drift)
+    acknowledge_drift = _Method(drifting.acknowledge_drift)
     chat = _Method(chatting.chat)
     answer = _Method(chatting.answer)
     chat_usage = _Method(chatting.chat_usage)
