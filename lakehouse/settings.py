@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.errors import BadInput
 from lakehouse.settings_chat import ChatSettings
 from lakehouse.settings_evidence import EvidenceSettings
+from lakehouse.settings_pages import PageSettings
 from lakehouse.settings_reading import dotenv, json_object
 from lakehouse.settings_replay import ReplaySettings
 from lakehouse.settings_retrieval import RetrievalSettings
@@ -34,7 +35,7 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(ChatSettings, EvidenceSettings, ReplaySettings, RetrievalSettings, ReviewSettings, BaseSettings):
+class Settings(ChatSettings, EvidenceSettings, PageSettings, ReplaySettings, RetrievalSettings, ReviewSettings, BaseSettings):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)

@@ -49,6 +49,8 @@ from lakehouse_api.routes import (
     vectors,
 )
 from lakehouse_api.services import Services
+from lakehouse_api.ui.routes import PAGES
+from lakehouse_api.ui.site import Site
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
@@ -80,6 +82,9 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     app.state.services = services
     for module in _ROUTES:
         app.include_router(module.router)
+    app.state.site = Site.of(services)
+    for page in PAGES:
+        app.include_router(page)
     app.state.mcp = McpEndpoint(services)
     app.router.routes.append(Route("/mcp", app.state.mcp))
     describe(app, root_path=settings.root_path)
@@ -122,6 +127,7 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
     app.add_middleware(
         DoorMiddleware,
         authenticator=services.auth,
+        pages=app.state.site.door,
         hosts=(*settings.allowed_hosts, settings.api_host),
         origins=settings.allowed_origins,
     )
@@ -144,5 +150,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     if services.auth.is_open:
         _log.warning("no token is set: whoever is on this machine may do everything; set AUTH_TOKEN to change that")
-    async with services.running(), app.state.mcp.running():
+    async with services.running(), app.state.site.running(), app.state.mcp.running():
         yield

@@ -93,13 +93,26 @@ class Authenticator:
         self._check_address(address)
         return Principal(token.name, token.scopes, address)
 
+    def authenticate_digest(self, sha256: bytes, address: str) -> Principal:
+        """Say who is asking by the SHA-256 of a token that was shown before.
+
+        Raises:
+            Unauthorized: There is no such token, or no longer.
+            Forbidden: The address is not allowed.
+        """
+        token = self._known(sha256)
+        self._check_address(address)
+        return Principal(token.name, token.scopes, address)
+
     def _find(self, authorization: str | None) -> KnownToken:
         if not authorization:
             raise Unauthorized("a token is needed: send the header 'Authorization: Bearer <token>'")
         kind, _, text = authorization.partition(" ")
         if kind.lower() != "bearer" or not text.strip():
             raise Unauthorized("the Authorization header must be 'Bearer <token>'")
-        digest = hashlib.sha256(text.strip().encode("utf-8", "surrogateescape")).digest()
+        return self._known(hashlib.sha256(text.strip().encode("utf-8", "surrogateescape")).digest())
+
+    def _known(self, digest: bytes) -> KnownToken:
         found = None
         for token in self._tokens:  # all of them: the time taken must not say which one matched
             if hmac.compare_digest(token.sha256, digest):

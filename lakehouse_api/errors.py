@@ -20,6 +20,7 @@ from starlette.types import Scope
 from lakehouse.errors import BadInput, LakehouseError, TooLarge, Unauthorized
 from lakehouse_api.openai_errors import is_openai, openai_response
 from lakehouse_api.schemas.problem import Problem
+from lakehouse_api.ui.paths import is_page
 
 MEDIA_TYPE = "application/problem+json"
 _RESERVED = frozenset(Problem.model_fields)
@@ -72,6 +73,10 @@ def render(
     """One problem document, or on OpenAI's routes one of its errors."""
     if is_openai(scope):
         return openai_response(status, detail, fields=fields or {}, headers=headers or {})
+    if is_page(scope):
+        from lakehouse_api.ui.errors import page_error
+
+        return page_error(scope, status, title, detail, fields=fields or {}, headers=headers or {})
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": title,

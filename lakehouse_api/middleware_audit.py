@@ -13,11 +13,12 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import LakehouseError
+from lakehouse_api.ui.paths import is_static
 
 if TYPE_CHECKING:
     from lakehouse_api.services import Services
 
-PREFIXES = ("/v1/", "/mcp")
+PREFIXES = ("/v1/", "/mcp", "/ui")
 _log = structlog.get_logger("lakehouse.audit")
 
 
@@ -29,7 +30,7 @@ class AuditMiddleware:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].removeprefix(scope.get("root_path", "")).startswith(PREFIXES):
+        if scope["type"] != "http" or not _is_audited(scope):
             await self._app(scope, receive, send)
             return
         status = 0
@@ -68,6 +69,11 @@ class AuditMiddleware:
         except LakehouseError as error:
             self._services.metrics.lost_audits.inc()
             _log.warning("audit line lost", reason=error.detail, trace_id=state["request_id"])
+
+
+def _is_audited(scope: Scope) -> bool:
+    """What is asked of the platform; the files that pages are made of say nothing about it."""
+    return scope["path"].removeprefix(scope.get("root_path", "")).startswith(PREFIXES) and not is_static(scope)
 
 
 def _outcome(status: int) -> str:

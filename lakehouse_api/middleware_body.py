@@ -20,7 +20,7 @@ LARGER_BYTES = {("POST", path): 8 << 20 for path in ("/v1/embed", "/v1/embedding
 # Vectors come in numbers; a thousand of 384 dimensions have some 8 MiB as JSON, 1.5 MiB as Arrow.
 VECTORS, ADD, MAX_VECTORS_BYTES = "/v1/vectors/index/", "/add", 64 << 20
 # These take their body as a stream and have caps of their own.
-STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"))
+STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"), ("POST", "/ui/datasets/upload"))
 
 
 class BodyLimitMiddleware:

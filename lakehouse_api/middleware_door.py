@@ -15,6 +15,8 @@ from lakehouse.errors import Forbidden, LakehouseError
 from lakehouse_api.auth import Authenticator, Network, is_within
 from lakehouse_api.errors import problem_response
 from lakehouse_api.request_headers import header
+from lakehouse_api.ui.door import PageDoor
+from lakehouse_api.ui.paths import is_page
 
 OPEN_PATHS = frozenset({"/health"})
 
@@ -57,10 +59,17 @@ class DoorMiddleware:
     """Refuses foreign hosts and origins, then finds out who is asking; only `/health` is open to all."""
 
     def __init__(
-        self, app: ASGIApp, *, authenticator: Authenticator, hosts: Iterable[str], origins: Iterable[str]
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: Authenticator,
+        pages: PageDoor,
+        hosts: Iterable[str],
+        origins: Iterable[str],
     ) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._pages = pages
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
 
@@ -71,8 +80,11 @@ class DoorMiddleware:
         try:
             host = self._check_host(header(scope, b"host") or "")
             self._check_origin(header(scope, b"origin"), host)
-            if not _is_open(scope):
-                address = (scope.get("client") or ("",))[0]
+            address = (scope.get("client") or ("",))[0]
+            if is_page(scope):
+                # A browser's pages go by its session; the API itself takes no cookie, so no page can drive it.
+                scope["state"]["principal"] = self._pages.enter(scope, address)
+            elif not _is_open(scope):
                 principal = self._authenticator.authenticate(header(scope, b"authorization"), address)
                 scope["state"]["principal"] = principal
         except LakehouseError as error:

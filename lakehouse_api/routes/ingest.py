@@ -14,11 +14,14 @@ from starlette.responses import JSONResponse
 
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
-from lakehouse.ingest.options import make_options
+from lakehouse.ingest import IngestResult
+from lakehouse.ingest.options import IngestOptions, make_options
+from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import instance_of, problems
-from lakehouse_api.multipart import FIELD, spooled_file
+from lakehouse_api.multipart import FIELD, SpooledFile, spooled_file
 from lakehouse_api.schemas.ingest import Ingested
+from lakehouse_api.services import Services
 from lakehouse_api.spool import check_length
 
 # A form's boundaries and headers come on top of the file.
@@ -95,24 +98,38 @@ async def ingest_file(
         await run_blocking(services, services.ingester.prepare)
         async with spooled_file(request, services, cap_bytes=cap_bytes) as file:
             options = choose(file_name=file.name, content_type=file.content_type)
-            load = partial(
-                services.ingester.ingest, actor=principal.name, source_sha256=file.sha256, file_name=file.name
-            )
-            try:
-                result = await run_blocking(services, load, file.path, name, options)
-            except LakehouseError as error:
-                outcome = "failed" if error.status >= 500 else "refused"
-                await audit(
-                    services, principal, request, action="ingest", subject=name, status=outcome, bytes=file.size
-                )
-                raise
-        with suppress(StoreUnavailable):  # it is committed; the next look of the watcher shows it
-            await run_blocking(services, services.watcher.refresh)
-    rows = result.manifest.row_count
-    await audit(services, principal, request, action="ingest", subject=name, status="ok", rows=rows, bytes=file.size)
+            result = await load_file(request, services, principal, file, name=name, options=options)
     if result.is_new_dataset:
         return JSONResponse(result.answer(), 201, headers={"Location": f"{_catalog_path(request)}/{name}"})
     return JSONResponse(result.answer())
+
+
+async def load_file(
+    request: Request,
+    services: Services,
+    principal: Principal,
+    file: SpooledFile,
+    *,
+    name: str,
+    options: IngestOptions,
+) -> IngestResult:
+    """Load a file that has come in whole, let the catalog show it, and write it down.
+
+    Raises:
+        LakehouseError: What the ingest refuses, or fails at.
+    """
+    load = partial(services.ingester.ingest, actor=principal.name, source_sha256=file.sha256, file_name=file.name)
+    try:
+        result = await run_blocking(services, load, file.path, name, options)
+    except LakehouseError as error:
+        outcome = "failed" if error.status >= 500 else "refused"
+        await audit(services, principal, request, action="ingest", subject=name, status=outcome, bytes=file.size)
+        raise
+    with suppress(StoreUnavailable):  # it is committed; the next look of the watcher shows it
+        await run_blocking(services, services.watcher.refresh)
+    rows = result.manifest.row_count
+    await audit(services, principal, request, action="ingest", subject=name, status="ok", rows=rows, bytes=file.size)
+    return result
 
 
 def _catalog_path(request: Request) -> str:

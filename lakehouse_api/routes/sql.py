@@ -45,7 +45,7 @@ _CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class AskedSql:
     """A query, who asks it, and the state of the request: its ids and its start."""
 
     request: SqlRequest
@@ -90,19 +90,19 @@ class _Query:
 @router.post("", response_model=SqlAnswer, responses=problems(404, 410, 504, 507) | {200: _STREAMED})
 async def run_sql(request: Request, services: ServicesDep, principal: ReadDep, query: SqlQuery) -> Response:
     """Answer one statement; personal columns are masked unless the token has the scope `pii`."""
-    asked = _Query(_request_of(query), services, principal, request.scope["state"])
+    asked = AskedSql(_request_of(query), services, principal, request.scope["state"])
     try:
         if query.format == "json":
-            return Response(await _answer(request, asked), media_type="application/json")
-        async with _audited(asked):
-            return await while_connected(request, _stream(asked))
+            return Response(await answer_json(request, asked), media_type="application/json")
+        async with audited(asked):
+            return await while_connected(request, stream_answer(asked))
     except ClientDisconnect:
         return Response(status_code=_CLIENT_GONE)
 
 
 async def run_sql_shortly(asked: Asked) -> bytes:
     """The same for a request that asks for JSON and has nothing wrong."""
-    return await _answer(asked, _Query(_request_of(asked.body), asked.services, asked.principal, asked.state))
+    return await answer_json(asked, AskedSql(_request_of(asked.body), asked.services, asked.principal, asked.state))
 
 
 def _fit(scope: Scope, body: bytes) -> SqlQuery | None:
@@ -123,7 +123,7 @@ def _request_of(query: SqlQuery) -> SqlRequest:
 
 
 @asynccontextmanager
-async def _audited(asked: _Query) -> AsyncIterator[dict[str, Any]]:
+async def audited(asked: AskedSql) -> AsyncIterator[dict[str, Any]]:
     """Write down how it ends; what is put into the given fields stands in the line."""
     fields: dict[str, Any] = {}
     try:
@@ -143,8 +143,9 @@ async def _audited(asked: _Query) -> AsyncIterator[dict[str, Any]]:
     await asked.audit("ok", **fields)
 
 
-async def _answer(connection: Connection, asked: _Query) -> bytes:
-    async with _audited(asked) as fields:
+async def answer_json(connection: Connection, asked: AskedSql) -> bytes:
+    """The answer as the JSON document of the route."""
+    async with audited(asked) as fields:
         answer = await while_connected(connection, _run(asked))
         fields["rows"] = answer.row_count
     return b'{"columns":%b,"rows":%b,"row_count":%d,"truncated":%b}' % (
@@ -155,11 +156,12 @@ async def _answer(connection: Connection, asked: _Query) -> bytes:
     )
 
 
-async def _run(asked: _Query) -> Answer:
+async def _run(asked: AskedSql) -> Answer:
     return await asked.services.sql.run(asked.request, **await asked.context())
 
 
-async def _stream(asked: _Query) -> Response:
+async def stream_answer(asked: AskedSql) -> Response:
+    """The answer as a stream of Arrow or CSV."""
     async with AsyncExitStack() as opening:
         context = await asked.context()
         chunks = await opening.enter_async_context(asked.services.sql.stream(asked.request, **context))

@@ -1,0 +1,115 @@
+"""What charts of pages show, as Vega-Lite documents.
+
+Belongs here: marks, channels, types. Not here: drawing (see charts.py), colours (see lakehouse/adapters/chart_svg.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from lakehouse.errors import BadInput
+from lakehouse_api.ui.formats import cell
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+MARKS = ("bar", "line", "point", "area")
+_WIDTH, _HEIGHT = 560, 240
+_MOST_BARS = 60
+
+
+def rows_chart(
+    rows: Sequence[Mapping[str, Any]],
+    types: Mapping[str, str],
+    *,
+    x: str,
+    y: str,
+    mark: str = "bar",
+    colour: str | None = None,
+) -> dict[str, Any]:
+    """A chart of the rows of an answer.
+
+    Args:
+        rows: By column.
+        types: Arrow's of each column.
+        x: The column along.
+        y: The column upwards.
+        mark: One of `MARKS`.
+        colour: The column that is told apart by colours.
+
+    Raises:
+        BadInput: The mark is none of them.
+    """
+    if mark not in MARKS:
+        raise BadInput(f"mark must be one of {', '.join(MARKS)}, not {mark[:20]!r}", field="mark")
+    # Columns get names of ours: theirs may hold dots and brackets, which Vega reads as paths.
+    names = {column: f"c{place}" for place, column in enumerate(dict.fromkeys(c for c in (x, y, colour) if c))}
+    values = [{name: _plain(row[column]) for column, name in names.items()} for row in rows]
+    encoding: dict[str, Any] = {
+        "x": {"field": names[x], "type": _kind(types[x]), "title": x, "sort": None},
+        "y": {"field": names[y], "type": _kind(types[y]), "title": y},
+    }
+    if mark == "bar" and encoding["x"]["type"] == "nominal" and len({row[names[x]] for row in values}) > _MOST_BARS:
+        kept = list(dict.fromkeys(row[names[x]] for row in values))[:_MOST_BARS]
+        values = [row for row in values if row[names[x]] in set(kept)]
+    if colour is not None:
+        encoding["color"] = {"field": names[colour], "type": "nominal", "title": colour}
+    return chart(values, {"type": mark, "tooltip": None}, encoding)
+
+
+def chart(
+    values: Sequence[Mapping[str, Any]], mark: Mapping[str, Any], encoding: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
+    """A document of one view."""
+    return {
+        "$schema": SCHEMA, "width": _WIDTH, "height": _HEIGHT, "data": {"values": list(values)}, "mark": dict(mark),
+        "encoding": dict(encoding), **more,
+    }  # fmt: skip
+
+
+def counts_chart(counts: Mapping[str, float], *, what: str) -> dict[str, Any]:
+    """How many there are of each, the most first."""
+    shown = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_BARS]
+    values = [{"name": cell(name), "count": count} for name, count in shown]
+    encoding = {
+        "y": {"field": "name", "type": "nominal", "sort": None, "title": None},
+        "x": {"field": "count", "type": "quantitative", "title": what},
+    }
+    return {**chart(values, {"type": "bar"}, encoding), "height": max(60, 24 * len(values))}
+
+
+def series_chart(
+    points: Sequence[tuple[str, float, str]], *, what: str, band: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """Values over time, a line for each name.
+
+    Args:
+        points: (time as ISO 8601, value, name).
+        what: What the values are.
+        band: The least and the most that the axis shows at least.
+    """
+    values = [{"at": at, "value": value, "name": cell(name)} for at, value, name in points]
+    scale: dict[str, Any] = {} if band is None else {"scale": {"domain": list(band)}}
+    encoding = {
+        "x": {"field": "at", "type": "temporal", "title": "time (UTC)", "scale": {"type": "utc"}},
+        "y": {"field": "value", "type": "quantitative", "title": what, **scale},
+        "color": {"field": "name", "type": "nominal", "title": None},
+    }
+    return chart(values, {"type": "line", "point": True, "interpolate": "step-after"}, encoding)
+
+
+def _kind(arrow: str) -> str:
+    if arrow.startswith(("int", "uint", "float", "double", "decimal", "halffloat")):
+        return "quantitative"
+    return "temporal" if arrow.startswith(("timestamp", "date")) else "nominal"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    return cell(value)

@@ -1,0 +1,73 @@
+"""Datasets: the catalog, one dataset with its schema, versions and their differences, and a sample of its rows.
+
+Belongs here: these pages. Not here: uploading (see upload.py), the SQL workbench (see sql_page.py), the catalog (see
+lakehouse/catalog).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from lakehouse.query.quoting import quote_name
+from lakehouse.query.request import SqlRequest
+from lakehouse_api.dependencies import ReadDep, ServicesDep, fresh_snapshot, run_blocking
+from lakehouse_api.ui.answers import ask_sql
+from lakehouse_api.ui.dependencies import SiteDep
+from lakehouse_api.ui.rendering import render_page
+from lakehouse_api.ui.version_diff import diff_versions
+
+router = APIRouter(prefix="/ui/datasets", include_in_schema=False)
+_PAGE = 50
+_MOST_VERSIONS = 100
+
+
+@router.get("")
+async def ui_datasets(request: Request, services: ServicesDep, site: SiteDep, principal: ReadDep) -> Response:
+    """What there is, and the form that makes more of it."""
+    snapshot = await fresh_snapshot(services)
+    return render_page(
+        request.scope,
+        "datasets.html",
+        datasets=sorted(snapshot.manifests.values(), key=lambda one: one.name),
+        broken=dict(snapshot.broken),
+        may_write="write" in principal.scopes,
+        jobs=site.jobs.of(principal.name)[:8],
+    )
+
+
+@router.get("/of/{name}")
+async def ui_dataset(
+    request: Request,
+    services: ServicesDep,
+    _: ReadDep,
+    name: str,
+    a: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+    b: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+) -> Response:
+    """One dataset; `a` and `b` are versions that are compared."""
+    versions = (await run_blocking(services, services.catalog.versions, name))[:_MOST_VERSIONS]
+    by_number = {one.version: one for one in versions}
+    diff = None
+    if a in by_number and b in by_number and a != b:
+        diff = diff_versions(by_number[a], by_number[b])
+    live = (await fresh_snapshot(services)).manifests.get(name)
+    return render_page(
+        request.scope, "dataset.html", name=name, live=live, shown=live or versions[0], versions=versions, diff=diff,
+        a=a, b=b,
+    )  # fmt: skip
+
+
+@router.get("/of/{name}/rows")
+async def ui_dataset_rows(
+    request: Request, services: ServicesDep, _: ReadDep, name: str, start: Annotated[int, Query(ge=0, le=10**9)] = 0
+) -> Response:
+    """Some rows; whoever wants all of them takes them by SQL."""
+    statement = f"SELECT * FROM {quote_name(name)} LIMIT {_PAGE + 1} OFFSET {start}"
+    answer = await ask_sql(request, services, SqlRequest(statement, "json", _PAGE + 1, None))
+    return render_page(
+        request.scope, "_rows.html", name=name, columns=answer.columns, rows=answer.rows[:_PAGE], start=start,
+        has_more=len(answer.rows) > _PAGE, page=_PAGE,
+    )  # fmt: skip

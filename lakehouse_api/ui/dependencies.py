@@ -1,0 +1,95 @@
+"""What pages are given: the site, the principal, and for changes the check that a page of this session sent them.
+
+Belongs here: FastAPI dependencies, reading forms. Not here: rules (see door.py), those of the API (see
+../dependencies.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+
+from lakehouse.errors import BadInput
+from lakehouse_api.auth import Principal
+from lakehouse_api.hot_routes import Asked
+from lakehouse_api.services import Services
+from lakehouse_api.ui.door import SESSION
+from lakehouse_api.ui.site import Site
+
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "X-CSRF-Token"
+_MOST_FIELDS = 400
+
+
+async def _site(request: Request) -> Site:
+    site: Site = request.app.state.site
+    return site
+
+
+async def checked_form(request: Request) -> FormData:
+    """The form of a change, once it has shown that a page of this session sent it.
+
+    Raises:
+        Forbidden: It has not.
+    """
+    form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
+    given = request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
+    require_csrf(request, given)
+    return form
+
+
+def require_csrf(request: Request, given: str) -> None:
+    """Refuse a change that no page of this session sent.
+
+    Raises:
+        Forbidden: It is one.
+    """
+    site: Site = request.app.state.site
+    site.door.require_csrf(request.scope["state"].get(SESSION), given)
+
+
+SiteDep = Annotated[Site, Depends(_site)]
+FormDep = Annotated[FormData, Depends(checked_form)]
+
+
+def asked_of(request: Request, services: Services, scope: Literal["read", "write"], body: Any = None) -> Asked:
+    """A page's request as a hot route of the API takes it.
+
+    Raises:
+        Forbidden: The session's token lacks the scope.
+    """
+    principal: Principal = request.scope["state"]["principal"]
+    principal.require(scope)
+    return Asked(services, principal, request.scope["state"], body, receive=request.receive)
+
+
+def is_part(request: Request) -> bool:
+    """True when a page asks for a part of itself."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def field(form: FormData, name: str, default: str | None = None) -> str:
+    """A text of a form.
+
+    Raises:
+        BadInput: It is missing, and there is no default.
+    """
+    value = form.get(name)
+    if not isinstance(value, str) or (not value.strip() and default is None):
+        if default is not None:
+            return default
+        raise BadInput(f"fill in {name.replace('_', ' ')}: it is empty", field=name)
+    return value
+
+
+def whole_number(text: str, name: str, *, least: int, most: int) -> int:
+    """A whole number that somebody typed.
+
+    Raises:
+        BadInput: It is none, or out of its range.
+    """
+    if not text.strip().isdecimal() or not least <= int(text) <= most:
+        raise BadInput(f"{name} must be a whole number from {least} to {most:,}, not {text[:40]!r}", field=name)
+    return int(text)

@@ -1,0 +1,52 @@
+"""What a browser is shown when something goes wrong: what happened, and what to do.
+
+Belongs here: pages and fragments of errors, the way to the login. Not here: which error it is (see
+lakehouse/errors.py), problem documents (see lakehouse_api/errors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from lakehouse_api.request_headers import header
+from lakehouse_api.ui.paths import LOGIN, PREFIX
+from lakehouse_api.ui.rendering import render_page
+
+_UNAUTHORIZED = 401
+_SAID = frozenset({"retry_after_s", "scope", "errors"})
+
+
+def page_error(
+    scope: Scope, status: int, title: str, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str]
+) -> Response:
+    """The page for an error, the fragment for a part of a page, or the way to the login."""
+    is_part = header(scope, b"hx-request") == "true"
+    if status == _UNAUTHORIZED:
+        return _to_login(scope, is_part=is_part)
+    return render_page(
+        scope,
+        "_error.html" if is_part else "error.html",
+        status=status,
+        headers=headers,
+        title=title,
+        detail=detail,
+        fields={name: value for name, value in fields.items() if name not in _SAID},
+        request_id=scope.get("state", {}).get("request_id", ""),
+    )
+
+
+def _to_login(scope: Scope, *, is_part: bool) -> Response:
+    root = scope.get("root_path", "")
+    if is_part:
+        return Response(status_code=_UNAUTHORIZED, headers={"HX-Redirect": f"{root}{LOGIN}"})
+    target = scope["path"].removeprefix(root) if scope["method"] == "GET" else PREFIX
+    query = scope.get("query_string", b"").decode("ascii", "replace")
+    target = f"{target}?{query}" if query else target
+    return Response(
+        status_code=303, headers={"Location": f"{root}{LOGIN}?next={quote(target)}", "Cache-Control": "no-store"}
+    )

@@ -1,0 +1,111 @@
+"""How values are written on pages: numbers, bytes, times, cells of any length.
+
+Belongs here: filters of the templates. Not here: markup, which templates alone make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from markupsafe import Markup
+
+CELL_CHARACTERS = 240
+_KIB = 1024.0
+
+
+def text_of(value: Any) -> str:
+    """Any value as text; nested ones as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return moment_text(value)
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).hex()
+    if isinstance(value, int | float | Decimal | date):
+        return str(value)
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table: cut where it is long, so that no row can freeze a page."""
+    text = text_of(value)
+    return text if len(text) <= CELL_CHARACTERS else f"{text[:CELL_CHARACTERS]}…"
+
+
+def is_long(value: Any) -> bool:
+    """True when `cell` cuts it."""
+    return len(text_of(value)) > CELL_CHARACTERS
+
+
+def number(value: Any) -> str:
+    """A number with thousands apart; a fraction with four digits at the most."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{int(value):,}" if isinstance(value, int | float | Decimal) else str(value)
+
+
+def size(value: int | None) -> str:
+    """Bytes in the unit that reads best."""
+    if value is None:
+        return "–"
+    left = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if left < _KIB:
+            return f"{left:,.0f} {unit}" if unit == "B" else f"{left:,.1f} {unit}"
+        left /= _KIB
+    return f"{left:,.1f} TiB"
+
+
+def moment_text(value: datetime | None) -> str:
+    """A time in UTC, to the second."""
+    if value is None:
+        return "–"
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def pretty(value: Any) -> str:
+    """A JSON document to read; text of one as bytes or str, or the values themselves."""
+    if isinstance(value, bytes | str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+
+
+def json_text(value: Any) -> str:
+    """A value as one line of JSON."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def query(fields: Mapping[str, Any]) -> str:
+    """The query of an address; what is a list comes once for each element, what is None not at all."""
+    return urlencode({name: value for name, value in fields.items() if value is not None}, doseq=True)
+
+
+def pairs(fields: Sequence[tuple[str, str]]) -> str:
+    """The query of an address, name by name."""
+    return urlencode(fields)
+
+
+def drawn(svg: str) -> Markup:
+    """A chart as markup: Vega drew it, which escapes all text of the data; nothing else comes through here."""
+    return Markup(svg)  # noqa: S704 - see above
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "pretty": pretty,
+    "text_of": text_of, "tojson_text": json_text, "query": query, "pairs": pairs, "drawn": drawn,
+}  # fmt: skip

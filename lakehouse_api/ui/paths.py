@@ -1,0 +1,42 @@
+"""Which paths are pages, and which of them are open to who has not logged in.
+
+Belongs here: paths. Not here: what is behind them (see the other modules of this folder).
+"""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+PREFIX = "/ui"
+LOGIN = "/ui/login"
+STATIC = "/ui/static/"
+
+
+def is_page(scope: Scope) -> bool:
+    """True for a path of the pages."""
+    path = _path(scope)
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def is_open_page(scope: Scope) -> bool:
+    """True for the login form and the files that pages are made of."""
+    path = _path(scope)
+    return path == LOGIN or path.startswith(STATIC)
+
+
+def is_static(scope: Scope) -> bool:
+    """True for the files that pages are made of."""
+    return _path(scope).startswith(STATIC)
+
+
+def local_target(target: str) -> str:
+    """Where a login leads: a page of ours, whatever was asked for."""
+    is_ours = target == PREFIX or target.startswith((f"{PREFIX}/", f"{PREFIX}?"))
+    has_trap = "\\" in target or any(ord(character) < 32 for character in target)
+    return target if is_ours and not has_trap and not target.startswith(LOGIN) else PREFIX
+
+
+def _path(scope: Scope) -> str:
+    root: str = scope.get("root_path", "")
+    path: str = scope["path"]
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

@@ -1,0 +1,28 @@
+"""The pages there are.
+
+Belongs here: the list. Not here: what they do (see each).
+"""
+
+from __future__ import annotations
+
+from lakehouse_api.ui import (
+    corpora_page,
+    datasets_page,
+    health_page,
+    job_pages,
+    login,
+    memory_page,
+    runs_page,
+    search_page,
+    sql_page,
+    static_files,
+    upload,
+)
+
+PAGES = tuple(
+    module.router
+    for module in (
+        static_files, login, search_page, datasets_page, upload, sql_page, job_pages, memory_page, runs_page,
+        corpora_page, health_page,
+    )
+)  # fmt: skip

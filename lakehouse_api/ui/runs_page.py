@@ -1,0 +1,141 @@
+"""Runs: the evidence explorer. Filters over what is scored, one run whole, its lineage as a graph.
+
+Belongs here: the pages and the statements behind them. Not here: SQL's rules (see ../routes/sql.py), lineage (see
+../lineage.py), where nodes of the graph stand (see lineage_graph.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from lakehouse.lineage.reference import MAX_CHARACTERS, read_reference
+from lakehouse.query.quoting import quote_text
+from lakehouse.query.request import SqlRequest
+from lakehouse_api.dependencies import ReadDep, ServicesDep
+from lakehouse_api.services import Services
+from lakehouse_api.ui.answers import ask_sql
+from lakehouse_api.ui.chart_documents import chart
+from lakehouse_api.ui.charts import chart_answer
+from lakehouse_api.ui.dependencies import SiteDep, is_part
+from lakehouse_api.ui.lineage_graph import graph_of
+from lakehouse_api.ui.rendering import render_page
+
+router = APIRouter(prefix="/ui/runs", include_in_schema=False)
+_PAGE = 50
+_MOST_VALUES = 40
+_FIELDS = ("stream", "model_name", "score", "rule")
+Text = Annotated[str, Query(max_length=500)]
+Id = Annotated[str, Query(alias="id", min_length=1, max_length=MAX_CHARACTERS)]
+
+
+@router.get("")
+async def ui_runs(  # noqa: PLR0917 - FastAPI passes all by name
+    request: Request,
+    services: ServicesDep,
+    _: ReadDep,
+    stream: Text = "",
+    model_name: Text = "",
+    score: Text = "",
+    rule: Text = "",
+    find: Text = "",
+    since: Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = "",
+    until: Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = "",
+    start: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> Response:
+    """The runs that pass the filters, the newest first."""
+    chosen = {"stream": stream, "model_name": model_name, "score": score, "rule": rule}
+    where = where_of(chosen, find=find, since=since, until=until)
+    statement = (
+        "SELECT run_id, task_id, stream, timestamp, model_name, score, rule, reasons, count(*) OVER () AS total"
+        f" FROM scored WHERE {where} ORDER BY timestamp DESC, run_id LIMIT {_PAGE} OFFSET {start}"
+    )
+    found, facets = await asyncio.gather(_ask(request, services, statement), _facets(request, services))
+    return render_page(
+        request.scope, "_runs.html" if is_part(request) else "runs.html",
+        runs=found, facets=facets, chosen=chosen, find=find, since=since, until=until, start=start, page=_PAGE,
+        total=found[0]["total"] if found else 0, fields={**chosen, "find": find, "since": since, "until": until},
+    )  # fmt: skip
+
+
+@router.get("/chart")
+async def ui_runs_chart(  # noqa: PLR0917 - FastAPI passes all by name
+    request: Request,
+    services: ServicesDep,
+    site: SiteDep,
+    _: ReadDep,
+    stream: Text = "",
+    model_name: Text = "",
+    score: Text = "",
+    rule: Text = "",
+    find: Text = "",
+    png: Annotated[bool, Query()] = False,
+) -> Response:
+    """Runs by model and score."""
+    chosen = {"stream": stream, "model_name": model_name, "score": score, "rule": rule}
+    statement = (
+        "SELECT coalesce(model_name, '(none)') AS model, score, count(*) AS runs FROM scored"
+        f" WHERE {where_of(chosen, find=find)} GROUP BY ALL ORDER BY runs DESC, model, score LIMIT 200"
+    )
+    rows = await _ask(request, services, statement)
+    encoding = {
+        "y": {"field": "model", "type": "nominal", "title": None, "sort": "-x"},
+        "x": {"field": "runs", "type": "quantitative", "title": "runs", "stack": "zero"},
+        "color": {"field": "score", "type": "nominal", "title": "score"},
+    }
+    document = {**chart(rows, {"type": "bar"}, encoding), "height": max(80, 24 * len({row["model"] for row in rows}))}
+    return await chart_answer(request, site, document, said="runs by model and score", png=png)
+
+
+@router.get("/one")
+async def ui_run(request: Request, services: ServicesDep, principal: ReadDep, run_id: Id) -> Response:
+    """One run, whole."""
+    quoted = quote_text(run_id)
+    scored = await _ask(request, services, f"SELECT * FROM scored WHERE run_id = {quoted} LIMIT 20")
+    records: list[dict[str, Any]] = []
+    if principal.has_pii:
+        records = await _ask(request, services, f"SELECT * FROM evidence WHERE run_id = {quoted} LIMIT 20")
+    return render_page(request.scope, "run.html", run_id=run_id, scored=scored, records=records)
+
+
+@router.get("/lineage")
+async def ui_run_lineage(request: Request, services: ServicesDep, _: ReadDep, run_id: Id) -> Response:
+    """From a run to its raw line and onward to the corpora that hold it; also of a sample, a chunk or a raw line."""
+    found = await services.lineage.find(read_reference(run_id))
+    template = "_lineage.html" if is_part(request) else "lineage.html"
+    return render_page(request.scope, template, run_id=run_id, lineage=found, graph=graph_of(found))
+
+
+def where_of(chosen: Mapping[str, str], *, find: str = "", since: str = "", until: str = "") -> str:
+    """The condition of the filters; all values are quoted."""
+    parts = [f"{name} = {quote_text(value)}" for name, value in chosen.items() if value]
+    if find.strip():
+        wanted = quote_text(find.strip())
+        parts.append(f"(contains(run_id, {wanted}) OR contains(coalesce(task_id, ''), {wanted}))")
+    if since:
+        parts.append(f"dt >= {quote_text(since)}::DATE")
+    if until:
+        parts.append(f"dt <= {quote_text(until)}::DATE")
+    return " AND ".join(parts) or "true"
+
+
+async def _facets(request: Request, services: Services) -> dict[str, list[tuple[str, int]]]:
+    sets = ", ".join(f"({name})" for name in _FIELDS)
+    statement = (
+        f"SELECT {', '.join(_FIELDS)}, {', '.join(f'grouping({name}) AS g_{name}' for name in _FIELDS)},"
+        f" count(*) AS runs FROM scored GROUP BY GROUPING SETS ({sets}) ORDER BY runs DESC LIMIT 400"
+    )
+    facets: dict[str, list[tuple[str, int]]] = {name: [] for name in _FIELDS}
+    for row in await _ask(request, services, statement):
+        name = next(one for one in _FIELDS if row[f"g_{one}"] == 0)
+        if row[name] and len(facets[name]) < _MOST_VALUES:
+            facets[name].append((str(row[name]), int(row["runs"])))
+    return facets
+
+
+async def _ask(request: Request, services: Services, statement: str) -> list[dict[str, Any]]:
+    return (await ask_sql(request, services, SqlRequest(statement))).records()

@@ -1,0 +1,72 @@
+"""Everything the pages hold for the life of the process.
+
+Belongs here: the parts, their order of opening and closing, links to Dagster. Not here: routes (see the pages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import anyio
+from starlette.types import Scope
+
+from lakehouse.adapters.trace_key import load_or_make_trace_key
+from lakehouse_api.request_headers import header
+from lakehouse_api.ui.door import PageDoor
+from lakehouse_api.ui.jobs import Jobs
+from lakehouse_api.ui.results import Results
+from lakehouse_api.ui.sessions import Sessions
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+    from lakehouse_api.services import Services
+
+
+@dataclass(slots=True)
+class Site:
+    """What pages work with besides the services. One chart is drawn at a time: drawing takes a whole core."""
+
+    settings: Settings
+    is_open: bool
+    sessions: Sessions
+    door: PageDoor
+    results: Results
+    jobs: Jobs = field(default_factory=Jobs)
+    pens: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+    @classmethod
+    def of(cls, services: Services) -> Site:
+        """The pages of an API; nothing is opened yet."""
+        sessions = Sessions(load_or_make_trace_key(services.settings))
+        return cls(
+            settings=services.settings,
+            is_open=services.auth.is_open,
+            sessions=sessions,
+            door=PageDoor(services.auth, sessions),
+            results=Results(services.work_dir / "results"),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open and close what pages hold."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.results.running())
+            await stack.enter_async_context(self.jobs.running())
+            yield
+
+    def dagster_url(self, scope: Scope) -> str:
+        """Where the browser finds Dagster: the setting, or this page's host with Dagster's port."""
+        if self.settings.dagster_url is not None:
+            return self.settings.dagster_url.rstrip("/")
+        host = header(scope, b"host") or "127.0.0.1"
+        name = host[: host.rindex("]") + 1] if host.startswith("[") else host.partition(":")[0]
+        return f"http://{name}:{self.settings.dagster_port}"
+
+
+def asset_path(*key: str) -> str:
+    """The path of an asset in Dagster's UI."""
+    return "/assets/" + "/".join(quote(part, safe="") for part in key)
