@@ -72,7 +72,12 @@ class FullAuditor:
 
         Args:
             only: Numbers of those that are made; the others are skipped and say so. The first always is.
+
+        Raises:
+            BadInput: A number is none of a phase.
         """
+        if strange := sorted(set(only) - set(ALL)):
+            raise BadInput(f"there is no phase {strange[0]}; there are {ALL[0]} to {ALL[-1]}")
         audit_id, started_at = new_id(), self._clock()
         self._is_store_there, self._receipts, self._baseline = True, None, None
         works: tuple[PhaseWork, ...] = (

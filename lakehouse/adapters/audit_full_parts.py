@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from lakehouse.adapters.corpus_exports import CorpusExports
     from lakehouse.adapters.evidence_index import EvidenceIndex
     from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
-    from lakehouse.adapters.objects import S3Location
+    from lakehouse.adapters.objects import S3Location, S3ObjectStore
     from lakehouse.adapters.scored_days import ScoredDays
     from lakehouse.audit.contract import ApiAddress
     from lakehouse.settings import Settings
-    from lakehouse.storage.objects import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class AuditParts:
     """
 
     settings: Settings
-    store: ObjectStore
+    store: S3ObjectStore
     location: S3Location
     work_dir: Path
     materializer: EvidenceMaterializer
