@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.errors import BadInput
 from lakehouse.settings_chat import ChatSettings
 from lakehouse.settings_evidence import EvidenceSettings
+from lakehouse.settings_observer import ObserverSettings
 from lakehouse.settings_pages import PageSettings
 from lakehouse.settings_reading import dotenv, json_object
 from lakehouse.settings_replay import ReplaySettings

@@ -39,6 +39,7 @@ from lakehouse_api.routes import (
     lineage,
     matrix,
     metrics,
+    observer,
     openai_chat,
     outcomes,
     pathway,
@@ -47,6 +48,7 @@ from lakehouse_api.routes import (
     triage,
     validation,
     vectors,
+    workflow,
 )
 from lakehouse_api.services import Services
 from lakehouse_api.ui.routes import PAGES
@@ -54,7 +56,7 @@ from lakehouse_api.ui.site import Site
 
 _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
-    answers, validation, pathway, lineage, drift, triage,
+    answers, validation, pathway, lineage, drift, observer, workflow, triage,
 )  # fmt: skip
 _log = structlog.get_logger("lakehouse.app")
 

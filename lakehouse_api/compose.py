@@ -17,7 +17,9 @@ from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.evidence_views import EvidenceViews
 from lakehouse.adapters.lineage_reader import LineageReader
 from lakehouse.adapters.memory_views import MemoryViews
+from lakehouse.adapters.observer_views import ObserverViews
 from lakehouse.adapters.parquet_footer import read_footer
+from lakehouse.adapters.replay_views import ReplayViews
 from lakehouse.adapters.review_store import ReviewStore
 from lakehouse.adapters.roster import StoredRoster
 from lakehouse.adapters.sql_pool import SqlPool
@@ -30,6 +32,8 @@ from lakehouse.errors import BadInput, Unavailable
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
+from lakehouse.observer.event import STREAM as OBSERVED
+from lakehouse.observer.table import event_table
 from lakehouse.pathway import trace as pathway_trace
 from lakehouse.pathway.table import pathway_table
 from lakehouse.retrieval.config_store import ConfigStore
@@ -43,6 +47,7 @@ from lakehouse_api.compose_chat import compose_chat
 from lakehouse_api.compose_drift import compose_drift
 from lakehouse_api.compose_pathways import compose_pathways
 from lakehouse_api.compose_retrieval import compose_retrieval
+from lakehouse_api.compose_workflows import compose_observer, compose_workflows
 from lakehouse_api.limits import Gate
 from lakehouse_api.lineage import Lineages
 from lakehouse_api.live_config import LiveConfigs
@@ -68,7 +73,10 @@ def compose_services(settings: Settings) -> Services:
     work_dir = process_work_dir(settings.data_dir)
     watcher = CatalogWatcher(objects, poll_s=settings.catalog_poll_s)
     memory_views = MemoryViews(work_dir / "sql" / VIEWS_FOLDER, keep_s=2 * settings.sql_timeout_s)
-    views = AllViews([memory_views, EvidenceViews(objects, objects.bucket), StoredViews(objects, objects.bucket)])
+    bucket = objects.bucket
+    observed = ObserverViews(objects, bucket, memory_views)
+    stored = [kind(objects, bucket) for kind in (EvidenceViews, ReplayViews, StoredViews)]
+    views = AllViews([observed, memory_views, *stored])
     sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=views)
     embedding = EmbeddingService(settings)
     configs = ConfigStore(objects)
@@ -82,11 +90,16 @@ def compose_services(settings: Settings) -> Services:
         pathway_trace.TABLE, lambda: pathway_table(pathways.book), version=lambda: _entries_of(pathways.log)
     )
     events, metrics = EventLog(settings, objects), Metrics()
+    observer = compose_observer(settings, events)
+    memory_views.add(OBSERVED, lambda: event_table(observer.ring.events()), version=lambda: observer.ring.version)
     disk = DiskWatch(
         [settings.data_dir, settings.spool_path], settings.disk_degraded_percent, settings.disk_refuse_percent
     )
     chat = compose_chat(settings, events, disk, metrics)
     roster = StoredRoster(objects, watcher)
+    answers = compose_answers(
+        retrieval, pathways, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
+    )
     return Services(
         settings=settings,
         objects=objects,
@@ -107,8 +120,19 @@ def compose_services(settings: Settings) -> Services:
         retrieval=retrieval,
         pathways=pathways,
         chat=chat,
-        answers=compose_answers(
-            retrieval, pathways, chat, configs=configs, live_config=live_configs.answer, events=events, roster=roster
+        answers=answers,
+        observer=observer,
+        workflows=compose_workflows(
+            settings,
+            objects,
+            events=events,
+            observer=observer,
+            chat=chat,
+            retrieval=retrieval,
+            pathways=pathways,
+            answers=answers,
+            sql=sql,
+            watcher=watcher,
         ),
         lineage=Lineages(
             LineageReader(objects, read_location(settings), folder=work_dir / "lineage"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lakehouse.adapters.embedding_service import EmbeddingService
     from lakehouse.adapters.event_log import EventLog
     from lakehouse.adapters.objects import S3ObjectStore
+    from lakehouse.adapters.observer_log import ObserverLog
     from lakehouse.adapters.roster import StoredRoster
     from lakehouse.adapters.sql_pool import SqlPool
     from lakehouse.catalog.register import Registrar
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lakehouse_api.pathways import Pathways
     from lakehouse_api.retrieval import Retrieval
     from lakehouse_api.triage import Triage
+    from lakehouse_api.workflows import Workflows
 
 STORE_THREADS = 32
 _log = structlog.get_logger("lakehouse.services")
@@ -79,6 +81,8 @@ class Services:
     answers: Answers
     lineage: Lineages
     drift: DriftDesk
+    observer: ObserverLog
+    workflows: Workflows
     triage: Triage
     roster: StoredRoster
     work_dir: Path
@@ -108,6 +112,7 @@ class Services:
             await stack.enter_async_context(self.chat.running())
             await stack.enter_async_context(self.answers.running())
             await stack.enter_async_context(self.lineage.running())
+            await stack.enter_async_context(self.observer.running())
             for work in (self._warm(), self._make_bucket()):
                 stack.push_async_callback(end_task, asyncio.create_task(work))
             yield

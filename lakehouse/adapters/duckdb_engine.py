@@ -16,7 +16,7 @@ from lakehouse.errors import BadInput, Forbidden, InsufficientStorage, Lakehouse
 from lakehouse.query.gate import MAX_DEPTH
 from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import EngineConfig
-from lakehouse.tables.reserved import STORED_VIEWS, TABLE_FOLDERS
+from lakehouse.tables.reserved import RAW_FOLDERS, STORED_VIEWS, TABLE_FOLDERS
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,7 +68,7 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
         connections[is_full].execute(f"SET search_path = '{schema}'")
     # The order matters: what is shut cannot be opened again.
     local = (config.temp_folder, str(Path(config.temp_folder).parent / VIEWS_FOLDER))
-    prefixes = ("datasets/", *TABLE_FOLDERS, *STORED_VIEWS.values())
+    prefixes = ("datasets/", *TABLE_FOLDERS, *RAW_FOLDERS, *STORED_VIEWS.values())
     folders = (*(f"s3://{config.bucket}/{prefix}" for prefix in prefixes), *(f"{folder}/" for folder in local))
     engine.execute(f"SET allowed_directories = [{', '.join(map(quote_text, folders))}]")
     engine.execute("SET enable_external_access = false")

@@ -63,4 +63,5 @@ def services_with_fakes(settings: Settings) -> Services:
     services.disk = FakeDisk()  # type: ignore[assignment]
     services.chat.calls.events, services.chat.calls.disk = services.events, services.disk
     services.answers.validator.events = services.events
+    services.observer.events = services.workflows.lines.events = services.events
     return services
