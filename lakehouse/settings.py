@@ -36,7 +36,10 @@ class SettingsError(BadInput):
     """A setting is wrong; the message names it, its value's problem and the remedy."""
 
 
-class Settings(ChatSettings, EvidenceSettings, PageSettings, ReplaySettings, RetrievalSettings, ReviewSettings, BaseSettings):
+class Settings(
+    ChatSettings, EvidenceSettings, ObserverSettings, PageSettings, ReplaySettings, RetrievalSettings, ReviewSettings,
+    BaseSettings,
+):
     """All settings with their defaults; see `.env.example` for the annotated list."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=None, extra="forbid", frozen=True)
