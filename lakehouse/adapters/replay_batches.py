@@ -21,11 +21,11 @@ from lakehouse.adapters.replay_store import JUDGE, MARKDOWN, VERDICT, VERDICT_TE
 from lakehouse.catalog.manifest import format_utc, parse_utc
 from lakehouse.catalog.service import Catalog
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import BadInput, Conflict
+from lakehouse.errors import BadInput, Gone
 from lakehouse.promotion.rules import PromotionRules, default_rules
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse.replay.arms import Arm, ResolvedArm, resolve
-from lakehouse.replay.batch import Batch, Unit, check_batch_id, key_of
+from lakehouse.replay.batch import Batch, Unit, check_batch_id
 from lakehouse.replay.cut import Cut
 from lakehouse.replay.row import is_done
 from lakehouse.replay.runner import RunReport, run_units
@@ -99,7 +99,7 @@ class Replays:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store = ReplayStore(objects)
-        self._settings = settings
+        self.settings = settings
         self._objects = objects
         self._shared_tasks = shared_tasks
         self._rules = rules or default_rules()
@@ -123,7 +123,7 @@ class Replays:
         now = self._clock()
         corpora = {name for task in asked.tasks for name in task.corpora}
         loop = open_loop(
-            self._settings, self._objects, self._catalog, arms=arms, corpora=corpora, as_of=asked.as_of,
+            self.settings, self._objects, self._catalog, arms=arms, corpora=corpora, as_of=asked.as_of,
             seed=asked.seed, now=now,
         )  # fmt: skip
         async with loop as opened:
@@ -139,11 +139,11 @@ class Replays:
                 cut=opened.cut,
                 entries=dict(opened.entries),
                 seed=asked.seed,
-                stop_after=self._settings.replay_stop_after,
+                stop_after=self.settings.replay_stop_after,
                 proposal_id=asked.proposal_id,
             )
             await asyncio.to_thread(self.store.create, batch, asked.tasks)
-            async with held(self._objects, batch_id, lease_s=self._settings.replay_lease_s) as holding:
+            async with held(self._objects, batch_id, lease_s=self.settings.replay_lease_s) as holding:
                 return await self._go(batch, list(asked.tasks), opened, holding, on_row)
 
     async def resume(self, batch_id: str, *, on_row: OnRow = lambda _, __: None) -> Done:
@@ -151,14 +151,15 @@ class Replays:
 
         Raises:
             NotFound: There is no such batch.
-            Conflict: Another process is at it, or the memory that it reads has changed since.
-            BadInput, Gone, StoreUnavailable: As `begin`.
+            Conflict: Another process is at it.
+            Gone: What it reads is not there any more, or memory that it reads was erased or came late.
+            BadInput, StoreUnavailable: As `begin`.
         """
         batch = await asyncio.to_thread(self.store.read, batch_id)
         tasks = await asyncio.to_thread(self.store.tasks, batch)
         for arm in batch.arms:
             arm.check()
-        async with held(self._objects, batch_id, lease_s=self._settings.replay_lease_s) as holding:
+        async with held(self._objects, batch_id, lease_s=self.settings.replay_lease_s) as holding:
             verdict = await asyncio.to_thread(self.store.document, batch_id, VERDICT)
             if verdict is not None:
                 return Done(batch, None, verdict)
@@ -170,17 +171,17 @@ class Replays:
         """What answers a batch that was begun before, as of its cut.
 
         Raises:
-            Conflict: The memory that it reads has changed.
+            Gone: The memory that it reads has changed.
         """
         corpora = {name for task in tasks for name in task.corpora}
         loop = open_loop(
-            self._settings, self._objects, self._catalog, arms=batch.arms, corpora=corpora, as_of=batch.cut,
+            self.settings, self._objects, self._catalog, arms=batch.arms, corpora=corpora, as_of=batch.cut,
             seed=batch.seed, now=parse_utc(batch.created_at),
         )  # fmt: skip
         async with loop as opened:
             for log, entries in batch.entries.items():
                 if opened.entries.get(log) != entries:
-                    raise Conflict(
+                    raise Gone(
                         f"the memory log {log!r} had {entries:,} entries as of batch {batch.batch_id!r} and has"
                         f" {opened.entries.get(log, 0):,} now: some were erased, or came late; begin another batch"
                     )
@@ -199,7 +200,7 @@ class Replays:
             git_commit="",
             started_at=started_at,
             ended_at=self._clock(),
-            inputs=(ReceiptItem(key_of(batch.batch_id, "tasks.jsonl"), batch.tasks_sha256, batch.tasks),),
+            inputs=(ReceiptItem(batch.tasks_key, batch.tasks_sha256, batch.tasks),),
             outputs=(runs,),
             counts=ReceiptCounts(taken=runs.rows or 0, new=runs.rows or 0, out=runs.rows or 0),
         )
@@ -225,11 +226,13 @@ class Replays:
     ) -> Done:
         started_at = self._clock()
         done = await asyncio.to_thread(self.store.done, batch.batch_id)
+        failed = await asyncio.to_thread(self.store.failed, batch.batch_id)
         await asyncio.to_thread(self.store.log_whole, batch, done)
 
         async def keep(unit: Unit, row: Mapping[str, Any]) -> None:
             holding.require()
-            await asyncio.to_thread(self.store.keep, batch, unit, row, is_done=is_done(row))
+            had_failed = unit in failed
+            await asyncio.to_thread(self.store.keep, batch, unit, row, is_done=is_done(row), had_failed=had_failed)
             if is_done(row):
                 done.add(unit)
                 if batch.is_whole(unit.task, done):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lakehouse.adapters.replay_loop import replay_chat
 from lakehouse.adapters.replay_store import JSON, JUDGE, ReplayStore
 from lakehouse.chat.call_log import Caller
 from lakehouse.chat.request import ChatRequest
@@ -61,8 +62,11 @@ async def judge(replays: Replays, batch_id: str, *, model: str, measure: str = "
     if not pairs:
         raise BadInput(f"no task of batch {batch_id!r} was answered by both arms in different words")
     judged = {row["model"] for row in rows if row["model"]}
-    async with replays.opened(batch, tasks) as loop:
-        said = [await _asked(store, loop.chat, batch, pair, model=model, seed=batch.seed) for pair in pairs]
+    chat = replay_chat(replays.settings)
+    try:
+        said = [await _asked(store, chat, batch, pair, model=model, seed=batch.seed) for pair in pairs]
+    finally:
+        await chat.close()
     document = _document(batch, model, judge_report(said), judged)
     await asyncio.to_thread(store.write, batch_id, JUDGE, orjson.dumps(document, option=orjson.OPT_INDENT_2))
     await asyncio.to_thread(replays.decide, batch, tasks)

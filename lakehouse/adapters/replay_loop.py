@@ -148,7 +148,7 @@ async def open_loop(
         StoreUnavailable, Unavailable: The store does not answer.
     """
     async with AsyncExitStack() as stack:
-        chat = _chat(settings)
+        chat = replay_chat(settings)
         stack.push_async_callback(chat.close)
         default_model = _checked_models(settings, chat, arms)
         present = await asyncio.to_thread(present_parts, objects, catalog, corpora)
@@ -241,7 +241,8 @@ class _Parts:
         return (await self.embedding.embed_query(self.settings.pathway_embedder, text))[0]
 
 
-def _chat(settings: Settings) -> ChatService:
+def replay_chat(settings: Settings) -> ChatService:
+    """What asks models, and tells nobody; to be closed."""
     providers, embedded = open_providers(settings)
     # No fall-backs: an arm that is answered by another model's grace tells nothing about its own.
     return ChatService(

@@ -15,13 +15,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+import structlog
+
 from lakehouse.adapters.promotion import Promotions
 from lakehouse.adapters.promotion_proposals import Proposals
 from lakehouse.adapters.replay_batches import Asked, Done, Replays
-from lakehouse.adapters.replay_store import VERDICT
+from lakehouse.adapters.replay_store import ABANDONED, VERDICT
 from lakehouse.adapters.replay_tasks import past_tasks
+from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import utc_now
-from lakehouse.errors import Unavailable
+from lakehouse.errors import BadInput, Gone, NotFound, Unavailable
 from lakehouse.promotion.proposals import Proposal
 from lakehouse.replay.arms import CURRENT, default_arms
 from lakehouse.replay.task import ReplayTask
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from lakehouse.settings import Settings
 
 BY = "nightly"
+_log = structlog.get_logger("lakehouse.replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,10 @@ class NightlyReplay:
         proposed = len(self._proposals.propose())
         open_batch = self._open_batch()
         if open_batch is not None:
-            return self._ended(await self._replays.resume(open_batch), proposed)
+            try:
+                return self._ended(await self._replays.resume(open_batch), proposed)
+            except (BadInput, Gone, NotFound) as error:  # it never can be: what it reads is gone, or its configs are
+                self._abandon(open_batch, error.detail)
         tasks = past_tasks(
             self._objects, self._location, work_dir=self._work_dir, most=self._settings.replay_nightly_tasks,
             side="held_out",
@@ -112,9 +120,19 @@ class NightlyReplay:
         store = self._replays.store
         for batch_id in store.batches():
             is_ours = batch_id.startswith(("nightly-", "try-"))
-            if is_ours and store.document(batch_id, VERDICT) is None and store.read(batch_id).by == BY:
-                return batch_id
+            if not is_ours or any(store.document(batch_id, name) is not None for name in (VERDICT, ABANDONED)):
+                continue
+            try:
+                if store.read(batch_id).by == BY:
+                    return batch_id
+            except BadInput as error:
+                self._abandon(batch_id, error.detail)
         return None
+
+    def _abandon(self, batch_id: str, reason: str) -> None:
+        _log.warning("replay_abandoned", batch=batch_id, reason=reason)
+        said = {"at": format_utc(self._clock()), "reason": reason}
+        self._replays.store.write(batch_id, ABANDONED, orjson.dumps(said))
 
     def _ended(self, done: Done, proposed: int) -> Night:
         batch, verdict = done.batch, done.verdict

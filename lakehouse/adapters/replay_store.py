@@ -28,6 +28,8 @@ from lakehouse.tables.replay_runs import replay_columns, replay_schema
 JSON, JSONL, MARKDOWN = "application/json", "application/jsonl", "text/markdown; charset=utf-8"
 ROWS, FAILED = "rows", "failed"
 RUNS, VERDICT, VERDICT_TEXT, JUDGE = "runs.parquet", "verdict.json", "verdict.md", "judge.json"
+ABANDONED = "abandoned.json"
+"""Why a batch is not gone on with."""
 _READERS = 8
 _ROW_GROUP = 4096
 _AT_ONCE = 256
@@ -49,7 +51,7 @@ class ReplayStore:
         Raises:
             Conflict: There is one of that id.
         """
-        self.objects.put(key_of(batch.batch_id, "tasks.jsonl"), tasks_bytes(tasks), content_type=JSONL)
+        self.objects.put(batch.tasks_key, tasks_bytes(tasks), content_type=JSONL)
         try:
             self.objects.put(key_of(batch.batch_id, "batch.json"), batch.to_json(), if_absent=True, content_type=JSON)
         except PreconditionFailed:
@@ -76,7 +78,7 @@ class ReplayStore:
         Raises:
             BadInput: They are not those that it was begun with.
         """
-        key = key_of(batch.batch_id, "tasks.jsonl")
+        key = batch.tasks_key
         body = self.objects.get(key).body
         if hashlib.sha256(body).hexdigest() != batch.tasks_sha256:
             raise BadInput(f"{key!r} is not what the batch was begun with; begin another batch")
@@ -90,6 +92,10 @@ class ReplayStore:
         """The units that need not be asked again."""
         return set(self._units(batch_id, ROWS))
 
+    def failed(self, batch_id: str) -> set[Unit]:
+        """The units whose provider failed."""
+        return set(self._units(batch_id, FAILED))
+
     def rows(self, batch: Batch) -> Iterator[dict[str, Any]]:
         """All rows there are, failed ones too, by task and then in the order of the arms."""
         failed, done = self._units(batch.batch_id, FAILED), self._units(batch.batch_id, ROWS)
@@ -99,8 +105,10 @@ class ReplayStore:
             for first in range(0, len(ordered), _AT_ONCE):
                 yield from pool.map(self._row, ordered[first : first + _AT_ONCE])
 
-    def keep(self, batch: Batch, unit: Unit, row: Mapping[str, Any], *, is_done: bool) -> None:
-        """Make a row durable, once.
+    def keep(
+        self, batch: Batch, unit: Unit, row: Mapping[str, Any], *, is_done: bool, had_failed: bool = False
+    ) -> None:
+        """Make a row durable, once; one that had failed before takes its place.
 
         Raises:
             Conflict: Another process has answered it.
@@ -115,7 +123,8 @@ class ReplayStore:
         except PreconditionFailed:
             if self._row(key)["run_id"] != row["run_id"]:  # our own PUT whose answer was lost
                 raise Conflict(f"another process has answered {key!r}; this one ends") from None
-        self.objects.delete(key_of(batch.batch_id, f"{FAILED}/{unit.name}"))
+        if had_failed:
+            self.objects.delete(key_of(batch.batch_id, f"{FAILED}/{unit.name}"))
 
     def log_task(self, batch: Batch, task: int) -> None:
         """Write the raw lines of a task that is done under all arms; doing it again changes nothing."""

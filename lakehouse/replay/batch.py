@@ -3,7 +3,7 @@
 Stored as `replay/<batch_id>/`:
 
     batch.json              this document, written once
-    tasks.jsonl             the tasks, written once; batch.json has its SHA-256
+    tasks.<sha256>.jsonl    the tasks, named by the first 16 digits of their SHA-256, which batch.json has
     rows/<task>.<arm>.json  a row for each task and arm, written once, when it is answered
     failed/<task>.<arm>.json  a row whose provider failed; it goes when the task is answered after all
     lease.json              who is at it
@@ -60,7 +60,7 @@ class Batch:
         candidate: The arm that the verdict is about.
         arms: With their configs.
         tasks: How many.
-        tasks_sha256: Of tasks.jsonl.
+        tasks_sha256: Of the file of tasks.
         cut: What is read.
         entries: Of each memory log, how many entries the cut has: erased or late ones show.
         seed: Asked of models.
@@ -81,6 +81,11 @@ class Batch:
     seed: int
     stop_after: int
     proposal_id: str | None = None
+
+    @property
+    def tasks_key(self) -> str:
+        """Where its tasks lie."""
+        return key_of(self.batch_id, f"tasks.{self.tasks_sha256[:16]}.jsonl")
 
     def arm(self, name: str) -> ResolvedArm:
         """An arm by its name.

@@ -31,7 +31,7 @@ _BINARY = ".parquet"
 _ID = r"[a-z0-9][a-z0-9-]{0,63}"
 _ROW = r"\d{6}\.[a-z][a-z0-9_]{0,39}\.json"
 _REPLAY = re.compile(
-    rf"replay/(?P<batch>{_ID})/(?:batch\.json|tasks\.jsonl|(?:rows|failed)/{_ROW}|judge/[0-9a-f]{{32}}\.json|judge\.json"
+    rf"replay/(?P<batch>{_ID})/(?:batch\.json|tasks\.[0-9a-f]{{16}}\.jsonl|(?:rows|failed)/{_ROW}|judge/[0-9a-f]{{32}}\.json|judge\.json"
     r"|verdict\.json|verdict\.md)"
 )
 _BASELINE = re.compile(

@@ -124,7 +124,7 @@ def verdict_text(document: Mapping[str, Any]) -> str:
         "Read as of:",
         "",
         "```json",
-        orjson.dumps(document["as_of"], option=orjson.OPT_INDENT_2).decode(),
+        orjson.dumps(document["as_of"], option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode(),
         "```",
         "",
     ]

@@ -30,6 +30,8 @@ from tests.unit.test_replay import batch_of
 GOLDEN = Path(__file__).with_name("replay_exchange.jsonl")
 TASKS = [ReplayTask(f"t-{n}", f"Who can weld, {n}?", ("crew",), {"ids": ["17"]}) for n in range(2)]
 
+SHA256 = hashlib.sha256(tasks_bytes(TASKS)).hexdigest()
+
 
 def row(task: int, arm: str, **changes: Any) -> dict[str, Any]:
     return {
@@ -49,7 +51,7 @@ def row(task: int, arm: str, **changes: Any) -> dict[str, Any]:
 def filled() -> MemoryObjects:
     """A batch of two tasks under two arms, one row of which failed, with its verdict; a baseline of each kind."""
     store = MemoryObjects()
-    batch = replace(batch_of(2), tasks_sha256=hashlib.sha256(tasks_bytes(TASKS)).hexdigest())
+    batch = replace(batch_of(2), tasks_sha256=SHA256)
     replays = ReplayStore(store)
     replays.create(batch, TASKS)
     for unit in batch.units():
@@ -85,7 +87,7 @@ def test_lines_are_as_before() -> None:
         "audits/baselines/current.json", "drift/embedding/baseline.json", "drift/embedding/baselines/0a.parquet",
         "drift/embedding/baselines/1.json", "replay/b/batch.json", "replay/b/failed/000001.playbook.json",
         "replay/b/rows/000000.cold.json", "replay/b/rows/000000.playbook.json", "replay/b/rows/000001.cold.json",
-        "replay/b/tasks.jsonl", "replay/b/verdict.json", "replay/b/verdict.md",
+        f"replay/b/tasks.{SHA256[:16]}.jsonl", "replay/b/verdict.json", "replay/b/verdict.md",
     ]  # fmt: skip
 
 

@@ -238,7 +238,10 @@ async def test_config_that_is_no_longer_valid_or_not_what_was_compared_is_not_pr
     store.put("replay/won/batch.json", batch.replace(b'"pathway_k":', b'"pathway_q":'))
     with pytest.raises(BadInput, match="no longer valid"):
         promotions.promote("won", by="me")
-    await _won(replays, "switched", current, Arm("new", pathway=True, answer={"model": "ollama/x"}))
+    switched = asked(tasks(1), current, Arm("new", pathway=True, answer={"model": "ollama/x"}), batch_id="switched")
+    await replays.begin(switched)
+    verdict = orjson.loads(store.get("replay/won/verdict.json").body)
+    store.put("replay/switched/verdict.json", orjson.dumps(verdict))
     with pytest.raises(BadInput, match="differ in retrieval, playbook or pathway"):
         promotions.promote("switched", by="me")
     assert live(store) == before

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -64,7 +65,7 @@ def lake(
 
 
 @pytest.fixture
-def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name, value in lake.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "200")
@@ -75,7 +76,8 @@ def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(app, list(arguments))
 
-    return call
+    yield call
+    structlog.reset_defaults()
 
 
 def test_replay_is_run_shown_decided_again_and_exchanged(run: Any, store: S3ObjectStore, tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_replay_that_stopped_says_how_to_go_on(run: Any, endpoint: ChatEndpointS
         (("replay", "run", "--tasks", "tasks.jsonl", "--batch", "A B"), 1, "batch id 'A B' is refused"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--candidate", "x"), 1, "the candidate 'x' is none of the arms"),
         (("replay", "run", "--tasks", "arms.yaml"), 1, "arms.yaml, line 1: is no JSON"),
-        (("replay", "run", "--tasks", "tasks.jsonl", "--arms", "tasks.jsonl"), 1, "tasks.jsonl, line 1"),
+        (("replay", "run", "--tasks", "tasks.jsonl", "--arms", "tasks.jsonl"), 1, "tasks.jsonl, line 2"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--proposal", "p-1"), 1, "there is no proposal 'p-1'"),
         (("replay", "cut", "nowhere"), 1, "there is no corpus 'nowhere'"),
         (("replay", "resume", "none"), 1, "there is no batch 'none'"),
