@@ -17,7 +17,7 @@ READS_EVERY_BYTE = 5
 _BUT_BYTES = AuditConfig(phases=[n for n in range(8) if n != READS_EVERY_BYTE], set_baseline=False)
 
 audit_job = define_asset_job(
-    "audit_full", AssetSelection.assets(audit_full), description="Audit the whole platform, phases 0 to 7."
+    "audit_everything", AssetSelection.assets(audit_full), description="Audit the whole platform, phases 0 to 7."
 )
 audit_schedules: Sequence[ScheduleDefinition] = (
     ScheduleDefinition(

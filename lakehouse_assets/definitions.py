@@ -11,11 +11,12 @@ from pathlib import Path
 
 from dagster import Definitions, PipesSubprocessClient, in_process_executor
 
-from jobs.drift import drift_jobs, drift_schedules
 from jobs.audit import audit_job, audit_schedules
+from jobs.drift import drift_jobs, drift_schedules
 from jobs.evidence import evidence_jobs, evidence_schedules
 from jobs.housekeeping import housekeeping_assets, housekeeping_jobs, housekeeping_schedules
 from jobs.ingest import ingest_job
+from jobs.replay import replay_jobs, replay_schedules
 from jobs.retrieval import corpora_behind, corpus_jobs, optimize, optimize_job, retrieval_schedules
 from jobs.triage import triage_job, triage_schedule
 from lakehouse.adapters.corpus_files import read_folder
@@ -30,6 +31,7 @@ from lakehouse_assets.evidence_checks import evidence_checks
 from lakehouse_assets.exports import export_assets
 from lakehouse_assets.fold_back import fold_back
 from lakehouse_assets.processes import PROJECT
+from lakehouse_assets.replay import promotion_watch, replay
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.scored import scored, verdicts_are_steady
 from lakehouse_assets.sensor_ticks import sensors_tick
@@ -63,6 +65,8 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             *drift_assets,
             *export_assets,
             fold_back,
+            replay,
+            promotion_watch,
             triage,
             *corpus_assets(declared),
             optimize,
@@ -81,6 +85,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             ingest_job,
             *evidence_jobs,
             *drift_jobs,
+            *replay_jobs,
             *corpus_jobs([d.name for d in declared]),
             optimize_job,
             triage_job,
@@ -90,6 +95,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
         schedules=[
             *evidence_schedules,
             *drift_schedules,
+            *replay_schedules,
             corpora_behind(declared),
             *retrieval_schedules,
             triage_schedule,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.adapters.fold_back import FoldBack
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3Location, S3ObjectStore
+    from lakehouse.adapters.replay_nightly import NightlyReplay
     from lakehouse.adapters.scored_days import ScoredDays
     from lakehouse.audit.contract import ApiAddress
     from lakehouse.catalog.service import Catalog
@@ -170,6 +171,13 @@ class LakeConnection:
         settings = self.settings
         token = find_token(settings, self._environ if self._environ is not None else process_environ())
         return ApiAddress(api_url(settings) + settings.root_path, token)
+
+    @cached_property
+    def nightly(self) -> NightlyReplay:
+        """The replay of a night, and promotions."""
+        from lakehouse.adapters.replay_nightly import NightlyReplay
+
+        return NightlyReplay(self.settings, self.objects, self.read_location, work_dir=self.work_dir)
 
     @cached_property
     def read_location(self) -> S3Location:

@@ -50,6 +50,7 @@ def test_definitions_load_and_name_everything() -> None:
         *(f"raw/{stream}" for stream in streams - {"agent_trajectories"}),
         *(f"evidence/{stream}" for stream in streams),
         "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back", "triage",
+        "replay", "promotion_watch",
         "drift/scorer", "drift/playbook", "drift/embedding", "drift/audit", "drift/outcome",
     }  # fmt: skip
     assert {sensor.name for sensor in repository.sensor_defs} >= {"landing", "catalog", "run_failure", "corpora"}
@@ -65,14 +66,16 @@ def test_definitions_load_and_name_everything() -> None:
         "gc_daily",
         "optimize_by_fragments",
         "optimize_daily",
+        "promotion_watch_hourly",
         "purge_runs_weekly",
+        "replay_nightly",
         "retention_daily",
         "scores_behind",
         "triage_quarter_hourly",
         "watch_hourly",
     }
     assert {job.name for job in repository.get_all_jobs()} >= {
-        "ingest", "corpus_workers", "optimize_tables", "gc", "purge_runs", "watch", "audit_full",
+        "ingest", "corpus_workers", "optimize_tables", "gc", "purge_runs", "watch", "audit_everything",
     }  # fmt: skip
     dg.Definitions.validate_loadable(build_defs())
 
