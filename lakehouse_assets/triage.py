@@ -1,28 +1,26 @@
 """The asset `triage`: the queue of what needs a person, brought up to date with scores, reviews, drift and builds.
 
 Belongs here: the asset and its metadata. Not here: the rules (see lakehouse/triage), filling (see
-lakehouse/adapters/triage_fill.py), when (see jobs/triage.py).
+lakehouse/adapters/triage_run.py), when (see jobs/triage.py).
 """
 
 # No postponed annotations here: Dagster reads the context class from the signature.
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
-from lakehouse.adapters.event_log import EventLog
-from lakehouse.adapters.triage_fill import TriageFiller
-from lakehouse.adapters.triage_queue import TriageQueue
-from lakehouse.adapters.triage_sources import TriageSources
-from lakehouse.clock import utc_now
+from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.triage_run import CODE_VERSION, fill_queue
 from lakehouse_assets.dataset import OWNERS
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.scored import scored
+from lakehouse_assets.source_version import source_version
 
 
 @asset(
     name="triage",
     deps=[scored],
-    code_version="1",
+    code_version=CODE_VERSION,
     group_name="triage",
     kinds={"s3"},
     owners=OWNERS,
@@ -33,17 +31,8 @@ def triage(context: AssetExecutionContext, store: LakeStore) -> MaterializeResul
     """What waits for people: what asks and is not there goes in, what asks no more goes out."""
     lake = store.lake
     with mapped_errors(context.instance, context.run.run_id):
-        events = EventLog(lake.settings, lake.objects)
-        events.start()
-        try:
-            filler = TriageFiller(
-                TriageQueue(lake.objects), events.append_sync, most_open=lake.settings.triage_max_open
-            )
-            now = utc_now()
-            sources = TriageSources(lake.objects, lake.read_location, lake.work_dir)
-            report = filler.fill(sources.items(now), now)
-        finally:
-            events.stop()
+        run = RunFacts(context.run.run_id, source_version())
+        report = fill_queue(lake.settings, lake.objects, lake.read_location, run, work_dir=lake.work_dir)
     return MaterializeResult(
         metadata={
             "dagster/row_count": report.waiting,

@@ -41,7 +41,7 @@ def say_warnings(asked: ToReview, names: Sequence[str]) -> None:
     for one in asked.bundles:
         if one.warning is not None:
             typer.echo(f"warning: {one.warning}", err=True)
-    typer.echo(f"{len(asked.bundles)} bundles before {len(names)} reviewers", err=True)
+    typer.echo(f"bundles: {len(asked.bundles)}, reviewers: {len(names)}", err=True)
 
 
 def say_answer(answered: Answered) -> None:

@@ -114,23 +114,11 @@ def decide_item(  # noqa: PLR0917 - Typer passes all by name
 @triage.command("fill")
 def fill_queue(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Bring the queue up to date with scores, reviews, drift and builds; doing it again changes nothing."""
-    from lakehouse.adapters.event_log import EventLog
-    from lakehouse.adapters.triage_fill import TriageFiller
-    from lakehouse.adapters.triage_queue import TriageQueue
-    from lakehouse.adapters.triage_sources import TriageSources
-    from lakehouse.clock import utc_now
+    from lakehouse.adapters.triage_run import fill_queue as fill
     from lakehouse_cli.evidence_parts import EvidenceParts
 
     parts = EvidenceParts()
-    events = EventLog(parts.settings, parts.objects)
-    events.start()
-    try:
-        filler = TriageFiller(TriageQueue(parts.objects), events.append_sync, most_open=parts.settings.triage_max_open)
-        sources = TriageSources(parts.objects, parts.location, parts.work_dir)
-        now = utc_now()
-        report = filler.fill(sources.items(now), now, is_dry=dry_run)
-    finally:
-        events.stop()
+    report = fill(parts.settings, parts.objects, parts.location, parts.run, work_dir=parts.work_dir, is_dry=dry_run)
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2))
         return

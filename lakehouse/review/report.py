@@ -53,7 +53,7 @@ def _review(review: Review, rates: Mapping[str, Rate]) -> Iterator[str]:
     yield f"# Review {review.review_id}"
     yield ""
     yield f"{_VERDICTS[review.verdict()]} {format_utc(review.created_at)}, {_code(diff.source)}:"
-    yield f"{diff.files:,} files, {diff.size:,} bytes in {len(review.bundles)} bundles."
+    yield f"files: {diff.files:,}, bytes: {diff.size:,}, bundles: {len(review.bundles)}."
     for bundle in review.bundles:
         if bundle.warning is not None:
             yield f"Warning: {_plain(bundle.warning)}"

@@ -24,6 +24,7 @@ from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.review_store import ReviewStore
 from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.client import Client, LakehouseApiError
 from lakehouse.clock import new_id
 from lakehouse.distillation.parameters import CorpusParameters
 from lakehouse.storage.objects import list_all
@@ -137,6 +138,9 @@ def filled(lake: Lake) -> Lake:
     )
     again = lake.command("fill", "--json")
     assert (json.loads(again.stdout)["added"], json.loads(again.stdout)["known"]) == ({}, 5)
+    [receipt] = [info.key for info in list_all(lake.objects, "receipts/triage/")]
+    counts = json.loads(lake.objects.get(receipt).body)["counts"]
+    assert (counts["in"], counts["new"], counts["out"]) == (5, 5, 5)
     return lake
 
 
@@ -317,6 +321,13 @@ def test_command_lists_shows_and_decides(filled: Lake, tmp_path: Path) -> None:
         assert "reject (an address is its task)" in second.stderr
         assert lake.command("list", "--state", "decided").stdout.count(" by dana") >= 1
         assert lake.command("show", "0" * 32).exit_code == 1
+        with Client(url, TOKEN) as client:
+            [other] = client.triage.list(kind="reviewer_disagreement")["items"]
+            assert client.triage.get(other["item_id"])["context"]["review"]["findings"]
+            taken = client.triage.decide(other["item_id"], "assign", other["version"], assignee="bo")
+            assert client.triage.decide(other["item_id"], "assign", taken["version"], assignee="")["state"] == "open"
+            with pytest.raises(LakehouseApiError, match="was decided by dana"):
+                client.triage.decide(item_id, "accept", 2, by="bo")
 
 
 def test_confirmed_drift_is_in_the_queue_until_it_is_acknowledged(filled: Lake) -> None:
