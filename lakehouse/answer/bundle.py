@@ -70,18 +70,21 @@ class Bundle:
     examples: tuple[Example, ...] = ()
 
 
-def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) -> Bundle:
+def build_bundle(
+    records: Sequence[Record], task: str, *, budget_tokens: int, kept: frozenset[str] = frozenset()
+) -> Bundle:
     """Show what has room.
 
     Args:
         records: Best first.
         task: What the bundle is for; fields and sentences that speak of it come first.
         budget_tokens: Most tokens of the bundle.
+        kept: Fields that are shown whatever examples and task speak of.
     """
     terms = frozenset(_terms(task))
     plain = [record for record in records if record.example is None]
     noted = [record for record in records if record.example is not None]
-    fields = _fields_shown(plain, noted, terms)
+    fields = _fields_shown(plain, noted, terms, kept)
     examples = _examples(noted, plain, fields, most=budget_tokens // 2)
     left = budget_tokens - sum(map(_tokens_of, examples))
     share = max(_MIN_RECORD_TOKENS, left // max(1, len(plain)))
@@ -102,19 +105,25 @@ def build_bundle(records: Sequence[Record], task: str, *, budget_tokens: int) ->
     return Bundle(texts[0], shown, budget_tokens - left, dropped, texts[1], tuple(reversed(examples)))
 
 
-def _fields_shown(plain: Sequence[Record], noted: Sequence[Record], terms: frozenset[str]) -> frozenset[str] | None:
-    """The fields that the examples or the task speak of; None: all, where nothing was learned or an artifact is made.
+def _fields_shown(
+    plain: Sequence[Record], noted: Sequence[Record], terms: frozenset[str], kept: frozenset[str]
+) -> frozenset[str] | None:
+    """The fields that the examples or the task speak of, and those that are kept; None: all, as nothing was learned.
 
-    The words of an artifact do not say which fields mattered: a fill names nobody's status.
+    The words of an artifact do not say which fields mattered (a fill names nobody's status), so all are shown until it
+    is known what is preferred.
     """
-    if not noted or any(one.example is not None and kind_of(one.example.shape) for one in noted):
+    is_artifact = any(one.example is not None and kind_of(one.example.shape) for one in noted)
+    if not noted or (is_artifact and not kept):
         return None
     shown = [
         (key, _shown(key, value)) for record in plain if not record.is_note for key, value in record.fields.items()
     ]
     asked = {key for key, text in shown if terms & set(_terms(_focused(key, text, terms)))}
     keys = {key for key, _ in shown}
-    return frozenset(asked).union(*(spoken_fields(one.example, keys) for one in noted if one.example is not None))
+    return frozenset(asked | kept).union(
+        *(spoken_fields(one.example, keys) for one in noted if one.example is not None)
+    )
 
 
 def _examples(

@@ -50,10 +50,8 @@ def preferred_values(examples: Sequence[Example], keys: Collection[str]) -> dict
     return preferred
 
 
-def preferred_first(records: Sequence[Record], examples: Sequence[Example]) -> list[Record]:
+def preferred_first(records: Sequence[Record], preferred: Mapping[str, str]) -> list[Record]:
     """The records, best first, those with more of the preferred values before the others."""
-    keys = {key for record in records for key in record.fields}
-    preferred = preferred_values(examples, keys) if examples else {}
 
     def misses(record: Record) -> int:
         return sum(" ".join(str(record.fields.get(key)).split()) != value for key, value in preferred.items())

@@ -22,7 +22,7 @@ from lakehouse.answer.config import NAME, AnswerConfig
 from lakehouse.answer.found import Found, context_of
 from lakehouse.answer.grounding import ungrounded
 from lakehouse.answer.names import NameLists
-from lakehouse.answer.preference import preferred_first
+from lakehouse.answer.preference import preferred_first, preferred_values
 from lakehouse.answer.prompt import messages_of, question_of
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
 from lakehouse.chat.call_log import Caller
@@ -133,13 +133,15 @@ class AnswerService:
         records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in results]
         fields = [{"id": record.id, **record.fields} for record in records]
         shape = shape_of(request.task, fields, kind=request.validate_kind) if records else ""
+        preferred: Mapping[str, str] = {}
         if request.use_pathway:  # what was found comes first: it is what the task is about
             traces = await self._recall(request.task, shape, config, actor)
             examples = [trace.example for trace in traces if trace.example is not None]
-            records = [*preferred_first(records, examples), *traces[: config.pathway_k]]
+            preferred = preferred_values(examples, {key for record in records for key in record.fields})
+            records = [*preferred_first(records, preferred), *traces[: config.pathway_k]]
         if not records:
             return Found(Bundle("", (), 0, 0), search)
-        return Found(await self._bundle(request, config, records, room), search, records, shape)
+        return Found(await self._bundle(request, config, records, room, frozenset(preferred)), search, records, shape)
 
     async def _find(self, request: AnswerRequest, config: AnswerConfig) -> SearchAnswer | None:
         if not request.corpora:
@@ -157,13 +159,13 @@ class AnswerService:
         return await self._search.search(search, has_pii=False)
 
     async def _bundle(
-        self, request: AnswerRequest, config: AnswerConfig, records: Sequence[Record], room: int
+        self, request: AnswerRequest, config: AnswerConfig, records: Sequence[Record], room: int, kept: frozenset[str]
     ) -> Bundle:
         """What has room, by the model's own count where it can be asked, else by an estimate."""
         model = request.model or config.model or self._default_model
         budget = request.budget_tokens or config.budget_tokens
         for _ in range(_TRIES):
-            bundle = build_bundle(records, request.task, budget_tokens=room)
+            bundle = build_bundle(records, request.task, budget_tokens=room, kept=kept)
             count = await self._chat.count_prompt(model, messages_of(config.system, request.task, bundle))
             if count is None or count <= budget:
                 return bundle

@@ -142,6 +142,17 @@ def test_example_is_an_earlier_turn_and_records_show_what_mattered() -> None:
     assert "Ann Lee" not in bundle.text, "an example vouches for nobody"
 
 
+def test_records_of_an_artifact_show_all_until_it_is_known_what_is_preferred() -> None:
+    fill = noted(
+        dataclasses.replace(EXAMPLE, task="Fill one welder position.", answer="7", shape="fill: fill one <role>")
+    )
+    task = "Fill one line cook position."
+    assert "skills grill, prep" in build_bundle([COOKS, fill], task, budget_tokens=900).text
+    focused = build_bundle([COOKS, fill], task, budget_tokens=900, kept=frozenset({"state"}))
+    assert focused.text == "Bo Kim (id 9): role Line Cook; state NV"
+    assert focused.examples[0].records == "Ann Lee (id 7): role Welder; state OH"
+
+
 def test_example_without_room_is_dropped_and_records_keep_theirs() -> None:
     bundle = build_bundle([COOKS, noted()], TASK, budget_tokens=120)
     assert (bundle.examples, bundle.dropped) == ((), 1)
@@ -218,12 +229,13 @@ FILLS = [
 def test_value_that_all_who_were_named_share_and_others_do_not_is_preferred() -> None:
     assert preferred_values(FILLS, ["status", "city", "zip"]) == {"status": "active"}
     found = [Record("w", n, {"status": status}) for n, status in (("1", "inactive"), ("2", "active"), ("3", "active"))]
-    assert [record.id for record in preferred_first(found, FILLS)] == ["2", "3", "1"]
+    assert [record.id for record in preferred_first(found, {"status": "active"})] == ["2", "3", "1"]
 
 
 def test_few_examples_prefer_nothing() -> None:
     assert preferred_values(FILLS[:3], ["status", "city"]) == {}
-    assert preferred_first([COOKS], []) == [COOKS]
+    assert preferred_values([], ["status"]) == {}
+    assert preferred_first([COOKS], {}) == [COOKS]
     unnamed = [dataclasses.replace(example, answer="two") for example in FILLS]
     assert preferred_values(unnamed, ["status"]) == {}
 
