@@ -20,6 +20,8 @@ _AXIS = {
 }  # fmt: skip
 _LOOK = {
     "background": None,
+    # Text is measured by another font than the browser's: it needs room to be wider.
+    "padding": {"left": 20, "right": 44, "top": 6, "bottom": 6},
     "axis": _AXIS,
     "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "titleFontSize": 12},
     "title": {"color": _INK, "subtitleColor": _INK},

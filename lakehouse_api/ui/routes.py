@@ -8,21 +8,25 @@ from __future__ import annotations
 from lakehouse_api.ui import (
     corpora_page,
     datasets_page,
+    drift_page,
+    fill_page,
     health_page,
     job_pages,
     login,
     memory_page,
+    replay_page,
     runs_page,
     search_page,
     sql_page,
     static_files,
+    triage_page,
     upload,
 )
 
 PAGES = tuple(
     module.router
     for module in (
-        static_files, login, search_page, datasets_page, upload, sql_page, job_pages, memory_page, runs_page,
-        corpora_page, health_page,
+        static_files, login, fill_page, search_page, datasets_page, upload, sql_page, job_pages, memory_page, runs_page,
+        corpora_page, triage_page, drift_page, replay_page, health_page,
     )
 )  # fmt: skip

@@ -74,13 +74,20 @@ document.addEventListener("htmx:xhr:progress", (event) => {
     `${Math.floor((100 * event.detail.loaded) / Math.max(1, event.detail.total))} % sent`;
 });
 
-// A list that is worked through by keys: j and k move; a, e, r press the buttons that bear them.
+// A list that is worked through by keys: j and k move and open; a, e, r, o press what bears them, of the item that shows.
 function rows() { return [...document.querySelectorAll("[data-keys] [data-item]")]; }
 
 function choose(row) {
   rows().forEach((one) => one.setAttribute("aria-selected", String(one === row)));
-  row.focus();
+  const link = row.querySelector("a");
+  link.focus();
+  link.click();
 }
+
+document.addEventListener("click", (event) => {
+  const row = event.target.closest && event.target.closest("[data-keys] [data-item]");
+  if (row) rows().forEach((one) => one.setAttribute("aria-selected", String(one === row)));
+});
 
 document.addEventListener("keydown", (event) => {
   if (!document.querySelector("[data-keys]") || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -90,15 +97,22 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "j" || event.key === "k") {
     const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)))];
     if (next) { event.preventDefault(); choose(next); }
-  } else if (/^[aero]$/.test(event.key)) {
-    const place = at >= 0 ? all[at] : document;
-    const button = place.querySelector(`[data-key="${event.key}"]`) || document.querySelector(`main > * [data-key="${event.key}"]`);
-    if (button) { event.preventDefault(); button.click(); }
+    return;
   }
+  if (!/^[aero]$/.test(event.key)) return;
+  // Only what is seen is decided: the item that shows must be the one that is chosen.
+  const shown = document.querySelector("[data-shown]");
+  if (!shown || (at >= 0 && all[at].dataset.item !== shown.dataset.shown)) return;
+  const button = shown.querySelector(`[data-key="${event.key}"]`);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+  if (event.key === "e") shown.querySelector("textarea").focus();
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
   showHistory();
+  if (event.target.id === "queue" && rows().length) choose(rows()[0]);
   const heading = event.target.querySelector && event.target.querySelector("[data-say]");
   if (heading) said(heading.dataset.say);
 });

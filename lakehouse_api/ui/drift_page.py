@@ -1,0 +1,107 @@
+"""Drift: where each kind stands, its numbers over time, and the word of somebody that opens the gate.
+
+Belongs here: these pages. Not here: comparing (see lakehouse/drift), the routes (see ../routes/drift.py), what charts
+of a report show (see lakehouse/drift/charts.py).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from lakehouse.adapters.drift_desk import DriftDesk
+from lakehouse.drift.charts import charts_of
+from lakehouse.drift.finding import KINDS, Kind
+from lakehouse.drift.report import DriftReport
+from lakehouse.errors import NotFound
+from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, run_blocking
+from lakehouse_api.routes.drift import acknowledge_drift
+from lakehouse_api.schemas.drift import AcknowledgeDrift
+from lakehouse_api.ui.chart_documents import series_chart
+from lakehouse_api.ui.charts import chart_answer
+from lakehouse_api.ui.dependencies import FormDep, SiteDep, field
+from lakehouse_api.ui.rendering import render_page
+
+router = APIRouter(prefix="/ui/drift", include_in_schema=False)
+_MOST_REPORTS = 60
+_OVER_TIME = "over-time"
+KindName = Annotated[str, Path(max_length=40)]
+
+
+@router.get("")
+async def ui_drift(request: Request, services: ServicesDep, _: ReadDep) -> Response:
+    """Every kind at a glance."""
+    states = [await run_blocking(services, services.drift.state, kind) for kind in KINDS]
+    return render_page(
+        request.scope, "drift.html", states=states, is_frozen=any(one.open is not None for one in states)
+    )
+
+
+@router.get("/{kind}")
+async def ui_drift_kind(request: Request, services: ServicesDep, principal: ReadDep, kind: KindName) -> Response:
+    """One kind: its latest report, its charts, what was acknowledged."""
+    state = await run_blocking(services, services.drift.state, _kind(kind))
+    charts = [] if state.latest is None else sorted(charts_of(state.latest, services.drift.rules))
+    return render_page(
+        request.scope, "drift_kind.html", state=state, charts=[_OVER_TIME, *charts] if state.latest else [],
+        may_acknowledge="admin" in principal.scopes,
+    )  # fmt: skip
+
+
+@router.get("/{kind}/chart/{name}")
+async def ui_drift_chart(
+    *,
+    request: Request,
+    services: ServicesDep,
+    site: SiteDep,
+    _: ReadDep,
+    kind: KindName,
+    name: Annotated[str, Path(max_length=100)],
+    png: Annotated[bool, Query()] = False,
+) -> Response:
+    """A chart of the latest report, or the effects of all days."""
+    desk = services.drift
+    if name == _OVER_TIME:
+        reports = await run_blocking(services, _recent, desk, _kind(kind))
+        points = [
+            (report.day.isoformat(), float(one.effect), f"{one.group} {one.name}".strip())
+            for report in reports
+            for one in report.findings
+            if one.effect is not None
+        ]
+        chart = series_chart(points, what="effect against the baseline")
+        return await chart_answer(request, site, chart, said=f"effects of {kind} over {len(reports)} days", png=png)
+    latest = await run_blocking(services, desk.reports.latest, _kind(kind))
+    charts = {} if latest is None else charts_of(latest, desk.rules)
+    if name not in charts:
+        raise NotFound(f"the latest report of {kind} has no chart {name[:40]!r}")
+    return await chart_answer(
+        request, site, charts[name], said=f"{name} of {kind}, {latest.day if latest else ''}", png=png
+    )
+
+
+@router.post("/{kind}/acknowledge")
+async def ui_drift_acknowledge(
+    request: Request, services: ServicesDep, principal: AdminDep, kind: KindName, form: FormDep
+) -> Response:
+    """Somebody knows of it, and says why corpora may be built all the same."""
+    body = AcknowledgeDrift(why=field(form, "why"))
+    await acknowledge_drift(request, services, principal, _kind(kind), body)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/drift/{kind}", 303)
+
+
+def _kind(name: str) -> Kind:
+    if name not in KINDS:
+        raise NotFound(f"there is no kind of drift {name[:40]!r}; there are {', '.join(KINDS)}")
+    return cast("Kind", name)
+
+
+def _recent(desk: DriftDesk, kind: Kind) -> list[DriftReport]:
+    latest = desk.reports.latest(kind)
+    if latest is None:
+        return []
+    before = latest.day + timedelta(days=1)
+    return sorted(desk.reports.recent(kind, before, most_days=_MOST_REPORTS), key=lambda report: report.day)
