@@ -71,7 +71,12 @@ class Bundle:
 
 
 def build_bundle(
-    records: Sequence[Record], task: str, *, budget_tokens: int, kept: frozenset[str] = frozenset()
+    records: Sequence[Record],
+    task: str,
+    *,
+    budget_tokens: int,
+    kept: frozenset[str] = frozenset(),
+    most_examples: int = 2,
 ) -> Bundle:
     """Show what has room.
 
@@ -80,13 +85,14 @@ def build_bundle(
         task: What the bundle is for; fields and sentences that speak of it come first.
         budget_tokens: Most tokens of the bundle.
         kept: Fields that are shown whatever examples and task speak of.
+        most_examples: Of the examples, the first so many that have room are shown.
     """
     terms = frozenset(_terms(task))
     plain = [record for record in records if record.example is None]
     noted = [record for record in records if record.example is not None]
     fields = _fields_shown(plain, noted, terms, kept)
-    examples = _examples(noted, plain, fields, most=budget_tokens // 2)
-    left = budget_tokens - sum(map(_tokens_of, examples))
+    examples = _examples(noted, plain, fields, most=budget_tokens // 2, count=most_examples)
+    left = budget_tokens - sum(_tokens_of(example) for _, example in examples)
     share = max(_MIN_RECORD_TOKENS, left // max(1, len(plain)))
     lines: list[str] = []
     for record in plain:
@@ -100,9 +106,10 @@ def build_bundle(
         "\n".join(line for record, line in reversed(list(zip(shown, lines, strict=True))) if record.is_note is is_note)
         for is_note in (False, True)
     ]
-    shown += tuple(noted[: len(examples)])
-    dropped = len(records) - len(shown)
-    return Bundle(texts[0], shown, budget_tokens - left, dropped, texts[1], tuple(reversed(examples)))
+    dropped = len(plain) - len(shown) + min(most_examples, len(noted)) - len(examples)
+    shown += tuple(record for record, _ in examples)
+    said = tuple(example for _, example in reversed(examples))
+    return Bundle(texts[0], shown, budget_tokens - left, dropped, texts[1], said)
 
 
 def _fields_shown(
@@ -127,18 +134,20 @@ def _fields_shown(
 
 
 def _examples(
-    noted: Sequence[Record], plain: Sequence[Record], fields: frozenset[str] | None, *, most: int
-) -> list[Example]:
-    """The examples that have room, best first, with the same fields as the records have."""
+    noted: Sequence[Record], plain: Sequence[Record], fields: frozenset[str] | None, *, most: int, count: int
+) -> list[tuple[Record, Example]]:
+    """The first `count` examples that have room, best first, with the same fields as the records have."""
     keys = {key for record in plain if not record.is_note for key in record.fields}
-    examples: list[Example] = []
+    shown: list[tuple[Record, Example]] = []
     for record in noted:
-        if record.example is not None:
+        if record.example is not None and len(shown) < count:
             text = focused_records(record.example, keys, keys if fields is None else fields)
-            examples.append(replace(record.example, records=text))
-            if sum(map(_tokens_of, examples)) > most:
-                return examples[:-1]
-    return examples
+            example = replace(record.example, records=text)
+            tokens = _tokens_of(example)
+            if tokens <= most:
+                shown.append((record, example))
+                most -= tokens
+    return shown
 
 
 def _tokens_of(example: Example) -> int:

@@ -31,9 +31,9 @@ _SAME_WORDING = 0.85
 
 
 async def recall_traces(search: SearchTraces, task: str, shape: str, config: AnswerConfig) -> list[Record]:
-    """The traces that speak for a task: examples, best first, then at most `pathway_k` notes.
+    """The traces that speak for a task: examples, best first, then notes where there are fewer than `pathway_k`.
 
-    The first `pathway_k` of them are shown; what the others chose tells what is preferred (see preference.py).
+    Of the examples `pathway_k` are shown that have room; what all chose tells what is preferred (see preference.py).
 
     Args:
         search: Searches pathway memory.
@@ -54,7 +54,7 @@ async def recall_traces(search: SearchTraces, task: str, shape: str, config: Ans
     )
     shown = [record for use, record in examples if use > 0]
     notes = [record for one, record in records[: config.pathway_k] if _is_note_for(one, record, config)]
-    return [*shown, *notes]
+    return [*shown, *notes[: max(0, config.pathway_k - len(shown))]]
 
 
 def _use_of(example: Example, shape: str) -> float:

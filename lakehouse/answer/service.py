@@ -138,10 +138,13 @@ class AnswerService:
             traces = await self._recall(request.task, shape, config, actor)
             examples = [trace.example for trace in traces if trace.example is not None]
             preferred = preferred_values(examples, {key for record in records for key in record.fields})
-            records = [*preferred_first(records, preferred), *traces[: config.pathway_k]]
+            records = [*preferred_first(records, preferred), *traces]
         if not records:
             return Found(Bundle("", (), 0, 0), search)
-        return Found(await self._bundle(request, config, records, room, frozenset(preferred)), search, records, shape)
+        bundle = await self._bundle(request, config, records, room, frozenset(preferred))
+        # Of the examples that might have been shown, those that were: the others are no part of what was found.
+        found = [record for record in records if record.example is None or record in bundle.records]
+        return Found(bundle, search, found, shape)
 
     async def _find(self, request: AnswerRequest, config: AnswerConfig) -> SearchAnswer | None:
         if not request.corpora:
@@ -165,7 +168,7 @@ class AnswerService:
         model = request.model or config.model or self._default_model
         budget = request.budget_tokens or config.budget_tokens
         for _ in range(_TRIES):
-            bundle = build_bundle(records, request.task, budget_tokens=room, kept=kept)
+            bundle = build_bundle(records, request.task, budget_tokens=room, kept=kept, most_examples=config.pathway_k)
             count = await self._chat.count_prompt(model, messages_of(config.system, request.task, bundle))
             if count is None or count <= budget:
                 return bundle

@@ -275,3 +275,12 @@ def test_fill_proposes_only_those_who_were_shown_each_under_the_own_name() -> No
 def test_word_speaks_of_a_field_whose_name_begins_alike() -> None:
     bundle = build_bundle([COOKS], "Who is certified?", budget_tokens=500)
     assert bundle.text.startswith("Bo Kim (id 9): certifications ServSafe Manager")
+
+
+def test_example_that_is_too_long_gives_way_to_the_next() -> None:
+    long = noted(dataclasses.replace(EXAMPLE, answer="Ann Lee holds AWS D1.1. " * 40), "long")
+    bundle = build_bundle(
+        [COOKS, long, noted(uid="short"), noted(uid="more")], TASK, budget_tokens=500, most_examples=1
+    )
+    assert [record.id for record in bundle.records] == ["9", "short"]
+    assert (bundle.examples[0].answer, bundle.dropped) == (EXAMPLE.answer, 0)
