@@ -10,7 +10,7 @@ Belongs here: reading a place, whether it is in the diff, what overlaps. Not her
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,9 @@ from lakehouse.review.diff import FileChange
 
 Side = Literal["new", "old"]
 _WRITTEN = re.compile(r"(?P<path>.+?):(?P<old>-?)L?(?P<first>\d{1,9})(?:\s*(?:-|–|\.\.)\s*L?(?P<last>\d{1,9}))?")
-_AROUND = " \t\r`*_\"'()<>[]."
+_MARKS = "`*_\"'()<>[]"
+"""What may stand around a path, which may begin and end with them itself."""
+_MOST_MARKS = 4
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,14 +67,19 @@ class PlacesOf:
             self._deleted[file.path] = [run for of_hunk in numbers for run in _runs(of_hunk)]
 
     def read(self, written: str) -> Place | None:
-        """The place that a text says; None where it says none, or one that is not in the diff."""
-        found = _WRITTEN.fullmatch(written.strip(_AROUND))
-        if found is None:
-            return None
-        path = self._path(found["path"].strip(_AROUND))
+        """The place that a text says, or begins with; None where it says none, or one that is not in the diff."""
+        words = written.split()
+        return self._read(written) or (self._read(words[0]) if len(words) > 1 else None)
+
+    def _read(self, written: str) -> Place | None:
+        found = _WRITTEN.fullmatch(written.strip().rstrip(_MARKS + ".,;"))
+        path = None if found is None else self._path(found["path"].strip())
+        return None if found is None or path is None else self._in_diff(path, found)
+
+    def _in_diff(self, path: str, found: re.Match[str]) -> Place | None:
         first = int(found["first"])
         last = first if found["last"] is None else int(found["last"])
-        if path is None or last < first:
+        if last < first:
             return None
         sides: tuple[Side, ...] = ("old",) if found["old"] else ("new", "old")
         known: Mapping[Side, Mapping[str, list[range]]] = {"new": self._new, "old": self._deleted}
@@ -83,10 +90,20 @@ class PlacesOf:
 
     def _path(self, written: str) -> str | None:
         """The path of the diff; `a/` and `b/` may stand before it, as they do in the diff."""
-        if written in self._new:
-            return written
-        bare = written[2:] if written.startswith(("a/", "b/")) else written
-        return bare if bare in self._new else None
+        for path in _bare(written):
+            for one in (path, path[2:] if path.startswith(("a/", "b/")) else path):
+                if one in self._new:
+                    return one
+        return None
+
+
+def _bare(written: str) -> Iterator[str]:
+    """A path as it was written, then with fewer and fewer marks around it."""
+    before = len(written) - len(written.lstrip(_MARKS))
+    behind = len(written) - len(written.rstrip(_MARKS))
+    for begin in range(min(before, _MOST_MARKS) + 1):
+        for end in range(min(behind, _MOST_MARKS) + 1):
+            yield written[begin : len(written) - end]
 
 
 def _runs(numbers: Sequence[int]) -> list[range]:

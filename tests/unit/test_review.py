@@ -150,7 +150,8 @@ def test_real_commits_have_the_lines_that_git_counts() -> None:
         ("src/pay.py:11", Place("src/pay.py", 11, 11)), ("`src/pay.py:11-13`", Place("src/pay.py", 11, 13)),
         ("b/src/pay.py:14", Place("src/pay.py", 14, 14)), ("src/pay.py:-11", Place("src/pay.py", 11, 11, "old")),
         ("src/pay.py:-11-12", Place("src/pay.py", 11, 12, "old")), ("**notes.md:1**", Place("notes.md", 1, 1)),
-        ("src/pay.py:L12", Place("src/pay.py", 12, 12)),
+        ("src/pay.py:L12", Place("src/pay.py", 12, 12)), ("src/pay.py:11 (the division)", Place("src/pay.py", 11, 11)),
+        ("src/pay.py:99 and src/pay.py:11", None), ("see src/pay.py:11", None),
         ("src/pay.py:16", None), ("src/pay.py:9", None), ("src/pay.py:14-16", None), ("src/pay.py:13-11", None),
         ("pay.py:11", None), ("other.py:11", None), ("src/pay.py", None), ("", None), ("src/pay.py:-14", None),
         ("src/pay.py:0", None), ("notes.md:-1", None),
@@ -158,6 +159,23 @@ def test_real_commits_have_the_lines_that_git_counts() -> None:
 )  # fmt: skip
 def test_place_counts_when_it_is_in_the_diff(written: str, place: Place | None) -> None:
     assert PlacesOf(parse_diff(DIFF)).read(written) == place
+
+
+@pytest.mark.parametrize(
+    "path", [".github/ci.yml", "_x.py", "app/[id].tsx", "a:b.py", "b/x", "x 1.py", "*.md", "(a)/b.py"]
+)
+def test_place_is_found_whatever_its_path_begins_and_ends_with(path: str) -> None:
+    places = PlacesOf(parse_diff(f"--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-a\n+b\n"))
+    for written in (
+        f"{path}:1",
+        f"`{path}:1`",
+        f"`{path}`:1",
+        f"**{path}:1**.",
+        f"({path}:1)",
+        f"b/{path}:1",
+        f" {path}:1 ",
+    ):
+        assert places.read(written) == Place(path, 1, 1), written
 
 
 def test_old_number_is_meant_where_the_new_side_has_none() -> None:
