@@ -17,9 +17,17 @@ import orjson
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import new_id, utc_now
 from lakehouse.drift.finding import KINDS, Kind
-from lakehouse.drift.freeze import Acknowledgement, OpenDrift, acknowledge, marks_of, open_drift, read_acknowledgement
+from lakehouse.drift.freeze import (
+    FORMAT_VERSION,
+    Acknowledgement,
+    OpenDrift,
+    acknowledge,
+    marks_of,
+    open_drift,
+    read_acknowledgement,
+)
 from lakehouse.drift.report import PREFIX, DriftReport, read_report, report_prefix
-from lakehouse.errors import Conflict, NotFound
+from lakehouse.errors import BadInput, Conflict, NotFound
 from lakehouse.storage.objects import ObjectStore, list_all
 
 
@@ -76,7 +84,11 @@ class DriftGate:
         if marks_of(report) <= known:
             return
         key = f"{PREFIX}{report.kind}/open/{report.day.isoformat()}.json"
-        self._store.put(key, orjson.dumps({"day": report.day.isoformat()}), content_type="application/json")
+        self._store.put(
+            key,
+            orjson.dumps({"format_version": FORMAT_VERSION, "day": report.day.isoformat()}),
+            content_type="application/json",
+        )
 
     def acknowledgements(self, kind: Kind) -> list[Acknowledgement]:
         """Every acknowledgement of a kind, in the order of time."""
@@ -110,7 +122,10 @@ class DriftGate:
 
     def _marked(self, kind: Kind, key: str) -> DriftReport | None:
         """The report that a mark is of; None: whoever left it was killed before the report."""
-        day = date.fromisoformat(key.rpartition("/")[2].removesuffix(".json"))
+        try:
+            day = date.fromisoformat(key.rpartition("/")[2].removesuffix(".json"))
+        except ValueError:
+            raise BadInput(f"{key} is no mark of a report; delete it") from None
         at = f"{report_prefix(kind, day)}report.json"
         try:
             return read_report(self._store.get(at).body, key=at)

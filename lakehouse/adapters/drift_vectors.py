@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -48,48 +48,50 @@ class VectorsMeter:
 
     def take(self, first: date, last: date, folder: Path) -> Taken:
         """A sample of every corpus as it is now; a table remembers no days."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        samples = self._samples()
-        path = folder / "vectors.parquet"
-        rows = [_table(corpus, sample) for corpus, sample in samples.items()]
-        pq.write_table(pa.concat_tables(rows) if rows else _schema().empty_table(), path)
-        data = {name: {"embedder": one.embedder, "rows": len(one.ids)} for name, one in samples.items()}
-        return Taken({"corpora": data}, sum(len(one.ids) for one in samples.values()), path)
+        path, data, rows = folder / "vectors.parquet", {}, 0
+        with pq.ParquetWriter(path, _schema()) as writer:
+            for corpus in self._corpora():
+                sample = self._sample(corpus)
+                if sample is not None:
+                    writer.write_table(_table(corpus, sample), row_group_size=MOST_ROWS)
+                    data[corpus] = {"embedder": sample.embedder, "rows": len(sample.ids)}
+                    rows += len(sample.ids)
+        return Taken({"corpora": data}, rows, path)
 
     def compare(self, baseline: Baseline, file: Path | None, day: date) -> Comparison:
-        """Compare the corpora of now with the samples of a baseline."""
+        """Compare the corpora of now with the samples of a baseline, one after the other."""
         assert file is not None  # `take` writes one
-        before = _read(file)
         findings: list[Finding] = []
         details: dict[str, Any] = {}
-        now = self._samples()
-        for corpus in sorted(before.keys() & now.keys()):
-            compared = compare_samples(corpus, before[corpus], now[corpus], self.rules)
+        gone: list[str] = []
+        for corpus, before in _read(file):
+            now = self._sample(corpus)
+            if now is None:
+                gone.append(corpus)
+                continue
+            compared = compare_samples(corpus, before, now, self.rules)
             findings += compared.findings
             details[corpus] = compared.details
-        told = {
-            "corpora": details,
-            "new": sorted(now.keys() - before.keys()),
-            "gone": sorted(before.keys() - now.keys()),
-        }
+        new = sorted(set(self._corpora()) - details.keys() - set(gone))
         reason = "" if findings else "no corpus of the baseline is there any more"
-        return Comparison(tuple(findings), told, reason=reason)
+        return Comparison(tuple(findings), {"corpora": details, "new": new, "gone": gone}, reason=reason)
 
-    def _samples(self) -> dict[str, Sample]:
-        made = {}
-        for name in self.tables.names():
-            table = self.tables.open(name)
-            if table is not None and table.info.get("kind") != _MEMORY and _has_vectors(table):
-                made[name] = _sample(table)
-            if len(made) == MOST_CORPORA:
-                break
-        return {name: sample for name, sample in made.items() if sample.ids}
+    def _corpora(self) -> list[str]:
+        """Names of the tables that hold vectors of texts, the first so many."""
+        named = ((name, self.tables.open(name)) for name in self.tables.names())
+        found = [name for name, table in named if table is not None and _has_vectors(table)]
+        return found[:MOST_CORPORA]
+
+    def _sample(self, corpus: str) -> Sample | None:
+        table = self.tables.open(corpus)
+        sample = None if table is None or not _has_vectors(table) else _sample(table)
+        return sample if sample is not None and sample.ids else None
 
 
 def _has_vectors(table: LanceTable) -> bool:
-    return {"id", "vector"} <= set(table.schema.names)
+    return table.info.get("kind") != _MEMORY and {"id", "vector"} <= set(table.schema.names)
 
 
 def _sample(table: LanceTable) -> Sample:
@@ -135,15 +137,13 @@ def _table(corpus: str, sample: Sample) -> pa.Table:
     return pa.table(columns, schema=_schema())
 
 
-def _read(path: Path) -> dict[str, Sample]:
-    import pyarrow.compute as pc
+def _read(path: Path) -> Iterator[tuple[str, Sample]]:
+    """The samples of a baseline by corpus: a row group holds one."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(path)
-    made = {}
-    for corpus in sorted(set(rows.column("corpus").to_pylist())):
-        part = rows.filter(pc.equal(rows.column("corpus"), corpus))
-        vectors = np.stack([np.asarray(one, np.float32) for one in part.column("vector").to_numpy()])
-        ids, texts = (tuple(part.column(name).to_pylist()) for name in ("id", "text"))
-        made[corpus] = Sample(part.column("embedder")[0].as_py(), ids, texts, vectors)
-    return made
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            part = file.read_row_group(number)
+            vectors = np.stack([np.asarray(one, np.float32) for one in part.column("vector").to_numpy()])
+            ids, texts = (tuple(part.column(name).to_pylist()) for name in ("id", "text"))
+            yield part.column("corpus")[0].as_py(), Sample(part.column("embedder")[0].as_py(), ids, texts, vectors)

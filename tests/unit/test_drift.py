@@ -290,8 +290,8 @@ def test_vectors_of_other_texts_drift_and_of_alike_ones_do_not() -> None:
 
 
 def test_false_alarms_of_the_kernel_test_are_as_rare_as_it_says() -> None:
-    found = [mmd_test(vectors_of(s, 60), vectors_of(s + 500, 60), seed=s, permutations=99)[1] for s in range(100)]
-    assert sum(p_value <= 0.05 for p_value in found) <= 10
+    found = [mmd_test(vectors_of(s, 60), vectors_of(s + 500, 60), seed=s, permutations=99)[1] for s in range(60)]
+    assert sum(p_value <= 0.05 for p_value in found) <= 7
 
 
 def test_same_text_with_another_vector_is_found_whatever_the_distribution() -> None:
