@@ -1,4 +1,4 @@
-"""Write what is generated of docs/reference (see `PAGES`) from the code; `--check` only compares.
+"""Write what is generated of docs/reference (see `PAGES`) from the code, and pictures; `--check` only compares texts.
 
 Belongs here: rendering. Not here: the facts (see lakehouse/settings.py, lakehouse_cli/main.py, lakehouse_api/app.py).
 """
@@ -199,6 +199,11 @@ def main() -> int:
                 stale.append(str(path.relative_to(HERE.parent)))
         else:
             path.write_text(text)
+    if "--check" not in sys.argv:
+        from screenshots import write_pictures
+
+        if not write_pictures():
+            sys.stderr.write("docs/ui is as it was: its pictures need Debian's chromium\n")
     if stale:
         sys.stderr.write(f"out of date: {', '.join(stale)}; run `make docs`\n")
     return 1 if stale else 0

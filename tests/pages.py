@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
+from lakehouse.adapters.connect import connect_store
+from lakehouse.adapters.triage_queue import TriageQueue
+from lakehouse.settings import load_settings
+from lakehouse.triage.item import Item, Subject
 from tests.api import ApiProcess, clean_environ
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +49,10 @@ def fill_lake(api: ApiProcess, folder: Path, *, workers: int) -> None:
     fill_evidence(api.environ, folder)
     with api.client() as client:
         fill_memory(client)
+        rows = client.post(
+            "/v1/sql", json={"sql": "SELECT run_id, task_id, stream, dt FROM scored ORDER BY ALL LIMIT 4"}
+        )
+    fill_triage(api.environ, rows.raise_for_status().json()["rows"])
 
 
 def fill_evidence(environ: Mapping[str, str], folder: Path) -> None:
@@ -112,6 +120,23 @@ def fill_memory(client: httpx.Client) -> None:
     client.post("/v1/pathway/update", json={"uid": uid, "content": better}).raise_for_status()
     revised = {"predecessor_uid": uid, "content": better | {"note": "two shifts"}}
     client.post("/v1/pathway/revise", json=revised).raise_for_status()
+
+
+def fill_triage(environ: Mapping[str, str], runs: Sequence[Sequence[str]]) -> None:
+    """Items about runs that are there, as a filled queue has them."""
+    queue = TriageQueue(connect_store(load_settings(environ, env_file=None)))
+    for place, (run_id, task_id, stream, day) in enumerate(runs):
+        detail = {"stream": stream, "dt": day, "score": "needs_human_review"}
+        queue.add(
+            Item(
+                subject=Subject("run", run_id, sha256=f"{place:064x}", task_id=task_id, detail=detail),
+                kind="needs_review",
+                reasons=(f"nobody could tell {SCRIPT}",),
+                priority=50 - place,
+                priority_reasons=("50: it waits for a person",),
+                created_at="2026-03-01T10:00:00.000000Z",
+            )
+        )
 
 
 def _hostile(folder: Path, *, more: int = 0) -> Path:

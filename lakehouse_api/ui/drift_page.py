@@ -7,7 +7,7 @@ of a report show (see lakehouse/drift/charts.py).
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -96,7 +96,7 @@ async def ui_drift_acknowledge(
 def _kind(name: str) -> Kind:
     if name not in KINDS:
         raise NotFound(f"there is no kind of drift {name[:40]!r}; there are {', '.join(KINDS)}")
-    return cast("Kind", name)
+    return name
 
 
 def _recent(desk: DriftDesk, kind: Kind) -> list[DriftReport]:

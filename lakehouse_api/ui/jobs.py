@@ -20,6 +20,7 @@ from lakehouse.errors import Conflict, LakehouseError, NotFound
 
 _KEPT = 200
 _MOST_AT_ONCE = 16
+_STOPPING = "the server is stopping; begin again when it is back"
 _log = structlog.get_logger("lakehouse.ui.jobs")
 
 
@@ -103,7 +104,7 @@ class Jobs:
         Raises:
             Conflict: So much is at work that more would only make all of it slower.
         """
-        if len(self._tasks) >= _MOST_AT_ONCE:
+        if self.at_work >= _MOST_AT_ONCE:
             raise Conflict(f"{_MOST_AT_ONCE} pieces of long work are going on already; wait for one of them to end")
         job = Job(new_id(), title, owner, time.monotonic())
         self._jobs[job.id] = job
@@ -134,7 +135,7 @@ class Jobs:
     @property
     def at_work(self) -> int:
         """How many are going on."""
-        return len(self._tasks)
+        return sum(job.state == "running" for job in self._jobs.values())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -145,6 +146,9 @@ class Jobs:
             for task in tuple(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            for job in self._jobs.values():
+                if job.state == "running":  # cancelled before it had begun
+                    job.end("failed", _STOPPING)
 
     def _forget(self) -> None:
         ended = [job.id for job in self._jobs.values() if job.state != "running"]
@@ -157,7 +161,7 @@ class Jobs:
         except LakehouseError as error:
             job.end("failed", error.detail)
         except asyncio.CancelledError:
-            job.end("failed", "the server is stopping; begin again when it is back")
+            job.end("failed", _STOPPING)
             raise
         except Exception:
             _log.exception("long work failed", job=job.id)
