@@ -1,6 +1,8 @@
-"""What users said of answers, by config, model and arm: for proposals, and for the watch over what was promoted.
+"""What came of answers, by config, model and arm: for proposals, and for the watch over what was promoted.
 
 Of several outcomes of one judge for one record the latest counts; a run's outcome is the mean over judges and records.
+For proposals, a run without an outcome counts by its score: accepted, with the records that it names by their id, or
+rejected. The watch goes by outcomes alone.
 
 Belongs here: the statements. Not here: what follows from them (see lakehouse/promotion).
 """
@@ -14,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.evidence_lake import INDEX_TABLE, add_relations, open_lake
+from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.promotion.proposals import Observed, Tally
 from lakehouse.promotion.split import is_held_out, question_key
@@ -42,15 +44,21 @@ _SEEN = rf"""WITH {_WORDS},
 judged AS (
   SELECT run_id, avg(reward) AS score, list(DISTINCT answer_id) FILTER (answer_id IS NOT NULL AND reward > 0) AS named
   FROM words GROUP BY run_id
+),
+runs AS (
+  SELECT e.run_id, (e.metadata ->> '$.task') AS task, e.model_provider || '/' || e.model_name AS model,
+    try_cast(regexp_extract(coalesce(e.metadata ->> '$.config_version', ''), '^answer/(\d+)', 1) AS BIGINT) AS version,
+    (e.metadata ->> '$.retrieved_context.arm') AS arm, e.output_text,
+    coalesce((j.score + 1) / 2, CASE s.score WHEN 'accepted' THEN 1.0 WHEN 'rejected' THEN 0.0 END)::DOUBLE AS worked,
+    list_transform(from_json(coalesce((e.metadata -> '$.retrieved_context.shown'), '[]'), '[{{"id":"VARCHAR"}}]'),
+      lambda item: item.id) AS shown, j.named, j.run_id IS NULL AND s.score = 'accepted' AS is_told
+  FROM evidence e LEFT JOIN judged j ON j.run_id = e.run_id
+  LEFT JOIN scored s ON s.run_id = e.run_id AND s.stream = e.stream
+  WHERE e.stream = 'chat_calls' AND (e.metadata ->> '$.task') IS NOT NULL
 )
-SELECT (e.metadata ->> '$.task'), e.model_provider || '/' || e.model_name,
-  try_cast(regexp_extract(coalesce(e.metadata ->> '$.config_version', ''), '^answer/(\d+)', 1) AS BIGINT),
-  (e.metadata ->> '$.retrieved_context.arm'), (j.score + 1) / 2, coalesce(j.named, []),
-  list_transform(from_json(coalesce((e.metadata -> '$.retrieved_context.shown'), '[]'), '[{{"id":"VARCHAR"}}]'),
-    lambda item: item.id)
-FROM evidence e JOIN judged j ON j.run_id = e.run_id
-WHERE e.stream = 'chat_calls' AND (e.metadata ->> '$.task') IS NOT NULL
-ORDER BY e.run_id"""
+SELECT task, model, version, arm, worked, CASE WHEN is_told THEN list_filter(shown, lambda id: regexp_matches(
+    output_text, '(^|[^[:alnum:]_-])' || regexp_escape(id) || '($|[^[:alnum:]_-])')) ELSE coalesce(named, []) END, shown
+FROM runs WHERE worked IS NOT NULL ORDER BY run_id"""
 
 
 class JudgedRuns:
@@ -102,12 +110,12 @@ class JudgedRuns:
     @contextmanager
     def _lake(self) -> Iterator[duckdb.DuckDBPyConnection]:
         self._work_dir.mkdir(parents=True, exist_ok=True)
-        index = PartitionedTable(self._store, INDEX_TABLE).read()
+        index, scored = (PartitionedTable(self._store, table).read() for table in (INDEX_TABLE, SCORED_TABLE))
         with (
             tempfile.TemporaryDirectory(prefix="promotion-", dir=self._work_dir) as folder,
             open_lake(self._location, Path(folder)) as engine,
         ):
-            add_relations(engine, self._location.bucket, index)
+            add_relations(engine, self._location.bucket, index, scored)
             yield engine
 
 

@@ -13,6 +13,7 @@ from lakehouse.adapters.evidence_index import EvidenceIndex
 from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.promotion import LIVE, ROLLED_BACK, Promotions
+from lakehouse.adapters.promotion_evidence import JudgedRuns
 from lakehouse.adapters.replay_batches import Replays
 from lakehouse.adapters.replay_judge import judge
 from lakehouse.adapters.replay_nightly import NightlyReplay
@@ -61,7 +62,7 @@ def endpoint() -> Iterator[ChatEndpointServer]:
 @pytest.fixture(scope="module")
 def settings(store: S3ObjectStore, endpoint: ChatEndpointServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("promotions")
-    return replay_settings(store, folder, endpoint.url, chat_model="ollama/m", replay_nightly_tasks=36)
+    return replay_settings(store, folder, endpoint.url, chat_model="ollama/m", replay_nightly_tasks=31)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,25 @@ async def test_past_tasks_know_the_records_that_outcomes_name(
     assert not {task.question for task in held} & {task.question for task in seen}
 
 
+async def test_runs_without_outcomes_count_by_their_scores(
+    api: RunningApi, store: S3ObjectStore, settings: Settings
+) -> None:
+    seen = JudgedRuns(store, store.location, work_dir=settings.data_dir / "work")
+    before = seen.observed()
+    line = answered(0, "reviewed") | {"run_id": "run-reviewed", "task": "Who is an electrician in Ohio, once more?"}
+    other = line | {"run_id": "run-unknown", "provider_model": "unknown"}
+    assert not is_held_out(line["task"])
+    put(store, "chat_calls", [line, other], part="reviewed")
+    said = {"run_id": "rev-1", "recorded_at": line["recorded_at"], "review_of": "run-reviewed", "by": "dana",
+            "is_human": True, "verdict": "accept"}  # fmt: skip
+    put(store, "reviews", [said])
+    materialize(store, settings, "chat_calls", "reviews")
+    after = seen.observed()
+    assert (after.models["ollama/reviewed"].runs, after.models["ollama/reviewed"].mean) == (1, 1.0)
+    assert "ollama/unknown" not in after.models
+    assert after.ranks[1] == before.ranks[1] + 1  # it names the first of what was shown by its id
+
+
 async def test_night_tries_a_proposal_and_makes_it_live_and_the_watch_takes_it_back(
     nightly: NightlyReplay, promotions: Promotions, store: S3ObjectStore, settings: Settings, api: RunningApi
 ) -> None:
@@ -196,7 +216,9 @@ async def _only_the_model_is_proposed(nightly: NightlyReplay, store: S3ObjectSto
     proposed = {key: orjson.loads(store.get(key).body) for key in keys}
     assert {"model"} <= {one["name"] for one in proposed.values()}
     made_of = {key for one in proposed.values() for key in one["tasks"]}
-    assert made_of == {question_key(question) for question in QUESTIONS if not is_held_out(question)}
+    held_out = {question_key(question) for question in QUESTIONS if is_held_out(question)}
+    assert {question_key(question) for question in QUESTIONS} - held_out <= made_of
+    assert not made_of & held_out
     for one in proposed.values():
         if one["name"] != "model":  # as if they were tried on earlier nights
             store.put(f"replay/try-{one['proposal_id']}/batch.json", b"{}")
@@ -219,7 +241,7 @@ async def test_what_no_verdict_promotes_stays(
 
 
 async def _won(replays: Replays, name: str, *arms: Arm) -> None:
-    some = [task for task in tasks(140) if task.task_id in {f"t-{4 * n}" for n in range(35)}]
+    some = [task for task in tasks(124) if task.task_id in {f"t-{4 * n}" for n in range(31)}]
     done = await replays.begin(asked(some, *arms, batch_id=name))
     assert done.verdict is not None
     assert done.verdict["verdict"] == "promote", done.verdict["reasons"]

@@ -303,9 +303,11 @@ async def test_memory_that_has_changed_since_is_told(
 
 async def test_the_same_input_gives_the_same_answer_twice_on_the_real_model(replays: Replays) -> None:
     few = [replace(task, max_tokens=6, budget_tokens=160) for task in tasks(2)]
-    done = await replays.begin(asked(few[:1], COLD, BOTH, model=REAL))
+    # Without retrieval there is nothing to say, and no model is asked.
+    done = await replays.begin(asked(few[:1], BOTH, Arm("none", retrieval=False), model=REAL))
     first = rows_of(replays, done)
-    assert all(row["completion_tokens"] > 0 and row["provider"] == "embedded" for row in first)
+    assert (first[0]["provider"], first[0]["completion_tokens"] > 0) == ("embedded", True)
+    assert (first[1]["model"], first[1]["abstained"]) == (None, True)
     # Another process would load the model anew; so does this, and asks something else in between.
     async with replays.opened(done.batch, few) as loop:
         await loop.ask(few[1], done.batch.arm("both"))
