@@ -204,7 +204,8 @@ def test_erased_line_is_in_no_byte_that_the_platform_reaches(store: LakeStore, o
     assert all(f"/dt={FIRST}/" in key for key in gone)
     assert rows(store, f"SELECT status FROM evidence_index WHERE run_id = '{ACCEPTED}'") == []
     assert len(rows(store, SERVING)) == 12
-    assert {"backups", "files/ and landing/", "log/ and lance/", "replay/"} <= {place.key for place in report.open_places}
+    left = {place.key for place in report.open_places}
+    assert {"backups", "files/ and landing/", "log/ and lance/", "replay/"} <= left
     report_of_audit = Auditor(objects, objects.location, work_dir=lake.work_dir).audit(is_full=True)
     assert [one for one in report_of_audit.findings if one.severity == "problem"] == []
 
