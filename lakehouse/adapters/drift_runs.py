@@ -48,6 +48,7 @@ _LEAST_HOURS = 200
 """Of fewer hours a series is not looked at: 15 % of it must teach something."""
 _SERIES = ("latency_ms", "cost_usd", "failed")
 _SHOWN_HOURS = 24 * 14
+_MOST_NAME = 120
 _SERVES_AT = "SELECT DISTINCT evidence_key FROM evidence_index WHERE status = {status} AND run_id IN ({runs})"
 
 
@@ -194,7 +195,7 @@ def _moment(hour: Any) -> str:
 
 def runs_by_model(rows: pa.Table) -> dict[str, Runs]:
     """Rows of `runs_statement` as columns by model version."""
-    models = np.asarray(rows.column("model").to_pylist(), dtype=object)
+    models = _models(rows)
     columns = {name: _numbers(rows, name) for name in COLUMNS}
     versions = np.asarray(rows.column("rules_version").to_pylist(), dtype=object)
     made: dict[str, Runs] = {}
@@ -206,13 +207,22 @@ def runs_by_model(rows: pa.Table) -> dict[str, Runs]:
 
 
 def _by_model(table: pa.Table) -> Mapping[str, dict[str, Any]]:
-    models = np.asarray(table.column("model").to_pylist(), dtype=object)
+    models = _models(table)
     hours = table.column("hour").to_numpy().astype("datetime64[h]")
     columns = {name: _numbers(table, name) for name in _SERIES}
     return {
         str(model): {"hour": hours[models == model], **{name: v[models == model] for name, v in columns.items()}}
         for model in sorted(set(models))
     }
+
+
+def _models(rows: pa.Table) -> Any:
+    """Names of models as they may be shown: whoever calls a model chooses its name."""
+    shown = {
+        name: "".join(sign if sign.isprintable() else "?" for sign in name)[:_MOST_NAME]
+        for name in set(rows.column("model").to_pylist())
+    }
+    return np.asarray([shown[name] for name in rows.column("model").to_pylist()], dtype=object)
 
 
 def _numbers(rows: pa.Table, name: str) -> Any:

@@ -36,7 +36,7 @@ def judge(findings: Sequence[Finding], rules: DriftRules) -> tuple[Finding, ...]
 def verdict_of(findings: Sequence[Finding]) -> Verdict | None:
     """The verdict on all; None: of none there are enough samples."""
     verdicts = {one.verdict for one in findings}
-    if not verdicts - {"insufficient"}:
+    if not verdicts - {"insufficient", "notice"}:
         return None
     return "drift" if "drift" in verdicts else "label_correction" if "label_correction" in verdicts else "stable"
 

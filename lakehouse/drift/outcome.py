@@ -21,7 +21,7 @@ COLUMNS = (*SHARES[:1], "first_success", *SHARES[1:], *NUMBERS)
 MEANING: Mapping[str, str] = {
     "success": "ground truth of the run: a person's word, else its reward or outcomes, one half and more",
     "accepted": "score `accepted`, among runs that have a score and need nobody to look at",
-    "refused": "the answer gives up, says nothing, or is none of those that were asked for",
+    "refused": "the answer gives up, or says nothing",
     "failed": "the call failed",
     "length": "tokens of the answer",
     "latency_ms": "how long it took",

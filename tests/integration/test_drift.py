@@ -20,10 +20,12 @@ from lakehouse.adapters.audit_baselines import AuditBaselines
 from lakehouse.adapters.drift_desk import DriftDesk
 from lakehouse.adapters.drift_evidence import EvidenceSource
 from lakehouse.adapters.drift_reports import DriftReports
+from lakehouse.adapters.drift_runs import RunsMeter, runs_by_model
 from lakehouse.adapters.drift_scores import ScoresMeter
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.distillation.parameters import read_parameters
 from lakehouse.drift.finding import KINDS, Kind
+from lakehouse.drift.outcome import COLUMNS
 from lakehouse.drift.report import DriftReport
 from lakehouse.drift.rule_file import default_rules
 from lakehouse.errors import BadInput, Conflict
@@ -387,17 +389,15 @@ def test_assets_report_and_their_checks_block_exports(desk: DriftDesk, store: La
         assert all(one.passed for one in open_.get_asset_check_evaluations())
 
 
-def test_schedule_asks_once_a_day() -> None:
+def test_schedule_asks_once_at_each_of_its_times() -> None:
     at = datetime(2026, 3, 9, 5, 40, tzinfo=UTC)
     with dg.build_schedule_context(scheduled_execution_time=at) as context:
         request = drift_daily(context)
     assert isinstance(request, dg.RunRequest)
-    assert request.run_key == "drift.2026-03-09"
+    assert request.run_key == "drift.2026-03-09T05"
 
 
 def test_hours_unlike_those_before_are_a_notice(desk: DriftDesk, store: LakeStore, tmp_path: Path) -> None:
-    from lakehouse.adapters.drift_runs import RunsMeter
-
     meter = RunsMeter(EvidenceSource(store.lake.objects, store.lake.read_location, tmp_path), default_rules())
     hours = np.datetime64("2026-02-20T00", "h") + np.arange(400)
     values = np.random.default_rng(1).normal(300, 5, 400)
@@ -408,6 +408,14 @@ def test_hours_unlike_those_before_are_a_notice(desk: DriftDesk, store: LakeStor
     assert (found[0].verdict, found[0].name) == ("notice", "latency_ms by the hour")
     assert meter._alarm("m", "latency_ms", hours, values, of - timedelta(days=3)) is None
     assert meter._alarm("m", "latency_ms", hours[:100], values[:100], of) is None
+
+
+def test_names_of_models_are_shown_without_what_moves_a_terminal() -> None:
+    columns = {name: [1.0] for name in COLUMNS}
+    rows = pa.table({"model": ["a\x1b[2Jb" + "c" * 500], "rules_version": ["1"], **columns})
+    (name,) = runs_by_model(rows)
+    assert name.startswith("a?[2Jbccc")
+    assert len(name) == 120
 
 
 def test_reports_are_found_by_day(home: Home, store: LakeStore) -> None:

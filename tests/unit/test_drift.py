@@ -122,6 +122,7 @@ def test_few_samples_give_no_verdict() -> None:
     assert verdict_of(found) is None
     assert "a test needs 50" in found[0].note
     assert verdict_of([]) is None
+    assert verdict_of([*found, replace(DRIFTED, verdict="notice")]) is None
 
 
 def test_corrected_labels_are_no_change_of_behaviour() -> None:
