@@ -81,7 +81,7 @@ async def _asked(store: ReplayStore, chat: ChatService, batch: Batch, pair: Pair
     except NotFound:
         kept = {"straight": await _answer(chat, messages(pair, is_swapped=False), model, seed),
                 "swapped": await _answer(chat, messages(pair, is_swapped=True), model, seed)}  # fmt: skip
-        body = orjson.dumps({"task_id": pair.task_id, "model": model, **kept})
+        body = orjson.dumps({"format_version": 1, "task_id": pair.task_id, "model": model, **kept})
         await asyncio.to_thread(lambda: store.objects.put(key, body, content_type=JSON))
     return pair, read_choice(kept["straight"]), read_choice(kept["swapped"])
 

@@ -131,7 +131,7 @@ class NightlyReplay:
 
     def _abandon(self, batch_id: str, reason: str) -> None:
         _log.warning("replay_abandoned", batch=batch_id, reason=reason)
-        said = {"at": format_utc(self._clock()), "reason": reason}
+        said = {"format_version": 1, "at": format_utc(self._clock()), "reason": reason}
         self._replays.store.write(batch_id, ABANDONED, orjson.dumps(said))
 
     def _ended(self, done: Done, proposed: int) -> Night:

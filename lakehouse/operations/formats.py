@@ -59,6 +59,9 @@ FORMATS = (
     StoredFormat("manifest of partitions", PREFIX, ".json", partitioned.FORMAT_VERSION, version_field),
     StoredFormat("receipt", "receipts/", ".json", 1, _receipt_version),
     StoredFormat("drift", "drift/", ".json", 1, version_field),
+    StoredFormat("replay", "replay/", "/batch.json", 1, version_field),
+    StoredFormat("verdict of a replay", "replay/", "/verdict.json", 1, version_field),
+    StoredFormat("drift", "drift/", ".json", 1, version_field),
     StoredFormat("table pointer", "lance/", "/live.json", 1, version_field),
     StoredFormat("run log", RAW_PREFIX, ".jsonl", EVENTS_VERSION, version_field, is_lines=True),
 )
