@@ -22,6 +22,7 @@ from dagster import (
 from pydantic import Field
 
 from lakehouse.audit.report import FullReport
+from lakehouse.errors import BadInput
 from lakehouse_assets.dataset import OWNERS
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.processes import PROJECT
@@ -73,6 +74,8 @@ def _audited(lake: LakeConnection, config: AuditConfig, *, run_id: str) -> tuple
         api=lake.api,
         openapi=PROJECT / "docs" / "reference" / "openapi.json",
     )
+    if config.set_baseline and config.phases:
+        raise BadInput("a baseline is of all phases; leave `phases` empty")
     auditor = FullAuditor(parts)
     report = auditor.audit(config.phases or ALL)
     key = auditor.keep(report, actor="dagster", client="dagster")

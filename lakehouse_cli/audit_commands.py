@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _UNSOUND = 1
 _LAST = 7
+_SAMPLE = 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def audit(
     context: typer.Context,
     every_byte: Annotated[bool, typer.Option("--full", help="Read every byte and every raw line.")] = False,
-    sample: Annotated[int, typer.Option(min=0, help="Else so many raw lines, others each time.")] = 1000,
+    sample: Annotated[int, typer.Option(min=0, help="Else so many raw lines, others each time.")] = _SAMPLE,
     as_json: JsonOption = False,
 ) -> None:
     """Hold manifests, receipts, raw lines and builds against what lies in the bucket; exit code 1: something is wrong.
@@ -41,6 +42,8 @@ def audit(
     whole platform.
     """
     if context.invoked_subcommand is not None:
+        if every_byte or as_json or sample != _SAMPLE:
+            raise typer.BadParameter("`full` has options of its own, which stand behind it")
         return
     from lakehouse.adapters.audit import Auditor
     from lakehouse_cli.evidence_parts import EvidenceParts

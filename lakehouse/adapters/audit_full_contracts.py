@@ -55,7 +55,11 @@ def check_api(parts: AuditParts, ledger: PhaseLedger) -> None:
             what = f"{address.url}/openapi.json answers {answer.status_code}"
             ledger.failed(_API, what, "Is it this installation's API, and the token its own? lakehouse doctor")
             return
-        live: dict[str, Any] = answer.json()
+        live = _document(answer.content)
+        if live is None:
+            what = f"{address.url}/openapi.json answers no OpenAPI document"
+            ledger.failed(_API, what, "Something else listens there: lakehouse doctor")
+            return
         _check_routes(parts, live, ledger)
         _check_probes(http, headers, ledger)
 
@@ -68,18 +72,31 @@ def _check_routes(parts: AuditParts, live: dict[str, Any], ledger: PhaseLedger) 
     if parts.openapi is None or not parts.openapi.is_file():
         ledger.skipped(_DESCRIBED, "no description of the API lies beside this program")
         return
-    described = orjson.loads(parts.openapi.read_bytes())
+    described = _document(parts.openapi.read_bytes())
+    if described is None:
+        ledger.failed(_DESCRIBED, f"{parts.openapi} is no OpenAPI document", "make docs")
+        return
     ledger.judge(
         _DESCRIBED, list(_differing(described, live)), looked_at=f"{len(there)} operations as in {parts.openapi.name}",
         remedy=_RESTART,
     )  # fmt: skip
 
 
+def _document(body: bytes) -> dict[str, Any] | None:
+    """An OpenAPI document; None where it is none."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    is_one = isinstance(document, dict) and isinstance(document.get("paths"), dict)
+    return document if is_one and all(isinstance(one, dict) for one in document["paths"].values()) else None
+
+
 def _differing(described: dict[str, Any], live: dict[str, Any]) -> Iterator[str]:
     """Operations that one has and the other has not, or with other answers."""
     one, other = (
         {(method.upper(), path): set(operation.get("responses", ())) for path, operations in document["paths"].items()
-         for method, operation in operations.items()}
+         for method, operation in operations.items() if isinstance(operation, dict)}
         for document in (described, live)
     )  # fmt: skip
     for method, path in sorted(one.keys() | other.keys(), key=lambda pair: (pair[1], pair[0])):

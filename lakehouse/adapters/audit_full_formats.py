@@ -14,6 +14,7 @@ from lakehouse.answer.config import ANSWER
 from lakehouse.catalog.partitioned import PREFIX, PartitionedTable
 from lakehouse.catalog.snapshot import read_snapshot
 from lakehouse.errors import Conflict, LakehouseError, StoreUnavailable
+from lakehouse.events.envelope import RAW_PREFIX
 from lakehouse.operations.upgrade import upgrade
 from lakehouse.retrieval.config_store import ConfigKind, ConfigStore
 from lakehouse.retrieval.live_pointer import LivePointer
@@ -63,7 +64,8 @@ def _check_versions(store: ObjectStore, ledger: PhaseLedger) -> None:
     older = (
         f", {len(found.rewrites):,} of a version before (`lakehouse upgrade` rewrites them)" if found.rewrites else ""
     )
-    unread = [f"{key} cannot be read" for key in found.unreadable]
+    # Of a run log the first line alone is read, and a line that does not fit is evidence's to set apart.
+    unread = [f"{key} cannot be read" for key in found.unreadable if not key.startswith(RAW_PREFIX)]
     _judge(ledger, name, documents + len(unread), unread, looked_at=f"{documents:,} documents{older}")
 
 

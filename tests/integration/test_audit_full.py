@@ -267,6 +267,20 @@ def test_api_that_hangs_or_breaks_off_fails_the_contracts(
     assert "breaks off" in found["the routes of the contract"]
 
 
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"paths": 3}', b'{"paths": {"/x": []}}'])
+def test_what_is_no_api_fails_the_contracts(objects: S3ObjectStore, tmp_path: Path, body: bytes) -> None:
+    with scripted_http(Reply(200, body, {"Content-Type": "text/html"})) as other:
+        found = failed(audit(parts_of(objects, tmp_path, api=other.url), 1), 1)
+    assert found == {"the routes of the contract": f"{other.url}/openapi.json answers no OpenAPI document"}
+
+
+def test_run_log_whose_first_line_does_not_fit_is_no_fault_of_the_contracts(
+    objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put(RAW, b"{broken\n")
+    assert failed(audit(parts_of(objects, tmp_path), 1), 1) == {}
+
+
 def test_raw_object_that_is_gone_fails_materialize(lake: S3ObjectStore, tmp_path: Path) -> None:
     lake.delete(RAW)
     lake.put(RAW.replace("a.jsonl", "b.jsonl"), b'{"run_id": "other"}\n')
