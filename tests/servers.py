@@ -84,14 +84,14 @@ class StoreServer:
 
 @contextlib.contextmanager
 def store_server(folder: Path) -> Iterator[StoreServer]:
-    """A running SeaweedFS under `folder`, stopped at the end."""
+    """A running SeaweedFS under `folder`, killed at the end: what it would still write, nobody reads."""
     folder.mkdir(parents=True, exist_ok=True)
     server = StoreServer(EmbeddedStore(folder, free_port_block(10), "lakehouse"))
     server.start()
     try:
         yield server
     finally:
-        server.stop()
+        server.stop(how=signal.SIGKILL)
 
 
 @contextlib.contextmanager
