@@ -27,6 +27,7 @@ from lakehouse_cli import (
     pathway_commands,
     process_commands,
     promotion_commands,
+    proof_commands,
     replay_commands,
     retraction_commands,
     review_commands,
@@ -84,6 +85,7 @@ validation_commands.register(app)
 chat_commands.register(app)
 parity_commands.register(app)
 load_commands.register(app)
+proof_commands.register(app)
 review_commands.register(app)
 triage_commands.register(app)
 
