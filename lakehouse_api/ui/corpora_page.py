@@ -1,25 +1,29 @@
 """Corpora: those that are searched, and those that are trained on with their cards, gates, differences and files.
 
-Belongs here: these pages. Not here: reading builds (see lakehouse/adapters/stored_builds.py), building, which
-Dagster does.
+Belongs here: these pages. Not here: reading builds (see lakehouse/adapters/stored_builds.py), building (see
+lakehouse/adapters/export_child.py).
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from lakehouse.adapters.export_child import build_in_child
 from lakehouse.adapters.stored_builds import StoredBuilds
+from lakehouse.distillation.parameters import KINDS, read_parameters
 from lakehouse.errors import BadInput, NotFound
-from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.routes.storage import get_object
 from lakehouse_api.routes.vectors import list_indexes
 from lakehouse_api.services import Services
 from lakehouse_api.ui.chart_documents import counts_chart
 from lakehouse_api.ui.charts import chart_answer
-from lakehouse_api.ui.dependencies import SiteDep
+from lakehouse_api.ui.dependencies import FormDep, SiteDep, field
+from lakehouse_api.ui.jobs import Job
 from lakehouse_api.ui.rendering import CSP, render_page
 
 router = APIRouter(prefix="/ui/corpora", include_in_schema=False)
@@ -34,7 +38,14 @@ async def ui_corpora(request: Request, services: ServicesDep, principal: ReadDep
     """Corpora that are searched, and builds."""
     builds = await run_blocking(services, _builds(services).list)
     indexes = (await list_indexes(services, principal)).indexes
-    return render_page(request.scope, "corpora.html", builds=builds, indexes=indexes)
+    return render_page(
+        request.scope,
+        "corpora.html",
+        builds=builds,
+        indexes=indexes,
+        kinds=KINDS,
+        may_write="write" in principal.scopes,
+    )
 
 
 @router.get("/compare")
@@ -52,6 +63,36 @@ async def ui_corpora_compare(
     one, other = [await run_blocking(services, builds.find, *name.partition("/")[::2]) for name in (a, b)]
     diff = await run_blocking(services, builds.differences, one, other)
     return render_page(request.scope, "build_diff.html", one=one, other=other, diff=diff)
+
+
+@router.post("/build")
+async def ui_corpora_build(
+    request: Request, services: ServicesDep, site: SiteDep, principal: WriteDep, form: FormDep
+) -> Response:
+    """Build a corpus, as long work with a page of its own."""
+    try:
+        given = orjson.loads(field(form, "parameters", "") or "{}")
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"parameters are no JSON: {error}", field="parameters") from None
+    if not isinstance(given, dict):
+        raise BadInput('parameters must be a JSON object, such as {"seed": 5}', field="parameters")
+    parameters = {**given, "kind": field(form, "kind")}
+    read_parameters(parameters)  # what is wrong is said at once
+    services.require_writable()
+
+    async def work(job: Job) -> None:
+        built = await build_in_child(parameters, on_step=job.step)
+        await audit(
+            services, principal, request, action="corpus.export", subject=built.build_id, status="ok",
+            rows=built.samples,
+        )  # fmt: skip
+        said = f"{built.samples:,} samples" + (
+            "" if built.is_new else ", there already: the same inputs are the same build"
+        )
+        job.end("done", said, f"/ui/corpora/{built.kind}/{built.build_id}")
+
+    job = site.jobs.start(f"Build a corpus of kind {parameters['kind']}", work, owner=principal.name)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/jobs/{job.id}", 303)
 
 
 @router.get("/{kind}/{build_id}")

@@ -6,14 +6,17 @@ Belongs here: FastAPI dependencies, reading forms. Not here: rules (see door.py)
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
+import orjson
 from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
 from lakehouse.errors import BadInput
-from lakehouse_api.auth import Principal
-from lakehouse_api.hot_routes import Asked
+from lakehouse_api.errors import bad_fields
+from lakehouse_api.hot_routes import HOT, Asked, Reply
 from lakehouse_api.services import Services
 from lakehouse_api.ui.door import SESSION
 from lakehouse_api.ui.site import Site
@@ -21,6 +24,8 @@ from lakehouse_api.ui.site import Site
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 _MOST_FIELDS = 400
+_REFUSED = 400
+Model = TypeVar("Model", bound=BaseModel)
 
 
 async def _site(request: Request) -> Site:
@@ -54,15 +59,45 @@ SiteDep = Annotated[Site, Depends(_site)]
 FormDep = Annotated[FormData, Depends(checked_form)]
 
 
-def asked_of(request: Request, services: Services, scope: Literal["read", "write"], body: Any = None) -> Asked:
-    """A page's request as a hot route of the API takes it.
+async def ask_route(request: Request, services: Services, path: str, body: Mapping[str, Any]) -> bytes | Reply:
+    """Ask a route of the API as a client would: its scope, the limits of its body, and its coroutine are the same.
+
+    Args:
+        request: The page's.
+        services: The open services.
+        path: Of a hot route.
+        body: As JSON.
 
     Raises:
-        Forbidden: The session's token lacks the scope.
+        LakehouseError: What the route refuses.
     """
-    principal: Principal = request.scope["state"]["principal"]
-    principal.require(scope)
-    return Asked(services, principal, request.scope["state"], body, receive=request.receive)
+    state = request.scope["state"]
+    asked = Asked(services, state["principal"], state, None, receive=request.receive)
+    reply = await HOT.declared(path).answer(asked, orjson.dumps(body))
+    return reply if reply.status >= _REFUSED else reply.body
+
+
+async def answer_of(request: Request, services: Services, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The document that a hot route answers with.
+
+    Raises:
+        LakehouseError: What the route refuses.
+    """
+    reply = await ask_route(request, services, path, body)
+    document: dict[str, Any] = orjson.loads(reply.body if isinstance(reply, Reply) else reply)
+    return document
+
+
+def read_model(model: type[Model], **fields: Any) -> Model:
+    """A body of a route that pydantic checks.
+
+    Raises:
+        BadInput: A field does not fit; the message names it.
+    """
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise bad_fields(error.errors()) from None
 
 
 def is_part(request: Request) -> bool:

@@ -22,7 +22,7 @@ from lakehouse_api.routes.drift import acknowledge_drift
 from lakehouse_api.schemas.drift import AcknowledgeDrift
 from lakehouse_api.ui.chart_documents import series_chart
 from lakehouse_api.ui.charts import chart_answer
-from lakehouse_api.ui.dependencies import FormDep, SiteDep, field
+from lakehouse_api.ui.dependencies import FormDep, SiteDep, field, read_model
 from lakehouse_api.ui.rendering import render_page
 
 router = APIRouter(prefix="/ui/drift", include_in_schema=False)
@@ -88,7 +88,7 @@ async def ui_drift_acknowledge(
     request: Request, services: ServicesDep, principal: AdminDep, kind: KindName, form: FormDep
 ) -> Response:
     """Somebody knows of it, and says why corpora may be built all the same."""
-    body = AcknowledgeDrift(why=field(form, "why"))
+    body = read_model(AcknowledgeDrift, why=field(form, "why"))
     await acknowledge_drift(request, services, principal, _kind(kind), body)
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/drift/{kind}", 303)
 

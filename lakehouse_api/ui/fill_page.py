@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from lakehouse.errors import BadInput
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_blocking
-from lakehouse_api.hot_routes import Asked
 from lakehouse_api.routes.chat import chat
-from lakehouse_api.routes.matrix import record_playbook, search_matrix
-from lakehouse_api.routes.outcomes import report_outcome
-from lakehouse_api.routes.pathway import add_pathway
-from lakehouse_api.routes.validation import validate_artifact
 from lakehouse_api.schemas.chat import ChatReply
-from lakehouse_api.schemas.matrix import MatrixSearch
-from lakehouse_api.schemas.outcomes import Outcome
-from lakehouse_api.schemas.validation import ValidationRequest
 from lakehouse_api.services import Services
-from lakehouse_api.ui.dependencies import FormDep, asked_of, field, is_part
+from lakehouse_api.ui.dependencies import FormDep, answer_of, ask_route, field, is_part
 from lakehouse_api.ui.facets import FacetCounter
 from lakehouse_api.ui.fill_steps import (
     Need,
@@ -66,11 +57,11 @@ async def ui_fill(  # noqa: PLR0917 - FastAPI passes all by name
     context: dict[str, Any] = {"names": names, "given": given, "answer": None, "may_write": "write" in principal.scopes}
     if need.strip() and chosen:
         wanted = need_of(dict(request.query_params) | {"corpus": chosen})
-        asked = asked_of(request, services, "read")
-        asked.body = MatrixSearch(
-            query=wanted.text, corpora=[chosen], k=wanted.target + _SPARE, filter=wanted.filter(), use_playbook="auto"
-        )
-        context |= {"answer": orjson.loads(await search_matrix(asked)), "given": wanted}
+        body = {
+            "query": wanted.text, "corpora": [chosen], "k": wanted.target + _SPARE, "filter": wanted.filter(),
+            "use_playbook": "auto",
+        }  # fmt: skip
+        context |= {"answer": await answer_of(request, services, "/v1/matrix/search", body), "given": wanted}
     if is_part(request):
         return render_page(request.scope, "_fill_candidates.html", **context)
     return render_page(request.scope, "fill.html", places=await _places(services, chosen, principal.has_pii), **context)
@@ -123,16 +114,13 @@ async def ui_fill_outcome(request: Request, services: ServicesDep, principal: Wr
     if not chosen:
         raise BadInput("nobody is proposed, so there is no outcome to record", field="candidate")
     note = field(form, "note", "")
-    outcome = Outcome(trace_id=field(form, "trace_id"), success=is_filled, by="person", note=note or None)
-    done = orjson.loads(await report_outcome(asked_of(request, services, "write", outcome)))
+    outcome = {"trace_id": field(form, "trace_id"), "success": is_filled, "by": "person", "note": note or None}
+    done = await answer_of(request, services, "/v1/outcomes", outcome)
     for record in playbooks_of(need, chosen, is_filled=is_filled, actor=principal.name):
-        await record_playbook(asked_of(request, services, "write", record))
+        await answer_of(request, services, "/v1/matrix/playbooks/record", record)
     uid = None
     if is_filled:
-        added = orjson.loads(
-            await add_pathway(asked_of(request, services, "write", pathway_of(need, chosen, note=note)))
-        )
-        uid = added["uid"]
+        uid = (await answer_of(request, services, "/v1/pathway/add", pathway_of(need, chosen, note=note)))["uid"]
     return render_page(
         request.scope, "_fill_outcome.html", is_filled=is_filled, done=done, uid=uid, chosen=chosen, need=need
     )
@@ -155,8 +143,8 @@ async def _checked(
 async def _validate(
     request: Request, services: Services, kind: str, artifact: dict[str, Any], context: dict[str, Any]
 ) -> dict[str, Any]:
-    asked: Asked = asked_of(request, services, "read", ValidationRequest(kind, artifact, context))
-    return read_verdict(await validate_artifact(asked))
+    body = {"kind": kind, "artifact": artifact, "context": context}
+    return read_verdict(await ask_route(request, services, "/v1/validate", body))
 
 
 async def _places(services: Services, corpus: str, has_pii: bool) -> dict[str, list[str]]:

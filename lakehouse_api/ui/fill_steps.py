@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import orjson
 
@@ -20,9 +19,7 @@ from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
 from lakehouse_api.hot_routes import Reply
 from lakehouse_api.schemas.chat import ChatCall
-from lakehouse_api.schemas.matrix import PlaybookRecord
-from lakehouse_api.schemas.pathway import PathwayAdd
-from lakehouse_api.ui.dependencies import whole_number
+from lakehouse_api.ui.dependencies import read_model, whole_number
 
 _MOST = 50
 _DRAFT_TOKENS = 160
@@ -111,7 +108,9 @@ def draft_call(need: Need, person: Person, channel: str) -> ChatCall:
         " message alone."
     )
     system = {"role": "system", "content": "You write short, friendly and factual messages for a staffing agency."}
-    return ChatCall(messages=[system, {"role": "user", "content": said}], max_tokens=_DRAFT_TOKENS, temperature=0)
+    return read_model(
+        ChatCall, messages=[system, {"role": "user", "content": said}], max_tokens=_DRAFT_TOKENS, temperature=0
+    )
 
 
 def message_of(need: Need, person: Person, channel: str, body: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -131,18 +130,18 @@ def read_verdict(answer: bytes | Reply) -> dict[str, Any]:
     return {"passed": False, "findings": [], "kind": kind, "reason": said.get("reason"), "field": said.get("field")}
 
 
-def playbooks_of(need: Need, chosen: Sequence[str], *, is_filled: bool, actor: str) -> Iterator[PlaybookRecord]:
+def playbooks_of(need: Need, chosen: Sequence[str], *, is_filled: bool, actor: str) -> Iterator[dict[str, Any]]:
     """What is remembered of each who was proposed; said twice it counts once."""
     for one in chosen:
         said = "\0".join((actor, need.text, need.corpus, one))
         key = f"ui-fill:{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()}"
-        yield PlaybookRecord(
-            query=need.text, answer_id=one, answer_corpus=need.corpus, score=1.0 if is_filled else -1.0, tags=["fill"],
-            key=key,
-        )  # fmt: skip
+        yield {
+            "query": need.text, "answer_id": one, "answer_corpus": need.corpus, "score": 1.0 if is_filled else -1.0,
+            "tags": ["fill"], "key": key,
+        }  # fmt: skip
 
 
-def pathway_of(need: Need, chosen: Sequence[str], *, note: str) -> PathwayAdd:
+def pathway_of(need: Need, chosen: Sequence[str], *, note: str) -> dict[str, Any]:
     """How it was done, for who has a need like it."""
     place = {"role": need.role, "city": need.city, "state": need.state}
     content = {
@@ -156,7 +155,7 @@ def pathway_of(need: Need, chosen: Sequence[str], *, note: str) -> PathwayAdd:
         ],
     }
     tags = ["fill", *([need.role.lower()[:256]] if need.role else [])]
-    return PathwayAdd(content=msgspec.Raw(orjson.dumps(content)), tags=tags)
+    return {"content": content, "tags": tags}
 
 
 def _channel(channel: str) -> str:

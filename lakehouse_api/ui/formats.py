@@ -6,7 +6,7 @@ Belongs here: filters of the templates. Not here: markup, which templates alone 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ def text_of(value: Any) -> str:
         return moment_text(value)
     if isinstance(value, bytes | bytearray):
         return bytes(value).hex()
-    if isinstance(value, int | float | Decimal | date):
+    if not isinstance(value, dict | list | tuple):
         return str(value)
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -18,15 +17,12 @@ from lakehouse.errors import NotFound
 from lakehouse.pathway.history import history_of
 from lakehouse.retrieval.playbook import Evidence, PlaybookEntry
 from lakehouse.retrieval.playbook_scoring import Judgement, worth_of
-from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
-from lakehouse_api.routes.matrix import delete_playbook, judge_playbook
-from lakehouse_api.routes.pathway import retire_pathway, search_pathway
-from lakehouse_api.schemas.matrix import PlaybookFeedback
-from lakehouse_api.schemas.pathway import PathwayRetire, PathwaySearchBody
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_blocking
+from lakehouse_api.routes.matrix import delete_playbook
 from lakehouse_api.services import Services
 from lakehouse_api.ui.chart_documents import series_chart
 from lakehouse_api.ui.charts import chart_answer
-from lakehouse_api.ui.dependencies import FormDep, SiteDep, asked_of, field
+from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, field
 from lakehouse_api.ui.rendering import render_page
 
 router = APIRouter(prefix="/ui/memory", include_in_schema=False)
@@ -50,9 +46,8 @@ async def ui_memory(  # noqa: PLR0917 - FastAPI passes all by name
     services.pathways.require_memory()
     found: dict[str, Any] = {"results": []}
     if principal.has_pii:
-        asked = asked_of(request, services, "read")
-        asked.body = PathwaySearchBody(text=text.strip() or None, k=_PAGE, include_retired=retired)
-        found = orjson.loads(await search_pathway(asked))
+        wanted = {"text": text.strip() or None, "k": _PAGE, "include_retired": retired}
+        found = await answer_of(request, services, "/v1/pathway/search", wanted)
     book = services.retrieval.book
     entries = book.entries()
     entries.reverse()
@@ -83,9 +78,7 @@ async def ui_pathway(request: Request, services: ServicesDep, principal: ReadDep
 @router.post("/pathways/{uid}/retire")
 async def ui_pathway_retire(request: Request, services: ServicesDep, uid: Id, form: FormDep) -> Response:
     """Take a trace out of searches, with the reason."""
-    asked = asked_of(request, services, "write")
-    asked.body = PathwayRetire(uid=uid, reason=field(form, "reason"))
-    await retire_pathway(asked)
+    await answer_of(request, services, "/v1/pathway/retire", {"uid": uid, "reason": field(form, "reason")})
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/memory/pathways/{uid}", 303)
 
 
@@ -121,17 +114,17 @@ async def ui_playbook_chart(
 @router.post("/playbooks/{playbook_id}/judge")
 async def ui_playbook_judge(request: Request, services: ServicesDep, playbook_id: Id, form: FormDep) -> Response:
     """One more judgement of an entry."""
-    asked = asked_of(request, services, "write")
-    asked.body = PlaybookFeedback(playbook_id=playbook_id, score=1.0 if field(form, "verdict") == "up" else -1.0)
-    await judge_playbook(asked)
+    judged = {"playbook_id": playbook_id, "score": 1.0 if field(form, "verdict") == "up" else -1.0}
+    await answer_of(request, services, "/v1/matrix/playbooks/feedback", judged)
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/memory/playbooks/{playbook_id}", 303)
 
 
 @router.post("/playbooks/{playbook_id}/forget")
-async def ui_playbook_forget(request: Request, services: ServicesDep, playbook_id: Id, _: FormDep) -> Response:
+async def ui_playbook_forget(
+    request: Request, services: ServicesDep, principal: WriteDep, playbook_id: Id, _: FormDep
+) -> Response:
     """Forget an entry, for good."""
-    asked = asked_of(request, services, "write")
-    await delete_playbook(request, services, asked.principal, playbook_id)
+    await delete_playbook(request, services, principal, playbook_id)
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/memory", 303)
 
 

@@ -10,15 +10,12 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
-import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from lakehouse.errors import NotFound
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
-from lakehouse_api.routes.matrix import record_playbook, search_matrix
-from lakehouse_api.schemas.matrix import MatrixSearch, PlaybookRecord
-from lakehouse_api.ui.dependencies import FormDep, asked_of, field, is_part
+from lakehouse_api.ui.dependencies import FormDep, answer_of, field, is_part
 from lakehouse_api.ui.facets import FacetCounter, chosen_of, filter_of
 from lakehouse_api.ui.rendering import render_page
 
@@ -121,13 +118,12 @@ async def ui_search_exclude(request: Request, services: ServicesDep, form: FormD
 async def _judge(request: Request, services: ServicesDep, form: FormDep) -> tuple[dict[str, Any], bool]:
     query, answer, corpus = field(form, "q"), field(form, "id"), field(form, "corpus")
     is_good = field(form, "verdict") == "up"
-    asked = asked_of(request, services, "write")
-    said = "\0".join((asked.principal.name, query, corpus, answer))
-    asked.body = PlaybookRecord(
-        query=query, answer_id=answer, answer_corpus=corpus, score=1.0 if is_good else -1.0, tags=["ui"],
-        key=f"ui:{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()}",  # of several clicks the last counts
-    )  # fmt: skip
-    return orjson.loads(await record_playbook(asked)), is_good
+    said = "\0".join((request.scope["state"]["principal"].name, query, corpus, answer))
+    record = {
+        "query": query, "answer_id": answer, "answer_corpus": corpus, "score": 1.0 if is_good else -1.0, "tags": ["ui"],
+        "key": f"ui:{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()}",  # of several clicks the last counts
+    }  # fmt: skip
+    return await answer_of(request, services, "/v1/matrix/playbooks/record", record), is_good
 
 
 async def _both(
@@ -140,13 +136,14 @@ async def _both(
     wanted: dict[str, Any] | None,
     exclude: list[str],
 ) -> list[dict[str, Any]]:
-    sides = []
+    sides: list[dict[str, Any]] = []
     for key, title, use_playbook in _SIDES:
-        asked = asked_of(request, services, "read")
-        asked.body = MatrixSearch(
-            query=q, corpora=corpora, k=k, filter=wanted, exclude_ids=exclude, use_playbook=use_playbook
-        )
-        sides.append({"key": key, "title": title, "answer": orjson.loads(await search_matrix(asked))})
+        body = {
+            "query": q, "corpora": corpora, "k": k, "filter": wanted, "exclude_ids": exclude,
+            "use_playbook": use_playbook,
+        }  # fmt: skip
+        answer = await answer_of(request, services, "/v1/matrix/search", body)
+        sides.append({"key": key, "title": title, "answer": answer})
     before = {(r["corpus"], r["id"]): place for place, r in enumerate(sides[0]["answer"]["results"], 1)}
     for place, result in enumerate(sides[1]["answer"]["results"], 1):
         was = before.get((result["corpus"], result["id"]))

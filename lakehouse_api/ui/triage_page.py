@@ -15,7 +15,7 @@ from lakehouse.errors import BadInput, Conflict
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.routes.triage import decide_triage_item, get_triage_item, list_triage
 from lakehouse_api.schemas.triage import TriageChoice
-from lakehouse_api.ui.dependencies import FormDep, field, is_part, whole_number
+from lakehouse_api.ui.dependencies import FormDep, field, is_part, read_model, whole_number
 from lakehouse_api.ui.rendering import render_page
 
 router = APIRouter(prefix="/ui/triage", include_in_schema=False)
@@ -56,8 +56,9 @@ async def ui_triage_decide(
     decision = field(form, "decision")
     if decision not in _CHOICES:
         raise BadInput(f"decision must be one of {', '.join(_CHOICES)}, not {decision[:20]!r}", field="decision")
-    choice = TriageChoice(
-        decision=cast("Literal['accept', 'edit', 'reject', 'assign']", decision),
+    choice = read_model(
+        TriageChoice,
+        decision=decision,
         version=whole_number(field(form, "version"), "version", least=1, most=2**31),
         note=field(form, "note", ""),
         output=field(form, "output") if decision == "edit" else None,

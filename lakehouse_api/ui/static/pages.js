@@ -77,8 +77,13 @@ document.addEventListener("htmx:xhr:progress", (event) => {
 // A list that is worked through by keys: j and k move and open; a, e, r, o press what bears them, of the item that shows.
 function rows() { return [...document.querySelectorAll("[data-keys] [data-item]")]; }
 
+function mark(row) {
+  rows().forEach((one) => one.removeAttribute("aria-current"));
+  row.setAttribute("aria-current", "true");
+}
+
 function choose(row) {
-  rows().forEach((one) => one.setAttribute("aria-selected", String(one === row)));
+  mark(row);
   const link = row.querySelector("a");
   link.focus();
   link.click();
@@ -86,14 +91,14 @@ function choose(row) {
 
 document.addEventListener("click", (event) => {
   const row = event.target.closest && event.target.closest("[data-keys] [data-item]");
-  if (row) rows().forEach((one) => one.setAttribute("aria-selected", String(one === row)));
+  if (row) mark(row);
 });
 
 document.addEventListener("keydown", (event) => {
   if (!document.querySelector("[data-keys]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
   const all = rows();
-  const at = all.findIndex((row) => row.getAttribute("aria-selected") === "true");
+  const at = all.findIndex((row) => row.hasAttribute("aria-current"));
   if (event.key === "j" || event.key === "k") {
     const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)))];
     if (next) { event.preventDefault(); choose(next); }
@@ -106,6 +111,7 @@ document.addEventListener("keydown", (event) => {
   const button = shown.querySelector(`[data-key="${event.key}"]`);
   if (!button) return;
   event.preventDefault();
+  htmx.process(shown); // who presses keys is quicker than a part settles, and a plain form would leave the page
   button.click();
   if (event.key === "e") shown.querySelector("textarea").focus();
 });

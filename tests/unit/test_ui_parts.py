@@ -1,0 +1,283 @@
+"""The parts of the pages that need no server: sessions, targets, filters, differences, drawings, kept answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakehouse.catalog.manifest import Column, DataObject, Manifest
+from lakehouse.errors import BadInput, Conflict, InsufficientStorage, NotFound
+from lakehouse.lineage.answer import Lineage, Memory, PlacedSample, RawLine, RunLineage, RunScore
+from lakehouse.retrieval.filters import parse_filter
+from lakehouse.retrieval.playbook import Evidence
+from lakehouse_api.ui.chart_documents import rows_chart
+from lakehouse_api.ui.facets import filter_of
+from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, size
+from lakehouse_api.ui.jobs import Job, Jobs
+from lakehouse_api.ui.lineage_graph import graph_of
+from lakehouse_api.ui.memory_page import weights_over_time
+from lakehouse_api.ui.paths import local_target
+from lakehouse_api.ui.rendering import environment
+from lakehouse_api.ui.results import Result, Results, read_cell, read_rows
+from lakehouse_api.ui.runs_page import where_of
+from lakehouse_api.ui.sessions import LIFETIME_S, Sessions, digest_of
+from lakehouse_api.ui.version_diff import diff_versions
+
+KEY = b"k" * 32
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def test_cookie_gives_its_session_until_it_is_over() -> None:
+    sessions = Sessions(KEY)
+    session = sessions.open(digest_of("token"), now_s=1000)
+    cookie = sessions.cookie(session)
+    assert sessions.read(cookie, now_s=1000 + LIFETIME_S - 1) == session
+    assert sessions.read(cookie, now_s=1000 + LIFETIME_S) is None
+    assert "token" not in cookie
+
+
+def test_cookie_of_another_installation_is_not_read() -> None:
+    session = Sessions(b"other" * 8).open(b"", now_s=0)
+    assert Sessions(KEY).read(Sessions(b"other" * 8).cookie(session), now_s=1) is None
+
+
+@given(place=st.integers(0, 200), character=st.characters(codec="ascii"))
+def test_changed_cookie_is_not_read(place: int, character: str) -> None:
+    sessions = Sessions(KEY)
+    cookie = sessions.cookie(sessions.open(digest_of("token"), now_s=0))
+    at = place % len(cookie)
+    changed = cookie[:at] + character + cookie[at + 1 :]
+    assert (sessions.read(changed, now_s=1) is None) == (changed != cookie)
+
+
+@given(st.text(max_size=450))
+def test_any_text_as_cookie_is_refused_and_breaks_nothing(text: str) -> None:
+    assert Sessions(KEY).read(text, now_s=0) is None
+
+
+def test_csrf_of_another_session_is_refused() -> None:
+    sessions = Sessions(KEY)
+    one, other = sessions.open(b"", now_s=0), sessions.open(b"", now_s=0)
+    assert sessions.is_csrf(one, sessions.csrf(one))
+    assert not sessions.is_csrf(one, sessions.csrf(other))
+    assert not sessions.is_csrf(one, "")
+    assert not sessions.is_csrf(one, "é")
+
+
+@pytest.mark.parametrize(
+    ("asked", "led"),
+    [
+        ("/ui/runs?score=accepted", "/ui/runs?score=accepted"),
+        ("/ui", "/ui"),
+        ("https://evil.example", "/ui"),
+        ("//evil.example/ui/", "/ui"),
+        ("/ui/\\evil", "/ui"),
+        ("/ui/x\r\nSet-Cookie: a=b", "/ui"),
+        ("/uix", "/ui"),
+        ("/ui/login?next=/ui/login", "/ui"),
+        ("javascript:alert(1)", "/ui"),
+    ],
+)
+def test_login_leads_to_pages_of_ours_alone(asked: str, led: str) -> None:
+    assert local_target(asked) == led
+
+
+def test_files_of_packages_are_those_that_were_taken() -> None:
+    folder = files("lakehouse_api.ui") / "static" / "vendor"
+    packages = json.loads((folder / "PACKAGES.json").read_text())
+    assert set(packages) == {"htmx.min.js", "sse.min.js"}
+    for name, said in packages.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == said["sha256"], name
+        assert "BSD" in (folder / said["licence"]).read_text()
+
+
+def test_templates_escape_and_name_what_is_missing() -> None:
+    page = environment().from_string("{{ value|cell }}{{ value|pretty }}")
+    assert "<script>" not in page.render(value="<script>alert(1)</script>")
+    assert all("|safe" not in path.read_text() for path in Path(str(files("lakehouse_api.ui") / "templates")).glob("*"))
+
+
+def test_cells_are_cut_where_they_are_long() -> None:
+    assert cell("x" * 1_000_000) == "x" * CELL_CHARACTERS + "…"
+    assert cell(None) == ""
+    assert cell({"a": [1, NOW]}) == '{"a":[1,"2026-03-01T00:00:00+00:00"]}'
+    assert cell(b"\x00\xff") == "00ff"
+    assert size(1536) == "1.5 KiB"
+
+
+def test_form_of_filters_is_a_filter_that_the_search_reads() -> None:
+    fields = [("f.state", '"OH"'), ("f.state", '"MI"'), ("l.skills", '"welding"'), ("min.rate", "20"), ("max.rate", "")]
+    made = filter_of([*fields, ("q", "x")])
+    assert made == {
+        "and": [{"state": {"in": ["OH", "MI"]}}, {"skills": {"contains": "welding"}}, {"rate": {"gte": 20}}]
+    }
+    parse_filter(made)
+    assert filter_of([("q", "x")]) is None
+    with pytest.raises(BadInput, match="must be a number"):
+        filter_of([("min.rate", "cheap")])
+
+
+def test_filters_of_runs_are_quoted() -> None:
+    where = where_of({"stream": "a' OR '1'='1", "model_name": ""}, find="it's", since="2026-01-01")
+    assert where == (
+        "stream = 'a'' OR ''1''=''1' AND (contains(run_id, 'it''s') OR contains(coalesce(task_id, ''), 'it''s'))"
+        " AND dt >= '2026-01-01'::DATE"
+    )
+
+
+def test_difference_of_versions_names_columns_and_files() -> None:
+    def version(number: int, columns: tuple[Column, ...], keys: tuple[str, ...]) -> Manifest:
+        objects = tuple(DataObject(key, 10, "0" * 64, "0" * 64, 5) for key in keys)
+        return Manifest("d", "workers", columns, objects, number, "c", NOW, NOW)
+
+    before = version(1, (Column("id", "BIGINT"), Column("rate", "DOUBLE")), ("a", "b"))
+    after = version(2, (Column("id", "VARCHAR"), Column("name", "VARCHAR", pii=True)), ("b", "c", "d"))
+    diff = diff_versions(before, after)
+    assert [column.name for column in diff.columns_added] == ["name"]
+    assert [column.name for column in diff.columns_gone] == ["rate"]
+    assert [(was.type, now.type) for was, now in diff.columns_changed] == [("BIGINT", "VARCHAR")]
+    assert (len(diff.files_added), len(diff.files_gone), diff.files_kept, diff.rows) == (2, 1, 1, 5)
+
+
+def test_lineage_is_drawn_from_the_raw_line_to_the_corpus() -> None:
+    line = RawLine("raw/chat_calls/dt=2026-03-01/x.jsonl", 7, "a" * 64, "chat_calls", "serves", "verified")
+    score = RunScore(NOW.date(), "chat_calls", "accepted", "reward.full", "7", "a" * 64, "scored/x")
+    sample = PlacedSample("sft", "b" * 32, "c" * 32, "chat", "train", 3, 3, 1, "origin", "r1", "a" * 64)
+    run = RunLineage("r1", (line,), (score,), (sample,), memory=Memory(("uid-1",), ("playbook-1",)))
+    graph = graph_of(Lineage("r1", "run", (run,)))
+    kinds = [node.kind for node in graph.nodes]
+    assert sorted(kinds) == ["corpus", "memory", "memory", "raw line", "run", "sample", "score"]
+    assert len(graph.paths) == 6  # line to run, run to score, score to sample, sample to corpus, run to both memories
+    assert {node.link for node in graph.nodes if node.kind == "corpus"} == {f"/ui/corpora/sft/{'b' * 32}"}
+    many = replace(run, lines=tuple(replace(line, line=number) for number in range(1, 101)))
+    assert graph_of(Lineage("r1", "run", (many,))).hidden == 60
+
+
+def test_weight_rises_with_a_judgement_and_fades() -> None:
+    evidence = [Evidence("1", "ann", 1.0, NOW), Evidence("2", "bob", 1.0, NOW + timedelta(days=10))]
+    points = weights_over_time(evidence, now=NOW + timedelta(days=100), half_life_days=30)
+    weights = dict(points)
+    assert weights[NOW] == pytest.approx(1.0)
+    assert weights[NOW + timedelta(days=100)] < weights[NOW + timedelta(days=10)]
+    assert [moment for moment, _ in points] == sorted(moment for moment, _ in points)
+    assert weights_over_time([], now=NOW, half_life_days=30) == []
+
+
+def test_chart_takes_columns_of_any_name_and_cuts_long_values() -> None:
+    rows = [{"a.b[0]": "x" * 1000, "n": 3}]
+    chart = rows_chart(rows, {"a.b[0]": "string", "n": "int64"}, x="a.b[0]", y="n")
+    assert chart["encoding"]["x"]["field"] == "c0"
+    assert len(chart["data"]["values"][0]["c0"]) <= CELL_CHARACTERS + 1
+    with pytest.raises(BadInput, match="mark must be"):
+        rows_chart(rows, {"a.b[0]": "string", "n": "int64"}, x="a.b[0]", y="n", mark="pie")
+
+
+async def _stream(table: pa.Table, chunk_rows: int) -> AsyncIterator[bytes]:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=chunk_rows)
+    body = sink.getvalue().to_pybytes()
+    for start in range(0, len(body), 4096):
+        yield body[start : start + 4096]
+
+
+def _keep(results: Results, table: pa.Table, most_rows: int, **given_: Any) -> Result:
+    async def run() -> Result:
+        return await results.keep(
+            _stream(table, 7), sql="SELECT 1", owner=given_.get("owner", "ann"), most_rows=most_rows
+        )
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    (tmp_path / "results").mkdir()
+    return Results(tmp_path / "results")
+
+
+@given(start=st.integers(0, 120), count=st.integers(0, 60))
+def test_page_of_an_answer_is_its_rows_whatever_the_batches(start: int, count: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        table = pa.table({"n": list(range(100)), "t": [f"row {n}" for n in range(100)]})
+        result = _keep(Results(Path(name)), table, 90)
+        assert (result.rows, result.is_cut) == (90, True)
+        expected = [(n, f"row {n}") for n in range(100)][start : min(start + count, 90)] if start < 90 else []
+        assert read_rows(result, start=start, count=count) == expected
+
+
+def test_cell_of_an_answer_is_whole_and_ends_with_its_rows(results: Results) -> None:
+    result = _keep(results, pa.table({"t": ["a", "x" * 2_000_000]}), 10)
+    assert len(read_cell(result, row=1, column=0)) == 2_000_000
+    for row, column in ((2, 0), (0, 1)):
+        with pytest.raises(NotFound):
+            read_cell(result, row=row, column=column)
+
+
+def test_answers_are_their_owners_and_the_oldest_goes(results: Results, tmp_path: Path) -> None:
+    first = _keep(results, pa.table({"n": [1]}), 10)
+    with pytest.raises(NotFound, match="run the query again"):
+        results.get(first.id, owner="bob")
+    for _ in range(24):
+        _keep(results, pa.table({"n": [1]}), 10)
+    with pytest.raises(NotFound):
+        results.get(first.id, owner="ann")
+    assert len(list((tmp_path / "results").iterdir())) == 24
+
+
+def test_answer_that_is_too_large_leaves_no_file(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse_api.ui.results._MOST_BYTES", 10_000)
+    with pytest.raises(InsufficientStorage, match="download it"):
+        _keep(results, pa.table({"t": ["x" * 20_000]}), 10)
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_job_tells_its_steps_and_how_it_ended() -> None:
+    async def run() -> None:
+        jobs, go = Jobs(), asyncio.Event()
+
+        async def work(job: Job) -> None:
+            job.step("reading")
+            await go.wait()
+            job.end("done", "7 rows", "/ui/datasets/of/x")
+
+        async def fail(_: Job) -> None:
+            raise BadInput("line 3 is wrong")
+
+        async with jobs.running():
+            job = jobs.start("Load x", work, owner="ann")
+            seen = []
+            async for now in job.changes(beat_s=60):
+                seen.append((now.state, len(now.steps)))
+                if now.steps:
+                    go.set()
+            assert seen[0] == ("running", 0)
+            assert seen[-1] == ("done", 1)
+            with pytest.raises(NotFound):
+                jobs.get(job.id, owner="bob")
+            bad = jobs.start("Load y", fail, owner="ann")
+            assert [one.state async for one in bad.changes(beat_s=60)][-1] == "failed"
+            assert bad.message == "line 3 is wrong"
+            waiting = [jobs.start("wait", lambda _: asyncio.Event().wait(), owner="ann") for _ in range(16)]  # type: ignore[arg-type,return-value]
+            with pytest.raises(Conflict, match="going on already"):
+                jobs.start("more", work, owner="ann")
+        assert {one.state for one in waiting} == {"failed"}
+        assert waiting[0].message.startswith("the server is stopping")
+
+    asyncio.run(run())
