@@ -34,6 +34,7 @@ from lakehouse_cli import (
     search_commands,
     triage_commands,
     validation_commands,
+    workflow_commands,
 )
 from lakehouse_cli.not_run import EXIT_NOT_RUN, NotRun
 
@@ -88,6 +89,7 @@ load_commands.register(app)
 proof_commands.register(app)
 review_commands.register(app)
 triage_commands.register(app)
+workflow_commands.register(app)
 
 
 def run() -> None:

@@ -6,18 +6,18 @@ chat_calls.py), the same for threads (see sync_client.py).
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
 from lakehouse.client import drift_calls as drifting
 from lakehouse.client import lineage_calls as lineages
+from lakehouse.client import observer_calls as observing
 from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
 from lakehouse.client import storage_calls as storing
@@ -25,6 +25,8 @@ from lakehouse.client import triage_calls as triaging
 from lakehouse.client import validation_calls as validation
 from lakehouse.client.answers import ListedObject
 from lakehouse.client.arrow import open_reader, read_batch
+from lakehouse.client.async_method import Group as _Group
+from lakehouse.client.async_method import Method as _Method
 from lakehouse.client.call import Call
 from lakehouse.client.download import Download
 from lakehouse.client.retry import RetryPolicy
@@ -35,42 +37,8 @@ if TYPE_CHECKING:
     import httpx
     import pyarrow as pa
 
-P = ParamSpec("P")
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
-
-
-class _Sends(Protocol):
-    async def _send(self, call: Call[T]) -> T: ...
-
-
-class _Method(Generic[P, T]):
-    """A call as a coroutine method: its arguments, its result."""
-
-    def __init__(self, make: Callable[P, Call[T]]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    @overload
-    def __get__(self, sender: None, _: type) -> Self: ...
-
-    @overload
-    def __get__(self, sender: _Sends, _: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-
-    def __get__(self, sender: _Sends | None, _: type) -> Self | Callable[P, Coroutine[Any, Any, T]]:
-        if sender is None:
-            return self
-
-        @functools.wraps(self._make)
-        async def method(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await sender._send(self._make(*args, **kwargs))
-
-        return method
-
-
-class _Group:
-    def __init__(self, client: AsyncClient) -> None:
-        self._send = client._send
 
 
 class AsyncDatasets(_Group):
@@ -146,6 +114,22 @@ class AsyncTriage(_Group):
     decide = _Method(triaging.decide_triage_item)
 
 
+class AsyncObserver(_Group):
+    """What agents, hooks and people report."""
+
+    report = _Method(observing.observe)
+    events = _Method(observing.list_observed)
+    stats = _Method(observing.observer_stats)
+
+
+class AsyncWorkflow(_Group):
+    """Files of nodes that run as a graph."""
+
+    run = _Method(observing.run_workflow)
+    get = _Method(observing.get_workflow_run)
+    modes = _Method(observing.list_workflow_modes)
+
+
 class AsyncConfig(_Group):
     """The versioned configs that answers run under."""
 
@@ -178,6 +162,8 @@ class AsyncClient:
         self.pathway = AsyncPathway(self)
         self.storage = AsyncStorage(self)
         self.triage = AsyncTriage(self)
+        self.observer = AsyncObserver(self)
+        self.workflow = AsyncWorkflow(self)
 
     health = _Method(data.health)
     sql = _Method(data.run_sql)

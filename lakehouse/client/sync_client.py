@@ -6,19 +6,19 @@ chat_calls.py), the same for an event loop (see async_client.py).
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.client import chat_calls as chatting
 from lakehouse.client import data_calls as data
 from lakehouse.client import drift_calls as drifting
 from lakehouse.client import lineage_calls as lineages
+from lakehouse.client import observer_calls as observing
 from lakehouse.client import pathway_calls as pathways
 from lakehouse.client import retrieval_calls as retrieval
 from lakehouse.client import storage_calls as storing
@@ -29,6 +29,8 @@ from lakehouse.client.arrow import open_reader, read_batch
 from lakehouse.client.call import Call
 from lakehouse.client.download import Download
 from lakehouse.client.retry import RetryPolicy
+from lakehouse.client.sync_method import Group as _Group
+from lakehouse.client.sync_method import Method as _Method
 from lakehouse.client.transport import Wire, answered, require_success, result_of
 from lakehouse.client.upload import open_upload
 
@@ -36,42 +38,8 @@ if TYPE_CHECKING:
     import httpx
     import pyarrow as pa
 
-P = ParamSpec("P")
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
-
-
-class _Sends(Protocol):
-    def _send(self, call: Call[T]) -> T: ...
-
-
-class _Method(Generic[P, T]):
-    """A call as a method: its arguments, its result."""
-
-    def __init__(self, make: Callable[P, Call[T]]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    @overload
-    def __get__(self, sender: None, _: type) -> Self: ...
-
-    @overload
-    def __get__(self, sender: _Sends, _: type) -> Callable[P, T]: ...
-
-    def __get__(self, sender: _Sends | None, _: type) -> Self | Callable[P, T]:
-        if sender is None:
-            return self
-
-        @functools.wraps(self._make)
-        def method(*args: P.args, **kwargs: P.kwargs) -> T:
-            return sender._send(self._make(*args, **kwargs))
-
-        return method
-
-
-class _Group:
-    def __init__(self, client: Client) -> None:
-        self._send = client._send
 
 
 class Datasets(_Group):
@@ -147,6 +115,22 @@ class Triage(_Group):
     decide = _Method(triaging.decide_triage_item)
 
 
+class Observer(_Group):
+    """What agents, hooks and people report."""
+
+    report = _Method(observing.observe)
+    events = _Method(observing.list_observed)
+    stats = _Method(observing.observer_stats)
+
+
+class Workflow(_Group):
+    """Files of nodes that run as a graph."""
+
+    run = _Method(observing.run_workflow)
+    get = _Method(observing.get_workflow_run)
+    modes = _Method(observing.list_workflow_modes)
+
+
 class Config(_Group):
     """The versioned configs that answers run under."""
 
@@ -192,6 +176,8 @@ class Client:
         self.pathway = Pathway(self)
         self.storage = Storage(self)
         self.triage = Triage(self)
+        self.observer = Observer(self)
+        self.workflow = Workflow(self)
 
     health = _Method(data.health)
     sql = _Method(data.run_sql)

@@ -31,7 +31,9 @@ SCORED: Mapping[str, ScoredStream] = {
         "calls that did work; not those whose role was to judge it (reviewer, verifier, tiebreaker) or to embed",
     ),
     "replay_runs": ScoredStream("true", "every replay"),
-    "workflow_nodes": ScoredStream("true", "every node"),
+    "workflow_nodes": ScoredStream(
+        "NOT list_contains(coalesce(failure_markers, []), 'node.skipped')", "every node that was run, and each run"
+    ),
 }
 
 TESTIMONY: Mapping[str, str] = {

@@ -49,9 +49,12 @@ class Attempts:
     async def run(self, values: Mapping[str, Any]) -> NodeResult:
         """Run it; whatever fails, the result says so."""
         try:
-            given: dict[str, Any] = await asyncio.to_thread(render_all, dict(self._node.given), values)
+            fields = self._mode.fields
+            raw = {n: v for n, v in self._node.given.items() if fields[n].is_raw and isinstance(v, Mapping)}
+            open_ = {name: value for name, value in self._node.given.items() if name not in raw}
+            given: dict[str, Any] = {**await asyncio.to_thread(render_all, open_, values), **raw}
             self._given = bounded_json(given, f"with of node {self._node.id!r}")
-            check_fields(given, self._mode.fields, of=f"node {self._node.id!r}")
+            check_fields(given, fields, of=f"node {self._node.id!r}")
         except LakehouseError as problem:
             return self._result(error=error_of(problem))
         while True:

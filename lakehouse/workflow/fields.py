@@ -27,11 +27,13 @@ class Field:
         kind: Its type; null stands for a field that is not given.
         meaning: What it says, for readers.
         is_required: It must be given.
+        is_raw: An object is handed on as it is: what stands in braces in it is not of this workflow.
     """
 
     kind: FieldKind
     meaning: str
     is_required: bool = False
+    is_raw: bool = False
 
 
 def fits(kind: str, value: Any) -> bool:

@@ -29,7 +29,8 @@ from lakehouse.workflow.verdicts import JUDGE_FIELDS, passed
 MAX_RULES = 20
 _MOST_SHOWN = 3
 _LEAST_SHARE = 0.6
-_REASON = {"type": "string", "maxLength": 160}
+# Short: a small model fills what it is given, and every token costs it.
+_REASON = {"type": "string", "maxLength": 80}
 _RULE = {
     "type": "object",
     "properties": {"reason": _REASON, "holds": {"type": "boolean"}},
@@ -41,11 +42,11 @@ _ATTACKS = {
     "properties": {
         "findings": {
             "type": "array",
-            "maxItems": 5,
+            "maxItems": 3,
             "items": {
                 "type": "object",
                 "properties": {
-                    "quote": {"type": "string", "maxLength": 160},
+                    "quote": {"type": "string", "maxLength": 100},
                     "reason": _REASON,
                     "severity": {"enum": ["low", "medium", "high"]},
                 },

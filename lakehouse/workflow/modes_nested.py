@@ -36,7 +36,7 @@ NESTED_MODES = (
         "pipeline",
         "Runs a workflow inside; each of its nodes has a row of its own.",
         {
-            "workflow": Field("any", "its name, or the workflow itself", is_required=True),
+            "workflow": Field("any", "its name, or the workflow itself", is_required=True, is_raw=True),
             "input": Field("object", "its inputs"),
         },
         _pipeline,

@@ -21,7 +21,7 @@ _EXTRACT = (
     "You copy facts out of a text into JSON. Take words and numbers exactly as they stand in the text."
     " What the text does not say is an empty text."
 )
-_FIELD_CHARACTERS = 200
+_FIELD_CHARACTERS = 80
 _MAX_FIELDS = 30
 _WORDS = re.compile(r"[^\W_]+")
 

@@ -181,7 +181,8 @@ def _with(place: Located | None, mode: Mode, node: Located, templates: list[Foun
                 (place or node).refuse(f"mode {mode.name!r} needs with.{name}: {field.meaning}")
             continue
         at, value_place = places[name]
-        given[name], found = read_value(value_place)
+        is_raw = field.is_raw and value_place.is_mapping()
+        given[name], found = read_value(value_place, may_hold_templates=not is_raw)
         templates += found
         is_open = any(one.place is value_place for one in found)  # a template may give any type
         if not is_open and given[name] is not None and not fits(field.kind, given[name]):

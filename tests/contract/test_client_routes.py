@@ -26,7 +26,8 @@ GIVEN: dict[str, Any] = {
     "name": "people", "columns": [], "keys": ["files/a"], "query": "SELECT 1", "corpora": "people", "answer_id": "a",
     "records": [], "playbook_id": "p", "score": 1, "items": [], "ids": ["a"], "texts": ["a"], "messages": "a",
     "task": "a", "kind": "sms", "artifact": {}, "content": "a", "uid": "u", "predecessor_uid": "u", "reason": "why",
-    "key": "files/a", "source": b"a", "of": "a", "why": "known", "item_id": "0" * 32, "decision": "accept", "version": 1,
+    "key": "files/a", "source": b"a", "of": "a", "why": "known", "workflow": "facts", "reporter": "a",
+    "run_id": "r", "item_id": "0" * 32, "decision": "accept", "version": 1,
 }  # fmt: skip
 # Calls that go to another route with another argument.
 VARIANTS: dict[str, list[dict[str, Any]]] = {"pathway.add": [{"key": "k"}]}

@@ -69,6 +69,7 @@ def test_every_run_has_one_row_and_testimony_none(scorer: Scorer) -> None:
             call("a"), call("judge", model_role="reviewer"), trajectory("t"), record("workflow_nodes", "w/1"),
             record("replay_runs", "p", output_text="x"), outcome("a", 1), review("t", "accept"), event("p", "accept"),
             validation("trace-a", True, minute=1), record("audits", "au"), record("searches", "s"),
+            record("workflow_nodes", "w/not-run", failure_markers=["node.skipped"]),
         ]
     )  # fmt: skip
     assert [row["run_id"] for row in told.rows] == ["a", "p", "t", "w/1"]

@@ -246,6 +246,19 @@ def test_a_workflow_inside_has_rows_of_its_own() -> None:
     assert [row["node_id"] for row in bench.rows] == ["deep", "output", "a", "output"]
 
 
+def test_a_workflow_that_is_written_inside_keeps_its_own_templates() -> None:
+    inner = {
+        "name": "in", "version": 1, "inputs": ["y"],
+        "nodes": [{"id": "deep", "mode": "render", "with": {"text": "<{{ inputs.y }}>"}}],
+    }  # fmt: skip
+    node = {"id": "a", "mode": "pipeline", "with": {"workflow": inner, "input": {"y": "{{ inputs.x }}"}}}
+    spec = {"name": "w", "version": 1, "inputs": ["x"], "nodes": [node]}
+    assert Bench().run(spec, x="hi").output["output"]["text"] == "<hi>"
+    broken = {**inner, "nodes": [{"id": "deep", "mode": "render", "with": {"text": "{{ nodes.no.output }}"}}]}
+    with pytest.raises(BadInput, match="no node of this workflow"):
+        Bench().run({**spec, "nodes": [{**node, "with": {"workflow": broken, "input": {}}}]}, x="hi")
+
+
 def test_a_workflow_inside_that_fails_fails_its_node() -> None:
     bench = Bench(others={"inner": INNER})
     done = bench.run(workflow("{id: a, mode: pipeline, with: {workflow: inner}}"))

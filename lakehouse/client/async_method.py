@@ -1,0 +1,52 @@
+"""Calls as coroutine methods of a client, and of its groups.
+
+Belongs here: the descriptor, the group. Not here: which calls there are (see async_client.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from lakehouse.client.call import Call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Sends(Protocol):
+    """What sends calls."""
+
+    async def _send(self, call: Call[T]) -> T: ...
+
+
+class Method(Generic[P, T]):
+    """A call as a coroutine method: its arguments, its result."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, sender: None, _: type) -> Self: ...
+
+    @overload
+    def __get__(self, sender: Sends, _: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, sender: Sends | None, _: type) -> Self | Callable[P, Coroutine[Any, Any, T]]:
+        if sender is None:
+            return self
+
+        @functools.wraps(self._make)
+        async def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await sender._send(self._make(*args, **kwargs))
+
+        return method
+
+
+class Group:
+    """Calls that belong together."""
+
+    def __init__(self, client: Sends) -> None:
+        self._send = client._send
