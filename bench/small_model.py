@@ -4,8 +4,8 @@
 of `/v1/answer` cold (no retrieval), with retrieval, and with playbooks and pathways after 0, 1, 5 and 20 rounds. A
 round is 10 other questions: each is asked, the answer is looked up in the table, the outcome is reported to
 `/v1/outcomes`; then `lakehouse materialize`, `score` and `fold-back` make memory of it. Roles and cities of the exam
-and of the rounds are apart, so that they share no (role, city, template). Nothing of the platform was tuned on the
-exam: what was tried was tried on questions drawn behind both.
+and of the rounds are apart, so that they share no (role, city, template). What chose the platform's rules was tried
+on questions drawn behind both; docs/benchmarks.md says what of the exam had been seen.
 
     python bench/small_model.py [--folder FOLDER] [--plot docs/small_model.png] [--limit-s 460]
 
