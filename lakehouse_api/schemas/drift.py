@@ -16,7 +16,16 @@ from lakehouse.drift.report import DriftReport
 
 _FINDING = "3/gpt-4-0613/success/down"
 _OPEN = {
-    "kind": "outcome", "since": "2026-01-02", "day": "2026-01-03", "findings": [_FINDING], "confirmed_by": "days",
+    "since": "2026-01-02", "day": "2026-01-03", "findings": [_FINDING], "confirmed_by": "days",
+}  # fmt: skip
+
+_ACKNOWLEDGED = {
+    "kind": "outcome", "day": "2026-01-03", "findings": [_FINDING], "by": "dana",
+    "why": "the prompt was made shorter on purpose", "at": "2026-01-04T08:00:00.000000Z",
+}  # fmt: skip
+_STANDS = {
+    "kind": "outcome", "baseline": {"version": 3, "first": "2026-01-01", "last": "2026-01-07", "by": "dana", "why": "good"},
+    "latest": None, "open": _OPEN, "acknowledged": [],
 }  # fmt: skip
 
 
@@ -84,6 +93,8 @@ class OpenDriftAnswer(BaseModel):
 class AcknowledgementAnswer(BaseModel):
     """Who acknowledged what, and why."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _ACKNOWLEDGED})
+
     kind: str = Field(examples=["outcome"])
     day: str = Field(examples=["2026-01-03"])
     findings: list[str] = Field(examples=[[_FINDING]])
@@ -120,6 +131,8 @@ class KindAnswer(BaseModel):
 
 class DriftAnswer(BaseModel):
     """Where every kind stands."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"is_frozen": True, "kinds": [_STANDS]}})
 
     is_frozen: bool = Field(description="Whether corpora wait for an acknowledgement.")
     kinds: list[KindAnswer]
