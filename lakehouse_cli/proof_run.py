@@ -68,8 +68,8 @@ def run_proof(
         Unavailable: The stack does not start.
     """
     files = ProofFiles(root / "tests" / "proof")
-    cases, claims = files.cases(), files.claims()
-    claims, names = _chosen(claims, cases, options)
+    cases = files.cases()
+    claims, names = _chosen(files.claims(), cases, options)
     rankings = Rankings(files.rankings(), options.makes_rankings_anew)
     own = [cases[name] for name in names if name in cases]
     tests = [node for node in names if "::" in node]

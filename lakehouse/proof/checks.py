@@ -82,15 +82,15 @@ def _holds(operation: str, found: Any, wanted: Any) -> bool:
             case "is_not":
                 return not _same(found, wanted)
             case "has":
-                return wanted in found
+                return bool(wanted in found)
             case "lacks":
-                return wanted not in found
+                return bool(wanted not in found)
             case "at_least":
                 return not isinstance(found, bool) and bool(found >= wanted)
             case "at_most":
                 return not isinstance(found, bool) and bool(found <= wanted)
             case "length":
-                return len(found) == wanted
+                return bool(len(found) == wanted)
             case "matches":
                 return re.search(str(wanted), found) is not None
     except TypeError:  # a value of another kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lakehouse.proof.cases import Expectation, fill, read_cases
 from lakehouse.proof.checks import Answer, Missing, check, find
 from lakehouse.proof.claims import Claim, Mode, mode_of_test, read_claims
 from lakehouse.proof.rankings import Rankings, compare, difference
+from lakehouse.proof.regressions import read_ratios, regressions
 from lakehouse.proof.report import to_document, write_report
 from lakehouse.proof.verdicts import Assertion, Outcome, judge
 
@@ -187,3 +189,43 @@ def test_report_names_what_failed_and_every_claim() -> None:
     assert "- **a-claim**: one: status 200: why" in page
     line = to_document(said("one", Outcome.FAIL), Mode.CONTRACT, ["a-claim"])
     assert (line["outcome"], line["claims"], line["elapsed_ms"]) == ("fail", ["a-claim"], 1.5)
+
+
+LINES = (
+    "PASS  time over bare DuckDB: 1.98x (limit 2x)",
+    "PASS  QPS over Chroma's: 6.18x (limit >= 5x)",
+    "PASS  recall@10: 0.99 (limit >= 0.98)",
+    "PASS  QPS under a 1 % filter: 4.62e+03 (limit >= 3000)",
+    "PASS  one cached search, p50: 0.262 ms (limit <= 2 ms)",
+    "PASS  recall@10: 0.97 (limit >= 0.98)",
+    "something else: 3x",
+)
+
+
+def test_ratios_are_read_of_what_benches_print_and_nothing_absolute() -> None:
+    assert {name: ratio.value for name, ratio in read_ratios("b", LINES).items()} == {
+        "b: time over bare DuckDB": 1.98,
+        "b: QPS over Chroma's": 6.18,
+        "b: recall@10": 0.99,
+        "b: recall@10 #2": 0.97,
+    }
+
+
+def test_more_than_a_fifth_worse_is_a_regression_in_either_direction_and_better_is_none() -> None:
+    now = read_ratios("b", LINES)
+    before = {"b: time over bare DuckDB": 1.6, "b: QPS over Chroma's": 8.0, "b: recall@10": 0.5}
+    found = {one.name: round(one.worse_by, 2) for one in regressions(before, now, ["b"])}
+    assert found == {"b: time over bare DuckDB": 0.24, "b: QPS over Chroma's": 0.23}
+    assert regressions({"b: time over bare DuckDB": 1.7, "b: QPS over Chroma's": 7.0}, now, ["b"]) == []
+
+
+def test_ratio_that_is_not_measured_any_more_is_told_where_its_bench_ran() -> None:
+    (gone,) = regressions({"b: gone": 1.0, "other: gone": 1.0}, {}, ["b"])
+    assert (gone.now, gone.words) == (None, "GONE   b: gone: 1 before, not measured now")
+
+
+def test_committed_ratios_are_of_benches_that_there_are() -> None:
+    bench = Path(__file__).resolve().parents[2] / "bench"
+    committed = json.loads((bench / "baseline.json").read_text())
+    assert committed
+    assert {name.partition(":")[0] for name in committed} <= {path.stem for path in bench.glob("[a-z]*.py")}

@@ -1,0 +1,74 @@
+"""Run benches one after the other, and hold the ratios that they print against `baseline.json`.
+
+    python bench/_run.py [SCRIPT …] [--write-baseline]
+
+Exit code 1: a bench failed, or a ratio is worse by more than 20 %, or is not measured any more. `--write-baseline`
+takes the ratios of those that ran into the file; review its diff like code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lakehouse.proof.regressions import Ratio, read_ratios, regressions  # noqa: E402
+
+BASELINE = ROOT / "bench" / "baseline.json"
+# Hours with a model each, or minutes of load: they are run by themselves.
+BY_THEMSELVES = {"small_model", "soak", "scale"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scripts", nargs="*", help="names without .py; default: all but those run by themselves")
+    parser.add_argument("--write-baseline", action="store_true")
+    given = parser.parse_args()
+    every = sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py"))
+    scripts = given.scripts or [name for name in every if name not in BY_THEMSELVES]
+    if unknown := sorted(set(scripts) - set(every)):
+        parser.error(f"there is no bench {unknown[0]!r}; there are {', '.join(every)}")
+    measured: dict[str, Ratio] = {}
+    failed = []
+    for script in scripts:
+        print(f"== bench/{script}.py", flush=True)
+        lines, code = run(script)
+        measured |= read_ratios(script, lines)
+        if code:
+            failed.append(script)
+    before = json.loads(BASELINE.read_text())
+    worse = regressions(before, measured, scripts)
+    print(f"\n{len(measured)} ratios, {len(worse)} worse than {BASELINE.relative_to(ROOT)} by more than 20 % or gone")
+    for one in worse:
+        print(one.words)
+    for script in failed:
+        print(f"FAILED bench/{script}.py")
+    if given.write_baseline:
+        kept = {name: value for name, value in before.items() if name.partition(":")[0] not in scripts}
+        write_baseline(kept | {name: ratio.value for name, ratio in measured.items()})
+    return 1 if worse or failed else 0
+
+
+def run(script: str) -> tuple[list[str], int]:
+    """What a bench prints, shown as it comes, and its exit code."""
+    lines = []
+    command = [sys.executable, "-u", str(ROOT / "bench" / f"{script}.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line.rstrip("\n"))
+    return lines, process.returncode
+
+
+def write_baseline(ratios: dict[str, float]) -> None:
+    BASELINE.write_text(json.dumps(dict(sorted(ratios.items())), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
