@@ -24,7 +24,8 @@ _ACKNOWLEDGED = {
     "why": "the prompt was made shorter on purpose", "at": "2026-01-04T08:00:00.000000Z",
 }  # fmt: skip
 _STANDS = {
-    "kind": "outcome", "baseline": {"version": 3, "first": "2026-01-01", "last": "2026-01-07", "by": "dana", "why": "good"},
+    "kind": "outcome",
+    "baseline": {"version": 3, "first": "2026-01-01", "last": "2026-01-07", "by": "dana", "why": "good"},
     "latest": None, "open": _OPEN, "acknowledged": [],
 }  # fmt: skip
 
