@@ -15,6 +15,7 @@ import orjson
 from markupsafe import Markup
 
 CELL_CHARACTERS = 240
+_MOST_TURNS, _MOST_CHARACTERS = 100, 20_000
 _KIB = 1024.0
 
 
@@ -85,6 +86,22 @@ def pretty(value: Any) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
 
 
+def turns(text: str | None) -> list[tuple[str, str]]:
+    """What a run was given or gave, as turns: (role, what was said); a text that is no list of messages is one turn."""
+    try:
+        messages = orjson.loads(text or "")
+    except orjson.JSONDecodeError:
+        messages = None
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        return [("", (text or "")[:_MOST_CHARACTERS])]
+    made = [
+        (cell(one.get("role")), (text_of(one.get("content")) or pretty(one.get("tool_calls")))[:_MOST_CHARACTERS])
+        for one in messages[:_MOST_TURNS]
+    ]
+    left = len(messages) - len(made)
+    return [*made, *([("", f"and {left:,} more")] if left else [])]
+
+
 def json_text(value: Any) -> str:
     """A value as one line of JSON."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -107,5 +124,5 @@ def drawn(svg: str) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "pretty": pretty,
-    "text_of": text_of, "tojson_text": json_text, "query": query, "pairs": pairs, "drawn": drawn,
+    "text_of": text_of, "tojson_text": json_text, "turns": turns, "query": query, "pairs": pairs, "drawn": drawn,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from lakehouse_api.ui.formats import cell
 LAYERS = ("raw line", "run", "score", "sample", "corpus", "memory")
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 196, 46, 44, 14
 _MOST_OF_A_KIND = 40
-_SHOWN = 27
+_SHOWN = 22
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,9 @@ async def ui_triage(  # noqa: PLR0917 - FastAPI passes all by name
 async def ui_triage_item(request: Request, services: ServicesDep, principal: ReadDep, item_id: ItemId) -> Response:
     """One item, with what a person needs to see."""
     item = await get_triage_item(request, services, principal, item_id)
-    template = "_triage_item.html" if is_part(request) else "triage_item.html"
-    return render_page(request.scope, template, item=item, may_write="write" in principal.scopes)
+    is_alone = not is_part(request)
+    template = "triage_item.html" if is_alone else "_triage_item.html"
+    return render_page(request.scope, template, item=item, may_write="write" in principal.scopes, is_alone=is_alone)
 
 
 @router.post("/{item_id}/decision")

@@ -24,7 +24,7 @@ from lakehouse.retrieval.filters import parse_filter
 from lakehouse.retrieval.playbook import Evidence
 from lakehouse_api.ui.chart_documents import rows_chart
 from lakehouse_api.ui.facets import filter_of
-from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, size
+from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, size, turns
 from lakehouse_api.ui.jobs import Job, Jobs
 from lakehouse_api.ui.lineage_graph import graph_of
 from lakehouse_api.ui.memory_page import weights_over_time
@@ -115,6 +115,17 @@ def test_cells_are_cut_where_they_are_long() -> None:
     assert cell({"a": [1, NOW]}) == '{"a":[1,"2026-03-01T00:00:00+00:00"]}'
     assert cell(b"\x00\xff") == "00ff"
     assert size(1536) == "1.5 KiB"
+
+
+def test_turns_of_a_run_are_told_apart_and_bounded() -> None:
+    assert turns('[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"1"}]}]') == [
+        ("user", "hi"),
+        ("assistant", '[\n  {\n    "id": "1"\n  }\n]'),
+    ]
+    assert turns("no JSON") == [("", "no JSON")]
+    assert turns(None) == [("", "")]
+    assert turns("[1]") == [("", "[1]")]
+    assert turns(json.dumps([{"role": "user", "content": "x"}] * 105))[-1] == ("", "and 5 more")
 
 
 def test_form_of_filters_is_a_filter_that_the_search_reads() -> None:

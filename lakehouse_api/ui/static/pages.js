@@ -86,7 +86,7 @@ function choose(row) {
   mark(row);
   const link = row.querySelector("a");
   link.focus();
-  link.click();
+  htmx.ajax("GET", link.getAttribute("href"), "#item");
 }
 
 document.addEventListener("click", (event) => {
@@ -111,7 +111,7 @@ document.addEventListener("keydown", (event) => {
   const button = shown.querySelector(`[data-key="${event.key}"]`);
   if (!button) return;
   event.preventDefault();
-  htmx.process(shown); // who presses keys is quicker than a part settles, and a plain form would leave the page
+  htmx.process(shown); // keys are quicker than a part settles, and a plain form would leave the page
   button.click();
   if (event.key === "e") shown.querySelector("textarea").focus();
 });
