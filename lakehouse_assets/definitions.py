@@ -37,6 +37,7 @@ from lakehouse_assets.scored import scored, verdicts_are_steady
 from lakehouse_assets.sensor_ticks import sensors_tick
 from lakehouse_assets.trajectories import agent_trajectories, trajectory_files
 from lakehouse_assets.triage import triage
+from lakehouse_assets.workflows import workflow_batch
 from sensors.catalog import catalog_sensor
 from sensors.failures import failure_sensor
 from sensors.landing import landing_sensor
@@ -68,6 +69,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
             replay,
             promotion_watch,
             triage,
+            workflow_batch,
             *corpus_assets(declared),
             optimize,
             audit_full,

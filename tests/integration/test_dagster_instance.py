@@ -50,6 +50,7 @@ def test_definitions_load_and_name_everything() -> None:
         *(f"raw/{stream}" for stream in streams - {"agent_trajectories"}),
         *(f"evidence/{stream}" for stream in streams),
         "evidence_index", "scored", "export/sft", "export/preference", "export/rag", "fold_back", "triage",
+        "workflow_batch",
         "replay", "promotion_watch",
         "drift/scorer", "drift/playbook", "drift/embedding", "drift/audit", "drift/outcome",
     }  # fmt: skip

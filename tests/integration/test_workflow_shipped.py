@@ -13,7 +13,7 @@ from lakehouse.storage.objects import list_all
 from tests.api import RunningApi, api_settings, running_api
 from tests.servers import StoreServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TEXT = "Ann Lee is a welder in Toledo. She has 12 years of experience."
 WORKERS = (
     "worker_id,name,role,city,state,status,reliability,certifications\n"
