@@ -1,0 +1,413 @@
+"""The pages in a real browser, on real data: each loads cleanly, each does its task, nobody's markup runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.api import TOKEN, ApiProcess, api_process
+from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion
+from tests.pages import NEED, SCRIPT, fill_lake
+from tests.servers import StoreServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+AA = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+PAGES = (
+    f"/ui/search?q={NEED.replace(' ', '+')}&corpus=workers", "/ui/fill", "/ui/datasets", "/ui/datasets/of/workers",
+    "/ui/datasets/of/hostile?a=1&b=2", "/ui/sql", "/ui/memory", "/ui/runs", "/ui/corpora", "/ui/triage", "/ui/drift",
+    "/ui/drift/outcome", "/ui/replay", "/ui/health",
+)  # fmt: skip
+
+NARROW = {PAGES[0], "/ui/fill", "/ui/sql", "/ui/runs", "/ui/triage"}
+
+
+@dataclass
+class Site:
+    """A browser that has logged in to an API with a lake, and what its console has said."""
+
+    api: ApiProcess
+    browser: Browser
+    state: Any
+    endpoint: ChatEndpointServer
+    errors: list[str] = field(default_factory=list)
+
+    def context(self, *, scheme: str = "light", width: int = 1280) -> BrowserContext:
+        context = self.browser.new_context(
+            storage_state=self.state,
+            color_scheme=scheme,  # type: ignore[arg-type]
+            viewport={"width": width, "height": 900},
+            base_url=self.api.url,
+        )
+        context.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.set_default_timeout(20_000)
+        return context
+
+    def sql(self, statement: str) -> list[Any]:
+        with self.api.client() as client:
+            answer = client.post("/v1/sql", json={"sql": statement}).raise_for_status()
+        rows: list[Any] = answer.json()["rows"]
+        return rows
+
+
+@pytest.fixture(scope="module")
+def site(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs a browser: {CHROMIUM} is not there")
+    from playwright.sync_api import sync_playwright
+
+    folder = tmp_path_factory.mktemp("ui-pages")
+    with (
+        chat_endpoint() as endpoint,
+        api_process(
+            store_process.objects(bucket="ui-pages"),
+            folder,
+            chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
+            chat_model="ollama/qwen2.5:3b",
+            disk_refuse_percent=99.9,
+        ) as api,
+        sync_playwright() as playwright,
+    ):
+        fill_lake(api, folder / "files", workers=2000)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = browser.new_page(base_url=api.url)
+        page.goto("/ui")
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Search").wait_for()
+        yield Site(api, browser, page.context.storage_state(), endpoint)
+        browser.close()
+
+
+@pytest.fixture
+def page(site: Site) -> Iterator[Page]:
+    """A page of the browser; at the end its console must have said nothing wrong."""
+    context = site.context()
+    site.errors.clear()
+    yield context.new_page()
+    context.close()
+    assert not site.errors
+
+
+def settle(page: Page, path: str) -> None:
+    """Open a page and wait until its parts have come."""
+    from playwright.sync_api import expect
+
+    page.goto(path)
+    expect(page.locator("[hx-trigger=load] > p.hint:only-child")).to_have_count(0, timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits_and_says_nothing_wrong(site: Site, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    site.errors.clear()
+    for width in (1280, 390):
+        context = site.context(scheme=scheme, width=width)
+        page = context.new_page()
+        found = [*PAGES, *_linked(page)]
+        for path in found:
+            settle(page, path)
+            assert page.title().endswith("Lakehouse"), path
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), (path, width)
+            if width == 390 and path not in NARROW:
+                continue
+            violations = Axe().run(page, options=AA).response["violations"]
+            told = [(one["id"], [node["html"][:200] for node in one["nodes"][:2]]) for one in violations]
+            assert not told, (path, scheme, width)
+        # The check would see something if there was anything to see.
+        page.evaluate("document.getElementById('main').append(new Image())")
+        assert Axe().run(page, options=AA).response["violations"]
+        context.close()
+    assert not [one for one in site.errors if "favicon" not in one]
+
+
+def _linked(page: Page) -> list[str]:
+    """One run, one build, one pathway and one playbook, as the lists lead to them."""
+    found = []
+    for listed, link in (
+        ("/ui/runs", "/ui/runs/one"), ("/ui/corpora", "/ui/corpora/sft/"), ("/ui/memory", "/ui/memory/pathways/"),
+        ("/ui/memory", "/ui/memory/playbooks/"),
+    ):  # fmt: skip
+        settle(page, listed)
+        href = page.locator(f"main a[href^='{link}']").first.get_attribute("href")
+        assert href is not None
+        found.append(href)
+    return found
+
+
+def test_search_shows_the_lift_side_by_side_and_why(page: Page) -> None:
+    page.goto("/ui/search")
+    page.get_by_label("What are you looking for?").fill(NEED)
+    page.get_by_role("button", name="Search", exact=True).click()
+    lifted = page.locator("#found section").nth(1)
+    lifted.get_by_text(re.compile(r"^lift ")).first.wait_for()
+    assert page.locator("#found section").nth(0).get_by_text(re.compile(r"^lift ")).count() == 0
+    lifted.get_by_text(re.compile(r"^up \d")).first.wait_for()
+    lifted.get_by_role("button", name="Why?").first.click()
+    page.get_by_text("Playbooks behind the lift").wait_for()
+    assert "q=electrician" in page.url
+
+
+def test_search_filters_with_counts_hold(site: Site, page: Page) -> None:
+    ((state, count),) = site.sql("SELECT state, count(*) FROM workers GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 1")
+    page.goto("/ui/search")
+    page.get_by_text("Filters").click()
+    box = page.locator(f"#facets input[name='f.state'][value='\"{state}\"']")
+    box.wait_for()
+    assert f"{count:,}" in (box.locator("xpath=..").inner_text())
+    box.check()
+    page.get_by_label("What are you looking for?").fill("welder")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator("#found .results > li").first.wait_for()
+    states = page.locator(
+        "#found dl.facts div", has=page.locator("dt", has_text=re.compile("^state$"))
+    ).all_inner_texts()
+    assert len(states) == 20
+    assert {one.split()[-1] for one in states} == {state}
+    page.reload()
+    page.locator("#found .results > li").first.wait_for()
+    assert page.locator(f"#facets input[value='\"{state}\"']").is_checked()
+
+
+def test_thumb_becomes_a_playbook_and_not_this_one_goes(site: Site, page: Page) -> None:
+    before = site.sql("SELECT count(*) FROM playbooks")[0][0]
+    page.goto("/ui/search?q=a+calm+forklift+driver&corpus=workers")
+    lifted = page.locator("#found section").nth(1)
+    third = lifted.locator(".results > li").nth(2).locator("h3 span").first.inner_text().split(". ")[1]
+    lifted.locator(".results > li").nth(2).get_by_role("button", name="fits").click()
+    page.get_by_text("later searches like this lift it").wait_for()
+    assert site.sql("SELECT count(*) FROM playbooks")[0][0] == before + 1
+    page.reload()
+    first = page.locator("#found section").nth(1).locator(".results > li").first
+    assert first.locator("h3 span").first.inner_text() == f"1. {third}"
+    first.get_by_role("button", name="Not result 1").click()
+    page.get_by_text("left out by “not this one”").wait_for()
+    assert third not in page.locator("#found section").nth(1).locator("h3").all_inner_texts()[0]
+
+
+def test_fill_goes_from_a_need_to_its_outcome(site: Site, page: Page) -> None:
+    ((role, city, state),) = site.sql(
+        "SELECT role, city, state FROM workers WHERE status = 'active' GROUP BY ALL"
+        " ORDER BY count(*) DESC, 1, 2 LIMIT 1"
+    )
+    site.endpoint.replies = [Reply(document=completion(f"Are you free on Monday? {SCRIPT}"))]
+    page.goto("/ui/fill")
+    page.get_by_label("Who is needed?").fill(f"a reliable {role} for nights")
+    for label, value in (("Role", role), ("City", city), ("State", state), ("Client id", "7")):
+        page.get_by_label(label).fill(value)
+    page.get_by_role("button", name="Find candidates").click()
+    page.get_by_role("button", name="Validate the proposal").click()
+    page.locator("#proposal .ok").wait_for()
+    page.locator("#proposal").get_by_role("button", name="Draft").first.click()
+    draft = page.locator("#draft-1 textarea")
+    draft.wait_for()
+    assert draft.input_value() == f"Are you free on Monday? {SCRIPT}"
+    draft.fill("We pay $99 an hour, are you free?")
+    page.get_by_role("button", name="Check it again").click()
+    page.locator("#draft-1 .error", has_text="pay").wait_for()
+    page.get_by_label("What made the difference?").fill("called at eight")
+    page.get_by_role("button", name="It was filled").click()
+    page.locator("#outcome .ok").wait_for()
+    page.get_by_role("link", name="the pathway").click()
+    page.locator("pre", has_text="called at eight").first.wait_for()
+    assert "broken" not in page.title()
+
+
+def test_upload_shows_its_progress_and_survives_a_reload(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("id,name\n" + "".join(f"{n},name {n}\n" for n in range(20_000)))
+    page.goto("/ui/datasets")
+    page.get_by_role("textbox", name="Dataset").fill("uploaded")
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/ui/jobs/*")
+    page.reload()
+    page.locator("main .ok", has_text="version 1 with 20,000 rows").wait_for()
+    page.get_by_role("link", name="Show it").click()
+    page.get_by_role("heading", name="uploaded").wait_for()
+    page.goto("/ui/datasets")
+    page.get_by_role("textbox", name="Dataset").fill("uploaded")
+    file.write_text('id,name\n1,"never closed\n')
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
+    page.locator("main .error", has_text="Failed").wait_for()
+
+
+def test_versions_and_rows_of_a_dataset(page: Page) -> None:
+    page.goto("/ui/datasets")
+    page.get_by_role("link", name="hostile").click()
+    page.locator("#rows td", has_text="row 39").first.wait_for()
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("heading", name="From version 1 to 2").wait_for()
+    assert "+1" in page.locator(".card dl").inner_text()
+
+
+def test_workbench_pages_ten_thousand_rows_and_draws_and_remembers(page: Page) -> None:
+    page.goto("/ui/sql")
+    statement = "SELECT range AS n, range % 7 AS k, repeat('x', 2000) AS t FROM range(10000)"
+    page.get_by_label("One statement that reads").fill(statement)
+    page.keyboard.press("Control+Enter")
+    page.locator("#answer").get_by_text("rows 1 to 100 of 10,000").wait_for()
+    assert page.locator("#answer tbody tr").count() == 100
+    page.get_by_role("button", name="Later").click()
+    page.locator("#answer").get_by_text("rows 101 to 200 of 10,000").wait_for()
+    page.get_by_text("Chart", exact=True).click()
+    page.get_by_label("Along").select_option("n")
+    page.get_by_label("Upwards").select_option("k")
+    page.get_by_label("As", exact=True).select_option("line")
+    page.get_by_role("button", name="Draw").click()
+    page.locator("#chart svg").wait_for()
+    picture = page.request.get(page.locator("#chart figcaption a").get_attribute("href") or "")
+    assert picture.body().startswith(b"\x89PNG")
+    page.reload()
+    page.get_by_text("rows 1 to 100 of 10,000").wait_for()
+    assert page.locator("#sql-history button").first.inner_text() == statement
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download CSV").click()
+    assert waiting.value.path().read_text().count("\n") == 10_001
+    page.get_by_label("One statement that reads").fill("SELECT nothing FROM nowhere")
+
+
+def test_megabyte_of_a_cell_does_not_freeze_the_page(page: Page) -> None:
+    page.goto("/ui/sql")
+    page.get_by_label("One statement that reads").fill("SELECT * FROM hostile ORDER BY id")
+    page.get_by_role("button", name="Run").click()
+    page.locator("#answer tbody tr").first.wait_for()
+    assert len(page.content()) < 100_000
+    whole = page.request.get(page.locator("#answer a", has_text="whole").first.get_attribute("href") or "")
+    assert whole.headers["content-type"].startswith("text/plain")
+    assert whole.text() == "x" * (1 << 20)
+
+
+def test_query_that_is_wrong_says_what_happened(site: Site, page: Page) -> None:
+    page.goto("/ui/sql")
+    page.get_by_label("One statement that reads").fill("DROP TABLE workers")
+    page.get_by_role("button", name="Run").click()
+    page.locator("#answer .error").wait_for()
+    assert [one for one in site.errors if "403" in one]
+    site.errors.clear()
+
+
+def test_pathway_is_retired_and_playbook_forgotten(page: Page) -> None:
+    page.goto("/ui/memory")
+    page.locator("a[href^='/ui/memory/pathways/']").first.click()
+    page.get_by_label("Why nobody should follow it").fill(f"outdated {SCRIPT}")
+    page.get_by_role("button", name="Retire it").click()
+    page.locator(".error", has_text="outdated <script>").wait_for()
+    page.goto("/ui/memory")
+    page.locator("a[href^='/ui/memory/playbooks/']").last.click()
+    page.locator("figure svg").wait_for()
+    address = page.url
+    page.get_by_role("button", name="Forget it").click()
+    page.wait_for_url("**/ui/memory")
+    assert page.locator(f"a[href='{address.removeprefix(page.url.removesuffix('/ui/memory'))}']").count() == 0
+
+
+def test_run_shows_its_record_and_its_lineage_to_the_corpus(page: Page) -> None:
+    page.goto("/ui/runs?score=accepted")
+    page.locator("#runs figure svg").wait_for()
+    page.locator("#runs tbody a").first.click()
+    page.locator(".graph svg g").first.wait_for()
+    assert page.locator(".graph .kind", has_text="raw line").count()
+    assert page.locator(".graph .kind", has_text="corpus").count()
+    page.get_by_text("The same as a list").click()
+    page.locator("details a[href^='/ui/corpora/']").first.click()
+    page.get_by_role("heading", name="Gates").wait_for()
+
+
+def test_builds_are_compared_and_downloaded(page: Page) -> None:
+    page.goto("/ui/corpora")
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("heading", name="Parameters").wait_for()
+    assert page.locator("th", has_text="seed").count()
+    page.goto("/ui/corpora")
+    page.locator("tbody a.mono").first.click()
+    page.locator("figure svg").first.wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="manifest.json").or_(page.get_by_role("link", name="README.md")).first.click()
+    assert waiting.value.path().stat().st_size > 100
+
+
+def test_corpus_is_built_as_long_work(page: Page) -> None:
+    page.goto("/ui/corpora")
+    page.get_by_text("Build one now").click()
+    page.get_by_label("Parameters that differ").fill('{"seed": 11}')
+    page.get_by_role("button", name="Build").click()
+    page.wait_for_url("**/ui/jobs/*")
+    page.reload()
+    page.locator("main .ok", has_text="samples").wait_for()
+    page.get_by_role("link", name="Show it").click()
+    page.get_by_role("heading", name="Gates").wait_for()
+
+
+def test_markup_of_models_people_and_cells_is_text(site: Site, page: Page) -> None:
+    ((run,),) = site.sql("SELECT run_id FROM scored WHERE model_name = 'small-model' ORDER BY 1 LIMIT 1")
+    for path in (f"/ui/runs/one?id={run}", "/ui/datasets/of/hostile", "/ui/memory", "/ui/triage"):
+        settle(page, path)
+        assert page.title().endswith("· Lakehouse"), path
+        assert page.locator("script:not([src])").count() == 0, path
+        assert page.locator("img").count() == 0, path
+    settle(page, f"/ui/runs/one?id={run}")
+    assert SCRIPT in page.locator("pre").first.inner_text()
+    page.goto("/ui/sql")
+    page.get_by_label("One statement that reads").fill(
+        f"SELECT '{SCRIPT.replace(chr(39), chr(39) * 2)}' AS \"<b>n\", 1 AS m"
+    )
+    page.get_by_role("button", name="Run").click()
+    page.locator("#answer td").first.wait_for()
+    page.get_by_text("Chart", exact=True).click()
+    page.get_by_label("Upwards").select_option("m")
+    page.get_by_role("button", name="Draw").click()
+    page.locator("#chart svg").wait_for()
+    assert page.locator("#chart script, #chart img, #answer b").count() == 0
+    assert "broken" not in page.title()
+
+
+def test_triage_is_worked_through_by_keys(site: Site, page: Page) -> None:
+    with site.api.client() as client:
+        waiting = client.get("/v1/triage").raise_for_status().json()
+    assert waiting["open"] >= 3
+    page.goto("/ui/triage")
+    page.keyboard.press("j")
+    shown = page.locator("[data-shown]")
+    shown.wait_for()
+    first = shown.get_attribute("data-shown")
+    page.keyboard.press("j")
+    page.locator(f"[data-shown]:not([data-shown='{first}'])").wait_for()
+    page.keyboard.press("k")
+    page.locator(f"[data-shown='{first}']").wait_for()
+    page.keyboard.press("a")
+    page.locator("#queue .ok", has_text="accept").wait_for()
+    page.locator(f"[data-shown]:not([data-shown='{first}'])").wait_for()  # the next one opens by itself
+    page.keyboard.press("e")
+    page.keyboard.type("x")
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    page.get_by_role("button", name="Accept as edited").click()
+    page.locator("#queue .ok", has_text="edit").wait_for()
+    with site.api.client() as client:
+        assert client.get("/v1/triage").json()["open"] == waiting["open"] - 2
+
+
+def test_health_shows_parts_queues_and_costs(page: Page) -> None:
+    settle(page, "/ui/health")
+    page.locator("th", has_text="event_log").wait_for()
+    page.get_by_role("region", name="Fragments").wait_for()
+    assert "lines in the spool" in page.locator("main").inner_text()
+
+
+def test_keyboard_reaches_the_content_first(page: Page) -> None:
+    page.goto("/ui/health")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
