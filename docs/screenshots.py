@@ -5,6 +5,7 @@ Belongs here: which pages, which sizes, the pages of the index. Not here: fillin
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "ui"
+INDEX = FOLDER / "README.md"
 CHROMIUM = Path("/usr/bin/chromium")
 WORKERS = 2000
 SIZES = {"wide-light": (1280, 800, "light"), "narrow-dark": (390, 800, "dark")}
@@ -37,8 +39,16 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-def write_pictures() -> bool:
-    """Make all pictures anew; False where there is no browser, and then nothing is touched."""
+def write_pictures(*, is_forced: bool = False) -> bool:
+    """Make all pictures anew, where the pages are others than when they were made.
+
+    Ids and times differ from lake to lake, so pictures of the same pages would be other bytes each time.
+
+    Returns:
+        False: they would have to be made, and there is no browser; nothing is touched then.
+    """
+    if not is_forced and fingerprint() in (INDEX.read_text() if INDEX.exists() else ""):
+        return True
     if not CHROMIUM.exists():
         return False
     sys.path.insert(0, str(HERE.parent))
@@ -75,8 +85,18 @@ def write_pictures() -> bool:
                 page.screenshot(path=FOLDER / f"{key}-{size}.png")
             context.close()
         browser.close()
-    (FOLDER / "README.md").write_text(index_page())
+    INDEX.write_text(index_page())
     return True
+
+
+def fingerprint() -> str:
+    """What the pictures are made of: the pages, the lake, this file."""
+    root = HERE.parent
+    sources = [*(root / "lakehouse_api" / "ui").rglob("*"), root / "tests" / "pages.py", Path(__file__)]
+    digest = hashlib.sha256()
+    for path in sorted(path for path in sources if path.is_file() and "__pycache__" not in path.parts):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def index_page() -> str:
@@ -86,6 +106,8 @@ def index_page() -> str:
         "",
         "Made by `make docs` from the pages themselves (`docs/screenshots.py`); [the guide](../guides/pages.md) says",
         "what each is for.",
+        "",
+        f"<!-- made of {fingerprint()} -->",
         "",
     ]
     for key, said in PAGES.items():
@@ -124,4 +146,4 @@ def _open(page: Page, key: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if write_pictures() else f"needs a browser: {CHROMIUM} is not there")
+    sys.exit(0 if write_pictures(is_forced=True) else f"needs a browser: {CHROMIUM} is not there")

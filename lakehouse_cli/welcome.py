@@ -28,6 +28,8 @@ def print_welcome(settings: Settings, children: Sequence[Child], loaded: Sequenc
     for child in children:
         if child.url and child.name in _TITLES:
             console.print(f"  {_TITLES[child.name]:<9}{child.url}", soft_wrap=True)
+        if child.url and child.name == "api":
+            console.print(f"  {'pages':<9}{child.url}/ui", soft_wrap=True)
     for item in loaded:
         what = f"{item.name}: {item.row_count:,} rows, {decimal(item.size_bytes)} of Parquet"
         how = "already there" if item.seconds is None else f"loaded in {item.seconds:.1f} s"

@@ -7,18 +7,19 @@ tests/integration/test_ui_*.py), pictures (see docs/screenshots.py).
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
+import pytest
+from typer.testing import CliRunner
 
 from lakehouse.adapters.connect import connect_store
 from lakehouse.adapters.triage_queue import TriageQueue
-from lakehouse.settings import load_settings
+from lakehouse.settings import load_settings, process_environ
 from lakehouse.triage.item import Item, Subject
-from tests.api import ApiProcess, clean_environ
+from lakehouse_cli.main import app
+from tests.api import ApiProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -35,17 +36,15 @@ def fill_lake(api: ApiProcess, folder: Path, *, workers: int) -> None:
         workers: How many workers there are.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _lakehouse(api.environ, folder, "sample", "workers", "--rows", str(workers), "--out", str(folder / "workers.csv"))
+    _lakehouse(api.environ, "sample", "workers", "--rows", str(workers), "--out", str(folder / "workers.csv"))
     blocks = folder / "client_blocks.csv"
-    _lakehouse(
-        api.environ, folder, "sample", "client_blocks", "--rows", "50", "--workers", str(workers), "--out", str(blocks)
-    )
+    _lakehouse(api.environ, "sample", "client_blocks", "--rows", "50", "--workers", str(workers), "--out", str(blocks))
     with api.client() as client:
         for name in ("workers", "client_blocks"):
             _ingest(client, name, folder / f"{name}.csv")
         _ingest(client, "hostile", _hostile(folder))
         _ingest(client, "hostile", _hostile(folder, more=1), mode="replace")
-    _lakehouse(api.environ, folder, "corpus", "build", "workers")
+    _lakehouse(api.environ, "corpus", "build", "workers")
     fill_evidence(api.environ, folder)
     with api.client() as client:
         fill_memory(client)
@@ -89,17 +88,17 @@ def fill_evidence(environ: Mapping[str, str], folder: Path) -> None:
     )
     taubench = sorted((SHARED / "taubench").glob("*.json"))[:1]
     if taubench:
-        _lakehouse(environ, folder, "import", "tau_bench", str(taubench[0]))
+        _lakehouse(environ, "import", "tau_bench", str(taubench[0]))
     _lakehouse(
-        environ, folder, "import", "openai_pairs", str(runs), "--source", "support/pages",
+        environ, "import", "openai_pairs", str(runs), "--source", "support/pages",
         "--licence", "CC0-1.0", "--model", "small-model",
     )  # fmt: skip
-    _lakehouse(environ, folder, "materialize")
-    _lakehouse(environ, folder, "score")
-    _lakehouse(environ, folder, "export", "sft")
+    _lakehouse(environ, "materialize")
+    _lakehouse(environ, "score")
+    _lakehouse(environ, "export", "sft")
     narrower = folder / "narrower.json"
     narrower.write_text('{"seed": 5}')
-    _lakehouse(environ, folder, "export", "sft", "--parameters", str(narrower))
+    _lakehouse(environ, "export", "sft", "--parameters", str(narrower))
 
 
 def fill_memory(client: httpx.Client) -> None:
@@ -153,10 +152,14 @@ def _ingest(client: httpx.Client, name: str, path: Path, *, mode: str = "replace
         client.post("/v1/ingest", params={"name": name, "mode": mode}, files={"file": file}).raise_for_status()
 
 
-def _lakehouse(environ: Mapping[str, str], folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse_cli", *arguments],
-        env={**clean_environ(), **environ}, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"lakehouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def _lakehouse(environ: Mapping[str, str], *arguments: str) -> None:
+    """A command, in this process: a dozen processes would spend most of their time on imports."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in process_environ():
+            if name.startswith(("LAKEHOUSE_", "AUTH_")):
+                patch.delenv(name)
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        patch.chdir(ROOT)
+        done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, f"lakehouse {' '.join(arguments)}\n{done.output}\n{done.exception}"

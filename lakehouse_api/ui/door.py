@@ -17,7 +17,7 @@ from lakehouse_api.request_headers import header
 from lakehouse_api.ui.paths import is_open_page
 from lakehouse_api.ui.sessions import COOKIE, Session, Sessions
 
-SESSION = "ui_session"
+SESSION, IS_NEW = "ui_session", "ui_session_is_new"
 CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -52,6 +52,7 @@ class PageDoor:
             principal = self._authenticator.authenticate(None, address)
             if session is None or not session.is_anonymous:
                 session = self._sessions.open(b"", now_s=time.time())
+                scope["state"][IS_NEW] = True
             scope["state"][SESSION] = session
             return principal
         if is_open_page(scope):

@@ -16,8 +16,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_block
 from lakehouse_api.routes.chat import chat
 from lakehouse_api.schemas.chat import ChatReply
 from lakehouse_api.services import Services
-from lakehouse_api.ui.dependencies import FormDep, answer_of, ask_route, field, is_part
-from lakehouse_api.ui.facets import FacetCounter
+from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, ask_route, field, is_part
 from lakehouse_api.ui.fill_steps import (
     Need,
     candidate_of,
@@ -29,10 +28,10 @@ from lakehouse_api.ui.fill_steps import (
     read_verdict,
 )
 from lakehouse_api.ui.rendering import render_page
+from lakehouse_api.ui.site import Site
 
 router = APIRouter(prefix="/ui/fill", include_in_schema=False)
 _PLACES = ("role", "city", "state")
-_COUNTER = FacetCounter()
 _SPARE = 10
 Text = Annotated[str, Query(max_length=2000)]
 
@@ -41,6 +40,7 @@ Text = Annotated[str, Query(max_length=2000)]
 async def ui_fill(  # noqa: PLR0917 - FastAPI passes all by name
     request: Request,
     services: ServicesDep,
+    site: SiteDep,
     principal: ReadDep,
     need: Text = "",
     role: Text = "",
@@ -56,7 +56,12 @@ async def ui_fill(  # noqa: PLR0917 - FastAPI passes all by name
     given = Need(need, role, city, state, count, client, chosen)
     context: dict[str, Any] = {"names": names, "given": given, "answer": None, "may_write": "write" in principal.scopes}
     if need.strip() and chosen:
-        wanted = need_of(dict(request.query_params) | {"corpus": chosen})
+        wanted = need_of(
+            {
+                "need": need, "role": role, "city": city, "state": state, "count": count, "client": client,
+                "corpus": chosen,
+            }
+        )  # fmt: skip
         body = {
             "query": wanted.text, "corpora": [chosen], "k": wanted.target + _SPARE, "filter": wanted.filter(),
             "use_playbook": "auto",
@@ -64,7 +69,9 @@ async def ui_fill(  # noqa: PLR0917 - FastAPI passes all by name
         context |= {"answer": await answer_of(request, services, "/v1/matrix/search", body), "given": wanted}
     if is_part(request):
         return render_page(request.scope, "_fill_candidates.html", **context)
-    return render_page(request.scope, "fill.html", places=await _places(services, chosen, principal.has_pii), **context)
+    return render_page(
+        request.scope, "fill.html", places=await _places(services, site, chosen, has_pii=principal.has_pii), **context
+    )
 
 
 @router.post("/propose")
@@ -147,10 +154,10 @@ async def _validate(
     return read_verdict(await ask_route(request, services, "/v1/validate", body))
 
 
-async def _places(services: Services, corpus: str, has_pii: bool) -> dict[str, list[str]]:
+async def _places(services: Services, site: Site, corpus: str, *, has_pii: bool) -> dict[str, list[str]]:
     """What may be typed into the fields of a place, by the corpus."""
     if not corpus:
         return {}
     reader = await services.retrieval.corpora.open(corpus)
-    facets = await run_blocking(services, _COUNTER.of, reader, has_pii=has_pii)
+    facets = await run_blocking(services, site.facets.of, reader, has_pii=has_pii)
     return {one.name: [str(value) for value, _ in one.values] for one in facets.facets if one.name in _PLACES}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
-from lakehouse_api.request_headers import header
 from lakehouse_api.ui.formats import FILTERS
 from lakehouse_api.ui.sessions import COOKIE
 from lakehouse_api.ui.static_files import asset_versions
@@ -71,7 +70,7 @@ def render_page(
         )
     )
     answer = HTMLResponse(text, status, headers={**HEADERS, **(headers or {})})
-    if session is not None and session.is_anonymous and COOKIE not in (header(scope, b"cookie") or ""):
+    if session is not None and state.get("ui_session_is_new"):
         set_session(answer, scope, site.sessions.cookie(session))
     return answer
 

@@ -18,12 +18,14 @@ import anyio.to_thread
 
 from lakehouse.clock import new_id
 from lakehouse.errors import InsufficientStorage, NotFound
+from lakehouse_api.ui.formats import CELL_CHARACTERS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _KEPT = 24
 _MOST_BYTES = 256 << 20
+_ALL_BYTES = 1 << 30
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Result:
     path: Path
     columns: list[tuple[str, str]] = field(default_factory=list)
     rows: int = 0
+    bytes: int = 0
     is_cut: bool = False
     elapsed_ms: float = 0.0
     batches: list[int] = field(default_factory=list)
@@ -90,8 +93,9 @@ class Results:
         except BaseException:
             result.path.unlink(missing_ok=True)
             raise
+        result.bytes = written
         self._results[result.id] = result
-        while len(self._results) > _KEPT:
+        while len(self._results) > _KEPT or sum(one.bytes for one in self._results.values()) > _ALL_BYTES:
             self._results.pop(next(iter(self._results))).path.unlink(missing_ok=True)
         return result
 
@@ -108,7 +112,7 @@ class Results:
 
 
 def read_rows(result: Result, *, start: int, count: int) -> list[tuple[Any, ...]]:
-    """Some rows of an answer, as Python values; no others are read into memory."""
+    """Some rows of an answer, as Python values; no others are read into memory, and of long texts their beginnings."""
     rows: list[tuple[Any, ...]] = []
     place = 0
     end = min(start + count, result.rows)
@@ -116,7 +120,7 @@ def read_rows(result: Result, *, start: int, count: int) -> list[tuple[Any, ...]
         if place + length > start and place < end:
             batch = _batch(result, number)
             part = batch.slice(max(0, start - place), min(length, end - place) - max(0, start - place))
-            columns = [column.to_pylist() for column in part.columns]
+            columns = [_shortened(column).to_pylist() for column in part.columns]
             rows += list(zip(*columns, strict=True)) if columns else []
         place += length
     return rows
@@ -132,6 +136,18 @@ def read_cell(result: Result, *, row: int, column: int) -> Any:
             return _batch(result, number).column(column)[row - place].as_py()
         place += length
     raise NotFound(f"the answer has no row {row}")
+
+
+def _shortened(column: pa.Array) -> pa.Array:
+    """A column with its texts cut where a page cuts them: a thousand cells of a megabyte are a gigabyte."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.utf8_slice_codeunits(column, 0, CELL_CHARACTERS + 1)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return pc.binary_slice(column, 0, CELL_CHARACTERS)
+    return column
 
 
 def _measure(result: Result, most_rows: int) -> None:

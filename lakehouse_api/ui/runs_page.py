@@ -28,6 +28,12 @@ from lakehouse_api.ui.rendering import render_page
 router = APIRouter(prefix="/ui/runs", include_in_schema=False)
 _PAGE = 50
 _MOST_VALUES = 40
+_MOST_CHARACTERS = 200_000
+_RECORD = (
+    "* REPLACE ("
+    + ", ".join(f"left({name}, {_MOST_CHARACTERS}) AS {name}" for name in ("input_text", "output_text", "metadata"))
+    + ")"
+)
 _FIELDS = ("stream", "model_name", "score", "rule")
 Text = Annotated[str, Query(max_length=500)]
 Id = Annotated[str, Query(alias="id", min_length=1, max_length=MAX_CHARACTERS)]
@@ -98,7 +104,7 @@ async def ui_run(request: Request, services: ServicesDep, principal: ReadDep, ru
     scored = await _ask(request, services, f"SELECT * FROM scored WHERE run_id = {quoted} LIMIT 20")
     records: list[dict[str, Any]] = []
     if principal.has_pii:
-        records = await _ask(request, services, f"SELECT * FROM evidence WHERE run_id = {quoted} LIMIT 20")
+        records = await _ask(request, services, f"SELECT {_RECORD} FROM evidence WHERE run_id = {quoted} LIMIT 20")
     return render_page(request.scope, "run.html", run_id=run_id, scored=scored, records=records)
 
 

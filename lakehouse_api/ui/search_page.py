@@ -15,12 +15,11 @@ from starlette.responses import RedirectResponse, Response
 
 from lakehouse.errors import NotFound
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
-from lakehouse_api.ui.dependencies import FormDep, answer_of, field, is_part
-from lakehouse_api.ui.facets import FacetCounter, chosen_of, filter_of
+from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, field, is_part
+from lakehouse_api.ui.facets import chosen_of, filter_of
 from lakehouse_api.ui.rendering import render_page
 
 router = APIRouter(prefix="/ui/search", include_in_schema=False)
-_COUNTER = FacetCounter()
 _MOST_SHOWN = 50
 _SIDES = (("without", "Without playbooks", False), ("with", "With playbooks", True))
 
@@ -56,6 +55,7 @@ async def ui_search(  # noqa: PLR0917 - FastAPI passes all by name
 async def ui_search_facets(
     request: Request,
     services: ServicesDep,
+    site: SiteDep,
     principal: ReadDep,
     corpus: Annotated[list[str] | None, Query(max_length=64)] = None,
 ) -> Response:
@@ -63,7 +63,7 @@ async def ui_search_facets(
     found = []
     for name in corpus or []:
         reader = await services.retrieval.corpora.open(name)
-        found.append(await run_blocking(services, _COUNTER.of, reader, has_pii=principal.has_pii))
+        found.append(await run_blocking(services, site.facets.of, reader, has_pii=principal.has_pii))
     chosen = chosen_of(request.query_params.multi_items())
     return render_page(request.scope, "_facets.html", found=found, chosen=chosen)
 

@@ -17,6 +17,7 @@ from starlette.types import Scope
 from lakehouse.adapters.trace_key import load_or_make_trace_key
 from lakehouse_api.request_headers import header
 from lakehouse_api.ui.door import PageDoor
+from lakehouse_api.ui.facets import FacetCounter
 from lakehouse_api.ui.jobs import Jobs
 from lakehouse_api.ui.results import Results
 from lakehouse_api.ui.sessions import Sessions
@@ -36,6 +37,7 @@ class Site:
     door: PageDoor
     results: Results
     jobs: Jobs = field(default_factory=Jobs)
+    facets: FacetCounter = field(default_factory=FacetCounter)
     pens: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     @classmethod

@@ -213,6 +213,9 @@ async def test_without_tokens_pages_are_open_to_this_machine_with_csrf_all_the_s
         assert (await client.post("/ui/sql", data={"sql": "SELECT 1"})).status_code == 403
         assert (await client.post("/ui/sql", data={"sql": "SELECT 1", "csrf": secret[1]})).status_code == 303
         assert "Log out" not in page.text
+    async with open_api.client(token=None) as client:
+        client.cookies.set("lakehouse_session", "1.of.another.installation", path="/ui")
+        assert "lakehouse_session=1." in (await client.get("/ui/sql")).headers["set-cookie"]
     async with open_api.client(token=None, address="10.0.0.9") as client:
         assert (await client.get("/ui/sql")).status_code == 403
 

@@ -234,6 +234,7 @@ def test_page_of_an_answer_is_its_rows_whatever_the_batches(start: int, count: i
 def test_cell_of_an_answer_is_whole_and_ends_with_its_rows(results: Results) -> None:
     result = _keep(results, pa.table({"t": ["a", "x" * 2_000_000]}), 10)
     assert len(read_cell(result, row=1, column=0)) == 2_000_000
+    assert read_rows(result, start=0, count=2) == [("a",), ("x" * (CELL_CHARACTERS + 1),)]
     for row, column in ((2, 0), (0, 1)):
         with pytest.raises(NotFound):
             read_cell(result, row=row, column=column)

@@ -4,7 +4,8 @@
 const said = (text) => { document.getElementById("said").textContent = text; };
 
 // The history of the SQL workbench: statements may name people, so the server keeps none of them.
-const HISTORY = "lakehouse.sql.history";
+// Two people at one browser do not see each other's.
+const HISTORY = `lakehouse.sql.history.${document.body.dataset.who}`;
 const MOST = 50;
 
 function remembered() {
@@ -38,6 +39,10 @@ document.addEventListener("submit", (event) => {
   const kept = [box.value, ...remembered().filter((one) => one !== box.value)].slice(0, MOST);
   localStorage.setItem(HISTORY, JSON.stringify(kept));
   showHistory();
+});
+
+document.addEventListener("submit", (event) => {
+  if (event.target.matches && event.target.matches(".who")) localStorage.removeItem(HISTORY);
 });
 
 // Ctrl+Enter sends the form one writes in.
