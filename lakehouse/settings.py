@@ -37,7 +37,13 @@ class SettingsError(BadInput):
 
 
 class Settings(
-    ChatSettings, EvidenceSettings, ObserverSettings, PageSettings, ReplaySettings, RetrievalSettings, ReviewSettings,
+    ChatSettings,
+    EvidenceSettings,
+    ObserverSettings,
+    PageSettings,
+    ReplaySettings,
+    RetrievalSettings,
+    ReviewSettings,
     BaseSettings,
 ):
     """All settings with their defaults; see `.env.example` for the annotated list."""
