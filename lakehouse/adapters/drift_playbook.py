@@ -98,4 +98,4 @@ class PlaybookMeter:
             for subject, moment in zip(batch.column("subject_id").to_pylist(), moments, strict=True):
                 latest[subject] = max(moment, latest.get(subject, moment))
         oldest = np.datetime64(end.replace(tzinfo=None)) - np.timedelta64(self.rules.stale_days, "D")
-        return len(latest), sum(moment < oldest for moment in latest.values())
+        return len(latest), sum(bool(moment < oldest) for moment in latest.values())

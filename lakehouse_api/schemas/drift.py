@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from lakehouse.adapters.drift_desk import KindState
 from lakehouse.drift.baseline import Baseline
@@ -15,15 +16,15 @@ from lakehouse.drift.freeze import MOST_CHARACTERS, Acknowledgement, OpenDrift
 from lakehouse.drift.report import DriftReport
 
 _FINDING = "3/gpt-4-0613/success/down"
-_OPEN = {
+_OPEN: JsonDict = {
     "since": "2026-01-02", "day": "2026-01-03", "findings": [_FINDING], "confirmed_by": "days",
 }  # fmt: skip
 
-_ACKNOWLEDGED = {
+_ACKNOWLEDGED: JsonDict = {
     "kind": "outcome", "day": "2026-01-03", "findings": [_FINDING], "by": "dana",
     "why": "the prompt was made shorter on purpose", "at": "2026-01-04T08:00:00.000000Z",
 }  # fmt: skip
-_STANDS = {
+_STANDS: JsonDict = {
     "kind": "outcome",
     "baseline": {"version": 3, "first": "2026-01-01", "last": "2026-01-07", "by": "dana", "why": "good"},
     "latest": None, "open": _OPEN, "acknowledged": [],
