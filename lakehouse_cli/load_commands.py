@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ from lakehouse_cli.search_commands import SearchMode
 
 EXIT_FAILURES = 1
 DEFAULT_DURATION_S = 10.0
+DEFAULT_CHAOS_S = 600.0
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +59,9 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     keep_playbooks: Annotated[
         bool, typer.Option("--keep-playbooks", help="Leave what was recorded; default: forget it at the end.")
     ] = False,
+    chaos: Annotated[
+        bool, typer.Option("--chaos", help="On a stack of its own, whose processes are killed meanwhile.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play the load mix against a running API, check every answer, and say how long everything took.
@@ -69,6 +75,10 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     from lakehouse_cli.load_tables import print_report
     from lakehouse_cli.remote import find_remote
 
+    if chaos:
+        _refuse_with_chaos(url=url, requests=requests, rate=rate, mode=mode, keep_playbooks=keep_playbooks or None)
+        _play_chaos(duration=duration, concurrency=concurrency, seed=seed, as_json=as_json)
+        return
     with as_not_run():
         settings = load_settings()
         remote = find_remote(url, token, settings=settings, option="--url")
@@ -90,6 +100,34 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     else:
         print_report(document)
     if document["failures"]:
+        raise typer.Exit(EXIT_FAILURES)
+
+
+def _refuse_with_chaos(**options: object) -> None:
+    """Options of a load on a running API say nothing to one that starts its own."""
+    for name, value in options.items():
+        if value is not None:
+            told = "is for a running API; --chaos kills processes, and so starts a stack of its own"
+            raise typer.BadParameter(told, param_hint=f"--{name.replace('_', '-')}")
+
+
+def _play_chaos(*, duration: float | None, concurrency: int, seed: int, as_json: bool) -> None:
+    """Exit code 1: something that was acknowledged is lost or doubled, or a fault could not be done."""
+    from lakehouse_cli.load_chaos import run_chaos
+
+    seconds = DEFAULT_CHAOS_S if duration is None else duration
+    with as_not_run():
+        done = run_chaos(_ROOT, duration_s=seconds, concurrency=concurrency, seed=seed, tell=_tell)
+    if as_json:
+        typer.echo(json.dumps(done.to_document(), indent=2))
+    else:
+        for name, seen in done.seen.items():
+            typer.echo(f"{name}: {seen}")
+        typer.echo(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in done.counts.items()))
+        for text in done.wrong:
+            typer.echo(f"WRONG  {text}")
+        typer.echo("something is wrong" if done.wrong else "nothing that was acknowledged is lost, nothing is doubled")
+    if done.wrong:
         raise typer.Exit(EXIT_FAILURES)
 
 

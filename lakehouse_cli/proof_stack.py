@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,19 +29,26 @@ _FIRST, _LAST = 18_000, 30_000
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running service."""
+    """A running service; `folder` and `environ` are those of a clean one."""
 
     url: str
     token: str | None = field(repr=False)
-    is_clean: bool
+    folder: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it was started for this."""
+        return self.folder is not None
 
 
 @contextmanager
-def clean_stack(root: Path) -> Iterator[Stack]:
+def clean_stack(root: Path, **settings: object) -> Iterator[Stack]:
     """Start everything anew, with default settings but for ports and embedders; stopped and deleted at the end.
 
     Args:
         root: The checkout, whose workspace Dagster loads.
+        settings: Others than the default ones, by field name.
 
     Raises:
         Unavailable: It does not start; the message holds the end of what it said.
@@ -55,30 +62,33 @@ def clean_stack(root: Path) -> Iterator[Stack]:
         given = {
             "EMBEDDED_S3_PORT": first, "API_PORT": first + _API, "DAGSTER_PORT": first + _DAGSTER,
             "SAMPLE_ROWS": SAMPLE_ROWS, "DEFAULT_EMBEDDER": "static", "PLAYBOOK_EMBEDDER": "static",
-            "PATHWAY_EMBEDDER": "static",
+            "PATHWAY_EMBEDDER": "static", **{name.upper(): value for name, value in settings.items()},
         }  # fmt: skip
         environ = {k: v for k, v in process_environ().items() if not k.startswith(("LAKEHOUSE_", "AUTH_"))}
         environ |= {f"LAKEHOUSE_{key}": str(value) for key, value in given.items()}
         environ["PATH"] = f"{Path(sys.executable).parent}:{environ.get('PATH', '')}"
         try:
-            started = _command("up", folder, environ, _UP_TIMEOUT_S)
+            started = run_command("up", folder, environ, _UP_TIMEOUT_S)
             if started.returncode:
                 raise Unavailable(f"the stack did not start: {(started.stdout + started.stderr)[-3000:]}")
-            token = _command("token", folder, environ, _DOWN_TIMEOUT_S).stdout.strip()
-            yield Stack(f"http://127.0.0.1:{first + _API}", token, is_clean=True)
+            token = run_command("token", folder, environ, _DOWN_TIMEOUT_S).stdout.strip()
+            yield Stack(f"http://127.0.0.1:{first + _API}", token, folder, environ)
         finally:
-            _command("down", folder, environ, _DOWN_TIMEOUT_S)
+            run_command("down", folder, environ, _DOWN_TIMEOUT_S)
 
 
 def running_stack(settings: Settings) -> Stack:
     """This installation, as it runs."""
-    return Stack(api_url(settings) + settings.root_path, find_token(settings, process_environ()), is_clean=False)
+    return Stack(api_url(settings) + settings.root_path, find_token(settings, process_environ()))
 
 
-def _command(name: str, folder: Path, environ: dict[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lakehouse_cli", name]
+def run_command(
+    name: str, folder: Path, environ: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the product in a stack's folder."""
+    command = [sys.executable, "-m", "lakehouse_cli", *name.split()]
     return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False
+        command, cwd=folder, env=dict(environ), capture_output=True, text=True, timeout=timeout_s, check=False
     )
 
 
