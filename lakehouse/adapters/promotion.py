@@ -173,7 +173,8 @@ class Promotions:
         changes = []
         for name, kind in KINDS.items():
             live = self._configs.live(name)
-            was, wanted = getattr(baseline, name), getattr(candidate, name)
+            # Read first: a field that is newer than the batch has its default in it.
+            was, wanted = (kind.read(getattr(arm, name)).to_document() for arm in (baseline, candidate))
             if kind.read(live.document).to_document() != was:
                 raise Conflict(
                     f"{kind.version_name(live.version)} is live by now, and batch {batch.batch_id!r} was held against"
@@ -203,7 +204,8 @@ class Promotions:
         return record
 
     def _publish(self, change: Mapping[str, Any], candidate: ResolvedArm, batch_id: str, *, by: str) -> int:
-        kind, wanted = KINDS[change["name"]], getattr(candidate, change["name"])
+        kind = KINDS[change["name"]]
+        wanted = kind.read(getattr(candidate, kind.name)).to_document()
         live = self._configs.live(kind.name)
         if live.version != change["from"] and kind.read(live.document).to_document() == wanted:
             return live.version  # a try that was cut off has done it

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.answer.found import PATHWAYS
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.promotion.proposals import Observed, Tally
 from lakehouse.promotion.split import is_held_out, question_key
@@ -51,13 +52,16 @@ runs AS (
     (e.metadata ->> '$.retrieved_context.arm') AS arm, e.output_text,
     coalesce((j.score + 1) / 2, CASE s.score WHEN 'accepted' THEN 1.0 WHEN 'rejected' THEN 0.0 END)::DOUBLE AS worked,
     list_transform(from_json(coalesce((e.metadata -> '$.retrieved_context.shown'), '[]'), '[{{"id":"VARCHAR"}}]'),
-      lambda item: item.id) AS shown, j.named, j.run_id IS NULL AND s.score = 'accepted' AS is_told
+      lambda item: item.id) AS shown, j.named, (e.metadata ->> '$.retrieved_context.corpora[*]') AS corpora,
+    list_sort(list_distinct(e.metadata ->> '$.retrieved_context.shown[*].corpus')) AS searched,
+    j.run_id IS NULL AND s.score = 'accepted' AS is_told
   FROM evidence e LEFT JOIN judged j ON j.run_id = e.run_id
   LEFT JOIN scored s ON s.run_id = e.run_id AND s.stream = e.stream
   WHERE e.stream = 'chat_calls' AND (e.metadata ->> '$.task') IS NOT NULL
 )
 SELECT task, model, version, arm, worked, CASE WHEN is_told THEN list_filter(shown, lambda id: regexp_matches(
-    output_text, '(^|[^[:alnum:]_-])' || regexp_escape(id) || '($|[^[:alnum:]_-])')) ELSE coalesce(named, []) END, shown
+    output_text, '(^|[^[:alnum:]_-])' || regexp_escape(id) || '($|[^[:alnum:]_-])')) ELSE coalesce(named, []) END,
+  shown, corpora, searched
 FROM runs WHERE worked IS NOT NULL ORDER BY run_id"""
 
 
@@ -95,7 +99,7 @@ class JudgedRuns:
         with self._lake() as engine:
             found = engine.execute(_SEEN)
             while rows := found.fetchmany(_AT_ONCE):
-                for question, model, version, arm, score, named, shown in rows:
+                for question, model, version, arm, score, named, shown, corpora, searched in rows:
                     if is_held_out(question):
                         continue
                     seen.tasks.add(question_key(question))
@@ -105,6 +109,7 @@ class JudgedRuns:
                     if arm in {"playbook", "holdout"}:
                         seen.arms.setdefault(arm, Tally()).add(score)
                     _count_places(seen, list(named), list(shown or ()))
+                    _count_corpus(seen, list(corpora or ()), set(searched or ()), score)
         return seen
 
     @contextmanager
@@ -117,6 +122,13 @@ class JudgedRuns:
         ):
             add_relations(engine, self._location.bucket, index, scored)
             yield engine
+
+
+def _count_corpus(seen: Observed, asked: list[str], searched: set[str], score: float) -> None:
+    """Where one corpus was asked, and what was shown is of one: of several, nobody knows which it was due to."""
+    found = searched - {PATHWAYS}
+    if len(asked) == 1 and len(found) == 1:
+        seen.corpora.setdefault((asked[0], found.pop()), Tally()).add(score)
 
 
 def _count_places(seen: Observed, named: list[str], shown: list[str]) -> None:

@@ -6,23 +6,26 @@ promotion.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lakehouse.adapters.chat_providers import open_providers
+from lakehouse.adapters.lance_tables import list_tables
 from lakehouse.adapters.promotion_evidence import JudgedRuns
 from lakehouse.adapters.replay_store import JSON
 from lakehouse.answer.config import ANSWER
 from lakehouse.errors import BadInput, NotFound, PreconditionFailed
-from lakehouse.promotion.proposals import Proposal, Serving, propose
+from lakehouse.promotion.proposals import Proposal, Serving, propose, twins_of
 from lakehouse.promotion.split import question_key
 from lakehouse.replay.arms import CURRENT, PROPOSED, Arm
 from lakehouse.replay.batch import PREFIX
 from lakehouse.replay.task import ReplayTask
 from lakehouse.retrieval.config_store import ConfigStore
+from lakehouse.retrieval.corpus_info import KIND
+from lakehouse.retrieval.live_pointer import LivePointer
 from lakehouse.retrieval.search_config import SEARCH
 from lakehouse.storage.objects import ObjectStore, list_all
 
@@ -94,13 +97,21 @@ class Proposals:
 
     def _serving(self) -> Serving:
         answer, search = self._configs.live(ANSWER.name), self._configs.live(SEARCH.name)
+        corpora = self._corpora()
         return Serving(
             ANSWER.read(answer.document).to_document(),
             SEARCH.read(search.document).to_document(),
             answer.version,
             f"{ANSWER.version_name(answer.version)}+{SEARCH.version_name(search.version)}",
             self._settings.chat_model or open_providers(self._settings)[1],
+            {name: str(info.get("embedder")) for name, info in corpora.items()},
+            twins_of(corpora),
         )
+
+    def _corpora(self) -> dict[str, Mapping[str, Any]]:
+        """What each corpus says of itself; tables of memory are none."""
+        pointers = ((name, LivePointer(self._objects, name).read()) for name in list_tables(self._objects))
+        return {name: live.info for name, live in pointers if live is not None and live.info.get("kind") == KIND}
 
     def arms_of(self, proposal: Proposal) -> tuple[Arm, Arm]:
         """The arms that try a proposal: what serves, and that with the change."""

@@ -24,7 +24,7 @@ from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Gone
 from lakehouse.promotion.rules import PromotionRules, default_rules
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
-from lakehouse.replay.arms import Arm, ResolvedArm, resolve
+from lakehouse.replay.arms import Arm, ResolvedArm, resolve, searched_corpora
 from lakehouse.replay.batch import Batch, Unit, check_batch_id
 from lakehouse.replay.cut import Cut
 from lakehouse.replay.row import is_done
@@ -121,7 +121,7 @@ class Replays:
         candidate = _candidate(asked)
         batch_id = check_batch_id(asked.batch_id or f"r-{new_id()}")
         now = self._clock()
-        corpora = {name for task in asked.tasks for name in task.corpora}
+        corpora = searched_corpora((name for task in asked.tasks for name in task.corpora), arms)
         loop = open_loop(
             self.settings, self._objects, self._catalog, arms=arms, corpora=corpora, as_of=asked.as_of,
             seed=asked.seed, now=now,
@@ -173,7 +173,7 @@ class Replays:
         Raises:
             Gone: The memory that it reads has changed.
         """
-        corpora = {name for task in tasks for name in task.corpora}
+        corpora = searched_corpora((name for task in tasks for name in task.corpora), batch.arms)
         loop = open_loop(
             self.settings, self._objects, self._catalog, arms=batch.arms, corpora=corpora, as_of=batch.cut,
             seed=batch.seed, now=parse_utc(batch.created_at),

@@ -136,7 +136,7 @@ async def open_loop(
         objects: The bucket.
         catalog: Its datasets.
         arms: Under which tasks are asked.
-        corpora: That tasks name.
+        corpora: That are searched.
         as_of: What is read; None: what there is now.
         seed: Asked of models.
         now: The time of the batch, for what weighs less with time where no memory says better.

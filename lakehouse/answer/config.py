@@ -8,17 +8,19 @@ what retrieval runs on (see lakehouse/retrieval/search_config.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.config_store import ConfigKind
+from lakehouse.retrieval.live_table import is_table_name
 
 NAME = "answer"
 WithoutContext = Literal["abstain", "ask"]
 _MAX_TEXT = 4000
 _MAX_MODEL = 200
+_MOST_CORPORA = 64
 _SYSTEM = (
     "Answer in one short sentence from the records. Name the person and the id. If the records do not say it, answer:"
     " I do not know."
@@ -41,6 +43,8 @@ class AnswerConfig:
         model: Asked where the request names none; empty: the platform's default.
         without_context: `abstain` says `abstention` when nothing was retrieved, and asks no model; `ask` asks one.
         abstention: What is said then.
+        corpora: By the corpus that a request names, the one that is searched in its place: the same rows under another
+            embedder, say. It is looked up once, so that two may change places.
     """
 
     system: str = _SYSTEM
@@ -53,10 +57,15 @@ class AnswerConfig:
     model: str = ""
     without_context: WithoutContext = "abstain"
     abstention: str = _ABSTENTION
+    corpora: Mapping[str, str] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document of these settings."""
         return asdict(self)
+
+    def searched(self, corpora: Iterable[str]) -> list[str]:
+        """The corpora that are searched where a request names these, each once."""
+        return list(dict.fromkeys(self.corpora.get(name, name) for name in corpora))
 
 
 # Field: lowest, highest, whether it must be whole.
@@ -101,12 +110,26 @@ def _checked(name: str, value: Any) -> Any:
         if value not in get_args(WithoutContext):
             raise BadInput(f"without_context must be one of {', '.join(get_args(WithoutContext))}", field=name)
         return value
+    if name == "corpora":
+        return _corpora(value)
     low, high, is_whole = _RANGES[name]
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
     if not is_number or (is_whole and value != int(value)):
         kind = "a whole number" if is_whole else "a number"
         raise BadInput(f"{name} must be {kind} from {low:g} to {high:g}", field=name)
     return int(value) if is_whole else float(value)
+
+
+def _corpora(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or len(value) > _MOST_CORPORA:
+        raise BadInput(f"corpora must be an object of at most {_MOST_CORPORA} corpora by name", field="corpora")
+    for asked, searched in value.items():
+        if not all(isinstance(one, str) and is_table_name(one) for one in (asked, searched)) or asked == searched:
+            raise BadInput(
+                f"corpora.{str(asked)[:60]} must be the name of another corpus, which is searched in its place",
+                field="corpora",
+            )
+    return dict(value)
 
 
 ANSWER = ConfigKind(NAME, AnswerConfig(), parse_answer_config)

@@ -30,7 +30,7 @@ from lakehouse.chat.request import ChatRequest, Usage
 from lakehouse.chat.service import ChatResult, ChatService
 from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.clock import new_id
-from lakehouse.errors import BadInput
+from lakehouse.errors import BadInput, NotFound
 from lakehouse.pathway.shape import shape_of
 from lakehouse.retrieval.search_request import SearchRequest
 from lakehouse.retrieval.search_service import SearchAnswer, SearchService
@@ -151,7 +151,7 @@ class AnswerService:
             return None
         search = SearchRequest(
             query=request.task,
-            corpora=request.corpora,
+            corpora=config.searched(request.corpora),
             k=config.k,
             filter=request.filter,
             exclude_ids=request.exclude_ids,
@@ -159,7 +159,16 @@ class AnswerService:
             model=request.model or config.model or None,
         )
         # Personal fields never reach a model: whoever may see them, a prompt may be anybody's.
-        return await self._search.search(search, has_pii=False)
+        try:
+            return await self._search.search(search, has_pii=False)
+        except NotFound as error:
+            if error.fields.get("corpus") in request.corpora or list(search.corpora) == list(request.corpora):
+                raise
+            raise NotFound(
+                f"{error.detail}. The answer config searches it in place of another one: build it, or take that back"
+                " (`lakehouse rollback`)",
+                **error.fields,
+            ) from None
 
     async def _bundle(
         self, request: AnswerRequest, config: AnswerConfig, records: Sequence[Record], room: int, kept: frozenset[str]

@@ -10,7 +10,7 @@ trying (see lakehouse/replay), verdicts (see rules.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ _MOST_K = 20
 _FEW_USED = 0.34
 _FIRST_THRESHOLD = 0.3
 _LEAST_BOOST, _MOST_BOOST = 0.1, 10.0
+_WELL = 0.8
 
 
 @dataclass(slots=True)
@@ -37,6 +38,10 @@ class Tally:
         """Count one."""
         self.runs += 1
         self.total += value
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(self.runs + other.runs, self.total + other.total)
 
     @property
     def mean(self) -> float:
@@ -56,6 +61,7 @@ class Observed:
         models: By model, as callers name it.
         versions: By version of the answer config.
         arms: By `playbook` and `holdout`.
+        corpora: By the corpus that was asked and the one that was searched for it, where that was a single one.
         tasks: Keys of the questions that all this is of.
     """
 
@@ -66,6 +72,7 @@ class Observed:
     models: dict[str, Tally] = field(default_factory=dict)
     versions: dict[int, Tally] = field(default_factory=dict)
     arms: dict[str, Tally] = field(default_factory=dict)
+    corpora: dict[tuple[str, str], Tally] = field(default_factory=dict)
     tasks: set[str] = field(default_factory=set)
 
 
@@ -98,13 +105,25 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The configs that serve: their documents, the answer config's version, the model behind an empty `model`."""
+    """What serves.
+
+    Attributes:
+        answer: The document of the answer config.
+        search: Of the search config.
+        answer_version: The answer config's version.
+        over: Both versions, as answers name them.
+        default_model: The model behind an empty `model`.
+        embedders: By corpus, the name of its embedder.
+        twins: By corpus, those that hold the same rows under another embedder.
+    """
 
     answer: Mapping[str, Any]
     search: Mapping[str, Any]
     answer_version: int
     over: str
     default_model: str
+    embedders: Mapping[str, str] = field(default_factory=dict)
+    twins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def propose(seen: Observed, serving: Serving, *, prompts: Mapping[int, str]) -> list[Proposal]:
@@ -116,7 +135,7 @@ def propose(seen: Observed, serving: Serving, *, prompts: Mapping[int, str]) -> 
         prompts: System prompts by version of the answer config.
     """
     found = [*_of_k(seen, serving), *_of_threshold(seen, serving), *_of_boost(seen, serving)]
-    found += [*_of_model(seen, serving), *_of_prompt(seen, serving, prompts)]
+    found += [*_of_model(seen, serving), *_of_prompt(seen, serving, prompts), *_of_embedder(seen, serving)]
     tasks = tuple(sorted(seen.tasks))
     return [_proposal(change, serving, tasks) for change in found]
 
@@ -186,6 +205,53 @@ def _of_prompt(seen: Observed, serving: Serving, prompts: Mapping[int, str]) -> 
             f"under answer/{better} {others[better].mean - now.mean:+.0%} of {others[better].runs} judged runs worked"
         )
         yield f"prompt_of_{better}", {"system": prompt}, {}, told
+
+
+def _of_embedder(seen: Observed, serving: Serving) -> Iterator[_Change]:
+    """An embedder is a corpus's own: a corpus of the same rows under another one is searched in its place.
+
+    One that is known to do better is proposed; one that hardly anybody has judged yet, where what serves fails often.
+    """
+    changes: Mapping[str, str] = serving.answer["corpora"]
+    for asked in sorted(serving.twins):
+        searched = changes.get(asked, asked)
+        now = seen.corpora.get((asked, searched), Tally())
+        if now.runs < LEAST_RUNS:
+            continue
+        for twin in sorted({asked, *serving.twins[asked]} - {searched}):
+            if serving.embedders.get(twin) == serving.embedders.get(searched):
+                continue
+            known = sum((one for (_, name), one in seen.corpora.items() if name == twin), Tally())
+            if known.runs >= LEAST_RUNS and known.mean - now.mean >= _LEAST_GAIN:
+                told = f"{twin} did {known.mean - now.mean:+.0%} over {known.runs} judged runs"
+            elif known.runs < LEAST_RUNS and now.mean < _WELL:
+                told = f"of {now.runs} judged runs over {searched}, {now.mean:.0%} worked, and {twin} is hardly tried"
+            else:
+                continue
+            corpora = {name: one for name, one in changes.items() if name != asked}
+            corpora |= {} if twin == asked else {asked: twin}
+            reason = f"{told}: the same rows under {serving.embedders[twin]} in place of {serving.embedders[searched]}"
+            yield f"embedder_of_{asked}_{serving.embedders[twin]}", {"corpora": corpora}, {}, reason
+
+
+def twins_of(corpora: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """By corpus, those that can be searched in its place: of the same dataset, with all its fields, otherwise embedded.
+
+    Args:
+        corpora: What each says of itself, as its pointer's `info`.
+    """
+    same = ("dataset", "id_column", "chunking")
+    return {
+        name: [
+            other
+            for other, its in sorted(corpora.items())
+            if info.get("dataset") is not None
+            and all(its.get(member) == info.get(member) for member in same)
+            and its.get("embedder") != info.get("embedder")
+            and set(info.get("metadata_columns", ())) <= set(its.get("metadata_columns", ()))
+        ]
+        for name, info in corpora.items()
+    }
 
 
 def _best(others: Mapping[str, Tally], now: Tally | None) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -151,6 +151,13 @@ def resolve(arm: Arm, version_of: VersionOf) -> ResolvedArm:
     search, search_name = _resolved(SEARCH, arm.search, version_of(SEARCH.name, arm.search_version))
     version = f"{answer_name}+{search_name}" if arm.retrieval else answer_name
     return ResolvedArm(arm.name, arm.retrieval, arm.playbook, arm.pathway, answer, search, version)
+
+
+def searched_corpora(named: Iterable[str], arms: Iterable[ResolvedArm]) -> frozenset[str]:
+    """The corpora that tasks name, and those that arms search in their place."""
+    asked = frozenset(named)
+    searched = {one for arm in arms if arm.retrieval for one in ANSWER.read(arm.answer).searched(asked)}
+    return asked | searched
 
 
 def read_resolved(document: Mapping[str, Any]) -> ResolvedArm:

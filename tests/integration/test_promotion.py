@@ -140,6 +140,9 @@ async def test_past_tasks_know_the_records_that_outcomes_name(
     assert len(found) == sum(1 for n in range(len(QUESTIONS)) if n % 4)
     assert all(task.expected == {"ids": ["100"]} and task.corpora == ("crew",) for task in found)
     assert found[0].replay_of is not None
+    judged = JudgedRuns(store, store.location, work_dir=settings.data_dir / "work").observed()
+    on_this_side = sum(not is_held_out(question) for question in QUESTIONS)
+    assert {name: one.runs for name, one in judged.corpora.items()} == {("crew", "crew"): on_this_side}
     held = past_tasks(store, store.location, work_dir=settings.data_dir / "work", most=1000, side="held_out")
     seen = past_tasks(store, store.location, work_dir=settings.data_dir / "work", most=1000, side="seen")
     assert len(held) + len(seen) == len(found)
@@ -267,6 +270,45 @@ async def test_config_that_is_no_longer_valid_or_not_what_was_compared_is_not_pr
     with pytest.raises(BadInput, match="differ in retrieval, playbook or pathway"):
         promotions.promote("switched", by="me")
     assert live(store) == before
+
+
+async def test_corpus_of_another_embedder_is_tried_made_live_and_taken_back(
+    promotions: Promotions, settings: Settings, store: S3ObjectStore, api: RunningApi
+) -> None:
+    items = [{"id": "100", "text": "Electrician in Columbus, Ohio", "metadata": {"name": "Maria Lopez"}}]
+    configs = ConfigStore(store)
+    async with api.client() as client:
+        await client.post("/v1/vectors/index", json={"name": "crew_m", "dimension": 256, "distance": "cosine"})
+        assert (await client.post("/v1/vectors/index/crew_m/add", json={"items": items})).status_code == 200
+        before = configs.publish("answer", {"model": "ollama/m"}, by="me").version
+        replays = Replays(settings, store)
+        await _won(
+            replays, "twin", Arm("current"), Arm("new", answer={"model": "ollama/x", "corpora": {"crew": "crew_m"}})
+        )
+        rows = [row for row in replays.store.rows(replays.store.read("twin")) if row["arm"] == "new"]
+        assert {found["corpus"] for row in rows for found in row["retrieved"]} == {"crew_m"}
+        assert set(rows[0]["as_of"]["tables"]) == {"crew", "crew_m"}
+        # Begun before there was such a field: what is not said is the default.
+        batch = orjson.loads(store.get("replay/twin/batch.json").body)
+        del batch["arms"][0]["answer"]["corpora"]
+        store.put("replay/twin/batch.json", orjson.dumps(batch))
+        promotions.promote("twin", by="me")
+        question = {"task": QUESTIONS[0], "corpora": ["crew"], "model": "ollama/x"}
+
+        async def cited() -> set[str]:
+            version = f"answer/{live(store)}"
+            answer = await client.post("/v1/answer", json=question | {"config": version})
+            assert answer.status_code == 200, answer.text
+            return {one["corpus"] for one in answer.json()["citations"]}
+
+        assert await cited() == {"crew_m"}
+        assert (await client.delete("/v1/vectors/index/crew_m")).status_code in {200, 204}
+        gone = await client.post("/v1/answer", json=question | {"config": f"answer/{live(store)}"})
+        assert (gone.status_code, "lakehouse rollback" in gone.json()["detail"]) == (404, True), gone.text
+        promotions.roll_back("twin", by="me", reason="the corpus is gone")
+        assert live(store) == before
+        assert await cited() == {"crew"}
+    promotions.set_version("answer", 0, by="me")
 
 
 async def test_any_version_can_be_set_and_a_wrong_one_is_refused(promotions: Promotions, store: S3ObjectStore) -> None:

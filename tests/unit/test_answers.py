@@ -51,6 +51,16 @@ def test_record_cannot_pass_for_another() -> None:
     assert build_bundle([evil], "x", budget_tokens=300).text.count("\n") == 0
 
 
+def test_corpora_of_the_config_stand_in_for_those_that_are_asked() -> None:
+    config = parse_answer_config({"corpora": {"workers": "workers_m", "a": "b", "b": "a"}})
+    assert config.searched(["workers", "notes", "workers_m"]) == ["workers_m", "notes"]
+    assert config.searched(["a", "b"]) == ["b", "a"]
+    assert parse_answer_config({"corpora": {}}, config).corpora == {}
+    for wrong in ([], {"a": 1}, {"a": "a"}, {"a": "No Name"}, {"": "a"}, {f"c{n}": "x" for n in range(65)}):
+        with pytest.raises(BadInput, match="corpora"):
+            parse_answer_config({"corpora": wrong})
+
+
 def test_best_record_stands_last_and_the_worst_are_left_out() -> None:
     records = [Record("c", str(n), {"name": f"Person {n}"}) for n in range(10)]
     bundle = build_bundle(records, "x", budget_tokens=60)

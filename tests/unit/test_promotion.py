@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from lakehouse.answer.config import AnswerConfig
 from lakehouse.errors import BadInput
 from lakehouse.promotion.comparison import Run, compare, summarize
-from lakehouse.promotion.proposals import Observed, Serving, Tally, propose
+from lakehouse.promotion.proposals import Observed, Serving, Tally, propose, twins_of
 from lakehouse.promotion.rules import decide, default_rules, read_rules
 from lakehouse.promotion.split import is_held_out, question_key
 from lakehouse.promotion.watch import expectation_of, watch
@@ -176,6 +177,48 @@ def test_proposals_follow_what_led_to_runs_that_worked() -> None:
     assert [one.answer for one in propose(narrow, serving(), prompts={})] == [{"k": 1}]
     worse = Observed(arms={"playbook": Tally(30, 10.0), "holdout": Tally(30, 20.0)})
     assert [one.search for one in propose(worse, serving(), prompts={})] == [{"playbook": {"boost": 0.5}}]
+
+
+def of_workers(**answer: Any) -> Serving:
+    return replace(
+        serving(**answer),
+        embedders={"workers": "static", "workers_m": "minilm", "notes": "static"},
+        twins={"workers": ["workers_m"], "workers_m": ["workers"], "notes": []},
+    )
+
+
+def test_embedder_is_proposed_as_a_corpus_of_the_same_rows_in_place_of_the_one_that_is_asked() -> None:
+    poor, good = Tally(30, 18.0), Tally(30, 27.0)
+    (untried,) = propose(Observed(corpora={("workers", "workers"): poor}), of_workers(), prompts={})
+    assert (untried.name, untried.answer) == ("embedder_of_workers_minilm", {"corpora": {"workers": "workers_m"}})
+    assert "hardly tried" in untried.reasons[0]
+    assert untried.reasons[0].endswith("minilm in place of static")
+    seen = Observed(corpora={("workers", "workers"): poor, ("workers_m", "workers_m"): good})
+    (better,) = propose(seen, of_workers(), prompts={})
+    assert better.answer == untried.answer
+    assert "+30% over 30 judged runs" in better.reasons[0]
+    # What serves well is let be, and so is what few have judged, and a twin that is known and no better.
+    for counts in ({("workers", "workers"): good}, {("workers", "workers"): Tally(19, 0.0)},
+                   {("workers", "workers"): poor, ("workers_m", "workers_m"): poor}):  # fmt: skip
+        assert propose(Observed(corpora=counts), of_workers(), prompts={}) == []
+    # Back again, once the other one serves and does worse; what stands for other corpora stays.
+    back = of_workers(corpora={"workers": "workers_m", "notes": "more_notes"})
+    seen = Observed(corpora={("workers", "workers_m"): poor, ("workers", "workers"): good})
+    assert [one.answer for one in propose(seen, back, prompts={})] == [{"corpora": {"notes": "more_notes"}}]
+
+
+def test_twins_are_of_the_same_dataset_with_all_its_fields_and_otherwise_embedded() -> None:
+    info = {"dataset": "workers", "id_column": "worker_id", "chunking": None, "embedder": "static",
+            "metadata_columns": ["name", "role"]}  # fmt: skip
+    others = {
+        "twin": info | {"embedder": "minilm", "metadata_columns": ["name", "role", "city"]},
+        "same_embedder": info, "fewer_fields": info | {"embedder": "minilm", "metadata_columns": ["name"]},
+        "other_ids": info | {"embedder": "minilm", "id_column": "name"},
+        "other_rows": info | {"embedder": "minilm", "dataset": "clients"},
+        "pushed": info | {"embedder": "minilm", "dataset": None},
+    }  # fmt: skip
+    assert twins_of({"workers": info, **others})["workers"] == ["twin"]
+    assert twins_of(others)["pushed"] == []
 
 
 def test_split_goes_by_the_words_of_a_question_alone() -> None:
