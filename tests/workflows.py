@@ -78,6 +78,7 @@ class Bench:
     told: list[Mapping[str, Any]] = field(default_factory=list)
     seen: list[Mapping[str, Any]] = field(default_factory=list)
     refusal: LakehouseError | None = None
+    fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.catalog = ModeCatalog([*default_catalog().modes.values(), *self.modes])
@@ -105,7 +106,7 @@ class Bench:
     def _services(self) -> WorkflowServices:
         chat = ChatService(
             {"embedded": self.provider, "ollama": self.provider}, embedded=(MODEL,), log=_Log(),
-            meter=UsageMeter(utc_now), fallbacks={}, budget_usd=1, find_markers=lambda _: (),
+            meter=UsageMeter(utc_now), fallbacks=self.fallbacks, budget_usd=1, find_markers=lambda _: (),
         )  # fmt: skip
 
         async def absent(*_: Any) -> Any:

@@ -40,15 +40,18 @@ async def _consensus(given: Mapping[str, Any], call: ModeCall) -> dict[str, Any]
     # One after the other: two chats of the embedded model at once would not give the same numbers each time.
     for asking, system in members:
         vote: dict[str, Any] = {"model": asking.model, "lineage": lineage_of(asking.model), "seed": asking.seed}
+        asked_before = len(call.calls)
         try:
             said = await ask_json(
                 call, asking, system=system, prompt=prompt, schema=schema, name="vote", role="tiebreaker"
             )
-            votes.append({**vote, "answer": said["answer"], "error": None})
+            # Another model may have stood in for the one that was asked: its lineage is the one that votes.
+            by = call.model if len(call.calls) > asked_before and call.model else asking.model
+            votes.append({**vote, "by": by, "lineage": lineage_of(by), "answer": said["answer"], "error": None})
         except BadInput:
             raise
         except LakehouseError as error:
-            votes.append({**vote, "answer": None, "error": error.detail[:200]})
+            votes.append({**vote, "by": None, "answer": None, "error": error.detail[:200]})
     return await _counted(given, call, votes)
 
 

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import orjson
-from jinja2 import StrictUndefined, Undefined
+from jinja2 import StrictUndefined, Undefined, pass_environment
 from jinja2.filters import FILTERS
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -30,10 +30,11 @@ _LOOP = frozenset({"index", "index0", "first", "last", "length", "revindex", "re
 _AS_THEY_ARE = (
     "abs", "capitalize", "count", "default", "d", "dictsort", "first", "float", "int", "items", "last", "length",
     "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "string",
-    "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
+    "title", "trim", "truncate", "unique", "upper", "wordcount",
 )  # fmt: skip
 COUNTED = "counted steps of a loop"  # no template can write these names: they hold spaces
 JOINED = "parts as one text"
+WEIGHED = "a value that is gone through"
 
 
 class Budget:
@@ -67,10 +68,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         of_jinja: Mapping[str, Any] = FILTERS
         self.filters = {name: _charged(of_jinja[name]) for name in _AS_THEY_ARE}
         own: Mapping[str, Any] = {
-            "join": _join, "replace": _replace, "round": _round, "tojson": _tojson, "sql": _sql,
+            "join": _join, "replace": _replace, "round": _round, "sum": _sum, "tojson": _tojson, "sql": _sql,
         }  # fmt: skip
         self.filters |= {name: _charged(function) for name, function in own.items()}
-        self.filters |= {COUNTED: _counted, JOINED: _joined}
+        self.filters |= {COUNTED: _counted, JOINED: _joined, WEIGHED: _weighed}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A member of a mapping, or what a loop knows of itself; nothing of any other object."""
@@ -130,12 +131,15 @@ def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
     def charged(*args: Any, **kwargs: Any) -> Any:
         value = args[place]
         if isinstance(value, Mapping | list | tuple):
-            BUDGET.get().spend(len(value) + 1)
+            BUDGET.get().spend(len(value) + 1 + _weight(value))
         elif isinstance(value, Iterator):
             value = list(_counted(value))
         else:
             is_sized = isinstance(value, Sized) and not isinstance(value, Undefined)
             BUDGET.get().spend(1 + (len(value) >> 10 if is_sized else 0))
+        if isinstance(value, Mapping | list | tuple):
+            # What each element is held against is gone through each time: `select('in', …)`.
+            BUDGET.get().spend(len(value) * sum(map(_weight, args[place + 1 :])))
         return function(*args[:place], value, *args[place + 1 :], **kwargs)
 
     return charged
@@ -152,7 +156,30 @@ def _counted(values: Iterable[Any]) -> Iterator[Any]:
         yield value
 
 
+def _weight(value: Any) -> int:
+    """Steps that it takes to go through all of a value: one for 16 elements, one for a KiB of text."""
+    found, left = 0, [value]
+    while left and found >> 4 <= MAX_STEPS:
+        one = left.pop()
+        if isinstance(one, str):
+            found += len(one) >> 6
+        elif isinstance(one, Mapping):
+            found += len(one)
+            left += one.values()
+        elif isinstance(one, list | tuple):
+            found += len(one)
+            left += one
+    return found >> 4
+
+
+def _weighed(value: Any) -> Any:
+    """What is compared, or copied in part: it pays each time."""
+    BUDGET.get().spend(1 + _weight(value))
+    return value
+
+
 def _joined(*parts: Any) -> str:
+    BUDGET.get().spend(1 + sum(map(_weight, parts)))
     texts = [part if isinstance(part, str) else str(part) for part in parts]
     if sum(map(len, texts)) > MAX_TEXT:
         bounded(" " * (MAX_TEXT + 1))
@@ -181,6 +208,15 @@ def _round(value: Any, precision: int = 0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= precision <= 15:
         raise BadInput("'round' takes a number and up to 15 digits")
     return round(float(value), precision)
+
+
+@pass_environment
+def _sum(environment: Any, values: Any, attribute: str | None = None, start: Any = 0) -> Any:
+    """Of numbers: lists that are added one by one would be copied each time."""
+    if isinstance(start, bool) or not isinstance(start, int | float):
+        raise BadInput("'sum' takes a list of numbers, and a number to start with")
+    summed: Any = FILTERS["sum"]
+    return summed(environment, values, attribute, start)
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from jinja2 import nodes as ast
 
 from lakehouse.errors import BadInput
-from lakehouse.workflow.sandbox import COUNTED, JOINED
+from lakehouse.workflow.sandbox import COUNTED, JOINED, WEIGHED
 
 INPUTS, NODES = "inputs", "nodes"
 MAX_DEPTH = 60
@@ -75,7 +75,7 @@ def check_tree(tree: ast.Template, filters: frozenset[str], tests: frozenset[str
 
 
 def count_in(tree: ast.Template) -> None:
-    """Put counting into a tree that was checked: each loop pays for its steps, each `~` for its text."""
+    """Put counting into a tree that was checked: loops pay for steps, `~`, comparing and slicing for sizes."""
     for loop in list(tree.find_all(ast.For)):
         loop.iter = _filter(COUNTED, loop.iter, [])
     for parent in list(_all(tree)):
@@ -87,6 +87,16 @@ def count_in(tree: ast.Template) -> None:
                     _filter(JOINED, one.nodes[0], one.nodes[1:]) if isinstance(one, ast.Concat) else one
                     for one in value
                 ]
+    for compare in tree.find_all(ast.Compare):
+        compare.expr = _filter(WEIGHED, compare.expr, [])
+    for operand in tree.find_all(ast.Operand):
+        operand.expr = _filter(WEIGHED, operand.expr, [])
+    for test in tree.find_all(ast.Test):
+        if test.args:
+            test.node, test.args = _filter(WEIGHED, test.node, []), [_filter(WEIGHED, one, []) for one in test.args]
+    for item in tree.find_all(ast.Getitem):
+        if isinstance(item.arg, ast.Slice):
+            item.node = _filter(WEIGHED, item.node, [])
 
 
 def single_expression(tree: ast.Template) -> ast.Expr | None:

@@ -165,6 +165,17 @@ def test_models_that_do_not_agree_or_do_not_answer_reject() -> None:
     assert (most_dead["success"], most_dead["error"]["kind"]) == (False, "ProviderFailed")
 
 
+def test_a_model_that_stands_in_for_another_votes_for_its_own_lineage() -> None:
+    def say(body: Mapping[str, Any]) -> Any:
+        return {"answer": "yes"} if body["model"] == MODEL else ProviderFailed("the provider died")
+
+    bench = Bench(say, fallbacks={"qwen2.5:3b": [MODEL]})
+    bench.run(node("consensus", **{**CONSENSUS, "models": [MODEL, "qwen2.5:3b"]}))
+    output = bench.row("a")["output"]
+    assert [(vote["model"], vote["by"]) for vote in output["votes"]] == [(MODEL, MODEL), ("qwen2.5:3b", MODEL)]
+    assert (output["lineages"], output["lineages_for"]) == (1, 1)
+
+
 def test_findings_of_a_red_team_must_quote_the_text() -> None:
     said = {
         "findings": [
