@@ -56,9 +56,10 @@ def test_corpora_of_the_config_stand_in_for_those_that_are_asked() -> None:
     assert config.searched(["workers", "notes", "workers_m"]) == ["workers_m", "notes"]
     assert config.searched(["a", "b"]) == ["b", "a"]
     assert parse_answer_config({"corpora": {}}, config).corpora == {}
-    for wrong in ([], {"a": 1}, {"a": "a"}, {"a": "No Name"}, {"": "a"}, {f"c{n}": "x" for n in range(65)}):
+    refused: list[object] = [[], {"a": 1}, {"a": "a"}, {"a": "No Name"}, {"": "a"}, {f"c{n}": "x" for n in range(65)}]
+    for corpora in refused:
         with pytest.raises(BadInput, match="corpora"):
-            parse_answer_config({"corpora": wrong})
+            parse_answer_config({"corpora": corpora})
 
 
 def test_best_record_stands_last_and_the_worst_are_left_out() -> None:
