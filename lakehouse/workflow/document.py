@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse.errors import BadInput
-from lakehouse.workflow.fields import fits, named
+from lakehouse.workflow.fields import bounded_json, fits, named
 from lakehouse.workflow.templates import Template
 
 MAX_FILE_BYTES = 256 << 10
@@ -74,6 +74,7 @@ class Workflow:
 
         Raises:
             BadInput: One is missing, unknown, or of another type; the message names it.
+            TooLarge: All of them are too large for a line.
         """
         unknown = sorted(set(given) - set(self.inputs))
         if unknown:
@@ -94,4 +95,5 @@ class Workflow:
                     field=name,
                 )
             taken[name] = value
+        bounded_json(taken, "the input of a workflow")
         return taken

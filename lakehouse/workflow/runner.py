@@ -112,9 +112,10 @@ class WorkflowRunner:
 
         Raises:
             BadInput: An input is missing, unknown, or of another type; nothing has run then.
+            TooLarge: The inputs are; nothing has run then.
             InsufficientStorage, Unavailable: A row could not be written; the run has been stopped.
         """
-        inputs = bounded_json(workflow.take(given), "the input of a workflow")
+        inputs = workflow.take(given)
         places = asyncio.Semaphore(workflow.concurrency)
         run = _Run(workflow, inputs, who, run_id or self._make_id(), parent, depth, watch, places)
         run.ended = {node.id: asyncio.Event() for node in workflow.nodes}

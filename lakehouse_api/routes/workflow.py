@@ -41,6 +41,7 @@ async def run_workflow(request: Request, services: ServicesDep, principal: Write
     state["is_audited"] = True
     who = Who(principal.name, principal.has_pii, state["task_id"], state["request_id"])
     services.require_writable()
+    principal.require("read")  # its nodes search and query, and `write` alone does not read
     workflow = await services.workflows.read(asked.workflow)
     workflow.take(asked.input)
     if NDJSON in request.headers.get("accept", ""):
@@ -88,11 +89,14 @@ async def _events(services: Services, workflow: Workflow, given: Mapping[str, An
     end: list[Mapping[str, Any]] = []
     begun = False
 
+    def watch(change: Mapping[str, Any]) -> None:
+        nonlocal begun
+        begun = True
+        changes.put_nowait(change)
+
     async def run() -> None:
         try:
-            end.append(
-                {"event": "end", "run": await services.workflows.run(workflow, given, who, watch=changes.put_nowait)}
-            )
+            end.append({"event": "end", "run": await services.workflows.run(workflow, given, who, watch=watch)})
         except LakehouseError as error:
             if not begun:
                 raise
@@ -103,7 +107,6 @@ async def _events(services: Services, workflow: Workflow, given: Mapping[str, An
     running = asyncio.create_task(run())
     try:
         while (change := await changes.get()) is not None:
-            begun = True
             yield orjson.dumps(change, option=orjson.OPT_APPEND_NEWLINE)
         await running
         yield orjson.dumps(end[0], option=orjson.OPT_APPEND_NEWLINE)

@@ -23,6 +23,7 @@ from tests.tokens import write_tokens_file
 pytestmark = pytest.mark.anyio
 NODE = {"id": "facts", "mode": "extract", "with": {"text": "{{ inputs.text }}", "fields": ["name"], "model": "m"}}
 SHOWN = {"id": "shown", "mode": "render", "needs": ["facts"], "with": {"text": "{{ nodes.facts.output.data.name }}"}}
+READS = {"id": "rows", "mode": "sql", "with": {"query": "SELECT 1"}}
 SPEC: dict[str, Any] = {"name": "facts", "version": 1, "inputs": ["text"], "nodes": [NODE, SHOWN]}
 
 
@@ -58,7 +59,7 @@ def settings(store: S3ObjectStore, endpoint: ChatEndpointServer, tmp_path_factor
         '  - {id: counted, mode: sql, needs: [inner], with: {query: "SELECT {{ inputs.text | sql }} AS said"}}\n'
         "  - {id: scored, mode: distillation.score, with: {records: [{run_id: r, output_text: hi, reward: 1.0}]}}\n"
     )
-    narrow = write_tokens_file(folder / "tokens.json", narrow=["read", "write"])
+    narrow = write_tokens_file(folder / "tokens.json", narrow=["read", "write"], blind=["write"])
     return api_settings(
         store, folder / "data", chat_providers=json.dumps({"ollama": {"url": endpoint.url}}), tokens_file=narrow,
         chat_attempts=1, chat_timeout_s=20, workflows_dir=named, observer_ring_size=50, workflow_runs_in_flight=1,
@@ -230,6 +231,20 @@ async def test_what_cannot_run_is_refused_before_anything_runs(
     for accept in ("application/json", "application/x-ndjson"):
         answer = await post(api, "/workflow/run", body, accept=accept)
         assert (answer.status_code, says in answer.json()["detail"]) == (status, True), answer.text
+
+
+async def test_too_large_an_input_is_refused_before_a_stream_begins(api: RunningApi) -> None:
+    for accept in ("application/json", "application/x-ndjson"):
+        asked = {"workflow": "facts", "input": {"text": "x" * 400_000}}
+        answer = await post(api, "/workflow/run", asked, accept=accept)
+        assert (answer.status_code, "the input of a workflow has" in answer.text) == (413, True), answer.text[:300]
+
+
+async def test_a_token_that_may_not_read_does_not_read_by_a_workflow(api: RunningApi) -> None:
+    asked = {"workflow": {**SPEC, "inputs": {}, "nodes": [READS], "output": None}}
+    async with api.client(token="blind") as client:
+        answer = await client.post("/v1/observer/workflow/run", json=asked)
+    assert (answer.status_code, "lacks the scope 'read'" in answer.text) == (403, True), answer.text
 
 
 async def test_a_provider_that_fails_is_in_its_node(api: RunningApi, endpoint: ChatEndpointServer) -> None:
