@@ -19,7 +19,7 @@ from lakehouse.adapters.lance_search import matrix_of
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.drift.baseline import Baseline
-from lakehouse.drift.embedding import MOST_ROWS, Sample, compare_samples
+from lakehouse.drift.embedding import MOST_CORPORA, MOST_ROWS, Sample, compare_samples
 from lakehouse.drift.finding import Finding
 from lakehouse.drift.meter import Comparison, Taken
 from lakehouse.drift.rule_file import DriftRules
@@ -31,7 +31,6 @@ _COLUMNS = ("id", "content_hash", "vector")
 _TEXT_DIGITS = 32
 """The first half of a `content_hash` is of the row's text under its embedder."""
 _MEMORY = "memory"
-MOST_CORPORA = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,17 @@ from lakehouse.drift.finding import Finding
 from lakehouse.drift.rule_file import DriftRules
 
 Vectors = NDArray[np.float32]
+Numbers = NDArray[np.float64]
 MOST_ROWS = 2_000
 """So many rows of a corpus are sampled."""
+MOST_CORPORA = 50
+"""So many corpora are looked at."""
 _TESTED = 500
 """So many of each sample go into the test, whose work grows with their square."""
 _PERMUTATIONS = 999
+_FEW = 3
+"""Where fewer permutations are as far apart, more are tried: a p-value of 1/1000 is too coarse among many corpora."""
+_MORE = 10
 _NEIGHBOURS = 10
 _SAME = 1e-3
 """Cosine distance up to which two vectors are the same but for rounding."""
@@ -119,7 +125,7 @@ def mmd_test(before: Vectors, now: Vectors, *, seed: int, permutations: int = _P
         before: Shape (n, d).
         now: Shape (m, d).
         seed: Of the permutations.
-        permutations: How many.
+        permutations: How many at first; of those that find next to nothing as far apart, ten times as many.
 
     Returns:
         The unbiased squared MMD over the mean kernel within the samples, so that 1 means that nothing is alike, and
@@ -136,19 +142,29 @@ def mmd_test(before: Vectors, now: Vectors, *, seed: int, permutations: int = _P
     np.fill_diagonal(kernel, 0.0)
     count, other = len(before), len(now)
     generator = np.random.default_rng(seed)
-    # Each column says which rows are of the first sample; the first column is the truth.
-    sides = np.zeros((len(both), permutations + 1))
-    sides[:count, 0] = 1
-    for column in range(1, permutations + 1):
-        sides[generator.permutation(len(both))[:count], column] = 1
+    truth = np.zeros((len(both), 1))
+    truth[:count] = 1
+    found, means = _discrepancies(kernel, truth, count, other)
+    as_far, tried = 0, 0
+    while tried < permutations or (as_far < _FEW and tried < _MORE * permutations):
+        # Each column says which rows are of the first sample.
+        sides = np.zeros((len(both), permutations))
+        for column in range(permutations):
+            sides[generator.permutation(len(both))[:count], column] = 1
+        as_far += int((_discrepancies(kernel, sides, count, other)[0] >= found[0] - 1e-12).sum())
+        tried += permutations
+    p_value = (as_far + 1) / (tried + 1)
+    return float(max(0.0, found[0]) / max(means[0], 1e-12)), p_value
+
+
+def _discrepancies(kernel: Numbers, sides: Numbers, count: int, other: int) -> tuple[Numbers, Numbers]:
+    """The squared MMD of each division into two samples, and the mean kernel within them."""
     products = kernel @ sides
     within = (sides * products).sum(axis=0)
     across = products.sum(axis=0) - within
     outside = kernel.sum() - within - 2 * across
     means = within / (count * (count - 1)) + outside / (other * (other - 1))
-    statistics = means - 2 * across / (count * other)
-    p_value = float((statistics >= statistics[0] - 1e-12).sum() / (permutations + 1))
-    return float(max(0.0, statistics[0]) / max(means[0], 1e-12)), p_value
+    return means - 2 * across / (count * other), means
 
 
 def centroid_shift(before: Vectors, now: Vectors) -> float:

@@ -12,7 +12,7 @@ import pytest
 from lakehouse.drift.audits import AuditMetrics, compare_audit
 from lakehouse.drift.charts import charts_of
 from lakehouse.drift.confirmation import confirmed
-from lakehouse.drift.embedding import Sample, compare_samples, mmd_test, neighbour_overlap
+from lakehouse.drift.embedding import MOST_CORPORA, Sample, compare_samples, mmd_test, neighbour_overlap
 from lakehouse.drift.finding import Finding, kind_of
 from lakehouse.drift.freeze import acknowledge, marks_of, open_drift, read_acknowledgement
 from lakehouse.drift.judging import judge, verdict_of
@@ -293,6 +293,18 @@ def test_vectors_of_other_texts_drift_and_of_alike_ones_do_not() -> None:
 def test_false_alarms_of_the_kernel_test_are_as_rare_as_it_says() -> None:
     found = [mmd_test(vectors_of(s, 60), vectors_of(s + 500, 60), seed=s, permutations=99)[1] for s in range(60)]
     assert sum(p_value <= 0.05 for p_value in found) <= 7
+
+
+def test_one_corpus_that_moved_is_found_among_as_many_as_are_looked_at() -> None:
+    # With the fewest permutations its p-value, corrected for fifty tests, could never reach the level.
+    alike = [
+        finding
+        for n in range(MOST_CORPORA - 1)
+        for finding in compare_samples(f"c{n}", sample(vectors_of(1)), sample(vectors_of(2), first=500), RULES).findings
+    ]
+    moved = compare_samples("m", sample(vectors_of(1)), sample(vectors_of(2, shift=0.8), first=500), RULES)
+    judged = judge([*alike, *moved.findings], RULES)
+    assert [one.group for one in judged if one.verdict == "drift"] == ["m"]
 
 
 def test_same_text_with_another_vector_is_found_whatever_the_distribution() -> None:
