@@ -1,4 +1,4 @@
-"""The workflows that ship, end to end on the embedded model; the chain twice, with the same rows."""
+"""The workflows that ship, end to end on the embedded model; the cheapest twice, with the same rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.adapters.workflow_files import SHIPPED
 from lakehouse.storage.objects import list_all
 from tests.api import RunningApi, api_settings, running_api
 from tests.servers import StoreServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-TEXT = "Ann Lee is a welder in Toledo. She has 12 years of experience."
+TEXT = "Ann Lee is a welder in Toledo."
 WORKERS = (
     "worker_id,name,role,city,state,status,reliability,certifications\n"
     "1,Ann Lee,Welder,Toledo,OH,active,0.9,AWS\n2,Bo Ray,Welder,Toledo,OH,active,0.8,\n"
@@ -46,7 +47,9 @@ def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
 
 @pytest.fixture(scope="module")
 async def api(store: S3ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApi]:
-    async with running_api(api_settings(store, tmp_path_factory.mktemp("shipped"))) as running:
+    # One thread: two wait for each other at every layer, and on a busy machine for their turn each time.
+    settings = api_settings(store, tmp_path_factory.mktemp("shipped"), embedded_model_threads=1)
+    async with running_api(settings) as running:
         async with running.client() as client:
             sent = await client.post(
                 "/v1/ingest?name=workers", files={"file": ("workers.csv", WORKERS.encode(), "text/csv")}
@@ -78,32 +81,40 @@ def without_ids(value: Any) -> Any:
     return [without_ids(one) for one in value] if isinstance(value, list) else value
 
 
-async def test_the_whole_chain_gives_the_same_rows_for_the_same_input(api: RunningApi) -> None:
+def node_rows(api: RunningApi) -> list[Any]:
     lines = api.services.events.lines  # type: ignore[attr-defined]
-    rows: list[list[Any]] = []
-    for _ in range(2):
-        lines.clear()
-        done = await run(api, "review-chain", {"text": TEXT, "rules": ["It names a person."]})
-        assert done["success"], states(done)
-        rows.append([without_ids(line) for stream, line in lines if stream == "workflow_nodes"])
-    assert [row["mode"] for row in rows[0]] == [
+    return [without_ids(line) for stream, line in lines if stream == "workflow_nodes"]
+
+
+async def test_the_whole_chain_leaves_a_row_for_each_node(api: RunningApi) -> None:
+    lines = api.services.events.lines  # type: ignore[attr-defined]
+    lines.clear()
+    done = await run(api, "review-chain", {"text": TEXT, "rules": ["It names a person."]})
+    assert done["success"], states(done)
+    rows = node_rows(api)
+    assert [row["mode"] for row in rows] == [
         "extract", "validator", "hallucination", "consensus", "redteam", "render", "workflow", "pipeline", "render",
         "workflow",
     ]  # fmt: skip
-    assert rows[0] == rows[1]
-    assert all(row["success"] and row["workflow_sha256"] for row in rows[0])
-    assert {row["model"] for row in rows[0]} == {None, api.services.chat.default_model}
+    assert all(row["success"] and row["workflow_sha256"] for row in rows)
+    assert {row["model"] for row in rows} == {None, api.services.chat.default_model}
     # Judgements name the run that they are about, so that they become its evidence.
-    calls = {line["run_id"]: line["role"] for stream, line in lines if stream == "chat_calls"}
+    calls = {line["run_id"]: line for stream, line in lines if stream == "chat_calls"}
     told = [event for event in api.services.observer.ring.events() if event.kind == "validator"]
-    assert calls[told[-1].subject] == "extractor"
+    assert calls[told[-1].subject]["role"] == "extractor"
     assert told[-1].verdict in ("accept", "reject")
 
 
-async def test_a_fill_is_reviewed_with_a_note_when_it_passes(api: RunningApi) -> None:
+async def test_a_fill_is_reviewed_with_the_same_rows_each_time(api: RunningApi) -> None:
     order = {"target_count": 1, "role": "Welder", "city": "Toledo", "state": "OH", "client_id": "c-1"}
-    done = await run(api, "fill-review", {"fills": [{"candidate_id": "1", "name": "Ann Lee"}], "order": order})
-    assert done["success"], states(done)
+    both: list[list[Any]] = []
+    for _ in range(2):
+        api.services.events.lines.clear()  # type: ignore[attr-defined]
+        done = await run(api, "fill-review", {"fills": [{"candidate_id": "1", "name": "Ann Lee"}], "order": order})
+        assert done["success"], states(done)
+        both.append(node_rows(api))
+    assert both[0] == both[1]
+    assert [row["mode"] for row in both[0]] == ["validate", "sql", "llm.chat", "hallucination", "render", "workflow"]
     assert done["output"]["passed"] is True
     assert done["nodes"][2]["output"]["content"]
     assert done["output"]["note_is_borne_out"] in (True, False)
@@ -112,6 +123,11 @@ async def test_a_fill_is_reviewed_with_a_note_when_it_passes(api: RunningApi) ->
     assert (refused["output"]["passed"], refused["output"]["note_is_borne_out"]) == (False, False)
     assert states(refused)["note"].startswith("skipped")
     assert "no worker with the id" in refused["output"]["report"]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+def test_no_shipped_workflow_asks_above_temperature_0(name: str) -> None:
+    assert "temperature" not in (SHIPPED / f"{name}.yaml").read_text()
 
 
 async def test_samples_of_a_corpus_are_reviewed(api: RunningApi) -> None:
