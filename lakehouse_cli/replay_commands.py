@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse_cli.process_commands import JsonOption
-from lakehouse_cli.replay_parts import ReplayParts, read_as_of, read_rules_file
+from lakehouse_cli.replay_parts import ReplayParts, read_as_of, read_rules_file, read_utf8
 
 if TYPE_CHECKING:
     from lakehouse.adapters.replay_batches import Done
@@ -77,7 +77,7 @@ def run(  # noqa: PLR0917 - Typer passes all by name
     if proposal is not None:
         chosen, baseline = parts.proposals.arms_of(parts.proposals.get(proposal)), CURRENT
     else:
-        read = default_arms() if arms is None else read_arms(arms.read_text("utf-8"), name=arms.name)
+        read = default_arms() if arms is None else read_arms(read_utf8(arms), name=arms.name)
         chosen, baseline = read.arms, read.baseline  # type: ignore[assignment]
     asked = Asked(
         some, chosen, baseline, candidate=candidate, as_of=read_as_of(as_of), seed=seed, batch_id=batch_id, by=by,

@@ -75,7 +75,21 @@ def read_rules_file(path: Path | None) -> PromotionRules | None:
     """
     from lakehouse.promotion.rules import read_rules
 
-    return None if path is None else read_rules(path.read_text("utf-8"), name=path.name)
+    return None if path is None else read_rules(read_utf8(path), name=path.name)
+
+
+def read_utf8(path: Path) -> str:
+    """A file as text.
+
+    Raises:
+        BadInput: It is none, or cannot be read.
+    """
+    from lakehouse.errors import BadInput
+
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
 def read_as_of(text: str | None) -> Cut | None:
@@ -88,10 +102,9 @@ def read_as_of(text: str | None) -> Cut | None:
 
     if text is None:
         return None
-    source = text if text.lstrip().startswith("{") else Path(text).read_text("utf-8") if Path(text).is_file() else ""
     try:
-        return parse_cut(orjson.loads(source))
-    except orjson.JSONDecodeError:
+        return parse_cut(orjson.loads(text if text.lstrip().startswith("{") else Path(text).read_bytes()))
+    except (orjson.JSONDecodeError, OSError):
         raise typer.BadParameter(
             f"{text[:60]!r} is neither a JSON object nor a file of one; `lakehouse replay cut` prints one",
             param_hint="--as-of",

@@ -27,6 +27,7 @@ from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput, Gone, NotFound, Unavailable
 from lakehouse.promotion.proposals import Proposal
+from lakehouse.promotion.rules import default_rules, least_tasks
 from lakehouse.replay.arms import CURRENT, default_arms
 from lakehouse.replay.task import ReplayTask
 
@@ -93,16 +94,23 @@ class NightlyReplay:
                 return self._ended(await self._replays.resume(open_batch), proposed)
             except (BadInput, Gone, NotFound) as error:  # it never can be: what it reads is gone, or its configs are
                 self._abandon(open_batch, error.detail)
+        if not self._settings.replay_nightly_tasks:
+            return Night(proposed=proposed, skipped="LAKEHOUSE_REPLAY_NIGHTLY_TASKS is 0: none is tried")
         tasks = past_tasks(
             self._objects, self._location, work_dir=self._work_dir, most=self._settings.replay_nightly_tasks,
             side="held_out",
         )  # fmt: skip
         if not tasks:
             return Night(proposed=proposed, skipped="evidence has no held-out task whose right answer is known")
-        return self._ended(await self._replays.begin(self._asked(tasks)), proposed)
+        asked = self._asked(tasks)
+        known = self._replays.store.document(str(asked.batch_id), VERDICT)
+        if known is not None:
+            return Night(asked.batch_id, known, proposed, skipped="the replay of today is done, and nothing else waits")
+        return self._ended(await self._replays.begin(asked), proposed)
 
     def _asked(self, tasks: list[ReplayTask]) -> Asked:
-        untried = self._untried()
+        # Of fewer tasks no rule promotes: a proposal that is tried is done with, so it waits until there are enough.
+        untried = self._untried() if len(tasks) >= least_tasks(default_rules()) else None
         if untried is not None:
             arms = self._proposals.arms_of(untried)
             return Asked(tasks, arms, CURRENT, batch_id=_batch_of(untried), by=BY, proposal_id=untried.proposal_id)

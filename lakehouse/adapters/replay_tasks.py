@@ -100,6 +100,8 @@ def past_tasks(
     Raises:
         StoreUnavailable: The store does not answer.
     """
+    if most < 1:
+        return []
     work_dir.mkdir(parents=True, exist_ok=True)
     tasks: list[ReplayTask] = []
     index, scored = PartitionedTable(store, INDEX_TABLE).read(), PartitionedTable(store, SCORED_TABLE).read()

@@ -25,7 +25,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9_]+")
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge,
 }  # fmt: skip
-_FLOORS = frozenset({"gt", "gte"})
 
 REPLAY_FACTS: Mapping[str, str] = {
     "tasks": "Tasks whose right answer is known and that both arms answered.",
@@ -115,6 +114,16 @@ def decide(rules: tuple[Rule, ...], facts: Mapping[str, float | None], *, versio
     return Decision(first.verdict, first.name, version, (first.reason, *further), dict(facts))
 
 
+def least_tasks(rules: PromotionRules) -> int:
+    """Of how many tasks a promotion can come at all."""
+    floors = [
+        max(math.floor(c.value) + 1 if c.operator == "gt" else math.ceil(c.value)
+            for c in rule.when if c.fact == "tasks" and c.operator in {"gt", "gte"})
+        for rule in rules.replay if rule.verdict == "promote"
+    ]  # fmt: skip
+    return min(floors, default=1)
+
+
 @cache
 def default_rules() -> PromotionRules:
     """The rules of the platform, from rules.yaml."""
@@ -162,14 +171,18 @@ def _rules(place: Located, facts: Mapping[str, str], verdicts: tuple[str, ...]) 
 def _check_promotion(rule: Rule, place: Located) -> None:
     """What no file may leave out: ground truth, an interval above 0, tasks that are held out."""
 
-    def asks(fact: str, operators: frozenset[str], test: Callable[[float], bool]) -> bool:
-        return any(c.fact == fact and c.operator in operators and test(c.value) for c in rule.when)
+    def asks(fact: str, with_it: str, without: str, test: Callable[[float, bool], bool]) -> bool:
+        """Whether a comparison is strict enough; `test` is told the number and whether it may be reached."""
+        return any(
+            c.fact == fact and c.operator in {with_it, without} and test(c.value, c.operator == with_it)
+            for c in rule.when
+        )
 
-    if not asks("tasks", _FLOORS, lambda least: least >= 1):
+    if not asks("tasks", "gte", "gt", lambda least, _: least >= 1):
         place.refuse("a rule that promotes must ask for tasks: {gte: 1} or more; a judge alone never promotes")
-    if not asks("low", _FLOORS, lambda least: least >= 0):
+    if not asks("low", "gte", "gt", lambda least, is_enough: least > 0 or (least == 0 and not is_enough)):
         place.refuse("a rule that promotes must ask for low: {gt: 0}; a difference that may be chance never promotes")
-    if not asks("shared_tasks", frozenset({"lt", "lte"}), lambda most: most <= 1):
+    if not asks("shared_tasks", "lte", "lt", lambda most, is_allowed: most < 1 or (most == 1 and not is_allowed)):
         place.refuse("a rule that promotes must ask for shared_tasks: {lte: 0}; tasks must be held out")
 
 

@@ -174,6 +174,18 @@ async def test_night_tries_a_proposal_and_makes_it_live_and_the_watch_takes_it_b
 ) -> None:
     for name in await _only_the_model_is_proposed(nightly, store):
         assert name.startswith("replay/proposals/")
+    # Of fewer tasks than rules ask for nothing can come: the proposal waits for a night that has them.
+    few = NightlyReplay(
+        settings.model_copy(update={"replay_nightly_tasks": 2}), store, store.location, work_dir=settings.data_dir
+    )
+    night = await few.run()
+    assert str(night.batch_id).startswith("nightly-")
+    again = await few.run()
+    assert (again.batch_id, again.skipped is not None) == (night.batch_id, True)
+    none = NightlyReplay(
+        settings.model_copy(update={"replay_nightly_tasks": 0}), store, store.location, work_dir=settings.data_dir
+    )
+    assert (await none.run()).batch_id is None
     night = await nightly.run()
     assert night.verdict is not None
     assert (night.verdict["verdict"], night.verdict["rule"]) == ("promote", "promote.better")

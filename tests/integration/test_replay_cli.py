@@ -72,6 +72,7 @@ def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     write_tasks(tmp_path / "tasks.jsonl", tasks(2))
     (tmp_path / "arms.yaml").write_text(ARMS)
+    (tmp_path / "latin.yaml").write_bytes("# à la carte".encode("latin-1"))
 
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(app, list(arguments))
@@ -134,6 +135,10 @@ def test_replay_that_stopped_says_how_to_go_on(run: Any, endpoint: ChatEndpointS
         (("replay", "run"), 2, "evidence has no task whose right answer is known"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--as-of", "nowhere"), 2, "neither a JSON object nor a file"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--as-of", '{"clock": 1}'), 1, "as_of must be an object of"),
+        (("replay", "run", "--tasks", "tasks.jsonl", "--as-of", "x" * 5000), 2, "neither a JSON object nor a file"),
+        (("replay", "run", "--tasks", "tasks.jsonl", "--as-of", "latin.yaml"), 2, "neither a JSON object nor a file"),
+        (("replay", "run", "--tasks", "tasks.jsonl", "--arms", "latin.yaml"), 1, "cannot be read as UTF-8"),
+        (("replay", "run", "--tasks", "tasks.jsonl", "--rules", "latin.yaml"), 1, "cannot be read as UTF-8"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--batch", "A B"), 1, "batch id 'A B' is refused"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--candidate", "x"), 1, "the candidate 'x' is none of the arms"),
         (("replay", "run", "--tasks", "arms.yaml"), 1, "arms.yaml, line 1: is no JSON"),

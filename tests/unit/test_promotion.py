@@ -12,7 +12,7 @@ from lakehouse.answer.config import AnswerConfig
 from lakehouse.errors import BadInput
 from lakehouse.promotion.comparison import Run, compare, summarize
 from lakehouse.promotion.proposals import Observed, Serving, Tally, propose, twins_of
-from lakehouse.promotion.rules import decide, default_rules, read_rules
+from lakehouse.promotion.rules import decide, default_rules, least_tasks, read_rules
 from lakehouse.promotion.split import is_held_out, question_key
 from lakehouse.promotion.watch import expectation_of, watch
 from lakehouse.replay.verdict import decide_batch, runs_of, verdict_text
@@ -77,7 +77,9 @@ PROMOTE = "when: {tasks: {gte: 30}, low: {gt: 0}, shared_tasks: {lte: 0}}"
         (PROMOTE, "when: {tasks: {gte: 0}, low: {gt: 0}, shared_tasks: {lte: 0}}", "a judge alone never promotes"),
         (PROMOTE, "when: {tasks: {gte: 30}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
         (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: -1}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
+        (PROMOTE, "when: {tasks: {gte: 30}, low: {gte: 0}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
         (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: 0}}", "must be held out"),
+        (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: 0}, shared_tasks: {lte: 1}}", "must be held out"),
         (PROMOTE, "when: always", "only the last rule has always"),
         (PROMOTE, "when: {nope: {gt: 0}}", "'nope' is no fact"),
         (PROMOTE, "when: {low: {over: 0}}", "'over' is no comparison"),
@@ -95,6 +97,14 @@ def test_rules_that_would_promote_too_easily_are_refused_with_their_line(old: st
     assert old in RULES
     with pytest.raises(BadInput, match=rf"r\.yaml, line \d+: .*{part}"):
         read_rules(RULES.replace(old, new), name="r.yaml")
+
+
+def test_least_tasks_are_those_of_the_rule_that_promotes() -> None:
+    assert least_tasks(default_rules()) == 30
+    more = RULES.replace("{tasks: {gte: 30}, low: {gt: 0}", "{tasks: {gt: 49.5}, low: {gte: 0.01}")
+    assert least_tasks(read_rules(more, name="r.yaml")) == 50
+    never = RULES.replace("verdict: promote", "verdict: hold")
+    assert least_tasks(read_rules(never, name="r.yaml")) == 1
 
 
 def test_verdict_is_written_with_its_interval_and_rule() -> None:
