@@ -84,8 +84,7 @@ def decide(item: Item, asked: Asked, *, at: datetime) -> Item:
         if asked.choice != "assign" and _is_same(item.decided, asked):
             return item
         raise Conflict(
-            f"item {item.item_id} was decided by {item.decided.by} at {item.decided.at}: {item.decided.verdict}"
-            + (f" ({item.decided.note[:200]})" if item.decided.note else ""),
+            f"item {item.item_id} was decided by {item.decided.by} at {item.decided.at}: {item.decided.verdict}",
             item_id=item.item_id, decided_by=item.decided.by, decision=item.decided.verdict, decided_at=item.decided.at,
         )  # fmt: skip
     if asked.choice == "assign" and item.is_active and (item.assignee or "") == asked.assignee:

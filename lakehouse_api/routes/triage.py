@@ -25,7 +25,7 @@ _KINDS = Literal["suspected_pii", "validator_conflict", "drift", "reviewer_disag
 @router.get("")
 async def list_triage(  # noqa: PLR0917 - FastAPI passes all by name
     services: ServicesDep,
-    _: ReadDep,
+    principal: ReadDep,
     state: Annotated[
         Literal["open", "assigned", "decided"] | None, Query(description="Without it, what is open or assigned.")
     ] = None,
@@ -49,8 +49,9 @@ async def list_triage(  # noqa: PLR0917 - FastAPI passes all by name
     page, following = page_of(shown, limit=limit, after=after)
     assigned = sum(one.state == "assigned" for one in waiting)
     return TriagePage(
-        items=[TriageItem.of_item(one) for one in page], next=following, open=len(waiting) - assigned, assigned=assigned
-    )
+        items=[TriageItem.of_item(one, has_pii=principal.has_pii) for one in page],
+        next=following, open=len(waiting) - assigned, assigned=assigned,
+    )  # fmt: skip
 
 
 @router.get("/{item_id}", responses=problems(404))
@@ -61,7 +62,8 @@ async def get_triage_item(
     item = await run_blocking(services, services.triage.queue.get, item_id)
     context = await services.triage.context(services, item) if principal.has_pii else None
     await audit(services, principal, request, action="triage.read", subject=item_id, status="ok", is_durable=False)
-    return TriageItemInFull(**TriageItem.fields_of(item), context=context, is_withheld=not principal.has_pii)
+    shown = TriageItem.fields_of(item, has_pii=principal.has_pii)
+    return TriageItemInFull(**shown, context=context, is_withheld=not principal.has_pii)
 
 
 @router.post("/{item_id}/decision", responses=problems(404, 409, 507))
@@ -83,7 +85,7 @@ async def decide_triage_item(
         action="triage.decide", subject=item_id, status="ok", decision=choice.decision, decided_by=asked.by,
         item_kind=item.kind, item_of=item.subject.of,
     )  # fmt: skip
-    return TriageItem.of_item(item)
+    return TriageItem.of_item(item, has_pii=principal.has_pii)
 
 
 def _who(principal: Principal, by: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lakehouse.retrieval.filters import MASK
 from lakehouse.triage.decision import MOST_NAME, MOST_NOTE
 from lakehouse.triage.item import Item
 
@@ -38,7 +39,7 @@ class TriageDecision(BaseModel):
     verdict: Literal["accept", "edit", "reject"]
     by: str
     at: str
-    note: str
+    note: str = Field(description="Why; `[masked]` without the scope `pii`.")
     output_sha256: str | None = Field(description="SHA-256 of the text of an edit.")
 
 
@@ -63,8 +64,11 @@ class TriageItem(BaseModel):
     decision: TriageDecision | None
 
     @classmethod
-    def fields_of(cls, item: Item) -> dict[str, Any]:
-        """The members of an item."""
+    def fields_of(cls, item: Item, *, has_pii: bool) -> dict[str, Any]:
+        """The members of an item; what a person wrote shows to those who may see personal data."""
+        decided = None if item.decided is None else asdict(item.decided)
+        if decided is not None and decided["note"] and not has_pii:
+            decided["note"] = MASK
         return {
             "item_id": item.item_id,
             "kind": item.kind,
@@ -79,13 +83,13 @@ class TriageItem(BaseModel):
             "priority_reasons": list(item.priority_reasons),
             "created_at": item.created_at,
             "assignee": item.assignee,
-            "decision": None if item.decided is None else asdict(item.decided),
+            "decision": decided,
         }
 
     @classmethod
-    def of_item(cls, item: Item) -> TriageItem:
+    def of_item(cls, item: Item, *, has_pii: bool) -> TriageItem:
         """The answer for an item."""
-        return cls(**cls.fields_of(item))
+        return cls(**cls.fields_of(item, has_pii=has_pii))
 
 
 class TriageItemInFull(TriageItem):

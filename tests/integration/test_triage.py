@@ -248,6 +248,12 @@ async def test_edit_becomes_a_preference_pair_and_decisions_are_evidence(
 ) -> None:
     edit = "Ana can start on Monday, she is free from the second of March on."
     done = await decide(api, "dana", items["draft"], decision="edit", output=edit, note="she is on the list")
+    assert done.json()["decision"]["note"] == "she is on the list"
+    async with api.client(token="bo") as client:  # what a person wrote may name another
+        listed = (await client.get("/v1/triage", params={"state": "decided"})).json()["items"]
+        alone = (await client.get(f"/v1/triage/{items['draft']['item_id']}")).json()
+    notes = {one["of"]: one["decision"]["note"] for one in listed}
+    assert (notes["draft"], alone["decision"]["note"]) == ("[masked]", "[masked]")
     assert done.status_code == 200, done.text
     again = await decide(api, "dana", items["draft"], decision="edit", output=edit)
     assert again.json()["decision"] == done.json()["decision"]
@@ -318,7 +324,9 @@ def test_command_lists_shows_and_decides(filled: Lake, tmp_path: Path) -> None:
         second = lake.command("decide", item_id, "accept", "--by", "bo")
         assert second.exit_code == 1
         assert "was decided by dana" in second.stderr
-        assert "reject (an address is its task)" in second.stderr
+        assert second.stderr.rstrip().endswith(": reject")
+        assert "reject by dana" in lake.command("show", item_id).stdout
+        assert "an address is its task" in lake.command("show", item_id).stdout
         assert lake.command("list", "--state", "decided").stdout.count(" by dana") >= 1
         assert lake.command("show", "0" * 32).exit_code == 1
         with Client(url, TOKEN) as client:

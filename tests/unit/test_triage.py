@@ -124,8 +124,8 @@ def test_second_person_is_told_who_decided_what() -> None:
     done = decide(item(), choose("accept", note="the judge misread it"), at=NOW)
     assert (done.state, done.version) == ("decided", 2)
     for second in (choose("reject", "bo"), choose("accept", "bo"), choose("reject"), choose("assign", assignee="bo")):
-        with pytest.raises(Conflict, match=r"decided by dana at .*: accept \(the judge misread it\)") as told:
-            decide(done, second, at=NOW)
+        with pytest.raises(Conflict, match=r"decided by dana at .*: accept$") as told:
+            decide(done, second, at=NOW)  # why is free text, which needs the scope `pii`
         assert (told.value.fields["decided_by"], told.value.fields["decision"]) == ("dana", "accept")
 
 
