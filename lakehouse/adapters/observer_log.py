@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class ObserverLog:
         self._persist_required = persist_required
         self._waiting: deque[ObserverEvent] = deque()
         self._wake = asyncio.Event()
+        self._begun: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -66,6 +67,8 @@ class ObserverLog:
             writing.cancel()
             with suppress(asyncio.CancelledError):
                 await writing
+            if self._begun is not None:
+                await self._begun
             while self._waiting:
                 await self._write_batch()
 
@@ -106,10 +109,14 @@ class ObserverLog:
                 await self._write_batch()
 
     async def _write_batch(self) -> None:
-        """One group: the event log makes it durable together. A line that is begun is seen through."""
+        """One group: the event log makes it durable together. One that is begun is seen through, and counted."""
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        self._begun = asyncio.create_task(self._append(batch))
+        await asyncio.shield(self._begun)
+
+    async def _append(self, batch: Sequence[ObserverEvent]) -> None:
         appends = [self.events.append(STREAM, event.line()) for event in batch]
-        written = await asyncio.shield(asyncio.gather(*appends, return_exceptions=True))
+        written = await asyncio.gather(*appends, return_exceptions=True)
         refusals = [one for one in written if isinstance(one, BaseException)]
         if refusals:
             self._lose(len(refusals), refusals[0])

@@ -29,10 +29,13 @@ class Log:
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.refusal: Exception | None = None
         self.taken = asyncio.Event()
+        self.hold: asyncio.Event | None = None
 
     async def append(self, stream: str, line: Mapping[str, Any], *, durable: bool = True) -> str:
         await asyncio.sleep(0)
         self.taken.set()
+        if self.hold is not None:
+            await self.hold.wait()
         if self.refusal is not None:
             raise self.refusal
         assert durable
@@ -116,6 +119,18 @@ def test_a_refusal_is_counted_and_the_sender_hears_nothing() -> None:
     assert log.lines == []
     told = observer.document()
     assert (told["total"], told["in_ring"], told["persist_errors"]) == (3, 3, 3)
+
+
+def test_a_batch_that_is_refused_while_the_process_ends_is_counted() -> None:
+    async def act(observer: ObserverLog, log: Log) -> None:
+        log.hold = asyncio.Event()
+        log.refusal = Unavailable("the run-log spool is full")
+        await observer.put(event(0))
+        await log.taken.wait()
+        asyncio.get_running_loop().call_later(0.05, log.hold.set)
+
+    observer, _ = scene(act)
+    assert observer.document()["persist_errors"] == 1
 
 
 def test_where_the_disk_is_required_the_sender_hears_and_nothing_is_kept() -> None:
