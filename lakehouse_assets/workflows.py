@@ -16,7 +16,7 @@ from pydantic import Field
 from lakehouse.adapters.workflow_batches import BatchResult, run_batch
 from lakehouse.client.problems import LakehouseApiError, LakehouseConnectionError
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadInput, Unavailable
+from lakehouse.errors import BadInput, TimedOut, Unavailable
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse_assets.dataset import OWNERS
 from lakehouse_assets.failures import mapped_errors
@@ -95,6 +95,8 @@ def _runner(lake: LakeConnection, workflow: str) -> Iterator[Any]:
             except LakehouseApiError as error:
                 if error.status in (400, 413):
                     raise BadInput(error.detail) from None
+                if error.status == TimedOut.status:
+                    raise TimedOut(error.detail) from None
                 raise Unavailable(f"the API did not run {workflow!r}: {error.detail}") from None
             except LakehouseConnectionError as error:
                 raise Unavailable(f"no API answers, and it is what runs workflows: {error}") from None

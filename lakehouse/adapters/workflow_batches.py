@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from lakehouse.errors import BadInput
+from lakehouse.errors import BadInput, TimedOut
 from lakehouse.storage.objects import ObjectStore
 
 FOLDER = "files/workflows/"
@@ -91,7 +91,7 @@ def _one(raw: bytes, line: int, run: Callable[[Mapping[str, Any]], Mapping[str, 
         return {**empty, "error": "is no object of inputs"}
     try:
         done = run(given)
-    except BadInput as error:  # an input is missing or wrong: of this line alone
+    except (BadInput, TimedOut) as error:  # an input is wrong, or its run did not end in time: of this line alone
         return {**empty, "error": error.detail}
     why = done["error"]
     said = None if why is None else f"{why.get('node')}: {why.get('detail')}"
