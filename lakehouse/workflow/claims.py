@@ -1,7 +1,7 @@
 """Claims of a text, passages that may bear them out, and whether the words do.
 
 A model that says "yes" to everything must not make a claim true: a passage bears a claim out only when most of the
-claim's words stand in it, and every number does.
+claim's words stand in it, every number does, and it denies what the claim denies and nothing that the claim says.
 
 Belongs here: splitting, comparing words. Not here: asking a model (see modes_judging.py).
 """
@@ -23,6 +23,8 @@ _PASSAGE_CHARACTERS = 4000
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)|\n+")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*(?:[.,]\d+)*")
+_PART = re.compile(r"(?<=[.!?;])\s+|\n+")
+_DENIALS = frozenset({"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot"})
 _SMALL = frozenset(
     {
         "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does", "for", "from",
@@ -35,10 +37,15 @@ _SMALL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much of a claim stands in a passage: the share of its words, and the numbers that do not."""
+    """How much of a claim stands in a passage: the share of its words, the numbers that do not.
+
+    `is_contrary`: the part of the passage that says most of the claim denies, and the claim does not, or the other way
+    round.
+    """
 
     share: float
     missing_numbers: tuple[str, ...]
+    is_contrary: bool = False
 
 
 def claims_of(text: str) -> list[str]:
@@ -76,13 +83,26 @@ def overlap(claim: str, passage: str) -> Overlap:
     """How much of a claim stands in a passage."""
     wanted, there = _content(claim), _content(passage)
     numbers = tuple(sorted(word for word in wanted if any(sign.isdigit() for sign in word) and word not in there))
-    return Overlap(sum(word in there for word in wanted) / max(1, len(wanted)), numbers)
+    share = sum(word in there for word in wanted) / max(1, len(wanted))
+    return Overlap(share, numbers, _is_contrary(claim, wanted, passage))
 
 
 def best_passages(claim: str, passages: Sequence[str], *, most: int) -> list[int]:
     """Places of the passages that share most with a claim, best first."""
     ranked = sorted(range(len(passages)), key=lambda place: (-overlap(claim, passages[place]).share, place))
     return ranked[:most]
+
+
+def _is_contrary(claim: str, wanted: frozenset[str], passage: str) -> bool:
+    said = wanted - _DENIALS
+    parts = [(len(said & _content(part)), _denies(part)) for part in _PART.split(passage)]
+    most = max(shared for shared, _ in parts)
+    return most > 0 and all(denies != _denies(claim) for shared, denies in parts if shared == most)
+
+
+def _denies(text: str) -> bool:
+    words = (word.casefold().replace("’", "'") for word in _WORD.findall(text))
+    return any(word in _DENIALS or word.endswith("n't") for word in words)
 
 
 def _content(text: str) -> frozenset[str]:

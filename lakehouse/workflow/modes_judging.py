@@ -124,6 +124,8 @@ async def _claim(claim: str, passages: Sequence[str], call: ModeCall, asking: As
         why = f"the passage does not say {', '.join(found.missing_numbers)}"
     elif found.share < _LEAST_SHARE:
         why = f"the passage has {found.share:.0%} of the claim's words; {_LEAST_SHARE:.0%} are needed"
+    elif found.is_contrary:
+        why = "one of the two denies what the other says"
     return {
         "claim": claim, "supported": why is None, "passage": named, "overlap": round(found.share, 6), "why": why,
     }  # fmt: skip

@@ -132,12 +132,33 @@ def test_claims_and_passages_are_found() -> None:
     assert overlap("3.5 percent", "3 percent").missing_numbers == ("3.5",)
 
 
+@pytest.mark.parametrize(
+    ("claim", "passage", "is_contrary"),
+    [
+        ("Ann Lee is not a welder in Toledo.", "Ann Lee is a welder in Toledo.", True),
+        ("Ann Lee is a welder in Toledo.", "Ann Lee is not a welder in Toledo.", True),
+        ("Ann Lee isn’t a welder in Toledo.", "Ann Lee is not a welder in Toledo.", False),
+        ("Ann Lee is a welder in Toledo.", "Do not call at night. Ann Lee is a welder in Toledo.", False),
+        ("Ann Lee has never worked nights in Toledo.", "name Ann Lee; city Toledo; nights worked", True),
+        ("Bo has no badge.", "name Bo; badge none", False),
+        ("Bo has a badge.", "", False),
+    ],
+)
+def test_a_claim_that_denies_what_its_passage_says_is_not_borne_out(
+    claim: str, passage: str, is_contrary: bool
+) -> None:
+    assert overlap(claim, passage).is_contrary == is_contrary
+    if is_contrary:
+        _, row = run("hallucination", lambda body: {"passage": 1}, text=claim, context=[passage], gate=False)
+        assert (row["output"]["verdict"], row["output"]["claims"][0]["supported"]) == ("reject", False)
+
+
 def votes(*answers: Any) -> Say:
     left = list(answers)
     return lambda body: left.pop(0) if isinstance(left[0], Exception) else {"answer": left.pop(0)}
 
 
-CONSENSUS = {"prompt": "Good?", "choices": ["yes", "no"], "models": [MODEL, "qwen2.5:3b", "llama3.1:8b"]}
+CONSENSUS: dict[str, Any] = {"prompt": "Good?", "choices": ["yes", "no"], "models": [MODEL, "qwen2.5:3b", "llama3.1:8b"]}
 
 
 def test_agreement_is_measured_and_one_model_by_two_routes_is_one_lineage() -> None:
