@@ -100,11 +100,24 @@ def workflow_of(document: Any, *, catalog: ModeCatalog) -> Workflow:
     if not isinstance(document, Mapping):
         raise BadInput(f"a workflow is an object, not {named(document)}", field="workflow")
     try:
-        text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+        orjson.dumps(document)  # refuses what is no JSON, or nested without an end
+        text = orjson.dumps(_with_yaml_numbers(document), option=orjson.OPT_INDENT_2).decode()
     except (TypeError, orjson.JSONEncodeError) as error:
         raise BadInput(f"the workflow is no JSON: {error}", field="workflow") from None
     text = _NO_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return read_workflow(text, name="workflow", catalog=catalog)
+
+
+def _with_yaml_numbers(value: Any) -> Any:
+    """`1e+22` of JSON is a text in YAML, which wants a point and a sign: `1.0e+22`."""
+    if isinstance(value, Mapping):
+        return {name: _with_yaml_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_with_yaml_numbers(one) for one in value]
+    if not isinstance(value, float) or "e" not in repr(value):
+        return value
+    digits, _, exponent = repr(value).partition("e")
+    return orjson.Fragment(f"{digits if '.' in digits else f'{digits}.0'}e{exponent}")
 
 
 def _inputs(place: Located) -> dict[str, InputSpec]:

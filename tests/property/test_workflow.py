@@ -77,6 +77,14 @@ def test_texts_of_an_object_come_through_as_they_are(text: str) -> None:
     assert workflow_of(spec, catalog=default_catalog()).nodes[0].given == {"text": text}
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1))
+def test_numbers_of_an_object_come_through_as_they_are(value: Any) -> None:
+    spec = {"name": "w", "version": 1, "nodes": [{"id": "a", "mode": "pipeline", "with": {"workflow": {"x": value}}}]}
+    read = workflow_of(spec, catalog=default_catalog()).nodes[0].given["workflow"]["x"]
+    assert read == value
+    assert isinstance(read, type(value))
+
+
 @given(json_values)
 def test_json_needs_no_repair(value: Any) -> None:
     assert read_json(json.dumps(value)) == (value, [])

@@ -173,3 +173,17 @@ def test_a_mode_of_an_installed_package_is_in_the_catalog(tmp_path: Path) -> Non
     (info / "entry_points.txt").write_text(f"[{GROUP}]\nshout = shouting:_shout\n")
     broken = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "the workflow mode 'shout' (shouting:_shout) is no lakehouse.workflow.mode.Mode" in broken.stderr
+
+
+@pytest.mark.parametrize("number", [1e22, -1e-7, 1e300, 1.5e-9])
+def test_a_large_or_small_number_of_an_object_stays_a_number(number: float) -> None:
+    node = {"id": "a", "mode": "render", "with": {"text": {"x": [number]}}}
+    found = workflow_of({"name": "w", "version": 1, "nodes": [node]}, catalog=default_catalog())
+    assert found.nodes[0].given == {"text": {"x": [number]}}
+
+
+@pytest.mark.parametrize(("number", "says"), [(".inf", "not finite"), (".nan", "not finite"), ("9" * 20, "64 bits")])
+def test_a_number_that_json_has_not_is_refused_with_its_line(number: str, says: str) -> None:
+    text = f"name: w\nversion: 1\nnodes:\n  - {{id: a, mode: render, with: {{text: {number}}}}}\n"
+    with pytest.raises(BadInput, match=f"line 4: is no .*{says}"):
+        read(text)
