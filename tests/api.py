@@ -41,6 +41,8 @@ def api_environ(store: S3ObjectStore, data_dir: Path, **settings: object) -> dic
         "s3_secret_access_key": location.secret_access_key,
         "auth_token": TOKEN,
         "sql_workers": 1,
+        # Two threads wait for each other at every layer, and on a machine that is busy with tests for their turns.
+        "embedded_model_threads": 1,
         "disk_degraded_percent": 99.9,
         "disk_refuse_percent": 99.9,
         **settings,

@@ -47,9 +47,7 @@ def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
 
 @pytest.fixture(scope="module")
 async def api(store: S3ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApi]:
-    # One thread: two wait for each other at every layer, and on a busy machine for their turn each time.
-    settings = api_settings(store, tmp_path_factory.mktemp("shipped"), embedded_model_threads=1)
-    async with running_api(settings) as running:
+    async with running_api(api_settings(store, tmp_path_factory.mktemp("shipped"))) as running:
         async with running.client() as client:
             sent = await client.post(
                 "/v1/ingest?name=workers", files={"file": ("workers.csv", WORKERS.encode(), "text/csv")}
