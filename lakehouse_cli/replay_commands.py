@@ -101,11 +101,16 @@ def resume(batch: BatchArgument, rules: RulesOption = None, as_json: JsonOption 
 def list_batches(as_json: JsonOption = False) -> None:
     """List batches, with their verdicts."""
     from lakehouse.adapters.replay_store import VERDICT
+    from lakehouse.errors import LakehouseError
 
     store = ReplayParts().replays().store
     told = []
     for batch_id in store.batches():
-        batch, verdict = store.read(batch_id), store.document(batch_id, VERDICT)
+        try:
+            batch, verdict = store.read(batch_id), store.document(batch_id, VERDICT)
+        except LakehouseError as error:  # one that is damaged hides no other
+            typer.echo(f"{batch_id}: {error.detail}", err=True)
+            continue
         row = {"batch_id": batch_id, "created_at": batch.created_at, "by": batch.by, "tasks": batch.tasks}
         told.append(row | {"arms": [arm.name for arm in batch.arms], "verdict": verdict and verdict["verdict"]})
     if as_json:

@@ -123,15 +123,18 @@ class Promotions:
             raise Conflict(f"promotion {record['promotion_id']!r} was taken back before")
         for change in record["configs"]:
             kind = KINDS[change["name"]]
-            live = self._configs.live(kind.name).version
-            if change["to"] is not None and live not in {change["to"], change["from"]}:
+            live = self._configs.live(kind.name)
+            if change["to"] is None and live.note == _note(record["promotion_id"]):
+                change["to"] = live.version  # it was cut off before that was kept
+            if change["to"] is not None and live.version not in {change["to"], change["from"]}:
                 raise Conflict(
-                    f"{kind.version_name(live)} is live by now, and not {kind.version_name(change['to'])} that this"
-                    f" promotion made; choose a version yourself: lakehouse rollback --to {kind.name}/<version>"
+                    f"{kind.version_name(live.version)} is live by now, and not {kind.version_name(change['to'])} that"
+                    f" this promotion made; choose a version yourself: lakehouse rollback --to {kind.name}/<version>"
                 )
             kind.read(self._configs.get(kind.name, change["from"]).document)
         for change in record["configs"]:
-            self._configs_to(change["name"], change["from"])
+            if change["to"] is not None:  # else it was cut off before anything of it was live
+                self._configs_to(change["name"], change["from"])
         record |= {"state": ROLLED_BACK, "rolled_back_at": format_utc(self._clock()), "rolled_back_by": by,
                    "rolled_back_for": reason}  # fmt: skip
         self._keep(record)
@@ -207,9 +210,15 @@ class Promotions:
         kind = KINDS[change["name"]]
         wanted = kind.read(getattr(candidate, kind.name)).to_document()
         live = self._configs.live(kind.name)
-        if live.version != change["from"] and kind.read(live.document).to_document() == wanted:
-            return live.version  # a try that was cut off has done it
-        return self._configs.publish(kind.name, dict(wanted), by=by, note=f"promoted by replay {batch_id}").version
+        if live.version != change["from"]:
+            if live.note == _note(batch_id):
+                return live.version  # a try that was cut off has done it
+            raise Conflict(
+                f"{kind.version_name(live.version)} is live by now, and batch {batch_id!r} was held against"
+                f" {kind.version_name(change['from'])}; replay again, and close this promotion: lakehouse rollback"
+                f" {batch_id}"
+            )
+        return self._configs.publish(kind.name, dict(wanted), by=by, note=_note(batch_id)).version
 
     def _configs_to(self, name: str, version: int) -> None:
         if version == 0 and self._configs.live(name).version == 0:
@@ -246,6 +255,11 @@ def _check_arms(candidate: ResolvedArm, baseline: ResolvedArm) -> None:
 
 def _promotion_key(batch_id: str) -> str:
     return f"{PROMOTIONS}{batch_id}.json"
+
+
+def _note(batch_id: str) -> str:
+    """What a version says that a promotion made."""
+    return f"promoted by replay {batch_id}"
 
 
 def _stem(key: str) -> str:

@@ -320,6 +320,17 @@ async def test_corpus_of_another_embedder_is_tried_made_live_and_taken_back(
         promotions.roll_back("twin", by="me", reason="the corpus is gone")
         assert live(store) == before
         assert await cited() == {"crew"}
+    # A promotion that was cut off, and somebody's own config since: neither finishing it nor closing it touches that.
+    key = "replay/promotions/twin.json"
+    cut_off = orjson.loads(store.get(key).body) | {"state": "begun"}
+    cut_off["configs"][0]["to"] = None
+    store.put(key, orjson.dumps(cut_off))
+    own = configs.publish("answer", {"k": 7}, by="dana").version
+    with pytest.raises(Conflict, match=f"answer/{own} is live by now"):
+        promotions.promote("twin", by="me")
+    assert live(store) == own
+    assert promotions.roll_back("twin", by="me", reason="never done")["state"] == ROLLED_BACK
+    assert live(store) == own
     promotions.set_version("answer", 0, by="me")
 
 

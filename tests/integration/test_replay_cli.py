@@ -166,3 +166,10 @@ def test_nothing_is_left_of_what_was_refused(run: Any, store: S3ObjectStore) -> 
     assert run("replay", "run", "--tasks", "tasks.jsonl", "--arms", "arms.yaml", "--as-of", "{}").exit_code == 1
     batches = {info.key.split("/")[1] for info in list_all(store, "replay/")}
     assert batches <= {"one", "two"}
+
+
+def test_batch_that_is_damaged_hides_no_other(run: Any, store: S3ObjectStore) -> None:
+    store.put("replay/broken/batch.json", b"{}")
+    done = run("replay", "list", "--json")
+    assert (done.exit_code, "is no batch of a replay" in done.stderr) == (0, True)
+    assert "one" in {told["batch_id"] for told in json.loads(done.stdout)}
