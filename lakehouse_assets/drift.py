@@ -44,7 +44,7 @@ _SAID = {
     "scorer": "The same runs, scored by the rules of today and by those of the baseline.",
     "playbook": "How often the playbook moves a search, what it gains over the hold-out arm, how much of it is stale.",
     "embedding": "Vectors of corpora against a sample of the baseline; neighbours, where the model was changed.",
-    "audit": "The metrics of the last full audit against the baseline of audits.",
+    "audit": "The metrics of the full audits of a day against the baseline of audits.",
     "outcome": "Outcome, latency and cost of each model version against the baseline.",
 }
 

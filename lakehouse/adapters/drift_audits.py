@@ -1,4 +1,6 @@
-"""The meter of audits: the last full audit of a day against the baseline of audits.
+"""The meter of audits: the full audits of a day against the baseline of audits, each phase by the last that made it.
+
+An audit may be asked for some phases alone: what the others found earlier on the day is not forgotten for that.
 
 Audits have baselines of their own, set with `lakehouse audit full --set-baseline`; drift keeps no other one.
 
@@ -8,6 +10,7 @@ audit_full.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -71,7 +74,7 @@ class AuditsMeter:
         return Baseline("audit", version, day, day, set_at, by, "", data)
 
     def compare(self, baseline: Baseline, file: Path | None, day: date) -> Comparison:
-        """Compare the last full audit that ended on a day with the baseline."""
+        """Compare the full audits that ended on a day with the baseline."""
         first = day - timedelta(days=self.rules.kinds["audit"].window_days - 1)
         audit = self._last(first, day)
         if audit is None:
@@ -80,6 +83,15 @@ class AuditsMeter:
         return Comparison(tuple(compare_audit(audit, baseline.data["metrics"])), details)
 
     def _last(self, first: date, last: date) -> AuditMetrics | None:
+        """Every phase as the last audit of these days that made it found it; None: there is no audit of them."""
+        found: AuditMetrics | None = None
+        known: set[str] = set()
+        for document, key in self._audits(first, last):
+            found = _with_phases(found, document, key, known)
+        return found
+
+    def _audits(self, first: date, last: date) -> Iterator[tuple[dict[str, Any], str]]:
+        """The reports of full audits that ended on these days, the last one first."""
         # Ids sort by time.
         names = sorted(self.store.folders(PREFIX), reverse=True)
         for name in names[:_MOST_BACK]:
@@ -92,23 +104,30 @@ class AuditsMeter:
                 continue
             ended = parse_utc(str(document["ended_at"])).date()
             if ended < first:
-                return None
+                return
             if ended <= last:
-                return _metrics(document, key)
-        return None
+                yield document, key
 
 
-def _metrics(document: dict[str, Any], key: str) -> AuditMetrics:
+def _with_phases(later: AuditMetrics | None, document: dict[str, Any], key: str, known: set[str]) -> AuditMetrics:
+    """What later audits found, and of this one the phases that none of them made; `known` are those that are told."""
     try:
-        found = [(f"{phase['name']}.{one['name']}", one) for phase in document["phases"] for one in phase["metrics"]]
-        return AuditMetrics(
+        phases = [one for one in document["phases"] if one["verdict"] != "skip" and one["name"] not in known]
+        known.update(one["name"] for one in phases)
+        found = [(f"{phase['name']}.{one['name']}", one) for phase in phases for one in phase["metrics"]]
+        mine = AuditMetrics(
             str(document["audit_id"]),
             {name: float(one["value"]) for name, one in found},
             {name: one["better"] for name, one in found},
-            tuple(phase["name"] for phase in document["phases"] if phase["verdict"] == "fail"),
+            tuple(phase["name"] for phase in phases if phase["verdict"] == "fail"),
         )
     except (KeyError, TypeError, ValueError):
         raise BadInput(f"{key} is no report of a full audit; delete it and audit again") from None
+    if later is None:
+        return mine
+    return AuditMetrics(
+        later.audit_id, {**mine.metrics, **later.metrics}, {**mine.better, **later.better}, later.failed + mine.failed
+    )
 
 
 def _read(store: ObjectStore, key: str) -> dict[str, Any]:

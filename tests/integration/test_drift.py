@@ -291,16 +291,25 @@ def test_audit_that_failed_is_drift_at_once(desk: DriftDesk, store: LakeStore) -
     report = desk.run("audit", day(5)).report
     assert verdicts(report) == {"score.accepted_share": "drift", "phases": "drift"}
     assert report.confirmed_by == "severe"
+    # One of another phase alone, later on the day, hides nothing.
+    put_audit(objects, "a3", 6, share=0.5, verdict="fail")
+    put_audit(objects, "a4", 6, share=0.9, verdict="pass", phase="setup")
+    report = desk.run("audit", day(6)).report
+    assert verdicts(report) == {"score.accepted_share": "drift", "phases": "drift"}
+    assert report.details["audit_id"] == "a4"
     with pytest.raises(BadInput, match="audit full --set-baseline"):
         desk.set_baseline("audit", first=day(1), last=day(1), by="dana", why="x")
 
 
-def put_audit(objects: S3ObjectStore, audit_id: str, number: int, *, share: float, verdict: str) -> None:
-    metric = {"name": "accepted_share", "value": share, "better": "higher"}
+def put_audit(
+    objects: S3ObjectStore, audit_id: str, number: int, *, share: float, verdict: str, phase: str = "score"
+) -> None:
+    metrics = [{"name": "accepted_share", "value": share, "better": "higher"}]
+    skipped = {"name": "score", "verdict": "skip", "metrics": []}
     document = {
         "format_version": 1, "kind": "audit.full", "audit_id": audit_id,
         "ended_at": f"{day(number)}T03:00:00.000000Z",
-        "phases": [{"name": "score", "verdict": verdict, "metrics": [metric]}],
+        "phases": [{"name": phase, "verdict": verdict, "metrics": metrics}, *([] if phase == "score" else [skipped])],
     }  # fmt: skip
     objects.put(f"audits/{audit_id}/report.json", orjson.dumps(document))
 
