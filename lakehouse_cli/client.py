@@ -98,6 +98,15 @@ class ApiClient:
             yield answer.iter_bytes(CHUNK_BYTES)
 
     @contextmanager
+    def lines(self, method: str, path: str, **request: Any) -> Iterator[Iterator[bytes]]:
+        """Call a route and yield its body's lines, each as soon as it has come; a body that breaks off raises."""
+        with self._translated(), self._http.stream(method, path, **request) as answer:
+            if answer.is_error:
+                answer.read()
+                _raise_problem(answer)
+            yield _lines(answer.iter_bytes())  # of no size: it would wait until so much has come
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         import httpx
 
@@ -109,6 +118,15 @@ class ApiClient:
             raise TimedOut(f"the API at {self.base_url} did not answer in time; see: lakehouse doctor") from None
         except httpx.HTTPError as error:
             raise Unavailable(f"the connection to {self.base_url} broke ({type(error).__name__})") from None
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
 def connect_api(settings: Settings) -> ApiClient:

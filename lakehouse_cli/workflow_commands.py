@@ -38,13 +38,19 @@ def run(
     """Run a workflow and show its nodes as they run; exits with 1 when it did not succeed."""
     body = {"workflow": _workflow(file), "input": _inputs(given or [], input_file)}
     done: dict[str, Any] | None = None
+    run_id, has_ended = None, False
     for event in _events(body):
+        run_id = run_id or event.get("run_id")
+        has_ended = event["event"] in ("end", "error")
         if event["event"] == "end":
             done = event["run"]
         elif event["event"] == "error":
             typer.echo(f"error: {event['detail']}", err=True)
         else:
             typer.echo(_state(event), err=True)
+    if not has_ended:
+        where = f"GET /v1/observer/workflow/runs/{run_id}"
+        typer.echo(f"error: the end of run {run_id} did not come; what ran is on record: {where}", err=True)
     if done is None:
         raise typer.Exit(_FAILED)
     if as_json:
@@ -141,7 +147,7 @@ def _file_of(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise typer.BadParameter(f"there is no file {path}", param_hint="--input-file")
     try:
-        found = json.loads(path.read_text("utf-8-sig"))
+        found = json.loads(path.read_text("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path} is no JSON: {error}", param_hint="--input-file") from None
     if not isinstance(found, dict):
@@ -157,9 +163,14 @@ def _value(text: str) -> Any:
             raise typer.BadParameter(f"there is no file {path}", param_hint="--input")
         return _text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return text
+
+
+def _refuse_constant(name: str) -> Any:
+    """`NaN` and its like, which Python reads and JSON has not."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def _events(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -168,12 +179,8 @@ def _events(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
     with connect_api(load_settings()) as api:
         asked = {"json": dict(body), "headers": {"Accept": _NDJSON}, "timeout": None}
-        with api.stream("POST", "/v1/observer/workflow/run", **asked) as chunks:
-            rest = b""
-            for chunk in chunks:
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield json.loads(line)
+        with api.lines("POST", "/v1/observer/workflow/run", **asked) as lines:
+            yield from map(json.loads, lines)
 
 
 def _state(event: Mapping[str, Any]) -> str:
