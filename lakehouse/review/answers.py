@@ -1,8 +1,9 @@
 """A reviewer's answer, judged: whether it is engaged at all, and its verdict.
 
 Not engaged is an answer that is empty, cut, too short to hold an analysis, about places that are not in the diff, or
-without any finding and verdict; and an approval that names no file that was shown. It is shown with its reason, and it
-never counts as approval. The verdict of an engaged one is the worse of what it states and what its findings say.
+without any finding and verdict; and an approval that names no file that was shown, or stands beside findings that
+cannot be read. It is shown with its reason, and it never counts as approval. The verdict of an engaged one is the worse
+of what it states and what its findings say.
 
 Belongs here: those rules. Not here: reading findings (see findings.py), asking (see panel.py).
 """
@@ -99,6 +100,8 @@ def _verdict(text: str, finish_reason: str, read: Read, bundle: Bundle) -> tuple
     if found is not None:
         verdicts.append(VERDICTS[VERDICTS.index(found[1].lower())])
     verdict = worst(verdicts)
+    if verdict == "accept" and read.dropped.malformed:
+        return None, "it accepts, and holds findings that cannot be read"
     if verdict == "accept" and not any(PurePosixPath(path).name in text for path in bundle.paths):
         return None, "it accepts, and names no file that it was shown"
     return verdict, ""

@@ -37,6 +37,7 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _MOST_REASON = 4000
+_STATED = ("accept", "cycle", "reject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _read_blocks(text: str) -> tuple[list[_Said], list[str], str | None]:
         key, value = found["key"].upper(), found["value"].strip()
         is_in_reason = key in ("WHY", "REASON")
         if key == "VERDICT":
-            stated = value
+            stated = _worse(stated, value)
             current = None
         elif key == "WITHDRAWN":
             withdrawn.append(value)
@@ -161,6 +162,14 @@ def _read_blocks(text: str) -> tuple[list[_Said], list[str], str | None]:
                 said.append(current)
             _put(current, key, value)
     return said, withdrawn, stated
+
+
+def _worse(stated: str | None, value: str) -> str:
+    """Of two verdicts that an answer states, the worse one: it may not take its own no for a yes."""
+    ranks = [
+        next((rank for rank, name in enumerate(_STATED) if name in one.lower()), -1) for one in (stated or "", value)
+    ]
+    return value if stated is None or ranks[1] < 0 or ranks[1] >= ranks[0] else stated
 
 
 def _has(said: _Said, key: str) -> bool:

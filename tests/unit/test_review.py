@@ -281,10 +281,27 @@ def test_answer_that_holds_no_analysis_is_not_engaged(text: str, finish: str, wh
         (f"{ANALYSIS}VERDICT: accept", "accept"), (f"{ANALYSIS}**VERDICT:** `Cycle`.", "cycle"),
         (f"{BLOCK}VERDICT: accept", "reject"), (BLOCK, "reject"), (BLOCK.replace("BLOCK", "WARN"), "cycle"),
         (f"{ANALYSIS}{BLOCK.replace('BLOCK', 'INFO')}", "accept"),
+        (f"{ANALYSIS}VERDICT: reject\n\nOr so it seemed.\nVERDICT: accept", "reject"),
+        (f"{ANALYSIS}VERDICT: accept, or cycle, or reject\nVERDICT: cycle", "cycle"),
     ],
 )  # fmt: skip
 def test_verdict_is_the_worse_of_what_is_stated_and_found(text: str, verdict: str) -> None:
     assert heard(text).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        BLOCK.replace("BLOCK", "CRITICAL"), "SEVERITY: BLOCK | WHERE: src/pay.py:11 | WHY: it divides by zero.\n",
+        f"{BLOCK.replace('BLOCK', 'INFO')}SEVERITY: BLOCK\nWHERE: src/pay.py:11\n",
+    ],
+)  # fmt: skip
+def test_approval_beside_findings_that_cannot_be_read_is_none(found: str) -> None:
+    one = heard(f"{ANALYSIS}{found}VERDICT: accept")
+    assert (one.verdict, one.why_not, one.dropped.malformed) == (
+        None, "it accepts, and holds findings that cannot be read", 1,
+    )  # fmt: skip
+    assert heard(f"{ANALYSIS}{found}VERDICT: reject").verdict == "reject"
 
 
 def test_same_place_is_said_once_by_a_reviewer() -> None:
