@@ -40,7 +40,7 @@ def check_replay(parts: AuditParts, ledger: PhaseLedger) -> None:
     Raises:
         LakehouseError: A task's corpus, the model or the memory cannot be had.
     """
-    known = past_tasks(parts.store, parts.location, work_dir=parts.work_dir, most=_LOOKED_AT)
+    known = past_tasks(parts.store, parts.location, work_dir=parts.work_dir, most=_LOOKED_AT, is_gone_told=True)
     tasks = [task for task in known if _is_there(parts, task)][:_TASKS]
     if not tasks:
         gone = f"; the corpora of {len(known)} others are gone" if known else ""

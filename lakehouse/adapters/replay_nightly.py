@@ -102,26 +102,30 @@ class NightlyReplay:
         )  # fmt: skip
         if not tasks:
             return Night(proposed=proposed, skipped="evidence has no held-out task whose right answer is known")
-        asked = self._asked(tasks)
-        known = self._replays.store.document(str(asked.batch_id), VERDICT)
+        # Of fewer tasks no rule promotes: a proposal that is tried is done with, so it waits until there are enough.
+        for untried in self._untried() if len(tasks) >= least_tasks(default_rules()) else ():
+            try:
+                done = await self._replays.begin(self._trial_of(untried, tasks))
+            except (BadInput, NotFound) as error:  # it cannot be had now, a model that is gone say; the others can
+                _log.warning("proposal_not_tried", proposal=untried.proposal_id, reason=error.detail)
+                continue
+            return self._ended(done, proposed)
+        usual = default_arms()
+        batch_id = f"nightly-{self._clock():%Y-%m-%d}"
+        known = self._replays.store.document(batch_id, VERDICT)
         if known is not None:
-            return Night(asked.batch_id, known, proposed, skipped="the replay of today is done, and nothing else waits")
+            return Night(batch_id, known, proposed, skipped="the replay of today is done, and nothing else waits")
+        asked = Asked(tasks, usual.arms, usual.baseline, batch_id=batch_id, by=BY)
         return self._ended(await self._replays.begin(asked), proposed)
 
-    def _asked(self, tasks: list[ReplayTask]) -> Asked:
-        # Of fewer tasks no rule promotes: a proposal that is tried is done with, so it waits until there are enough.
-        untried = self._untried() if len(tasks) >= least_tasks(default_rules()) else None
-        if untried is not None:
-            arms = self._proposals.arms_of(untried)
-            return Asked(tasks, arms, CURRENT, batch_id=_batch_of(untried), by=BY, proposal_id=untried.proposal_id)
-        usual = default_arms()
-        return Asked(tasks, usual.arms, usual.baseline, batch_id=f"nightly-{self._clock():%Y-%m-%d}", by=BY)
+    def _trial_of(self, untried: Proposal, tasks: list[ReplayTask]) -> Asked:
+        arms = self._proposals.arms_of(untried)
+        return Asked(tasks, arms, CURRENT, batch_id=_batch_of(untried), by=BY, proposal_id=untried.proposal_id)
 
-    def _untried(self) -> Proposal | None:
+    def _untried(self) -> list[Proposal]:
         there = set(self._replays.store.batches())
         over = self._proposals.over()
-        waiting = [one for one in self._proposals.all() if one.over == over and _batch_of(one) not in there]
-        return waiting[0] if waiting else None
+        return [one for one in self._proposals.all() if one.over == over and _batch_of(one) not in there]
 
     def _open_batch(self) -> str | None:
         """A batch of an earlier night that has no verdict yet."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,8 @@ from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_rela
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.promotion.split import is_held_out
 from lakehouse.replay.task import MOST_TASKS, ReplayTask
+from lakehouse.retrieval.live_pointer import LivePointer
+from lakehouse.retrieval.live_table import is_table_name
 
 if TYPE_CHECKING:
     from lakehouse.adapters.objects import S3Location
@@ -87,6 +90,7 @@ def past_tasks(
     work_dir: Path,
     most: int,
     side: Side = "all",
+    is_gone_told: bool = False,
 ) -> list[ReplayTask]:
     """Tasks whose right answer is known, the latest first.
 
@@ -96,6 +100,7 @@ def past_tasks(
         work_dir: Where an engine may spill to.
         most: Most tasks.
         side: Which of the split: `seen` may lead to proposals, `held_out` tries them.
+        is_gone_told: Whether tasks are given whose corpora are not there any more, and which nobody can answer.
 
     Raises:
         StoreUnavailable: The store does not answer.
@@ -104,6 +109,7 @@ def past_tasks(
         return []
     work_dir.mkdir(parents=True, exist_ok=True)
     tasks: list[ReplayTask] = []
+    is_there = cache(lambda name: is_table_name(name) and LivePointer(store, name).read() is not None)
     index, scored = PartitionedTable(store, INDEX_TABLE).read(), PartitionedTable(store, SCORED_TABLE).read()
     with (
         tempfile.TemporaryDirectory(prefix="replay-", dir=work_dir) as folder,
@@ -116,7 +122,9 @@ def past_tasks(
                 if side != "all" and is_held_out(question) is not (side == "held_out"):
                     continue
                 expected = {"ids": list(ids)} if ids else {"text": text}
-                tasks.append(ReplayTask(task_id(question), question, tuple(corpora or ()), expected, replay_of=run_id))
+                if not is_gone_told and not all(is_there(name) for name in corpora):
+                    continue
+                tasks.append(ReplayTask(task_id(question), question, tuple(corpora), expected, replay_of=run_id))
                 if len(tasks) >= min(most, MOST_TASKS):
                     return tasks
     return tasks

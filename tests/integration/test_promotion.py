@@ -150,6 +150,21 @@ async def test_past_tasks_know_the_records_that_outcomes_name(
     assert not {task.question for task in held} & {task.question for task in seen}
 
 
+async def test_tasks_of_a_corpus_that_is_gone_are_passed_over(
+    api: RunningApi, store: S3ObjectStore, settings: Settings
+) -> None:
+    folder = settings.data_dir / "work"
+    before = past_tasks(store, store.location, work_dir=folder, most=1000)
+    line = answered(1, "x") | {"run_id": "run-gone", "task": "Who is an electrician, of those who left?"}
+    line["retrieved_context"] = {"corpora": ["left"], "shown": [{"corpus": "left", "id": "100"}], "arm": "off"}
+    put(store, "chat_calls", [line], part="gone")
+    put(store, "outcomes", [outcome(1, 1.0) | {"run_id": "o-gone", "outcome_of": "run-gone"}], part="gone")
+    materialize(store, settings, "chat_calls", "outcomes")
+    assert past_tasks(store, store.location, work_dir=folder, most=1000) == before
+    told = past_tasks(store, store.location, work_dir=folder, most=1000, is_gone_told=True)
+    assert [task.corpora for task in told if task not in before] == [("left",)]
+
+
 async def test_runs_without_outcomes_count_by_their_scores(
     api: RunningApi, store: S3ObjectStore, settings: Settings
 ) -> None:
@@ -186,6 +201,11 @@ async def test_night_tries_a_proposal_and_makes_it_live_and_the_watch_takes_it_b
         settings.model_copy(update={"replay_nightly_tasks": 0}), store, store.location, work_dir=settings.data_dir
     )
     assert (await none.run()).batch_id is None
+    # One that cannot be had stands in nobody's way.
+    known = [orjson.loads(store.get(info.key).body) for info in list_all(store, "replay/proposals/")]
+    (model,) = [one for one in known if one["name"] == "model"]
+    gone = model | {"proposal_id": "p-0", "answer": {"model": "openrouter/gone"}}
+    store.put("replay/proposals/p-0.json", orjson.dumps(gone))
     night = await nightly.run()
     assert night.verdict is not None
     assert (night.verdict["verdict"], night.verdict["rule"]) == ("promote", "promote.better")
