@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import utc_now
 from lakehouse.errors import LakehouseError
 from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import SqlRequest
-from lakehouse.triage.decision import Asked, decide, is_interrupted, line_of
+from lakehouse.triage.decision import Asked, decide, line_of
 from lakehouse.triage.item import Item
 from lakehouse_api.dependencies import fresh_snapshot, run_blocking
 
@@ -61,11 +60,10 @@ class Triage:
         item = await run_blocking(services, self.queue.change, item_id, partial(decide, asked=asked, at=now))
         if item.decided is None or item.is_logged:
             return item
-        # Of the same decision, sent twice at once, the one that was first writes it down.
-        if item.decided.at == format_utc(now) or is_interrupted(item, now):
-            await services.events.append(STREAM, line_of(item), durable=True)
-            return await run_blocking(services, self.queue.finish, item)
-        return item
+        # Whoever finds it unwritten writes it, also where it is sent twice at once: nobody may hear that it is done
+        # before it is on record, and a line that is written again is the same record.
+        await services.events.append(STREAM, line_of(item), durable=True)
+        return await run_blocking(services, self.queue.finish, item)
 
     async def context(self, services: Services, item: Item) -> dict[str, Any]:
         """What a person needs to see, from where it lies: the run and the words on it, or the review."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.client import Client, LakehouseApiError
 from lakehouse.clock import new_id
 from lakehouse.distillation.parameters import CorpusParameters
+from lakehouse.errors import Unavailable
 from lakehouse.storage.objects import list_all
 from lakehouse_api.app import create_app
 from lakehouse_api.compose import compose_services
@@ -217,6 +218,35 @@ async def test_second_person_is_told_and_the_first_may_say_it_again(api: Running
     again = await decide(api, decision["by"], item, decision=decision["verdict"])
     assert (again.status_code, again.json()["decision"]) == (200, decision)
     assert (await decide(api, "eve", item, decision="accept")).status_code == 403
+
+
+async def test_decision_that_could_not_be_written_down_is_when_it_is_sent_again(
+    api: RunningApi, items: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = items["draft"]
+    written: list[Mapping[str, Any]] = []
+    is_full = True
+
+    async def append(stream: str, line: Mapping[str, Any], *, durable: bool = True) -> str:
+        if stream == "reviews":
+            if is_full:
+                raise Unavailable("the run-log spool is full")
+            written.append(line)
+        return ""
+
+    queue = api.services.triage.queue
+    key, waiting = f"audits/triage/items/{item['item_id']}.json", queue._store
+    before = waiting.get(key).body
+    with monkeypatch.context() as patch:
+        patch.setattr(api.services.events, "append", append)
+        assert (await decide(api, "dana", item, decision="accept")).status_code == 503
+        is_full = False
+        assert (await decide(api, "dana", item, decision="accept")).status_code == 200
+        assert [(line["review_of"], line["verdict"]) for line in written] == [("draft", "accept")]
+        assert (await decide(api, "dana", item, decision="accept")).status_code == 200
+        assert len(written) == 1
+    queue.forget(item["item_id"])  # as it was, for those that come
+    waiting.put(key, before, content_type="application/json")
 
 
 async def test_item_is_assigned_and_then_its_assignees(api: RunningApi, items: dict[str, Any]) -> None:
