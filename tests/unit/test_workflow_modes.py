@@ -158,7 +158,8 @@ def votes(*answers: Any) -> Say:
     return lambda body: left.pop(0) if isinstance(left[0], Exception) else {"answer": left.pop(0)}
 
 
-CONSENSUS: dict[str, Any] = {"prompt": "Good?", "choices": ["yes", "no"], "models": [MODEL, "qwen2.5:3b", "llama3.1:8b"]}
+MODELS = [MODEL, "qwen2.5:3b", "llama3.1:8b"]
+CONSENSUS: dict[str, Any] = {"prompt": "Good?", "choices": ["yes", "no"], "models": MODELS}
 
 
 def test_agreement_is_measured_and_one_model_by_two_routes_is_one_lineage() -> None:
