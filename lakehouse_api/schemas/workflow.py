@@ -41,7 +41,16 @@ class WorkflowCall(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "example": {"workflow": "review-chain", "input": {"text": "Ann Lee is a welder in Toledo."}}
+            "example": {
+                "workflow": {
+                    "name": "greeting",
+                    "version": 1,
+                    "inputs": {"name": {"type": "text"}},
+                    "nodes": [{"id": "text", "mode": "render", "with": {"text": "Hello {{ inputs.name }}"}}],
+                    "output": "{{ nodes.text.output }}",
+                },
+                "input": {"name": "Ann Lee"},
+            }
         },
     )
 
@@ -99,6 +108,21 @@ class ModeView(BaseModel):
 
 class ModeList(BaseModel):
     """The modes there are, and the workflows that can be run by name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "modes": [
+                    {
+                        "name": "sql",
+                        "meaning": "Answers one statement that reads.",
+                        "fields": {"query": {"type": "text", "meaning": "the statement", "required": True}},
+                    }
+                ],
+                "workflows": ["review-chain"],
+            }
+        }
+    )
 
     modes: list[ModeView]
     workflows: list[str]

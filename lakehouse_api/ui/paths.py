@@ -38,5 +38,5 @@ def local_target(target: str) -> str:
 
 def _path(scope: Scope) -> str:
     root: str = scope.get("root_path", "")
-    path: str = scope["path"]
+    path: str = scope.get("path", "")  # a head that does not end has none
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

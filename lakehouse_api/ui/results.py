@@ -58,8 +58,8 @@ class Results:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Make the folder, and take it away."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Take the folder away in the end, and what a process that was killed has left in it now."""
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
         try:
             yield
         finally:
@@ -79,6 +79,7 @@ class Results:
         """
         result = Result(new_id(), owner, sql, self._folder / f"{new_id()}.arrows")
         written = 0
+        self._folder.mkdir(parents=True, exist_ok=True)
         try:
             async with await anyio.open_file(result.path, "wb") as file:
                 async for chunk in chunks:
