@@ -21,6 +21,8 @@ from lakehouse.memory.state import FoldedRows
 from lakehouse.storage.objects import ObjectStore
 
 _PORTION_ENTRIES = 4_000
+# Portions in a row keep the disk from those who write meanwhile: between two of them it is theirs.
+_REST_SHARE, _LONGEST_REST_S = 2.0, 1.0
 _PRUNE_S = 3600.0
 
 
@@ -53,8 +55,11 @@ class MemoryFolder:
         self._lock = threading.Lock()
         self._pruned_s = time.monotonic()
 
-    def fold(self) -> int:
+    def fold(self, *, rest: Callable[[float], object] = lambda _: None) -> int:
         """Fold what is there; gives the number of entries, 0 while another process holds the lease.
+
+        Args:
+            rest: Told after each portion how many seconds nothing should be folded, for those who are in no hurry.
 
         Raises:
             StoreUnavailable: The store does not answer; what was folded before stays folded.
@@ -66,7 +71,7 @@ class MemoryFolder:
             if not self._is_behind(self._folded.folded_through) or self._lease.acquire() is None:
                 return 0
             self._folded.refresh()
-            return sum(self._merge(*portion) for portion in self._portions(dict(self._folded.folded_through)))
+            return sum(self._merge(*portion, rest) for portion in self._portions(dict(self._folded.folded_through)))
 
     def rebuild(self) -> dict[str, int]:
         """Make the table anew of its rows that can be read and of all that is in the log.
@@ -113,9 +118,12 @@ class MemoryFolder:
             through[stream.writer] = last
         yield entries, through
 
-    def _merge(self, entries: list[Entry], through: dict[str, int]) -> int:
+    def _merge(self, entries: list[Entry], through: dict[str, int], rest: Callable[[float], object]) -> int:
         with background_turn():
-            return self._merge_now(entries, through)
+            begun_s = time.monotonic()
+            count = self._merge_now(entries, through)
+        rest(min(_LONGEST_REST_S, _REST_SHARE * (time.monotonic() - begun_s)))
+        return count
 
     def _merge_now(self, entries: list[Entry], through: dict[str, int]) -> int:
         lease = self._lease.acquire()  # renews it

@@ -207,8 +207,8 @@ class MemoryLog:
             **self._applied.stats(),
         }
 
-    def fold(self) -> int:
-        """Move entries into the table; gives their number, 0 while another process holds the lease.
+    def fold(self, rest: Callable[[float], object] = lambda _: None) -> int:
+        """Move entries into the table; gives their number, 0 while another folds. `rest`: see `MemoryFolder.fold`.
 
         Raises:
             Unavailable: The store does not answer, or the log has not read its past yet.
@@ -217,7 +217,7 @@ class MemoryLog:
         self._require_replayed()
         if self._follower.folded_error is not None:
             self._follower.read_rows()  # it may have been mended
-        return self._folder.fold()
+        return self._folder.fold(rest=rest)
 
     def rebuild(self) -> dict[str, int]:
         """Make the table anew of the rows that can still be read and of what is in the log.
@@ -277,7 +277,7 @@ class MemoryLog:
     def _fold_all(self) -> None:
         while self._wait_for_work():
             try:
-                self.fold()
+                self.fold(self._stopping.wait)
                 self._keep_up(())
                 self._fold_error = None
             except Exception as error:  # as above

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from lakehouse.adapters import background_turn
+from lakehouse.adapters import background_turn, memory_folder
 from lakehouse.errors import Conflict, LakehouseError, StoreUnavailable
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.keys import lease_key, parse_object_key
@@ -272,3 +272,14 @@ def test_fold_of_a_table_that_refuses_raises() -> None:
         write(one, 1)
         with pytest.raises(LakehouseError, match="damaged"):
             one.log.fold()
+
+
+def test_who_folds_in_the_background_rests_after_each_portion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_folder, "_PORTION_ENTRIES", 2)
+    rests: list[float] = []
+    with running(MemoryObjects()) as process:
+        for number in range(4):
+            write(process, number)
+        assert process.log.fold(rests.append) == 4
+    assert len(rests) >= 2
+    assert all(0 <= rest <= 1 for rest in rests)
