@@ -271,12 +271,15 @@ async def test_killed_replay_goes_on_and_pays_nothing_twice(
         "default_embedder": "static", "playbook_embedder": "static", "pathway_embedder": "static", "replay_lease_s": 2,
     }  # fmt: skip
     environ = {**clean_environ(), **api_environ(store, settings.data_dir, **given)}
+    answers = list(endpoint.replies)
+    endpoint.replies = [*answers[-1:] * 6, Reply(hang=True)]  # it is killed while it waits for the seventh
     child = subprocess.Popen([sys.executable, "-c", code], env=environ, cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 60
     while len(replays.store.done("killed")) < 5 and child.poll() is None and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
     os.kill(child.pid, signal.SIGKILL)
     child.wait(10)
+    endpoint.replies = answers
     paid = len(endpoint.requests)
     kept = replays.store.done("killed")
     assert 5 <= len(kept) < 16

@@ -276,6 +276,8 @@ async def test_decision_that_makes_no_sense_is_refused(
 async def test_edit_becomes_a_preference_pair_and_decisions_are_evidence(
     api: RunningApi, items: dict[str, Any], filled: Lake
 ) -> None:
+    by_bo = await decide(api, "test-token", items["conflict"], decision="accept", by="bo")
+    assert by_bo.status_code == 200  # said again, where it was said before
     edit = "Ana can start on Monday, she is free from the second of March on."
     done = await decide(api, "dana", items["draft"], decision="edit", output=edit, note="she is on the list")
     assert done.json()["decision"]["note"] == "she is on the list"
