@@ -5,6 +5,8 @@ each line and the order kept; it is asked in three ways (numbering while it stre
 table that all threads made; not numbering at all, for a row's place in an ordered file is its number), and the fastest
 one counts. It judges no line, keeps no unknown field and hashes no text.
 Every run is a process of its own; its time begins when its modules are loaded.
+Then the same lines as a day in a store, as the event log ships them (parts of 8 MiB): made through the lake, as the
+asset does it, index and receipt among it, and once more with nothing new.
 
     python bench/evidence.py [--lines 1000000] [--runs 2]
 """
@@ -20,7 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import orjson
@@ -31,7 +35,8 @@ sys.path.insert(0, str(ROOT))
 from lakehouse.adapters.evidence_sql import declared_structure  # noqa: E402
 from lakehouse.evidence.transforms import transform_of  # noqa: E402
 
-MAX_RATIO, MAX_RSS_MIB, MAX_GROWTH = 2.5, 1536, 0.10
+MAX_RATIO, MAX_RSS_MIB, MAX_GROWTH, MAX_AGAIN = 2.5, 1536, 0.10, 0.05
+DAY, PART = date(2026, 3, 1), 8 << 20
 MIB = 1 << 20
 STREAM = "chat_calls"
 TEXT = "shift welder Monday crew roster fill client site reply confirm night rate badge plant note list send"
@@ -42,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--child", choices=["evidence", "numbered", "table", "ordered"])
+    parser.add_argument("--child", choices=list(CHILDREN))
     parser.add_argument("--files", nargs="*", type=Path, default=[])
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
@@ -59,25 +64,38 @@ def measure(folder: Path, lines: int, runs: int) -> int:
     size = files[0].stat().st_size
     print(f"{lines:,} lines of {STREAM}, {size / lines:.0f} bytes each")
     best: dict[str, dict[str, Any]] = {}
+    peaks: dict[str, list[float]] = {kind: [] for kind in SIDE_BY_SIDE}
     for _ in range(runs):
-        for kind in CHILDREN:
+        for kind in SIDE_BY_SIDE:
             done = child(kind, files[:1], folder)
+            peaks[kind].append(done["rss_mib"])
             if kind not in best or done["s"] < best[kind]["s"]:
                 best[kind] = done
             print(f"  {kind:9} {done['s']:6.2f} s {lines / done['s']:9,.0f} lines/s  peak {done['rss_mib']:5.0f} MiB")
-    doubled = child("evidence", files, folder)
+    last = child("evidence", files[:1], folder)
+    doubled = [child("evidence", files, folder) for _ in range(runs)]
     bare = min(done["s"] for kind, done in best.items() if kind != "evidence")
     ratio = best["evidence"]["s"] / bare
-    growth = doubled["rss_mib"] / best["evidence"]["rss_mib"] - 1
-    print(f"  evidence of twice as much: {doubled['s']:.2f} s, peak {doubled['rss_mib']:.0f} MiB")
-    same = best["evidence"]["sha256"] == child("evidence", files[:1], folder)["sha256"]
+    # One run peaks up to 15 % over another of the same input: medians are compared, and the highest one is limited.
+    single, twice = [*peaks["evidence"], last["rss_mib"]], [done["rss_mib"] for done in doubled]
+    growth, highest = median(twice) / median(single) - 1, max(*single, *twice)
+    print(
+        f"  evidence of twice as much: {doubled[0]['s']:.2f} s, peaks {', '.join(f'{peak:.0f}' for peak in twice)} MiB"
+    )
+    same = best["evidence"]["sha256"] == last["sha256"]
+    again = child("again", files[:1], folder)
+    share = again["again_s"] / best["evidence"]["s"]
+    print(f"  in a store: {again['s']:.2f} s, once more with nothing new {again['again_s']:.3f} s")
     checks = [
         (f"evidence takes {ratio:.2f}x of bare DuckDB (at most {MAX_RATIO})", ratio <= MAX_RATIO),
-        (f"peak memory {doubled['rss_mib']:.0f} MiB (at most {MAX_RSS_MIB})", doubled["rss_mib"] <= MAX_RSS_MIB),
+        (f"peak memory {highest:.0f} MiB (at most {MAX_RSS_MIB})", highest <= MAX_RSS_MIB),
         (f"twice the input takes {growth:+.0%} of memory (at most {MAX_GROWTH:+.0%})", growth <= MAX_GROWTH),
         ("the same input gives the same bytes", same),
-        ("every line is a record", best["evidence"]["rows"] == lines and doubled["rows"] == 2 * lines),
-    ]
+        ("every line is a record",
+         best["evidence"]["rows"] == lines == again["rows"] and doubled[0]["rows"] == 2 * lines),
+        (f"once more with nothing new: {share:.1%} of that time (at most {MAX_AGAIN:.0%})",
+         share <= MAX_AGAIN and again["is_memo_hit"]),
+    ]  # fmt: skip
     for text, is_met in checks:
         print(f"{'PASS' if is_met else 'FAIL'}  {text}")
     return 0 if all(is_met for _, is_met in checks) else 1
@@ -162,6 +180,38 @@ def make_evidence(files: list[Path], folder: Path) -> dict[str, Any]:
     return {"s": took_s, "rss_mib": peak_mib, "sha256": sha256, "rows": pq.read_metadata(made.evidence).num_rows}
 
 
+def again_in_store(files: list[Path], folder: Path) -> dict[str, Any]:
+    """A day through the lake, and once more; each time with a lake of its own, as a Dagster run has."""
+    from lakehouse.adapters.evidence_lake import CURRENT
+    from lakehouse.adapters.evidence_materializer import RunFacts
+    from lakehouse.clock import utc_now
+    from lakehouse.receipts.receipt import write_receipt
+    from lakehouse_assets.evidence import memo_receipt
+    from tests.dagster_lake import lake_store
+    from tests.servers import store_server
+
+    with store_server(folder / "store") as server:
+        objects = server.objects()
+        with files[0].open("rb") as file:
+            for number, lines in enumerate(iter(lambda: file.readlines(PART), [])):
+                objects.put(f"raw/{STREAM}/dt={DAY}/part-{number:05}.jsonl", b"".join(lines))
+        seconds, days = [], []
+        for run_id in ("first", "again"):
+            lake = lake_store(objects, folder / "data").lake
+            begun, started_at, run = time.perf_counter(), utc_now(), RunFacts(run_id, "bench")
+            done = list(lake.evidence.materialize(STREAM, [DAY], run))
+            if (hits := memo_receipt(STREAM, done, run, transform_of(STREAM), started_at=started_at)) is not None:
+                write_receipt(lake.objects, hits)
+            lake.evidence_index.refresh()
+            seconds.append(time.perf_counter() - begun)
+            days += done
+        rows = lake.evidence_index.read().partitions[CURRENT].counts["serves"]
+    return {
+        "s": seconds[0], "again_s": seconds[1], "rss_mib": rss_mib(), "rows": rows,
+        "is_memo_hit": days[0].is_new and not days[1].is_new,
+    }  # fmt: skip
+
+
 def bare_numbered(files: list[Path], folder: Path) -> dict[str, Any]:
     return bare(
         f"COPY (SELECT row_number() OVER () AS line, sha256, unnest(parsed) FROM ({read(files)}))"
@@ -203,7 +253,8 @@ def rss_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
 
 
-CHILDREN = {"evidence": make_evidence, "numbered": bare_numbered, "table": bare_table, "ordered": bare_ordered}
+SIDE_BY_SIDE = {"evidence": make_evidence, "numbered": bare_numbered, "table": bare_table, "ordered": bare_ordered}
+CHILDREN = {**SIDE_BY_SIDE, "again": again_in_store}
 
 if __name__ == "__main__":
     sys.exit(main())
