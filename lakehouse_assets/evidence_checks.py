@@ -35,7 +35,7 @@ def _checks(stream: str) -> Iterator[AssetChecksDefinition]:
 
     @asset_check(asset=key, partitions_def=days_partitions)
     def rows_balance(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
-        """Every line is new, corrected, duplicate or quarantined, and the files hold as many rows."""
+        """Every line is new, corrected, duplicate, quarantined or left out, and the files hold as many rows."""
         with mapped_errors(context.instance, context.run.run_id):
             partitions = partitions_of(store.lake, stream, context.partition_keys)
             return _result([said for day, one in partitions.items() for said in unbalanced(day, one)])
@@ -72,9 +72,9 @@ def partitions_of(lake: LakeConnection, stream: str, days: Sequence[str]) -> dic
 def unbalanced(day: str, partition: Partition) -> Iterator[str]:
     """What does not add up in a day's accounts."""
     counts = partition.counts
-    parts = ("new", "corrected", "duplicate", "quarantined")
-    if counts["in"] != sum(counts[name] for name in parts):
-        yield f"{day}: {counts['in']} lines came in, {', '.join(f'{counts[n]} {n}' for n in parts)}"
+    parts = ("new", "corrected", "duplicate", "quarantined", "left_out")
+    if counts["in"] != sum(counts.get(name, 0) for name in parts):
+        yield f"{day}: {counts['in']} lines came in, {', '.join(f'{counts.get(n, 0)} {n}' for n in parts)}"
     for role, name in ((EVIDENCE, "out"), (QUARANTINE, "quarantined")):
         file = partition.file(role)
         rows = 0 if file is None else file.rows

@@ -16,6 +16,7 @@ from lakehouse.tables.evidence import MEANING
 from lakehouse.tables.reserved import RESERVED_VIEWS
 
 _COUNTS = ("in", "new", "corrected", "duplicate", "quarantined")
+_LEFT_OUT = "left_out"
 _SHOWN_LOST = 20
 
 
@@ -36,6 +37,8 @@ def day_metadata(result: DayResult, *, bucket: str) -> dict[str, MetadataValue[A
     if partition is None:
         return metadata
     metadata |= {name: MetadataValue.int(partition.counts[name]) for name in _COUNTS}
+    if left_out := partition.counts.get(_LEFT_OUT):
+        metadata[_LEFT_OUT] = MetadataValue.int(left_out)
     metadata["receipt"] = MetadataValue.path(f"s3://{bucket}/{partition.receipt}")
     metadata["dagster/column_schema"] = MetadataValue.table_schema(table_schema())
     if (file := partition.file(EVIDENCE)) is not None:

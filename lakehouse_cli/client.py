@@ -32,12 +32,17 @@ class ApiClient:
         base_url: Such as `http://127.0.0.1:8000`.
         token: Bearer token, None to send none.
         timeout_s: Deadline of each wait for bytes.
+        task_id: Ties what these calls do to a task, in the event log.
     """
 
-    def __init__(self, base_url: str, token: str | None, *, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, base_url: str, token: str | None, *, timeout_s: float = 60.0, task_id: str | None = None
+    ) -> None:
         import httpx
 
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if task_id is not None:
+            headers["X-Task-Id"] = task_id
         # trust_env off: a proxy of the environment must not see the token on its way to loopback.
         self._http = httpx.Client(
             base_url=base_url,

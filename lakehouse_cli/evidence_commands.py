@@ -174,7 +174,9 @@ def _line(one: dict[str, Any]) -> str:
     if "raw_objects" in one:
         return f"{said}: {one['raw_objects']} raw objects"
     counts = ", ".join(
-        f"{one[name]:,} {name}" for name in ("new", "corrected", "duplicate", "quarantined") if one.get(name)
+        f"{one[name]:,} {name.replace('_', ' ')}"
+        for name in ("new", "corrected", "duplicate", "quarantined", "left_out")
+        if one.get(name)
     )
     return f"{said}: {counts or 'no lines'}"
 

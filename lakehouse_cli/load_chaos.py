@@ -1,7 +1,7 @@
 """A load under faults: a stack of its own, the mix, each fault in its turn, and what is left of what was acknowledged.
 
-Belongs here: the order of things, reading what is stored. Not here: faults (see load_faults.py), the verdict (see
-lakehouse/load/chaos.py).
+Belongs here: the order of things. Not here: faults (see load_faults.py), reading what is stored (see load_stored.py),
+the verdict (see lakehouse/load/chaos.py).
 """
 
 from __future__ import annotations
@@ -9,31 +9,29 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-import orjson
 
 from lakehouse.adapters.kept_http import Target as HttpTarget
 from lakehouse.adapters.load_driver import Pace, Played, play
-from lakehouse.errors import LakehouseError, TimedOut, Unavailable
-from lakehouse.load.chaos import PLAN, Ledger, Stored, losses, witnessed
+from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.load.chaos import Ledger, losses, witnessed
+from lakehouse.load.fault_plan import Fault, Planned, plan_faults
 from lakehouse.load.plan import make_stage, plan_scenarios
 from lakehouse.settings import load_settings
 from lakehouse_cli.client import ApiClient
 from lakehouse_cli.dagster_client import DagsterClient
 from lakehouse_cli.load_check import read_crew
-from lakehouse_cli.load_faults import DATASET, LANDED_ROWS, Target, do_fault, table_of
+from lakehouse_cli.load_faults import Target, dataset_of, do_fault, table_of
+from lakehouse_cli.load_stored import await_shipped, make_evidence, mistaken_for_evidence, read_stored, unbalanced
 from lakehouse_cli.proof_stack import Stack, clean_stack, run_command
 
 CORPUS = "workers"
 # Little, so that it can be filled in the time of a load.
 _SPOOL_BYTES = 8 << 20
 _PART_AGE_S = 2.0
-_SHIPPED_S = 120.0
 _BUILD_S = 300.0
 _AFTER_S = 5.0
 _LEAST_S = 40.0
@@ -87,121 +85,69 @@ def run_chaos(
         return _run(stack, max(duration_s, _LEAST_S), concurrency, seed, tell)
 
 
+@dataclass(slots=True)
+class _Done:
+    """What the thread of faults has done: by name what was seen, what went wrong, when the last one began."""
+
+    seen: dict[str, str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    last_begun_s: float = 0.0
+
+
 def _run(stack: Stack, duration_s: float, concurrency: int, seed: int, tell: Callable[[str], None]) -> Chaos:
     mark = secrets.token_hex(4)
-    ledger = Ledger(mark)
-    with ApiClient(stack.url, stack.token) as api:
+    ledger, task = Ledger(mark), f"load-{mark}"
+    with ApiClient(stack.url, stack.token, task_id=task) as api:
         crew = read_crew(api, CORPUS)
     stage = make_stage(crew, corpus=CORPUS, seed=seed, mark=mark)
-    headers = {"Content-Type": "application/json", "X-Task-Id": f"load-{mark}"}
+    headers = {"Content-Type": "application/json", "X-Task-Id": task}
     target = HttpTarget(stack.url, {**headers, "Authorization": f"Bearer {stack.token}"})
     scenarios = witnessed(plan_scenarios(stage, seed=seed), ledger)
-    seen: dict[str, str] = {}
-    wrong: list[str] = []
-    faults = threading.Thread(target=_do_faults, args=(_harmed(stack), ledger, duration_s, seen, wrong, tell))
+    plan, done = plan_faults(duration_s), _Done()
+    faults = threading.Thread(target=_do_faults, args=(plan, _harmed(stack, task), ledger, done, tell))
     faults.start()
     try:
         played = play(scenarios, target, Pace(concurrency, duration_s=duration_s))
     finally:
         faults.join()
-    wrong += [f"{fault}: not done" for fault in PLAN if fault.name.lower() not in seen]
+    wrong = [*done.wrong, *(f"{one.name}: not done" for one in plan if one.name not in done.seen)]
+    if done.last_begun_s > played.seconds:
+        wrong.append(f"the last fault began {done.last_begun_s - played.seconds:.0f} s after the load; give it longer")
     tell("playing on, without faults")
     after = play(scenarios, target, Pace(concurrency, duration_s=_AFTER_S))
     if after.tally.failures:
         wrong.append(f"{after.tally.failures} scenarios failed after the faults were over")
     tell("reading what is stored")
     with ApiClient(stack.url, stack.token) as api:
-        _await_shipped(api)
-        stored = _read_stored(api)
-        wrong += losses(ledger, stored) + _unbalanced(api)
+        await_shipped(api)
+        stored = read_stored(api, ledger)
+        days = make_evidence(stack, api)
+        wrong += losses(ledger, stored)
+        wrong += unbalanced(api, [dataset_of(one) for one in plan if one.fault is Fault.RUN])
+        wrong += mistaken_for_evidence(days, stored)
     counts = {
-        "validations_acknowledged": len(ledger.acknowledged), "validation_lines": stored.marks.total(),
-        "entries_acknowledged": len(ledger.entries), "entries_remembered": len(stored.remembered),
+        "validations_acknowledged": len(ledger.validated), "validation_lines": stored.validations.total(),
+        "records_acknowledged": len(ledger.recorded), "records_in_the_log": stored.records.total(),
+        "entries_served": len(stored.served), "lines_left_out_of_evidence": sum(d.get("left_out", 0) for d in days),
         "refused": ledger.refused,
     }  # fmt: skip
-    return Chaos(seen, wrong, played, after, counts)
+    return Chaos(done.seen, wrong, played, after, counts)
 
 
-def _harmed(stack: Stack) -> Target:
+def _harmed(stack: Stack, task: str) -> Target:
     assert stack.folder is not None
     environ = {**stack.environ, "LAKEHOUSE_DATA_DIR": str(stack.folder / ".lakehouse")}
     dagster = DagsterClient(load_settings(environ, env_file=None))
-    return Target(table_of(stack.folder), stack.url, stack.token or "", dagster)
+    return Target(table_of(stack.folder), stack.url, stack.token or "", dagster, task)
 
 
-def _do_faults(  # noqa: PLR0917 - arguments of a thread
-    target: Target,
-    ledger: Ledger,
-    duration_s: float,
-    seen: dict[str, str],
-    wrong: list[str],
-    tell: Callable[[str], None],
-) -> None:
+def _do_faults(plan: list[Planned], target: Target, ledger: Ledger, done: _Done, tell: Callable[[str], None]) -> None:
     begun = time.monotonic()
-    for fault, share in PLAN.items():
-        time.sleep(max(0.0, begun + share * duration_s - time.monotonic()))
-        tell(f"{time.monotonic() - begun:.0f} s: {fault}")
+    for planned in plan:
+        time.sleep(max(0.0, begun + planned.at_s - time.monotonic()))
+        done.last_begun_s = time.monotonic() - begun
+        tell(f"{done.last_begun_s:.0f} s: {planned.fault}")
         try:
-            seen[fault.name.lower()] = do_fault(fault, target, ledger)
+            done.seen[planned.name] = f"{done.last_begun_s:.0f} s: {do_fault(planned, target, ledger)}"
         except LakehouseError as error:
-            wrong.append(f"{fault}: {error.detail}")
-
-
-def _await_shipped(api: ApiClient) -> None:
-    """Nothing waits in the spool any more: every line is in the bucket."""
-    deadline = time.monotonic() + _SHIPPED_S
-    while api.json("GET", "/health")["parts"]["event_log"]["depth_lines"]:
-        if time.monotonic() > deadline:
-            raise TimedOut(f"lines wait in the spool {_SHIPPED_S:.0f} s after the load; see `lakehouse doctor`")
-        time.sleep(_PART_AGE_S / 4)
-
-
-def _read_stored(api: ApiClient) -> Stored:
-    stored = Stored()
-    for stream in ("validations", "playbook_events"):
-        for line in _lines(api, f"raw/{stream}/"):
-            stored.read_line(line)
-    for operation in _lines(api, "log/playbooks/"):
-        stored.read_operation(operation)
-    return stored
-
-
-def _unbalanced(api: ApiClient) -> list[str]:
-    """What is wrong with the receipts, and with the dataset whose run was killed."""
-    wrong = []
-    receipts = [orjson.loads(b"".join(_bytes(api, key))) for key in _keys(api, "receipts/", ".json")]
-    for receipt in receipts:
-        counts = receipt["counts"]
-        parts = sum(counts[name] for name in ("new", "corrected", "duplicate", "quarantined"))
-        if counts["in"] != parts:
-            wrong.append(f"the receipt of run {receipt['run_id']} does not balance: {counts}")
-    if not any(receipt["partition"] == DATASET and receipt["ok"] for receipt in receipts):
-        wrong.append(f"no receipt says that {DATASET} was loaded")
-    sql = f"SELECT count(*), count(DISTINCT id) FROM {DATASET}"
-    rows = api.json("POST", "/v1/sql", json={"sql": sql})["rows"]
-    if rows != [[LANDED_ROWS, LANDED_ROWS]]:
-        wrong.append(f"{DATASET} has rows and different ids {rows}, {LANDED_ROWS} were dropped into its folder")
-    return wrong
-
-
-def _lines(api: ApiClient, prefix: str) -> Iterator[dict[str, Any]]:
-    """Each JSON line of the objects under a prefix, one object in memory at a time."""
-    for key in _keys(api, prefix, ".jsonl"):
-        for line in b"".join(_bytes(api, key)).splitlines():
-            yield orjson.loads(line)
-
-
-def _bytes(api: ApiClient, key: str) -> Iterator[bytes]:
-    with api.stream("GET", f"/v1/storage/{quote(key)}") as chunks:
-        yield from chunks
-
-
-def _keys(api: ApiClient, prefix: str, suffix: str) -> Iterator[str]:
-    after: str | None = None
-    while True:
-        params = {"prefix": prefix, **({} if after is None else {"start_after": after})}
-        page = api.json("GET", "/v1/storage", params=params)
-        yield from (entry["key"] for entry in page["keys"] if entry["key"].endswith(suffix))
-        if not page["truncated"]:
-            return
-        after = page["next"]
+            done.wrong.append(f"{planned.name}: {error.detail}")

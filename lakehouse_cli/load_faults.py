@@ -1,7 +1,7 @@
 """Faults of a stack of one's own: its processes killed and seen to come back, its spool filled, a Dagster run ended.
 
-Belongs here: doing each fault, and what shows that it was done. Not here: when (see lakehouse/load/chaos.py), the load
-around it (see load_chaos.py).
+Belongs here: doing each fault, and what shows that it was done. Not here: when (see
+lakehouse/load/fault_plan.py), the load around it (see load_chaos.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any
 import psutil
 
 from lakehouse.errors import LakehouseError, TimedOut
-from lakehouse.load.chaos import Fault, Ledger, mark_artifact
+from lakehouse.load.chaos import Ledger, mark_artifact
+from lakehouse.load.fault_plan import Fault, Planned
 from lakehouse.load.mix import RequestKind
 from lakehouse.load.steps import Reply
 from lakehouse_cli.client import ApiClient
@@ -27,7 +28,6 @@ from lakehouse_cli.dagster_client import DagsterClient, RunFailed
 from lakehouse_cli.processes import ProcessTable
 
 LANDED_ROWS = 2000
-DATASET = "chaos_rows"
 _BACK_S = 120.0
 _FILLED_S = 120.0
 _LOOK_S = 0.1
@@ -38,12 +38,13 @@ _EMAIL = b'{"kind":"email","artifact":{"to":"desk@acme.com","subject":"Shift","b
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The stack: its folder of pid files, its API, its Dagster."""
+    """The stack: its folder of pid files, its API, its Dagster; `task` tags what faults ask of the API."""
 
     table: ProcessTable
     url: str
     token: str
     dagster: DagsterClient
+    task: str
 
     def pid(self, name: str) -> int:
         """The process of a child that runs."""
@@ -53,24 +54,28 @@ class Target:
         return record.pid
 
 
-def do_fault(fault: Fault, target: Target, ledger: Ledger) -> str:
+def dataset_of(planned: Planned) -> str:
+    """The dataset whose run is killed; each time another one, which has its rows afterwards."""
+    return f"chaos_rows_{planned.round}"
+
+
+def do_fault(planned: Planned, target: Target, ledger: Ledger) -> str:
     """Do a fault, and wait until the platform is well again; gives what was seen.
 
     Raises:
         TimedOut: It was not done, or the platform did not come back.
     """
     begun = time.monotonic()
-    act = {Fault.STORE: _kill_store, Fault.API: _kill_api, Fault.SPOOL: _fill_spool, Fault.RUN: _kill_run}[fault]
-    seen = act(target, ledger)
+    seen = _ACTS[planned.fault](target, ledger, planned)
     _await(lambda: _is_well(target), _BACK_S, "the platform is not well again")
     return f"{seen}; well again {time.monotonic() - begun:.1f} s after it began"
 
 
-def _kill_store(target: Target, _: Ledger) -> str:
+def _kill_store(target: Target, _: Ledger, __: Planned) -> str:
     return _kill(target, "store")
 
 
-def _kill_api(target: Target, _: Ledger) -> str:
+def _kill_api(target: Target, _: Ledger, __: Planned) -> str:
     return _kill(target, "api")
 
 
@@ -86,14 +91,14 @@ def _kill(target: Target, name: str) -> str:
     return f"pid {before} gave way to {target.pid(name)}"
 
 
-def _fill_spool(target: Target, ledger: Ledger) -> str:
+def _fill_spool(target: Target, ledger: Ledger, _: Planned) -> str:
     """While nothing can be shipped, validations are sent until one is refused for want of room."""
     store = target.pid("store")
     os.kill(store, signal.SIGSTOP)
     sent = 0
     try:
         deadline = time.monotonic() + _FILLED_S
-        with ApiClient(target.url, target.token, timeout_s=30.0) as api:
+        with ApiClient(target.url, target.token, timeout_s=30.0, task_id=target.task) as api:
             while True:
                 status = _send_filler(api, ledger)
                 sent += 1
@@ -118,14 +123,15 @@ def _send_filler(api: ApiClient, ledger: Ledger) -> int:
     return status
 
 
-def _kill_run(target: Target, _: Ledger) -> str:
+def _kill_run(target: Target, _: Ledger, planned: Planned) -> str:
     """A run that loads a dataset is killed as soon as it has a process; the same is run again to its end."""
+    dataset = dataset_of(planned)
     with ApiClient(target.url, target.token) as api:
         body = "id,text\n" + "".join(f"{n},row {n}\n" for n in range(LANDED_ROWS))
-        api.json("PUT", f"/v1/storage/landing/{DATASET}/rows.csv", content=body.encode())
+        api.json("PUT", f"/v1/storage/landing/{dataset}/rows.csv", content=body.encode())
     server = psutil.Process(target.pid("dagster-code"))
     before = set(server.children(recursive=True))
-    (run_id,) = target.dagster.materialize([DATASET])
+    (run_id,) = target.dagster.materialize([dataset])
     killed: list[int] = []
 
     def is_killed() -> bool:
@@ -136,7 +142,7 @@ def _kill_run(target: Target, _: Ledger) -> str:
     with contextlib.suppress(RunFailed):  # Dagster may know already
         if target.dagster.is_finished(run_id):
             raise TimedOut(f"the Dagster run {run_id} was over before it could be killed")
-    again = _run_to_its_end(target.dagster)
+    again = _run_to_its_end(target.dagster, dataset)
     return f"run {run_id} (pid {killed[0]}) was killed, {again} went through"
 
 
@@ -151,10 +157,10 @@ def _kill_new(server: psutil.Process, before: set[psutil.Process]) -> list[int]:
     return ended
 
 
-def _run_to_its_end(dagster: DagsterClient) -> str:
+def _run_to_its_end(dagster: DagsterClient, dataset: str) -> str:
     deadline = time.monotonic() + _BACK_S
     while True:
-        (run_id,) = dagster.materialize([DATASET])
+        (run_id,) = dagster.materialize([dataset])
         try:
             _await(partial(dagster.is_finished, run_id), _BACK_S, f"the Dagster run {run_id} does not end")
         except RunFailed:
@@ -162,6 +168,14 @@ def _run_to_its_end(dagster: DagsterClient) -> str:
                 raise
             continue
         return run_id
+
+
+_ACTS: Mapping[Fault, Callable[[Target, Ledger, Planned], str]] = {
+    Fault.STORE: _kill_store,
+    Fault.API: _kill_api,
+    Fault.SPOOL: _fill_spool,
+    Fault.RUN: _kill_run,
+}
 
 
 def _is_well(target: Target) -> bool:

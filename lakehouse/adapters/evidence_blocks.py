@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.adapters.evidence_lines import LineBlock
 from lakehouse.adapters.evidence_quarantine import RefusedLine
 from lakehouse.adapters.evidence_sql import LOOK_CLOSER
-from lakehouse.evidence.fitness import MAX_KEPT_BYTES, TOO_LONG, why_unfit
+from lakehouse.evidence.fitness import LEFT_OUT, MAX_KEPT_BYTES, TOO_LONG, why_unfit
 from lakehouse.tables.evidence import evidence_schema
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ class MadeBlock:
         line_count: How many lines it had.
         records: Those that fit, in order, in the schema of evidence.
         key_hashes: A hash of each record's key.
-        refused: The others, in order.
+        refused: Those that did not, in order.
+        left_out: How many of those that fit are no evidence.
     """
 
     line_count: int
     records: pa.Table
     key_hashes: npt.NDArray[np.uint64]
     refused: list[RefusedLine]
+    left_out: int = 0
 
 
 def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlock) -> MadeBlock:
@@ -67,9 +69,11 @@ def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlo
             unfit = {place: reason for place, reason in (unfit | _reasons(again)).items() if reason}
             fit = pa.concat_tables([fit, again.filter(pc.is_null(again["reason"]))]).sort_by("ordinal")
         unfit |= {place: reason for place, (reason, _) in block.refused.items()}
+    reasons = {place: reason for place, reason in unfit.items() if reason != LEFT_OUT}
     # Copied, for a view would hold all of the engine's answer.
     key_hashes = fit["key_hash"].to_numpy().copy()
-    return MadeBlock(len(block), _assembled(fit, block), key_hashes, list(_refused(block, unfit)))
+    refused = list(_refused(block, reasons))
+    return MadeBlock(len(block), _assembled(fit, block), key_hashes, refused, len(unfit) - len(reasons))
 
 
 def _run(engine: duckdb.DuckDBPyConnection, statement: str, lines: pa.Table) -> pa.Table:

@@ -42,13 +42,14 @@ _BLOCKS_HELD = 12
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The accounts of a partition: every line is exactly one of `new`, `corrected`, `duplicate`, `quarantined`."""
+    """The accounts of a partition: every line is exactly one of these; `left_out` are those of loads."""
 
     lines_in: int
     new: int
     corrected: int
     duplicate: int
     quarantined: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,11 @@ class EvidenceEngine:
         """
         staged = target / "evidence.parquet"
         hashes: list[npt.NDArray[np.uint64]] = []
-        lines_in = 0
+        lines_in = left_out = 0
         with LineQuarantine(target / "quarantine.jsonl") as quarantine, EvidenceWriter(staged) as writer:
             for made in self._made(transform, read_blocks(files, block_bytes=self._block_bytes)):
                 lines_in += made.line_count
+                left_out += made.left_out
                 hashes.append(made.key_hashes)
                 for refused in made.refused:
                     quarantine.take(refused)
@@ -135,12 +137,12 @@ class EvidenceEngine:
             if corrected:
                 copy_rows(whole, target / "superseded.parquet", kinds == CORRECTED)
             whole.unlink()
-        new = lines_in - corrected - duplicate - quarantine.count
+        new = lines_in - corrected - duplicate - quarantine.count - left_out
         return Materialized(
             evidence=staged,
             superseded=target / "superseded.parquet" if corrected else None,
             quarantine=quarantine.path,
-            counts=Counts(lines_in, new, corrected, duplicate, quarantine.count),
+            counts=Counts(lines_in, new, corrected, duplicate, quarantine.count, left_out),
         )
 
     def _made(self, transform: Transform, blocks: Iterator[LineBlock]) -> Iterator[MadeBlock]:

@@ -253,6 +253,7 @@ class EvidenceMaterializer:
             duplicate=counts.duplicate,
             quarantined=counts.quarantined,
             out=counts.new,
+            left_out=counts.left_out,
         )
         receipt = Receipt(
             asset=TABLE + stream,

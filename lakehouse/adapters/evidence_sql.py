@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from lakehouse.events.load_tag import LOAD_TASK
+from lakehouse.evidence.fitness import LEFT_OUT
 from lakehouse.evidence.transform import ENVELOPE_PROMOTED, MAX_ID_CHARACTERS, Kind, Transform
 from lakehouse.query.quoting import quote_name, quote_text
 from lakehouse.tables.evidence import SCHEMA_VERSION
@@ -123,6 +125,8 @@ def _rules(transform: Transform) -> Iterator[tuple[str, str]]:
         yield f"{field} IS NOT NULL AND {_moment(field)} IS NULL", f"'field {_shown(transform.moment)} is {_NO_MOMENT}'"
     for condition, reason in transform.unfit:
         yield f"({condition})", quote_text(reason)
+    # In the end: a line that does not fit is told, whoever wrote it.
+    yield f"regexp_full_match(raw.task_id, {quote_text(LOAD_TASK)})", quote_text(LEFT_OUT)
 
 
 def _type_rules(place: int, name: str, kind: Kind) -> Iterator[tuple[str, str]]:

@@ -130,8 +130,8 @@ class _Search:
             lines = tuple(self._checked(one) for one in left_out)
             return Lineage(asked.text, "line", tuple(self._run(run_id) for run_id in run_ids), lines=lines)
         raise NotFound(
-            f"no record was made of line {number} of {key!r}: it is not there, its evidence is not made yet, or an"
-            " equal line of the same day serves",
+            f"no record was made of line {number} of {key!r}: it is not there, its evidence is not made yet, it is of a"
+            " load, or an equal line of the same day serves",
             id=asked.text,
         )
 

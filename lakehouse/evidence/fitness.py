@@ -13,6 +13,8 @@ import re
 
 import orjson
 
+LEFT_OUT = "is of a load"
+"""No fault: what a load asked stays in the raw log, and says nothing of people, models or answers."""
 MAX_LINE_BYTES = 16 << 20
 MAX_DEPTH = 512
 """Parsers that give up at 1,000 levels still read what was kept."""

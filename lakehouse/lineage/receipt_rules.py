@@ -50,8 +50,9 @@ def faults_of(document: Mapping[str, Any], key: str) -> Iterator[str]:
     if place != key:
         yield f"says that it belongs to {place}"
     counts = document["counts"]
-    if counts["in"] != counts["new"] + counts["corrected"] + counts["duplicate"] + counts["quarantined"]:
-        yield "does not balance: in is not new + corrected + duplicate + quarantined"
+    told = counts["new"] + counts["corrected"] + counts["duplicate"] + counts["quarantined"] + counts.get("left_out", 0)
+    if counts["in"] != told:
+        yield "does not balance: in is not new + corrected + duplicate + quarantined + left_out"
     for item in document["outputs"]:
         name = item["key"].rpartition("/")[2]
         said = _SHA256.findall(name)

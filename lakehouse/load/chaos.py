@@ -1,7 +1,7 @@
-"""Chaos: which faults come when, a ledger of what was acknowledged, and what of it is lost or doubled in the end.
+"""Chaos: a ledger of what was acknowledged under faults, and what of it is lost or doubled in the end.
 
-Belongs here: the order of faults, the ledger, the verdict, all pure. Not here: doing harm, reading what is stored
-(see lakehouse_cli/load_chaos.py, load_faults.py).
+Belongs here: the ledger, the verdict, all pure. Not here: which faults come when (see fault_plan.py), doing harm and
+reading what is stored (see lakehouse_cli/load_chaos.py, load_faults.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -27,30 +26,23 @@ _VALIDATIONS = frozenset({RequestKind.VALIDATE_EMAIL, RequestKind.VALIDATE_SMS, 
 _DECIDED = frozenset({200, 422})
 
 
-class Fault(StrEnum):
-    """What is done to the platform, in the words of reports."""
-
-    STORE = "the S3 server is killed"
-    API = "the API is killed"
-    SPOOL = "the spool's quota is filled while the S3 server hangs"
-    RUN = "a Dagster run is killed"
-
-
-# When each begins, as a share of the time: each has the rest of its quarter to be over.
-PLAN: Mapping[Fault, float] = {Fault.STORE: 0.08, Fault.API: 0.3, Fault.SPOOL: 0.5, Fault.RUN: 0.74}
-
-
 @dataclass(slots=True)
 class Ledger:
     """What was asked and what was acknowledged; of several threads.
 
-    Validations are told by a mark in their artifact, playbook entries by the id that they were given.
+    Each validation is told by a mark in its artifact, each record by one among its tags.
+
+    Attributes:
+        asked: Marks that were sent.
+        validated: Those of validations that were decided.
+        recorded: Those of records that were said to be made, each with the id of the entry that it went to.
+        refused: How many requests were answered with 5xx.
     """
 
     mark: str
     asked: set[str] = field(default_factory=set)
-    acknowledged: set[str] = field(default_factory=set)
-    entries: set[str] = field(default_factory=set)
+    validated: set[str] = field(default_factory=set)
+    recorded: dict[str, str] = field(default_factory=dict)
     refused: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,41 +56,57 @@ class Ledger:
     def heard(self, mark: str | None, kind: RequestKind, reply: Reply) -> None:
         """Note an answer; what is not said to be done counts as refused."""
         with self._lock:
-            if mark is not None and reply.status in _DECIDED:
-                self.acknowledged.add(mark)
-            elif kind is RequestKind.RECORD and reply.status == 200:
-                recorded = _decoded(reply.body)
-                if recorded.get("merged") is False:
-                    self.entries.add(str(recorded["playbook_id"]))
+            if mark is not None and kind in _VALIDATIONS and reply.status in _DECIDED:
+                self.validated.add(mark)
+            elif mark is not None and kind is RequestKind.RECORD and reply.status == 200:
+                entry = _decoded(reply.body).get("playbook_id")
+                if isinstance(entry, str):
+                    self.recorded[mark] = entry
             elif reply.status >= 500:
                 self.refused += 1
 
 
 @dataclass(slots=True)
 class Stored:
-    """What is found in the end: how often each mark, each entry's record, each line and each operation is there."""
+    """What is found in the end.
 
-    marks: Counter[str] = field(default_factory=Counter)
-    records: Counter[str] = field(default_factory=Counter)
+    Attributes:
+        validations: How often each mark is in a line of a validation.
+        lines: How often each run is in a line of any stream.
+        told: How many lines of records each entry has.
+        operations: How often each operation is in the memory log.
+        records: How many operations of records have each mark.
+        written: How many operations of records each entry has.
+        served: How often each entry is among those that the service answers from.
+    """
+
+    validations: Counter[str] = field(default_factory=Counter)
     lines: Counter[str] = field(default_factory=Counter)
-    remembered: set[str] = field(default_factory=set)
+    told: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
+    records: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    served: Counter[str] = field(default_factory=Counter)
 
     def read_line(self, line: Mapping[str, Any]) -> None:
         """Count a line of the streams `validations` or `playbook_events`."""
         self.lines[str(line["run_id"])] += 1
         for mark in _MARK.findall(str(line.get("input_text", ""))):
-            self.marks[mark] += 1
-        if line.get("action") == "record" and line.get("merged") is False:
-            self.records[str(line["playbook_id"])] += 1
+            self.validations[mark] += 1
+        if line.get("action") == "record":
+            self.told[str(line["playbook_id"])] += 1
 
-    def read_operation(self, operation: Mapping[str, Any]) -> None:
+    def read_operation(self, operation: Mapping[str, Any], ledger: Ledger) -> None:
         """Count an operation of the memory log; one that is void closes a place, and is none."""
         if operation.get("void"):
             return
         self.operations[str(operation["op_id"])] += 1
-        if operation["op"] == "record":
-            self.remembered.add(str(operation["payload"]["playbook_id"]))
+        if operation["op"] != "record":
+            return
+        self.written[str(operation["payload"]["playbook_id"])] += 1
+        for tag in operation["payload"].get("tags", ()):
+            if tag.startswith(f"{ledger.mark}-"):
+                self.records[tag] += 1
 
 
 def witnessed(scenarios: Iterable[Scenario], ledger: Ledger) -> Iterator[Scenario]:
@@ -114,20 +122,35 @@ def mark_artifact(body: bytes, mark: str) -> bytes:
     return orjson.dumps(document)
 
 
+def mark_record(body: bytes, mark: str) -> bytes:
+    """A record's body with the mark among its tags."""
+    document = orjson.loads(body)
+    document["tags"] = [*document["tags"], mark]
+    return orjson.dumps(document)
+
+
 def losses(ledger: Ledger, stored: Stored) -> list[str]:
     """What is wrong: acknowledged and lost, or doubled, or never asked for; empty when all is well."""
-    found = [
-        ("acknowledged validations have no line", ledger.acknowledged - stored.marks.keys()),
-        ("validations have more than one line", _doubled(stored.marks)),
-        ("lines are of validations that nobody asked for", stored.marks.keys() - ledger.asked),
-        ("acknowledged playbook entries are not in the memory log", ledger.entries - stored.remembered),
-        ("acknowledged playbook entries have no line", ledger.entries - stored.records.keys()),
-        ("playbook entries have more than one line", _doubled(stored.records)),
+    entries = Counter(ledger.recorded.values())
+    found: list[tuple[str, Collection[str]]] = [
+        ("acknowledged validations have no line", ledger.validated - stored.validations.keys()),
+        ("validations have more than one line", _doubled(stored.validations)),
+        ("lines are of validations that nobody asked for", stored.validations.keys() - ledger.asked),
+        ("acknowledged records are not in the memory log", ledger.recorded.keys() - stored.records.keys()),
+        ("records are in the memory log more than once", _doubled(stored.records)),
+        ("operations are of records that nobody asked for", stored.records.keys() - ledger.asked),
+        ("acknowledged entries are not served", entries.keys() - stored.served.keys()),
+        ("entries are served more than once", _doubled(stored.served)),
+        (
+            "entries have fewer lines than acknowledged records",
+            [one for one, n in entries.items() if stored.told[one] < n],
+        ),
+        ("entries have more lines than records", [one for one, n in stored.told.items() if n > stored.written[one]]),
         ("run ids are in more than one line", _doubled(stored.lines)),
         ("operations are in the memory log more than once", _doubled(stored.operations)),
     ]
     wrong = [f"{len(ids)} {what}, such as {min(ids)}" for what, ids in found if ids]
-    if not ledger.acknowledged or not ledger.entries:
+    if not ledger.validated or not ledger.recorded:
         wrong.append("nothing was acknowledged, so that nothing is shown")
     return wrong
 
@@ -136,9 +159,10 @@ def _witness(steps: Steps, ledger: Ledger) -> Steps:
     try:
         ask = next(steps)
         while True:
-            mark = ledger.next_mark() if ask.kind in _VALIDATIONS else None
-            if mark is not None:
-                ask = Ask(ask.kind, ask.path, mark_artifact(ask.body, mark), ask.method)
+            marking = _MARKING.get(ask.kind)
+            mark = None if marking is None else ledger.next_mark()
+            if marking is not None and mark is not None:
+                ask = Ask(ask.kind, ask.path, marking(ask.body, mark), ask.method)
             reply = yield ask  # closed here, nothing was answered: it may be there or not
             ledger.heard(mark, ask.kind, reply)
             ask = steps.send(reply)
@@ -146,6 +170,12 @@ def _witness(steps: Steps, ledger: Ledger) -> Steps:
         return
     finally:
         steps.close()
+
+
+_MARKING: Mapping[RequestKind, Callable[[bytes, str], bytes]] = {
+    **dict.fromkeys(_VALIDATIONS, mark_artifact),
+    RequestKind.RECORD: mark_record,
+}
 
 
 def _doubled(counts: Counter[str]) -> set[str]:

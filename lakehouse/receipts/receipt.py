@@ -32,7 +32,11 @@ class ReceiptItem:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCounts:
-    """Rows of one materialization. `taken` is `in` on the wire and equals new + corrected + duplicate + quarantined."""
+    """Rows of one materialization.
+
+    `taken` is `in` on the wire and equals new + corrected + duplicate + quarantined + left_out; the last, of loads,
+    is on the wire where there are any.
+    """
 
     taken: int
     new: int
@@ -40,16 +44,19 @@ class ReceiptCounts:
     duplicate: int = 0
     quarantined: int = 0
     out: int = 0
+    left_out: int = 0
 
     def __post_init__(self) -> None:
-        if self.taken != self.new + self.corrected + self.duplicate + self.quarantined:
+        if self.taken != self.new + self.corrected + self.duplicate + self.quarantined + self.left_out:
             raise BadInput(
-                "a receipt must balance: in = new + corrected + duplicate + quarantined", counts=asdict(self)
+                "a receipt must balance: in = new + corrected + duplicate + quarantined + left_out", counts=asdict(self)
             )
 
     def to_document(self) -> dict[str, int]:
         """The wire form."""
         document = asdict(self)
+        if not self.left_out:
+            del document["left_out"]
         return {"in": document.pop("taken"), **document}
 
 

@@ -92,6 +92,22 @@ def test_line_that_does_not_fit_is_refused_alone(maker: Maker, raw: bytes, reaso
     assert reason in reason_of(maker, raw)
 
 
+def test_lines_of_loads_are_left_out_and_counted_and_those_of_other_tasks_are_not(maker: Maker) -> None:
+    tasks = {"a": "load-0123abcd", "b": "load-test", "c": "load-0123abcd-2", "d": "Load-0123ABCD", "e": None}
+    lines = [line(run_id=name, task_id=task) for name, task in tasks.items()]
+    # A copy of a line that is left out is left out too, and one of them that does not fit is told.
+    made = maker.make("outcomes", {KEY: b"\n".join([*lines, lines[0], line(task_id="load-0123abcd", score="1")])})
+    assert [record["run_id"] for record in made.records] == ["b", "c", "d", "e"]
+    assert [row["reason"] for row in made.refused] == ["field 'score' is no number: VARCHAR"]
+    counts = made.counts
+    assert (counts.lines_in, counts.left_out, counts.new, counts.duplicate, counts.quarantined) == (7, 2, 4, 0, 1)
+
+
+def test_line_of_a_load_that_is_looked_at_twice_is_left_out(maker: Maker) -> None:
+    made = maker.make("outcomes", {KEY: line(task_id="load-0123abcd", note="x: NaN, or [Infinity] ,]")})
+    assert (made.records, made.refused, made.counts.left_out) == ([], [], 1)
+
+
 def test_words_that_look_like_faults_in_texts_are_taken(maker: Maker) -> None:
     texts = ["plain", "x: NaN, or [Infinity] ,]", ":nan", "{" * (MAX_DEPTH + 1), "[,]", "plain"]
     made = maker.make("outcomes", {KEY: b"\n".join(line(run_id=str(n), note=t) for n, t in enumerate(texts))})

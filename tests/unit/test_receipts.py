@@ -43,6 +43,13 @@ def test_document_has_the_fields_of_the_contract() -> None:
     assert document["started_at"] == "2026-01-01T00:00:00.000000Z"
 
 
+def test_lines_of_loads_balance_and_are_told_where_there_are_any() -> None:
+    counts = ReceiptCounts(taken=5, new=2, left_out=3, out=2)
+    assert counts.to_document()["left_out"] == 3
+    with pytest.raises(BadInput, match="left_out"):
+        ReceiptCounts(taken=5, new=2, left_out=2)
+
+
 def test_partition_that_would_leave_its_folder_is_refused() -> None:
     with pytest.raises(BadInput):
         _ = receipt("../../config").key

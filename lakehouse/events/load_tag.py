@@ -1,0 +1,23 @@
+"""The task that a load's requests belong to: by it their lines are known, and kept out of evidence.
+
+Belongs here: the form of the tag. Not here: who is left out where (see lakehouse/adapters/evidence_sql.py), playing a
+load (see lakehouse/load/).
+"""
+
+from __future__ import annotations
+
+import re
+
+# No prefix alone: a task of somebody's own may well be called `load-test`.
+LOAD_TASK = "load-[0-9a-f]{8}"
+_WHOLE = re.compile(LOAD_TASK)
+
+
+def load_task(mark: str) -> str:
+    """The `X-Task-Id` of a run with a mark of eight hexadecimal digits."""
+    return f"load-{mark}"
+
+
+def is_load_task(task_id: str | None) -> bool:
+    """Whether a task is that of a load."""
+    return task_id is not None and _WHOLE.fullmatch(task_id) is not None
