@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -75,9 +75,11 @@ class Watch:
             thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            self.peak_bytes = max(self.peak_bytes, self.rss_bytes())
-            self._stop.wait(_SAMPLE_S)
+        # Who is watched may end before the block does: what was seen until then counts.
+        with suppress(psutil.NoSuchProcess):
+            while not self._stop.is_set():
+                self.peak_bytes = max(self.peak_bytes, self.rss_bytes())
+                self._stop.wait(_SAMPLE_S)
 
 
 def timed(act: Callable[[], object]) -> float:
