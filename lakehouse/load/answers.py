@@ -38,11 +38,19 @@ class Result(msgspec.Struct):
     playbook: Lift | None
 
 
+class Timings(msgspec.Struct):
+    """Of a search's timings what says whether work was done again."""
+
+    embed_cached: bool
+    answer_cached: bool
+
+
 class Found(msgspec.Struct):
-    """The answer to a search."""
+    """The answer to a search; `timings_ms` is None where the service says nothing of them."""
 
     query: str
     results: list[Result]
+    timings_ms: Timings | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -104,13 +112,20 @@ def read_found(
 
 
 def require_recorded_answer(found: Found, answer_id: str) -> None:
-    """Require that an endorsed answer is among the results, and there because of its record."""
-    for result in found.results:
-        if result.id == answer_id:
-            if result.playbook is None or result.playbook.boost <= 0:
-                raise Wrong("a recorded answer is not lifted", f"{answer_id}: {found.query}")
-            return
-    raise Wrong("a recorded answer is not among the results", f"{answer_id}: {found.query}")
+    """Require that an endorsed answer ranks first, and because of its record."""
+    place = next((place for place, result in enumerate(found.results) if result.id == answer_id), None)
+    if place is None:
+        raise Wrong("a recorded answer is not among the results", f"{answer_id}: {found.query}")
+    lift = found.results[place].playbook
+    if lift is None or lift.boost <= 0:
+        raise Wrong("a recorded answer is not lifted", f"{answer_id}: {found.query}")
+    if place:
+        above = found.results[0]
+        by = "no playbook" if above.playbook is None else f"boost {above.playbook.boost:.3f}"
+        raise Wrong(
+            "a recorded answer does not rank first",
+            f"{answer_id} is at {place + 1} with boost {lift.boost:.3f}, {above.id} first with {by}: {found.query}",
+        )
 
 
 def read_recorded(reply: Reply) -> Recorded:

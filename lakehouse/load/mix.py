@@ -7,20 +7,25 @@ Belongs here: kinds, shares, order. Not here: what a scenario asks (see scenario
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+
+from lakehouse.errors import BadInput
+
+_MOST_WEIGHT = 1000
 
 
 class ScenarioKind(StrEnum):
     """What is played, in the words of reports."""
 
-    SEARCH_EMAIL = "search, validate e-mail"
-    FILL_RECORD = "validate fill, record playbook"
+    SEARCH_EMAIL = "cold search, validate e-mail"
+    FILL_RECORD = "search, validate fill, record playbook"
     EXCLUDE = "search, search with exclusions"
     REPEAT = "one search five times"
     SMS = "validate SMS"
-    RECORD_AGAIN = "search, record, search again"
+    RECORD_AGAIN = "cold search, record, search again"
 
 
 class RequestKind(StrEnum):
@@ -51,7 +56,7 @@ SHARES: Mapping[ScenarioKind, int] = {
 }
 REQUESTS: Mapping[ScenarioKind, int] = {
     ScenarioKind.SEARCH_EMAIL: 2,
-    ScenarioKind.FILL_RECORD: 2,
+    ScenarioKind.FILL_RECORD: 3,
     ScenarioKind.EXCLUDE: 2,
     ScenarioKind.REPEAT: REPEATS,
     ScenarioKind.SMS: 1,
@@ -59,9 +64,39 @@ REQUESTS: Mapping[ScenarioKind, int] = {
 }
 
 
-def kinds(draw: random.Random) -> Iterator[ScenarioKind]:
-    """Yield kinds without end: block by block, each block shuffled."""
-    block = [kind for kind, share in SHARES.items() for _ in range(share)]
+def kinds(draw: random.Random, shares: Mapping[ScenarioKind, int] = SHARES) -> Iterator[ScenarioKind]:
+    """Yield kinds without end: block by block, each block shuffled, each kind in it as often as its share says."""
+    block = [kind for kind, share in shares.items() for _ in range(share)]
     while True:
         draw.shuffle(block)
         yield from block
+
+
+def read_mix(text: str) -> dict[ScenarioKind, int]:
+    """Read weights by name, such as `search_email=35,sms=10`; kinds that are not named are not played.
+
+    Args:
+        text: `name=weight`, with commas between; names are those of `ScenarioKind` in small letters, weights whole
+            numbers from 0 to 1000.
+
+    Returns:
+        The shares in the smallest whole numbers; more than none is above zero.
+
+    Raises:
+        BadInput: A name is unknown or comes twice, a weight is none, or all are zero.
+    """
+    names = {kind.name.lower(): kind for kind in ScenarioKind}
+    weights: dict[ScenarioKind, int] = {}
+    for part in text.split(","):
+        name, is_given, weight = (piece.strip() for piece in part.partition("="))
+        if not is_given or name not in names:
+            raise BadInput(f"{part.strip()!r} is no share of the mix; write NAME=WEIGHT, names are {', '.join(names)}")
+        if names[name] in weights:
+            raise BadInput(f"{name!r} comes twice in the mix; give it one weight")
+        if not (weight.isascii() and weight.isdigit() and int(weight) <= _MOST_WEIGHT):
+            raise BadInput(f"{weight!r} is no weight of {name!r}; give a whole number from 0 to {_MOST_WEIGHT}")
+        weights[names[name]] = int(weight)
+    common = math.gcd(*weights.values())
+    if common == 0:
+        raise BadInput("all weights of the mix are zero, so that nothing would be played; give one that is not")
+    return {kind: weight // common for kind, weight in weights.items() if weight}

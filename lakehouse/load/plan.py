@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lakehouse.load import scenarios
 from lakehouse.load.crew import Crew
-from lakehouse.load.mix import REQUESTS, ScenarioKind, kinds
+from lakehouse.load.mix import REQUESTS, SHARES, ScenarioKind, kinds
 from lakehouse.load.scenarios import Stage
 from lakehouse.load.steps import Scenario, Steps
 from lakehouse.load.texts import make_queries
@@ -32,16 +32,19 @@ def make_stage(crew: Crew, *, corpus: str, seed: int, mark: str, mode: str | Non
     return Stage(crew, make_queries(crew, _source("queries", seed), QUERIES), corpus, mark, mode)
 
 
-def plan_scenarios(stage: Stage, *, seed: int, requests: int | None = None) -> Iterator[Scenario]:
+def plan_scenarios(
+    stage: Stage, *, seed: int, requests: int | None = None, shares: Mapping[ScenarioKind, int] = SHARES
+) -> Iterator[Scenario]:
     """Yield scenarios in their order.
 
     Args:
         stage: What they are played with.
         seed: The same seed and stage give the same scenarios.
         requests: Ends with the scenario that reaches so many requests; None: no end.
+        shares: How often each kind comes in a block.
     """
     draw, planned = _source("scenarios", seed), 0
-    for number, kind in enumerate(kinds(_source("kinds", seed))):
+    for number, kind in enumerate(kinds(_source("kinds", seed), shares)):
         if requests is not None and planned >= requests:
             return
         planned += REQUESTS[kind]

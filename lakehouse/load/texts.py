@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lakehouse.load.crew import Crew, Worker
-from lakehouse.sample.vocabulary import OCCUPATIONS, Occupation
+from lakehouse.sample.vocabulary import EMPLOYERS, OCCUPATIONS, Occupation
 
 _BY_TITLE = {occupation.title: occupation for occupation in OCCUPATIONS}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_SKILLS = tuple(skill for occupation in OCCUPATIONS for skill in occupation.skills)
 _MOST_ROLE = 30
 # Printed in a pamphlet of 1940 and given to nobody since.
 SSN = "219-09-9999"
@@ -33,10 +34,18 @@ def make_queries(crew: Crew, draw: random.Random, count: int) -> list[Query]:
 
 
 def cold_query(worker: Worker, draw: random.Random, *, mark: str, number: int) -> str:
-    """A query that nobody has asked before, as long as no other run has this mark."""
-    skill = draw.choice(_occupation(worker, draw).skills)
-    role, count = worker.role.lower(), draw.randint(1, 9)
-    return f"need {count} {role}s in {worker.city} with {skill} experience, shift {mark}-{number}"
+    """A query that nobody has asked before, as long as no other run has this mark.
+
+    Words are drawn until two such queries differ by more than a number: what differs by less is one and the same to
+    playbooks, and what somebody else recorded for it would rightly come first.
+    """
+    occupation = _occupation(worker, draw)
+    first, second = draw.sample(occupation.skills, 2)
+    return (
+        f"need {draw.randint(1, 9)} {worker.role.lower()}s in {worker.city} with {first} and {second},"
+        f" {draw.choice(occupation.certifications)}, from {draw.choice(_DAYS)} at {draw.choice(EMPLOYERS)},"
+        f" {draw.choice(_SKILLS)} too, shift {mark}-{number}"
+    )
 
 
 def operation(worker: Worker, count: int, *, mark: str) -> str:

@@ -35,6 +35,7 @@ class Service:
     def __init__(self) -> None:
         self.asked: list[tuple[Ask, Any]] = []
         self.recorded: dict[str, str] = {}
+        self.searched: set[str] = set()
         self.change: dict[RequestKind, Any] = {}
         self.missing: set[str] = {"/v1/catalog/client_blocks"}
         self.headers: list[dict[str, str]] = []
@@ -58,7 +59,11 @@ class Service:
         if ask.path.endswith("/search") and "sql_filter" in body:
             return 200, {"results": [{"id": worker.worker_id} for worker in WORKERS]}
         if ask.path.endswith("/search"):
-            return 200, {"query": body["query"], "results": self._results(body), "trace_id": "t"}
+            is_known = body["query"] in self.searched
+            self.searched.add(body["query"])
+            timings = {"total": 0.1, "embed_cached": is_known, "answer_cached": is_known}
+            results = self._results(body)
+            return 200, {"query": body["query"], "results": results, "trace_id": "t", "timings_ms": timings}
         if ask.path.endswith("/record"):
             self.recorded[body["query"]] = body["answer_id"]
             return 200, {"playbook_id": f"p{len(self.recorded)}", "merged": False, "revision": "r"}
@@ -67,7 +72,7 @@ class Service:
     def _results(self, body: Any) -> list[dict[str, Any]]:
         wanted = body.get("filter", {})
         endorsed = self.recorded.get(body["query"])
-        ids = ([endorsed] if endorsed else []) + [f"x{number}" for number in range(25)]
+        ids = list(dict.fromkeys([*([endorsed] if endorsed else []), *(f"x{number}" for number in range(25))]))
         left = [one for one in ids if one not in body.get("exclude_ids", ())][: body["k"]]
         return [
             {

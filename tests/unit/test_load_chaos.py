@@ -132,7 +132,7 @@ def _double_run(stored: Stored, _: Ledger) -> None:
 
 
 def _double_operation(stored: Stored, ledger: Ledger) -> None:
-    stored.read_operation({"op_id": "o-0", "op": "retire"}, ledger)
+    stored.read_operation({"op_id": "o-0", "op": "retire", "payload": {}}, ledger)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,17 @@ def test_each_loss_and_each_doubling_is_told(plant: Callable[[Stored, Ledger], N
     plant(stored, ledger)
     (wrong,) = losses(ledger, stored)
     assert wrong.startswith(told)
+
+
+def test_entry_that_became_part_of_another_is_served_by_it_and_lost_with_it() -> None:
+    ledger, _ = play()
+    stored = stored_of(ledger)
+    first, second, *_ = sorted(set(ledger.recorded.values()))
+    stored.read_operation({"op_id": "m", "op": "merge", "payload": {"playbook_id": first, "into": second}}, ledger)
+    del stored.served[first]
+    assert losses(ledger, stored) == []
+    del stored.served[second]
+    assert losses(ledger, stored) == [f"2 acknowledged entries are not served, such as {first}"]
 
 
 def test_load_that_acknowledged_nothing_shows_nothing() -> None:

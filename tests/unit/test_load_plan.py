@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from lakehouse.errors import BadInput
 from lakehouse.load.crew import make_crew
-from lakehouse.load.mix import BLOCK, REQUESTS, SHARES, RequestKind, ScenarioKind
+from lakehouse.load.mix import BLOCK, REQUESTS, SHARES, RequestKind, ScenarioKind, read_mix
 from lakehouse.load.plan import plan_forgetting, plan_scenarios, plan_starts
 from lakehouse.load.scenarios import Stage
 from lakehouse.load.steps import Ask, Scenario, Wrong
@@ -130,6 +132,11 @@ def _each(**changes: Any) -> Any:
         (RequestKind.SEARCH, _each(metadata={}), "a result is against the filter"),
         (RequestKind.SEARCH_EXCLUDING, _results(lambda r: [{**r[0], "id": "x0"}]), "an excluded id came back"),
         (RequestKind.SEARCH_RECORDED, _results(lambda r: r[1:]), "a recorded answer is not among the results"),
+        (
+            RequestKind.SEARCH_RECORDED,
+            _results(lambda r: [*r[1:], r[0] | {"score": 0}]),
+            "a recorded answer does not rank first",
+        ),
         (RequestKind.SEARCH_RECORDED, _each(playbook=None), "a recorded answer is not lifted"),
         (RequestKind.SEARCH_RECORDED, _each(playbook={"boost": -0.5}), "a recorded answer is not lifted"),
         (RequestKind.VALIDATE_EMAIL, lambda _: (422, {"Policy": {"reason": ""}}), "status 422, expected 200"),
@@ -162,6 +169,48 @@ def test_repeated_search_with_another_answer_is_noticed() -> None:
     service.change[RequestKind.SEARCH_REPEATED] = _results(lambda results: results[next(turn) % 2 :])
     failed = play(planned(count=BLOCK), service)
     assert failed == ["the same search has another answer"] * SHARES[ScenarioKind.REPEAT]
+
+
+def test_distinct_queries_and_what_caches_served_are_known() -> None:
+    service, on = Service(), stage()
+    play(planned(count=400, on=on), service)
+    asked = {body["query"] for ask, body in service.asked if ask.path.endswith("/search")}
+    cold = sum(ask.kind is RequestKind.SEARCH_COLD for ask, _ in service.asked)
+    assert len(asked) == cold + len(on.asked_again)
+    assert cold == 400 * (SHARES[ScenarioKind.SEARCH_EMAIL] + SHARES[ScenarioKind.RECORD_AGAIN]) / BLOCK
+    assert on.caches[RequestKind.SEARCH_COLD].answers == 0 < on.caches[RequestKind.SEARCH_COLD].told == cold
+    repeated = on.caches[RequestKind.SEARCH_REPEATED]
+    assert repeated.told * 4 / 5 <= repeated.answers < repeated.told
+
+
+def test_mix_of_ones_own_has_exactly_its_shares() -> None:
+    shares = read_mix("search_email=35, sms=10")
+    assert shares == {ScenarioKind.SEARCH_EMAIL: 7, ScenarioKind.SMS: 2}
+    plan = plan_scenarios(stage(), seed=7, shares=shares)
+    assert Counter(scenario.kind for scenario in itertools.islice(plan, 90)) == {
+        ScenarioKind.SEARCH_EMAIL: 70, ScenarioKind.SMS: 20,
+    }  # fmt: skip
+    assert read_mix("repeat=1,sms=0") == {ScenarioKind.REPEAT: 1}
+    assert read_mix(",".join(f"{kind.name.lower()}={share * 5}" for kind, share in SHARES.items())) == SHARES
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "'' is no share of the mix"),
+        ("sms", "'sms' is no share of the mix"),
+        ("mail=1", "names are search_email, fill_record, exclude, repeat, sms, record_again"),
+        ("sms=1,sms=2", "'sms' comes twice"),
+        ("sms=-1", "'-1' is no weight of 'sms'"),
+        ("sms=1.5", "'1.5' is no weight"),
+        ("sms=1001", "'1001' is no weight"),
+        ("sms=²", "'²' is no weight"),
+        ("sms=0,repeat=0", "all weights of the mix are zero"),
+    ],
+)
+def test_mix_that_cannot_be_played_is_refused(text: str, told: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(told)):
+        read_mix(text)
 
 
 def test_what_a_run_recorded_is_forgotten_and_what_it_merged_into_is_not() -> None:
