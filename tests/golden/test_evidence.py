@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.adapters.evidence_engine import Counts
 from lakehouse.evidence.transforms import TRANSFORMS
 from tests.evidence import Maker
 
@@ -24,10 +25,15 @@ def made_of(stream: str) -> str:
     finally:
         maker.close()
     shown = {
-        "version": TRANSFORMS[stream].version, "counts": asdict(made.counts), "records": made.records,
+        "version": TRANSFORMS[stream].version, "counts": _told(made.counts), "records": made.records,
         "quarantine": made.refused,
     }  # fmt: skip
     return json.dumps(shown, indent=1, default=str, ensure_ascii=False) + "\n"
+
+
+def _told(counts: Counts) -> dict[str, int]:
+    """The accounts as manifests have them: lines of loads where there are any."""
+    return {name: number for name, number in asdict(counts).items() if number or name != "left_out"}
 
 
 @pytest.mark.parametrize("stream", sorted(TRANSFORMS))
