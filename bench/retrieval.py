@@ -16,6 +16,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -184,23 +186,30 @@ def main() -> int:
     work = make_workload(given.rows)
     with tempfile.TemporaryDirectory(prefix="bench-retrieval-") as name:
         folder = Path(name)
-        with store_server(folder / "store") as server:
-            require_fsync(server.embedded)
-            environ = api_environ(
-                server.objects(), folder / "api", default_embedder="static", playbook_embedder="static",
-                log_level="warning", holdout_share=0,
-            )  # fmt: skip
-            api = ApiProcess(environ, folder / "api.log")
-            api.start()
-            try:
-                ours = measure_ours(api, work, load_s=load_ours(api, work))
-                single_ms = cached_search_ms(api)
-                writes = playbook_writes(api, work)
-                first_answer_s = restart_s(api, work)
-            finally:
-                api.stop()
+        with serving(folder) as api:
+            ours = measure_ours(api, work, load_s=load_ours(api, work))
+            single_ms = cached_search_ms(api)
+            writes = playbook_writes(api, work)
+            first_answer_s = restart_s(api, work)
         peers = [] if given.no_peers else [measure_chroma(work, folder), measure_pgvector(work, folder)]
     return report(given.rows, ours, peers, single_ms=single_ms, writes=writes, first_answer_s=first_answer_s)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[ApiProcess]:
+    """A store with fsync and an API on it, with static embeddings."""
+    with store_server(folder / "store") as server:
+        require_fsync(server.embedded)
+        environ = api_environ(
+            server.objects(), folder / "api", default_embedder="static", playbook_embedder="static",
+            log_level="warning", holdout_share=0,
+        )  # fmt: skip
+        api = ApiProcess(environ, folder / "api.log")
+        api.start()
+        try:
+            yield api
+        finally:
+            api.stop()
 
 
 def table(rows: int, measured: list[Measured]) -> None:
