@@ -2,8 +2,9 @@
 
     python bench/_run.py [SCRIPT …] [--write-baseline]
 
-Exit code 1: a bench failed, or a ratio is worse by more than 20 %, or is not measured any more. `--write-baseline`
-takes the ratios of those that ran into the file; review its diff like code.
+Exit code 1: a bench failed, or a ratio is worse by more than 20 %, or is not measured any more. A bench that failed or
+has such a ratio is run once more before that is told, and the better measurement counts: others may have used the
+machine. `--write-baseline` takes the ratios of those that ran into the file; review its diff like code.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lakehouse.proof.regressions import Ratio, read_ratios, regressions  # noqa: E402
+from lakehouse.proof.regressions import Ratio, better_of, read_ratios, regressions  # noqa: E402
 
 BASELINE = ROOT / "bench" / "baseline.json"
 # Hours with a model each, or minutes of load: they are run by themselves.
 BY_THEMSELVES = {"small_model", "soak", "scale"}
+# Shorter than by themselves: ratios need no five minutes.
+ARGUMENTS = {"load": ["--seconds", "20"]}
 
 
 def main() -> int:
@@ -33,15 +36,18 @@ def main() -> int:
     scripts = given.scripts or [name for name in every if name not in BY_THEMSELVES]
     if unknown := sorted(set(scripts) - set(every)):
         parser.error(f"there is no bench {unknown[0]!r}; there are {', '.join(every)}")
+    before = json.loads(BASELINE.read_text())
     measured: dict[str, Ratio] = {}
     failed = []
     for script in scripts:
-        print(f"== bench/{script}.py", flush=True)
-        lines, code = run(script)
-        measured |= read_ratios(script, lines)
-        if code:
+        found, is_failed = measure(script)
+        if is_failed or regressions(before, found, [script]):
+            print(f"== bench/{script}.py once more", flush=True)
+            again, is_failed = measure(script)
+            found = better_of(found, again)
+        measured |= found
+        if is_failed:
             failed.append(script)
-    before = json.loads(BASELINE.read_text())
     worse = regressions(before, measured, scripts)
     print(f"\n{len(measured)} ratios, {len(worse)} worse than {BASELINE.relative_to(ROOT)} by more than 20 % or gone")
     for one in worse:
@@ -54,10 +60,17 @@ def main() -> int:
     return 1 if worse or failed else 0
 
 
+def measure(script: str) -> tuple[dict[str, Ratio], bool]:
+    """The ratios of one run of a bench, and whether it failed."""
+    print(f"== bench/{script}.py", flush=True)
+    lines, code = run(script)
+    return read_ratios(script, lines), code != 0
+
+
 def run(script: str) -> tuple[list[str], int]:
     """What a bench prints, shown as it comes, and its exit code."""
     lines = []
-    command = [sys.executable, "-u", str(ROOT / "bench" / f"{script}.py")]
+    command = [sys.executable, "-u", str(ROOT / "bench" / f"{script}.py"), *ARGUMENTS.get(script, [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -95,5 +95,14 @@ def regressions(before: Mapping[str, float], now: Mapping[str, Ratio], scripts: 
     return found
 
 
+def better_of(one: Mapping[str, Ratio], other: Mapping[str, Ratio]) -> dict[str, Ratio]:
+    """Of two measurements the better one of each ratio: noise makes a run slower, hardly ever faster."""
+    found = dict(one)
+    for name, ratio in other.items():
+        if name not in found or found[name].worse_by(ratio) > 0:
+            found[name] = ratio
+    return found
+
+
 def _number(text: str) -> float:
     return float(text.replace(",", ""))

@@ -14,7 +14,7 @@ from lakehouse.proof.cases import Expectation, fill, read_cases
 from lakehouse.proof.checks import Answer, Missing, check, find
 from lakehouse.proof.claims import Claim, Mode, mode_of_test, read_claims
 from lakehouse.proof.rankings import Rankings, compare, difference
-from lakehouse.proof.regressions import read_ratios, regressions
+from lakehouse.proof.regressions import Ratio, better_of, read_ratios, regressions
 from lakehouse.proof.report import to_document, write_report
 from lakehouse.proof.verdicts import Assertion, Outcome, judge
 
@@ -217,6 +217,14 @@ def test_more_than_a_fifth_worse_is_a_regression_in_either_direction_and_better_
     found = {one.name: round(one.worse_by, 2) for one in regressions(before, now, ["b"])}
     assert found == {"b: time over bare DuckDB": 0.24, "b: QPS over Chroma's": 0.23}
     assert regressions({"b: time over bare DuckDB": 1.7, "b: QPS over Chroma's": 7.0}, now, ["b"]) == []
+
+
+def test_of_two_measurements_the_better_one_counts_in_either_direction() -> None:
+    one = {"b: more": Ratio(5.0, True), "b: less": Ratio(1.4, False), "b: once": Ratio(1.0, True)}
+    other = {"b: more": Ratio(7.0, True), "b: less": Ratio(1.9, False), "b: new": Ratio(2.0, True)}
+    best = {"b: more": 7.0, "b: less": 1.4, "b: once": 1.0, "b: new": 2.0}
+    assert {name: ratio.value for name, ratio in better_of(one, other).items()} == best
+    assert {name: ratio.value for name, ratio in better_of(other, one).items()} == best
 
 
 def test_ratio_that_is_not_measured_any_more_is_told_where_its_bench_ran() -> None:
