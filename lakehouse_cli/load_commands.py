@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.errors import BadInput
 from lakehouse_cli.not_run import as_not_run
 from lakehouse_cli.numbers import finite
 from lakehouse_cli.process_commands import JsonOption
 from lakehouse_cli.search_commands import SearchMode
+
+if TYPE_CHECKING:
+    from lakehouse.load.mix import ScenarioKind
 
 EXIT_FAILURES = 1
 DEFAULT_DURATION_S = 10.0
@@ -56,6 +61,26 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     corpus: Annotated[str, typer.Option(help="The corpus of workers.")] = "workers",
     mode: Annotated[SearchMode | None, typer.Option(help="Mode of searches; default: the live config's.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds that one answer may take.")] = 10.0,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=WEIGHT,…",
+            help="Weights: search_email, fill_record, exclude, repeat, sms, record_again; default: 35,15,15,15,10,10.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, metavar="FILE", help="Draw rate, latency, processor and memory over time: .svg or .png."
+        ),
+    ] = None,
+    process: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PID", help="Look at this process, too; may be given several times."),
+    ] = None,
+    on_real_data: Annotated[
+        bool, typer.Option("--on-real-data", help="Also where there is data that is not the sample's.")
+    ] = False,
     keep_playbooks: Annotated[
         bool, typer.Option("--keep-playbooks", help="Leave what was recorded; default: forget it at the end.")
     ] = False,
@@ -66,19 +91,26 @@ def load(  # noqa: PLR0917 - Typer passes all by name
 ) -> None:
     """Play the load mix against a running API, check every answer, and say how long everything took.
 
-    35 % search and e-mail validation, 15 % fill validation and playbook record, 15 % search with exclusions, 15 % one
-    search five times, 10 % SMS validation, 10 % search, record, search again. Exit code 0: no failure; 1: some; 3: it
-    could not be played.
+    35 % cold search and e-mail validation, 15 % search, fill validation and playbook record, 15 % search with
+    exclusions, 15 % one search five times, 10 % SMS validation, 10 % cold search, record, search again. Exit code 0: no
+    failure; 1: some; 3: it could not be played.
     """
+    from lakehouse.load.chart import load_chart
+    from lakehouse.load.mix import SHARES
     from lakehouse.settings import load_settings
     from lakehouse_cli.load_run import LoadOptions, run_load
     from lakehouse_cli.load_tables import print_report
     from lakehouse_cli.remote import find_remote
 
     if chaos:
-        _refuse_with_chaos(url=url, requests=requests, rate=rate, mode=mode, keep_playbooks=keep_playbooks or None)
+        _refuse_with_chaos(
+            url=url, requests=requests, rate=rate, mode=mode, mix=mix, plot=plot, process=process,
+            keep_playbooks=keep_playbooks or None, on_real_data=on_real_data or None,
+        )  # fmt: skip
         _play_chaos(duration=duration, concurrency=concurrency, seed=seed, as_json=as_json)
         return
+    shares = SHARES if mix is None else _shares(mix)
+    draw = None if plot is None else _drawing(plot)
     with as_not_run():
         settings = load_settings()
         remote = find_remote(url, token, settings=settings, option="--url")
@@ -92,6 +124,9 @@ def load(  # noqa: PLR0917 - Typer passes all by name
             mode=None if mode is None else mode.value,
             timeout_s=timeout,
             keeps_playbooks=keep_playbooks,
+            shares=shares,
+            is_on_real_data=on_real_data,
+            processes=tuple(process or ()),
         )
         report = run_load(remote, options, settings, tell=_tell)
     document = report.to_document()
@@ -99,8 +134,33 @@ def load(  # noqa: PLR0917 - Typer passes all by name
         typer.echo(json.dumps(document, indent=2))
     else:
         print_report(document)
+    if plot is not None and draw is not None:
+        plot.write_bytes(draw(load_chart(document)))
+        _tell(f"drawn: {plot}")
     if document["failures"]:
         raise typer.Exit(EXIT_FAILURES)
+
+
+def _shares(mix: str) -> Mapping[ScenarioKind, int]:
+    from lakehouse.load.mix import read_mix
+
+    try:
+        return read_mix(mix)
+    except BadInput as error:
+        raise typer.BadParameter(error.detail, param_hint="--mix") from None
+
+
+def _drawing(plot: Path) -> Callable[[Mapping[str, Any]], bytes]:
+    """What draws a chart in the form that the file's name says; refused before minutes of load."""
+    from lakehouse.adapters.chart_svg import chart_svg
+    from lakehouse.adapters.charts import chart_png
+
+    makers = {".png": chart_png, ".svg": lambda chart: chart_svg(chart).encode()}
+    if plot.suffix.lower() not in makers:
+        raise typer.BadParameter(f"{plot.name!r} is neither .svg nor .png", param_hint="--plot")
+    if not plot.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {plot.parent}", param_hint="--plot")
+    return makers[plot.suffix.lower()]
 
 
 def _refuse_with_chaos(**options: object) -> None:

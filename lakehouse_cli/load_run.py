@@ -6,29 +6,33 @@ lakehouse/load/), HTTP and pace (see lakehouse/adapters/load_driver.py).
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-
-import psutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 
 from lakehouse.adapters.kept_http import Target
 from lakehouse.adapters.load_driver import Pace, play
+from lakehouse.adapters.process_meter import ProcessMeter
 from lakehouse.errors import Unavailable
+from lakehouse.events.load_tag import load_task
+from lakehouse.load.mix import SHARES, ScenarioKind
 from lakehouse.load.plan import make_stage, plan_forgetting, plan_scenarios, plan_starts
 from lakehouse.load.scenarios import Stage
 from lakehouse.settings import Settings
 from lakehouse_cli.client import ApiClient
 from lakehouse_cli.load_check import read_crew
+from lakehouse_cli.load_guard import require_no_real_data
+from lakehouse_cli.load_processes import GENERATOR, processes_of
 from lakehouse_cli.load_tables import Report
 from lakehouse_cli.remote import Remote
-from lakehouse_cli.start import Installation
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What was asked for; `rate` is in scenarios a second, None for as fast as answers come."""
+    """What was asked for.
+
+    `rate` is in scenarios a second, None for as fast as answers come; `processes` are others to look at, as NAME=PID.
+    """
 
     concurrency: int
     duration_s: float | None
@@ -39,6 +43,9 @@ class LoadOptions:
     mode: str | None
     timeout_s: float
     keeps_playbooks: bool
+    shares: Mapping[ScenarioKind, int] = field(default_factory=lambda: SHARES)
+    is_on_real_data: bool = False
+    processes: tuple[str, ...] = ()
 
 
 def run_load(
@@ -49,26 +56,33 @@ def run_load(
     Args:
         remote: The service.
         options: What was asked for.
-        settings: Of this installation, whose API's memory can be looked at.
+        settings: Of this installation, whose processes can be looked at.
         tell: Hears what is being done.
 
     Raises:
+        Conflict: The service holds real data, and nobody has said that it may be.
         NotFound: The service lacks what scenarios need; the message says which command makes it.
         Unavailable, ApiProblem: The service is not there, or refuses.
     """
     mark = secrets.token_hex(4)
-    with ApiClient(remote.url, remote.token, timeout_s=max(options.timeout_s, 60.0)) as api:
+    task = load_task(mark)
+    # Before anything is asked: a wrong one is a wrong option.
+    watched = processes_of(remote, settings, options.processes)
+    with ApiClient(remote.url, remote.token, timeout_s=max(options.timeout_s, 60.0), task_id=task) as api:
+        if not options.is_on_real_data:
+            require_no_real_data(api)
         crew = read_crew(api, options.corpus)
     stage = make_stage(crew, corpus=options.corpus, seed=options.seed, mark=mark, mode=options.mode)
-    headers = {"Content-Type": "application/json", "X-Task-Id": f"load-{mark}"}
+    headers = {"Content-Type": "application/json", "X-Task-Id": task}
     if remote.token is not None:
         headers["Authorization"] = f"Bearer {remote.token}"
     target = Target(remote.url, headers)
     tell(f"{len(crew.workers)} workers in {len(crew.groups)} groups; playing, Ctrl-C ends early")
-    rss_before = server_rss_bytes(remote, settings)
+    meter = ProcessMeter(watched, alone=frozenset({GENERATOR}))
+    meter.start()
     seed, rate, duration_s = options.seed, options.rate, options.duration_s
     played = play(
-        plan_scenarios(stage, seed=seed, requests=options.requests),
+        plan_scenarios(stage, seed=seed, requests=options.requests, shares=options.shares),
         target,
         Pace(
             concurrency=options.concurrency,
@@ -77,13 +91,14 @@ def run_load(
             timeout_s=options.timeout_s,
         ),
     )
-    rss_after = server_rss_bytes(remote, settings)
+    metered = meter.stop()
     return Report(
         url=remote.url,
-        options={**asdict(options), "mark": mark},
+        options={**asdict(options), "processes": None, "mark": mark},
         played=played,
-        rss_bytes=None if rss_before is None or rss_after is None else (rss_before, rss_after),
-        recorded=len(stage.recorded),
+        stage=stage,
+        processes=metered,
+        metering_cpu_s=meter.own_cpu_s,
         forgotten=0 if options.keeps_playbooks else _forget(stage, target, options, tell),
     )
 
@@ -98,14 +113,3 @@ def _forget(stage: Stage, target: Target, options: LoadOptions, tell: Callable[[
     except Unavailable:
         return 0  # the report says how many stay
     return tally.request_count - tally.failures
-
-
-def server_rss_bytes(remote: Remote, settings: Settings) -> int | None:
-    """Resident memory of this installation's API and all its children, None of any other service."""
-    record = Installation(settings).table.alive("api") if remote.is_own else None
-    if record is None:
-        return None
-    with contextlib.suppress(psutil.Error):
-        api = psutil.Process(record.pid)
-        return sum(process.memory_info().rss for process in [api, *api.children(recursive=True)])
-    return None

@@ -93,6 +93,7 @@ class _Driver:
         self._is_interrupted = False
         self._due: asyncio.Queue[float | None] = asyncio.Queue()
         self._stop_pacing = threading.Event()
+        self._begun = 0.0
 
     async def run(self) -> Played:
         """Play."""
@@ -100,6 +101,7 @@ class _Driver:
         with suppress(ValueError, RuntimeError, NotImplementedError):  # only the main thread hears signals
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
         begun, cpu_begun = time.perf_counter(), time.process_time()
+        self._begun = begun
         watch = asyncio.create_task(self._watch(begun))
         try:
             if self._pace.starts is None:
@@ -173,13 +175,14 @@ class _Driver:
 
     async def _play(self, scenario: Scenario, connection: KeptConnection, *, begun: float) -> None:
         tally, steps, asked_at = self._tally, scenario.steps, begun
-        ask = next(steps)
+        ask, is_failed = next(steps), True
         while True:
             try:
                 status, body, now = await connection.ask(ask.method, ask.path, ask.body)
                 tally.answered(ask.kind, (now - asked_at) * 1000)
                 following = steps.send(Reply(status, body))
             except StopIteration:
+                is_failed = False
                 break
             except Broken as error:
                 now = time.perf_counter()
@@ -192,4 +195,4 @@ class _Driver:
                 tally.failed(scenario.kind, ask.kind, wrong)
                 break
             ask, asked_at = following, time.perf_counter()
-        tally.played(scenario.kind, (now - begun) * 1000)
+        tally.played(scenario.kind, (now - begun) * 1000, at_s=now - self._begun, is_failed=is_failed)

@@ -21,7 +21,7 @@ class ScenarioKind(StrEnum):
     """What is played, in the words of reports."""
 
     SEARCH_EMAIL = "cold search, validate e-mail"
-    FILL_RECORD = "search, validate fill, record playbook"
+    FILL_RECORD = "search, fill, record playbook"
     EXCLUDE = "search, search with exclusions"
     REPEAT = "one search five times"
     SMS = "validate SMS"

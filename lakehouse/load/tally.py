@@ -57,12 +57,21 @@ class Line:
 
 
 @dataclass(slots=True)
+class Second:
+    """The scenarios that ended in one second of a run, and how many of them failed."""
+
+    latencies_ms: array[float] = field(default_factory=lambda: array("d"))
+    failures: int = 0
+
+
+@dataclass(slots=True)
 class Tally:
-    """What happened in a run. A scenario's latency counts from when it was meant to begin."""
+    """What happened in a run, by kind and by second. A scenario's latency counts from when it was meant to begin."""
 
     scenarios: dict[ScenarioKind, Line] = field(default_factory=dict)
     requests: dict[RequestKind, Line] = field(default_factory=dict)
     start_lags_ms: array[float] = field(default_factory=lambda: array("d"))
+    seconds: list[Second] = field(default_factory=list)
     never_begun: int = 0
 
     def answered(self, kind: RequestKind, latency_ms: float) -> None:
@@ -75,11 +84,16 @@ class Tally:
         """Count a request that was not."""
         self.requests.setdefault(kind, Line()).count += 1
 
-    def played(self, kind: ScenarioKind, latency_ms: float) -> None:
-        """Count a scenario that came to its end, the right one or not."""
+    def played(self, kind: ScenarioKind, latency_ms: float, *, at_s: float, is_failed: bool = False) -> None:
+        """Count a scenario that came to its end, the right one or not, so many seconds after the start."""
         line = self.scenarios.get(kind) or self.scenarios.setdefault(kind, Line())
         line.count += 1
         line.latencies_ms.append(latency_ms)
+        while len(self.seconds) <= at_s:
+            self.seconds.append(Second())
+        second = self.seconds[int(at_s)]
+        second.latencies_ms.append(latency_ms)
+        second.failures += is_failed
 
     def failed(self, scenario: ScenarioKind, request: RequestKind, wrong: Wrong) -> None:
         """Count what ended a scenario, both for its kind and for the request's; both are counted as asked already."""
@@ -100,6 +114,22 @@ class Tally:
     def failures(self) -> int:
         """Scenarios that failed, and those that a pace asked for and nobody could begin."""
         return sum(line.failures for line in self.scenarios.values()) + self.never_begun
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """By second: how many scenarios ended and failed, how long they took."""
+        told = []
+        for number, second in enumerate(self.seconds):
+            ordered = sorted(second.latencies_ms)
+            told.append(
+                {
+                    "second": number,
+                    "scenarios": len(ordered),
+                    "failures": second.failures,
+                    "p50_ms": _rounded(quantile(ordered, 0.5)),
+                    "p99_ms": _rounded(quantile(ordered, 0.99)),
+                }
+            )
+        return told
 
     def lines(self) -> Iterator[tuple[str, str, Line]]:
         """Every kind that was seen, in the order of the mix: `scenario` or `request`, its name, its line."""

@@ -14,6 +14,7 @@ from lakehouse.load.mix import RequestKind
 from lakehouse.load.plan import make_stage
 from lakehouse.load.scenarios import Stage
 from lakehouse.load.steps import Ask, Reply
+from lakehouse.sample.workers import COLUMNS, worker_batches
 
 WORKERS = [
     Worker(str(number), f"Ana María {number}", ("Electrician", "Welder", "Astronaut")[number % 3], "Toledo", "OH")
@@ -36,6 +37,13 @@ class Service:
         self.asked: list[tuple[Ask, Any]] = []
         self.recorded: dict[str, str] = {}
         self.searched: set[str] = set()
+        places = [COLUMNS.index(name) for name in ("worker_id", "role", "city", "state", "status", "skills")]
+        self.sample = [[row[place] for place in places] for row in next(worker_batches(10))]
+        self.listed: dict[str, Any] = {
+            "/v1/catalog": {"datasets": [{"name": "workers"}], "broken": {}},
+            "/v1/vectors/index": {"indexes": [{"name": "workers"}]},
+            "/v1/matrix/playbooks": {"playbooks": [{"tags": ["load"]}], "next": None},
+        }
         self.change: dict[RequestKind, Any] = {}
         self.missing: set[str] = {"/v1/catalog/client_blocks"}
         self.headers: list[dict[str, str]] = []
@@ -53,7 +61,9 @@ class Service:
         if ask.path in self.missing:
             return 404, {"detail": f"nothing at {ask.path}"}
         if ask.method in ("DELETE", "GET"):
-            return 200, {}
+            return 200, self.listed.get(ask.path.partition("?")[0], {})
+        if ask.path == "/v1/sql" and "skills" in body["sql"]:
+            return 200, {"rows": self.sample}
         if ask.path == "/v1/sql":
             return 200, {"rows": [[int(w.worker_id), w.name, w.role, w.city, w.state] for w in WORKERS]}
         if ask.path.endswith("/search") and "sql_filter" in body:

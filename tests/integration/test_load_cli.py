@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.load.mix import REQUESTS, SHARES, RequestKind, ScenarioKind
 from lakehouse.sample.client_blocks import write_client_blocks
@@ -67,6 +69,30 @@ def fill(api: ApiProcess, folder: Path) -> None:
             time.sleep(0.1)
 
 
+_MESSAGE = {"kind": "sms", "artifact": {"to": "+14155550101", "body": "Shift on Monday."}, "context": {}}
+_ENTRY = {"query": "who welds", "answer_id": "1", "answer_corpus": "workers", "score": 1.0, "tags": ["desk"]}
+
+
+def _require_no_evidence(client: httpx.Client, objects: S3ObjectStore, folder: Path) -> None:
+    """Of everything that loads have logged nothing becomes evidence, nor does it reach what is made of evidence."""
+    deadline = time.monotonic() + 60
+    while client.get("/health").json()["parts"]["event_log"]["depth_lines"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    maker = EvidenceMaterializer(objects, work_dir=folder)
+    new: dict[str, int] = {}
+    for stream in ("validations", "playbook_events", "searches"):
+        (day,) = maker.materialize(stream, sorted(maker.behind(stream)), RunFacts("r1"))
+        assert day.partition is not None
+        counts = day.partition.counts
+        receipt = json.loads(objects.get(day.partition.receipt).body)
+        assert receipt["counts"]["left_out"] == counts["left_out"] > 50
+        assert counts["in"] == counts["left_out"] + counts["new"]
+        new[stream] = counts["new"]
+    # What `X-Task-Id: load-test` asked is somebody's own.
+    assert new == {"validations": 1, "playbook_events": 0, "searches": 0}
+
+
 @pytest.mark.slow
 def test_real_system_fails_nothing_and_keeps_nothing(objects: S3ObjectStore, tmp_path: Path) -> None:
     with api_process(objects, tmp_path / "api", corpora_dir=ROOT / "corpora", **STATIC) as api:
@@ -77,16 +103,32 @@ def test_real_system_fails_nothing_and_keeps_nothing(objects: S3ObjectStore, tmp
         assert "has no dataset 'workers'; load the sample: lakehouse sample workers" in nothing.stderr
         fill(api, tmp_path)
 
-        done = lakehouse(environ, "load", "--requests", "500", "--concurrency", "8", "--json")
+        chart = tmp_path / "load.svg"
+        assert api.process is not None
+        own_pid = ("--process", f"api={api.process.pid}", "--plot", str(chart))
+        done = lakehouse(environ, "load", "--requests", "500", "--concurrency", "8", "--json", *own_pid)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "ms of a scenario" in chart.read_text()
         paced = lakehouse(environ, "load", "--rate", "40", "--requests", "100", "--json")
         assert paced.returncode == 0, paced.stdout + paced.stderr
         with api.client() as client:
             assert client.get("/v1/matrix/playbooks").json()["playbooks"] == []
+            only = lakehouse(environ, "load", "--mix", "record_again=1", "--requests", "90", "--keep-playbooks")
+            assert only.returncode == 0, only.stdout + only.stderr
+            # Of loads, and so no reason to refuse the next one.
             kept = lakehouse(environ, "load", "--requests", "60", "--keep-playbooks")
             assert kept.returncode == 0, kept.stdout + kept.stderr
             tags = {tag for entry in client.get("/v1/matrix/playbooks").json()["playbooks"] for tag in entry["tags"]}
             assert tags == {"load"}
+            client.post("/v1/validate", json=_MESSAGE, headers={"X-Task-Id": "load-test"}).raise_for_status()
+            _require_no_evidence(client, objects, tmp_path)
+            with (tmp_path / "client_blocks.csv").open("rb") as file:
+                client.post("/v1/ingest?name=orders_2026", files={"file": file}).raise_for_status()
+            client.post("/v1/matrix/playbooks/record", json=_ENTRY).raise_for_status()
+        refused = lakehouse(environ, "load", "--requests", "20")
+        assert (refused.returncode, refused.stdout) == (3, "")
+        assert "datasets 'orders_2026'; 1 playbook entries that no load has made" in refused.stderr
+        assert lakehouse(environ, "load", "--requests", "20", "--on-real-data").returncode == 0
     document = json.loads(done.stdout)
     scenarios, requests = document["scenarios"], document["requests"]
     assert {name: line["count"] for name, line in requests.items() if name.startswith("validate")}.keys() == {
@@ -97,7 +139,14 @@ def test_real_system_fails_nothing_and_keeps_nothing(objects: S3ObjectStore, tmp
     assert shares == pytest.approx({kind: share / 20 for kind, share in SHARES.items()}, abs=0.03)
     assert document["failures"] == 0
     assert document["playbooks"]["recorded"] == document["playbooks"]["forgotten"] > 0
-    assert document["server_rss_bytes"] is None  # `lakehouse up` does not run it
+    assert document["server_rss_bytes"]["after"] > 50 << 20
+    assert json.loads(paced.stdout)["server_rss_bytes"] is None  # `lakehouse up` does not run it
+    assert {one["name"] for one in document["processes"]} == {"api", "generator"}
+    assert sum(second["scenarios"] for second in document["timeline"]) == document["scenario_count"]
+    cold = requests[RequestKind.SEARCH_COLD]["count"]
+    assert cold < document["distinct_queries"] <= cold + 1000
+    assert document["caches"][RequestKind.SEARCH_COLD]["answers_cached_share"] == 0
+    assert document["caches"][RequestKind.SEARCH_REPEATED]["answers_cached_share"] >= 0.5
     assert json.loads(paced.stdout)["generator"]["start_lag_p99_ms"] >= 0
     assert TOKEN not in done.stdout + done.stderr + kept.stdout
 
@@ -200,8 +249,61 @@ def test_wrong_options_are_exit_code_two(environ: dict[str, str], arguments: tup
     assert load(environ, "http://127.0.0.1:1", *arguments).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--mix", "mail=1"), "'mail=1' is no share of the mix"),
+        (("--mix", "sms=0"), "all weights of the mix are zero"),
+        (("--plot", "load.pdf"), "neither .svg nor .png"),
+        (("--plot", "nowhere/load.png"), "there is no folder"),
+        (("--chaos", "--mix", "sms=1"), "--chaos kills processes"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_asked(
+    environ: dict[str, str], arguments: tuple[str, ...], said: str
+) -> None:
+    done = load(environ, "http://127.0.0.1:1", *arguments)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("path", "listed", "said"),
+    [
+        ("/v1/catalog", {"datasets": [{"name": "workers"}, {"name": "payroll"}]}, "datasets 'payroll'."),
+        ("/v1/vectors/index", {"indexes": [{"name": "workers"}, {"name": "cvs"}]}, "corpora 'cvs'."),
+        (
+            "/v1/matrix/playbooks",
+            {"playbooks": [{"tags": []}], "next": None},
+            "1 playbook entries that no load has made.",
+        ),
+        ("/v1/pathway/stats", {"traces": 12}, "12 pathway traces."),
+    ],
+)
+def test_store_with_real_data_is_refused_and_says_what_was_seen(
+    environ: dict[str, str], path: str, listed: dict[str, Any], said: str
+) -> None:
+    service = Service()
+    service.listed[path] = listed
+    with serving(service) as url:
+        done = load(environ, url, "--requests", "20")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"holds data that is not the sample's: {said}" in done.stderr
+        assert not any(ask.path.endswith(("/search", "/validate", "/record")) for ask, _ in service.asked)
+        assert load(environ, url, "--requests", "20", "--on-real-data").returncode == 0
+
+
+def test_workers_of_somebody_else_are_real_data(environ: dict[str, str]) -> None:
+    service = Service()
+    service.sample = [[1, "Welder", "Toledo", "OH", "active", "TIG welding"]]
+    with serving(service) as url:
+        done = load(environ, url, "--requests", "20")
+    assert done.returncode == 3
+    assert "a dataset 'workers' that is not the sample's (another worker '1')" in done.stderr
+
+
 def test_service_of_another_kind_is_told(environ: dict[str, str]) -> None:
-    for body in (b"<html>", b"[]", b'{"rows": [[1]]}', b'{"rows": 1, "results": 2}'):
+    for body in (b"<html>", b"[]", b'{"rows": [[1]]}', b'{"datasets": [], "indexes": 1}'):
         with scripted_http(Reply(200, body)) as other:
             done = load(environ, other.url)
         assert (done.returncode, done.stdout) == (3, "")

@@ -46,7 +46,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Everything that `make up` starts, in an empty folder and on free ports."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / ".venv").symlink_to(sys.prefix)
-    for name in ("workspace.yaml", "dg.toml"):
+    for name in ("workspace.yaml", "dg.toml", "corpora"):
         (folder / name).symlink_to(ROOT / name)
     first = free_port_block(16)
     ports = {"EMBEDDED_S3_PORT": first, "API_PORT": first + 12, "DAGSTER_PORT": first + 13}

@@ -39,10 +39,10 @@ def test_failures_count_for_the_scenario_and_the_request_with_the_first_of_each_
         tally.answered(RequestKind.SEARCH, number + 1.0)
         if number % 2:
             tally.failed(ScenarioKind.EXCLUDE, RequestKind.SEARCH, Wrong("empty", f"query {number}"))
-        tally.played(ScenarioKind.EXCLUDE, number + 2.0)
+        tally.played(ScenarioKind.EXCLUDE, number + 2.0, at_s=number / 4, is_failed=number % 2 == 1)
     tally.unanswered(RequestKind.RECORD)
     tally.failed(ScenarioKind.RECORD_AGAIN, RequestKind.RECORD, Wrong("no answer", "it broke"))
-    tally.played(ScenarioKind.RECORD_AGAIN, 1.0)
+    tally.played(ScenarioKind.RECORD_AGAIN, 1.0, at_s=3.9, is_failed=True)
     tally.never_begun += 2
     assert (tally.scenario_count, tally.request_count, tally.failures) == (11, 11, 8)
     documents = {name: line.to_document() for _, name, line in tally.lines()}
@@ -54,6 +54,11 @@ def test_failures_count_for_the_scenario_and_the_request_with_the_first_of_each_
         "reasons": [{"reason": "empty", "count": 5, "first": "query 1"}],
     }  # fmt: skip
     assert documents[RequestKind.RECORD]["p50_ms"] is None
+    timeline = tally.timeline()
+    assert [(one["second"], one["scenarios"], one["failures"]) for one in timeline] == [
+        (0, 4, 2), (1, 4, 2), (2, 2, 1), (3, 1, 1),
+    ]  # fmt: skip
+    assert (timeline[0]["p50_ms"], timeline[0]["p99_ms"]) == (3.0, 5.0)
 
 
 def test_detail_of_an_answer_cannot_write_to_the_terminal() -> None:

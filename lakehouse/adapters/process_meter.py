@@ -1,0 +1,126 @@
+"""Processor time and memory of processes over time, sampled beside whatever else this process does.
+
+A list of all processes of a machine takes milliseconds, a look at one that is known some microseconds: whose children
+there are is asked now and then, the rest each second.
+
+Belongs here: sampling by psutil. Not here: which processes matter (see lakehouse_cli/load_processes.py), how samples
+are shown (see lakehouse/load/chart.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import psutil
+
+_EACH_S = 1.0
+_CHILDREN_EACH = 10
+_MOST_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A process at one moment: seconds since the start, the part of one core since the sample before, its memory."""
+
+    at_s: float
+    cpu_share: float
+    rss_bytes: int
+
+
+@dataclass(slots=True)
+class Metered:
+    """One process: its group (the name that it, or its parent, was given), what it runs, its samples in order."""
+
+    group: str
+    pid: int
+    is_child: bool
+    command: str
+    cpu_s: float = 0.0
+    samples: list[Sample] = field(default_factory=list)
+
+
+class ProcessMeter:
+    """Samples processes and their children from `start` to `stop`; those that end keep what they had.
+
+    Args:
+        roots: Process ids by group.
+        alone: Groups whose children are not looked at.
+        each_s: Seconds between two samples.
+    """
+
+    def __init__(
+        self, roots: Mapping[str, int], *, alone: frozenset[str] = frozenset(), each_s: float = _EACH_S
+    ) -> None:
+        self._roots = dict(roots)
+        self._alone = alone
+        self._each_s = each_s
+        self._known: dict[psutil.Process, Metered] = {}
+        self._cpu_s: dict[psutil.Process, float] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="process-meter", daemon=True)
+        self._begun = self._last = 0.0
+        self.own_cpu_s = 0.0
+        """What the sampling itself took of the processor."""
+
+    def start(self) -> None:
+        """Take the first sample, and go on beside the caller."""
+        self._look_for_children()
+        self._begun = self._last = time.perf_counter()
+        self._sample()
+        self._thread.start()
+
+    def stop(self) -> list[Metered]:
+        """Take the last sample; every process that was seen, each group's own first."""
+        self._over.set()
+        self._thread.join()
+        self._sample()
+        groups = list(self._roots)
+        return sorted(self._known.values(), key=lambda one: (groups.index(one.group), one.is_child, one.pid))
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._over.wait(self._each_s):
+            begun = time.thread_time()
+            turn += 1
+            if turn % _CHILDREN_EACH == 0:
+                self._look_for_children()
+            self._sample()
+            self.own_cpu_s += time.thread_time() - begun
+
+    def _look_for_children(self) -> None:
+        for group, pid in self._roots.items():
+            with contextlib.suppress(psutil.Error):
+                root = psutil.Process(pid)
+                self._know(root, group, is_child=False)
+                if group not in self._alone:
+                    for child in root.children(recursive=True):
+                        self._know(child, group, is_child=True)
+
+    def _know(self, process: psutil.Process, group: str, *, is_child: bool) -> None:
+        if process in self._known:
+            return
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline()[:_MOST_WORDS])
+            times = process.cpu_times()
+            # Of a child that came later all that it took counts: it began meanwhile.
+            is_later = is_child and self._begun > 0
+            self._cpu_s[process] = 0.0 if is_later else times.user + times.system
+            self._known[process] = Metered(group, process.pid, is_child, command)
+
+    def _sample(self) -> None:
+        now = time.perf_counter()
+        passed = max(now - self._last, 1e-3)
+        for process, metered in self._known.items():
+            # No longer there: what it was stays.
+            with contextlib.suppress(psutil.Error), process.oneshot():
+                times, rss_bytes = process.cpu_times(), process.memory_info().rss
+                taken = max(0.0, times.user + times.system - self._cpu_s[process])
+                self._cpu_s[process] = times.user + times.system
+                metered.cpu_s += taken
+                sample = Sample(round(now - self._begun, 3), round(taken / passed, 4), rss_bytes)
+                metered.samples.append(sample)
+        self._last = now
