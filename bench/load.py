@@ -47,7 +47,7 @@ MAX_COLD_P50_MS, MAX_COLD_P99_MS = 1.5, 6
 MIN_DISTINCT, DISTINCT_S = 50_000, 300
 MIB = 1 << 20
 COLD = "search, never asked before"
-WORKERS_PER_BLOCK = 50
+WORKERS_PER_BLOCK, LARGE_ROWS = 50, 50_000
 RESUME = '  - "{resume_text}"\n'
 
 
@@ -88,7 +88,7 @@ def measure(folder: Path, embedder: str, given: argparse.Namespace) -> list[bool
                         client.post(f"/v1/ingest?name={dataset}", files={"file": file}).raise_for_status()
             build_s, _, _ = build(environ)
             wait_for_rows(api, rows)
-            wait_until_indexed(api)
+            wait_until_indexed(api, rows)
             print(f"\n{rows:,} workers, embedded by {embedder} in {build_s:,.0f} s; {CONCURRENCY} connections")
             assert server.process is not None
             bench = Bench(api, server.process.pid, given.seconds, given.plot)
@@ -170,9 +170,9 @@ def corpora(folder: Path, embedder: str) -> Path:
     return made
 
 
-def wait_until_indexed(api: ApiProcess) -> None:
-    """The codes of a large index are made in the background; searches are exact meanwhile."""
-    deadline = time.monotonic() + 300
+def wait_until_indexed(api: ApiProcess, rows: int) -> None:
+    """The codes of a large index are made in the background; searches are exact meanwhile, in a small one for good."""
+    deadline = time.monotonic() + (300 if rows >= LARGE_ROWS else 5)
     with api.client() as client:
         while client.get("/v1/vectors/index/workers").json()["state"].get("kind") == "exact":
             if time.monotonic() > deadline:

@@ -17,7 +17,7 @@ from typing import Any
 from lakehouse.adapters.kept_http import Target as HttpTarget
 from lakehouse.adapters.load_driver import Pace, Played, play
 from lakehouse.errors import LakehouseError, Unavailable
-from lakehouse.load.chaos import Ledger, losses, witnessed
+from lakehouse.load.chaos import Ledger, lines_cut_off, losses, witnessed
 from lakehouse.load.fault_plan import Fault, Planned, plan_faults
 from lakehouse.load.plan import make_stage, plan_scenarios
 from lakehouse.settings import load_settings
@@ -128,8 +128,8 @@ def _run(stack: Stack, duration_s: float, concurrency: int, seed: int, tell: Cal
     counts = {
         "validations_acknowledged": len(ledger.validated), "validation_lines": stored.validations.total(),
         "records_acknowledged": len(ledger.recorded), "records_in_the_log": stored.records.total(),
-        "entries_served": len(stored.served), "lines_left_out_of_evidence": sum(d.get("left_out", 0) for d in days),
-        "refused": ledger.refused,
+        "record_lines_cut_off": lines_cut_off(ledger, stored), "entries_served": len(stored.served),
+        "lines_left_out_of_evidence": sum(day.get("left_out", 0) for day in days), "refused": ledger.refused,
     }  # fmt: skip
     return Chaos(done.seen, wrong, played, after, counts)
 

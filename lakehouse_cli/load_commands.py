@@ -181,6 +181,12 @@ def _play_chaos(*, duration: float | None, concurrency: int, seed: int, as_json:
     if as_json:
         typer.echo(json.dumps(done.to_document(), indent=2))
     else:
+        document = done.to_document()
+        typer.echo(
+            f"{document['seconds']:,.0f} s, {document['scenarios']:,} scenarios, of which"
+            f" {document['scenarios_failed_meanwhile']:,} failed while faults lasted;"
+            f" {document['scenarios_after']:,} after them, {document['scenarios_failed_after']:,} failed"
+        )
         for name, seen in done.seen.items():
             typer.echo(f"{name}: {seen}")
         typer.echo(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in done.counts.items()))

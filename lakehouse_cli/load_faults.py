@@ -75,7 +75,8 @@ def _kill_store(target: Target, _: Ledger, __: Planned) -> str:
     return _kill(target, "store")
 
 
-def _kill_api(target: Target, _: Ledger, __: Planned) -> str:
+def _kill_api(target: Target, ledger: Ledger, _: Planned) -> str:
+    ledger.api_is_killed()
     return _kill(target, "api")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from lakehouse.load.chaos import MARK_FIELD, Ledger, Stored, losses, mark_artifact, witnessed
+from lakehouse.load.chaos import MARK_FIELD, Ledger, Stored, lines_cut_off, losses, mark_artifact, witnessed
 from lakehouse.load.fault_plan import Fault, plan_faults
 from lakehouse.load.mix import RequestKind
 from lakehouse.load.plan import plan_scenarios
@@ -169,6 +169,20 @@ def test_entry_that_became_part_of_another_is_served_by_it_and_lost_with_it() ->
     assert losses(ledger, stored) == []
     del stored.served[second]
     assert losses(ledger, stored) == [f"2 acknowledged entries are not served, such as {first}"]
+
+
+@pytest.mark.parametrize(("killed_at", "is_told"), [(11.0, False), (9.5, False), (8.0, True), (13.0, True)])
+def test_line_that_is_missing_is_told_unless_the_api_was_killed_just_then(killed_at: float, is_told: bool) -> None:
+    times = iter([10.0, killed_at])
+    ledger = Ledger("m", clock=lambda: next(times))
+    mark = ledger.next_mark()
+    ledger.heard(mark, RequestKind.RECORD, Reply(200, b'{"playbook_id":"p"}'))
+    ledger.heard(ledger.next_mark(), RequestKind.VALIDATE_SMS, Reply(200, b"{}"))
+    ledger.api_is_killed()
+    stored = Stored(served=Counter(p=1), validations=Counter({"m-1": 1}))
+    stored.read_operation(recorded("o", "p", mark), ledger)
+    assert bool(losses(ledger, stored)) is is_told
+    assert lines_cut_off(ledger, stored) == 1
 
 
 def test_load_that_acknowledged_nothing_shows_nothing() -> None:
