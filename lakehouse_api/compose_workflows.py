@@ -132,7 +132,7 @@ class _Bridge:
         """As `/v1/matrix/search` does."""
         answer = await self._retrieval.search.search(request, has_pii=who.has_pii)
         if random.random() < self._settings.search_log_share:  # noqa: S311 - a sample, no secret
-            line = search_line(answer, actor=who.actor, task_id=who.task_id, model=request.model)
+            line = search_line(answer, request, actor=who.actor, task_id=who.task_id)
             await self.events.append("searches", line, durable=False)
         return answer
 

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.replay_batches import Asked, Done, Replays
-from lakehouse.adapters.replay_tasks import past_tasks
+from lakehouse.adapters.replay_tasks import askable, past_tasks
 from lakehouse.replay.arms import Arm
 from lakehouse.replay.cut import Cut
 from lakehouse.replay.row import is_done
-from lakehouse.retrieval.live_pointer import LivePointer
 
 if TYPE_CHECKING:
     from lakehouse.adapters.audit_full_parts import AuditParts
@@ -41,9 +40,9 @@ def check_replay(parts: AuditParts, ledger: PhaseLedger) -> None:
         LakehouseError: A task's corpus, the model or the memory cannot be had.
     """
     known = past_tasks(parts.store, parts.location, work_dir=parts.work_dir, most=_LOOKED_AT, is_gone_told=True)
-    tasks = [task for task in known if _is_there(parts, task)][:_TASKS]
+    tasks = list(filter(askable(parts.store), known))[:_TASKS]
     if not tasks:
-        gone = f"; the corpora of {len(known)} others are gone" if known else ""
+        gone = f"; what {len(known)} others need is gone" if known else ""
         for name in (_RUN, _SAME):
             ledger.skipped(name, f"evidence has no task whose right answer is known{gone}")
         return
@@ -53,10 +52,6 @@ def check_replay(parts: AuditParts, ledger: PhaseLedger) -> None:
     _judge_run(ledger, done, rows, tasks=len(tasks))
     _measure(ledger, rows)
     _ask_again(ledger, replays, tasks[0], rows, done.batch.cut)
-
-
-def _is_there(parts: AuditParts, task: ReplayTask) -> bool:
-    return all(LivePointer(parts.store, name).read() is not None for name in task.corpora)
 
 
 def _replayed(replays: Replays, tasks: Sequence[ReplayTask], as_of: Cut | None = None) -> Done:

@@ -123,3 +123,18 @@ class Proposals:
             return 0
         made_of = set(self.get(proposal_id).tasks)
         return sum(question_key(task.question) in made_of for task in tasks)
+
+    def rivals(self, proposal_id: str | None) -> int:
+        """How many proposals are made over the versions that one is made over, itself among them.
+
+        They share the held-out tasks; the first that is promoted ends their round, for others serve then.
+        """
+        if proposal_id is None:
+            return 1
+        over, count = self.get(proposal_id).over, 0
+        for info in list_all(self._objects, PROPOSALS):
+            try:
+                count += self.get(info.key.rpartition("/")[2].removesuffix(".json")).over == over
+            except BadInput:  # nobody knows what it was over
+                count += 1
+        return count

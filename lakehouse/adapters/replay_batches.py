@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 OnRow = Callable[[Unit, Mapping[str, Any]], None]
 SharedTasks = Callable[[str | None, Sequence[ReplayTask]], int]
 """How many of some tasks a proposal was made of."""
+Rivals = Callable[[str | None], int]
+"""How many proposals are tried on the same tasks as one, itself among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Replays:
         settings: Models, embedders, memory, and how a replay goes on.
         objects: The bucket.
         shared_tasks: Of a proposal.
+        rivals: Of a proposal.
         rules: Those that decide.
         clock: The time now, aware.
     """
@@ -95,6 +98,7 @@ class Replays:
         objects: S3ObjectStore,
         *,
         shared_tasks: SharedTasks = lambda _, __: 0,
+        rivals: Rivals = lambda _: 1,
         rules: PromotionRules | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -102,6 +106,7 @@ class Replays:
         self.settings = settings
         self._objects = objects
         self._shared_tasks = shared_tasks
+        self._rivals = rivals
         self._rules = rules or default_rules()
         self._clock = clock
         self._catalog = Catalog(objects, history=timedelta(days=settings.history_days))
@@ -215,6 +220,8 @@ class Replays:
             runs_of(self.store.rows(batch)),
             rules or self._rules,
             shared_tasks=self._shared_tasks(batch.proposal_id, tasks),
+            proposals=self._rivals(batch.proposal_id),
+            not_as_asked=sum(task.as_asked is False for task in tasks),
             judged=None if judge is None else judge["facts"],
         )
         self.store.write(batch.batch_id, VERDICT_TEXT, verdict_text(document).encode(), content_type=MARKDOWN)

@@ -6,6 +6,7 @@ views (see stored_views.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -59,8 +60,7 @@ class ReplayViews:
             return None
         parts = []
         if ended:
-            files = ", ".join(map(quote_text, ended))
-            parts.append(f"SELECT {_columns()} FROM read_parquet([{files}], hive_partitioning = false)")
+            parts.append(_files(ended))
         parts += [_rows(pattern) for pattern in under_way]
         identity = f"replays {' '.join(ended)} {' '.join(under_way)}"
         return masked_view(NAME, f"({' UNION ALL '.join(parts)})", identity=identity)
@@ -73,6 +73,14 @@ class ReplayViews:
 
 def _columns() -> str:
     return ", ".join(quote_name(name) for name in RESERVED_VIEWS[NAME])
+
+
+def _files(uris: Sequence[str]) -> str:
+    """Runs of batches that have ended; what a file of an earlier version has no column for is null."""
+    files = ", ".join(map(quote_text, uris))
+    typed = ", ".join(f"NULL::{type_} AS {quote_name(name)}" for name, type_ in RESERVED_VIEWS[NAME].items())
+    read = f"SELECT * FROM read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+    return f"SELECT {_columns()} FROM (SELECT {typed} WHERE false UNION ALL BY NAME {read})"
 
 
 def _rows(pattern: str) -> str:

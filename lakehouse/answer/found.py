@@ -12,6 +12,7 @@ from typing import Any
 
 from lakehouse.answer.bundle import Bundle, Record
 from lakehouse.answer.request import AnswerRequest, Retrieved
+from lakehouse.retrieval.asked import asked_with
 from lakehouse.retrieval.search_service import SearchAnswer
 from lakehouse.retrieval.trace import Arm, Shown
 
@@ -59,7 +60,7 @@ class Found:
 
 
 def context_of(request: AnswerRequest, found: Found) -> dict[str, Any]:
-    """What the chat's line says of what was shown (`retrieved_context` of CONTRACTS.md section 8)."""
+    """What the chat's line says of the task, how it was asked, and what was shown (CONTRACTS.md section 8)."""
     counts = {} if found.search is None else found.search.counts
     context = {
         "corpora": list(request.corpora),
@@ -73,4 +74,12 @@ def context_of(request: AnswerRequest, found: Found) -> dict[str, Any]:
         "arm": found.arm,
         "shape": found.shape,
     }
-    return {"task": request.task, "retrieved_context": context}
+    kind = request.validate_kind
+    asked = asked_with(
+        filter=request.filter,
+        exclude_ids=list(request.exclude_ids),
+        validate=None if kind is None else {"kind": kind, "context": dict(request.validate_context)},
+        budget_tokens=request.budget_tokens,
+        max_tokens=request.max_tokens,
+    )
+    return {"task": request.task, "asked": asked, "retrieved_context": context}

@@ -115,7 +115,8 @@ def call_line(request: ChatRequest, ended: Ended, caller: Caller, *, find_marker
 
 def without_texts(line: Mapping[str, Any]) -> dict[str, Any]:
     """The same line without what people and models wrote, for when it is too large to be kept."""
-    return {**line, "messages": [], "content": None, "tool_calls": None, "settings": {}, "is_clipped": True}
+    bare = {name: value for name, value in line.items() if name != "asked"}
+    return {**bare, "messages": [], "content": None, "tool_calls": None, "settings": {}, "is_clipped": True}
 
 
 def _markers(texts: Any, find_markers: FindMarkers) -> list[str]:

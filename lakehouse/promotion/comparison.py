@@ -1,7 +1,8 @@
 """Arms held against each other: the same tasks, paired, with an interval.
 
 A pair counts where the right answer is known and both arms were answered: an answer that was refused is a miss, a
-provider that failed is neither.
+provider that failed is neither. A task that can be asked of neither arm, for a filter on a field that is gone, say, is
+no fault of the candidate's, and counts nowhere.
 
 Belongs here: from runs to facts. Not here: the bootstrap (see lakehouse/retrieval/evaluation.py), what facts lead to
 (see rules.py).
@@ -20,6 +21,7 @@ from lakehouse.retrieval.evaluation import Interval, bootstrap, paired_bootstrap
 SEED = 20_260_101
 """Of all intervals: the same runs give the same verdict."""
 _MOST_RATIO = 1e6
+_FLIPS, _FLIPS_AT_ONCE = 9_999, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Run:
         score: How near it is, 0 to 1; likewise.
         has_failed: Nobody answered.
         is_refused: The answer did not leave.
+        is_unaskable: Nobody answered, for what was asked cannot be asked.
         cost_usd: None: unknown.
         latency_ms: How long it took.
     """
@@ -39,6 +42,7 @@ class Run:
     score: float | None = None
     has_failed: bool = False
     is_refused: bool = False
+    is_unaskable: bool = False
     cost_usd: float | None = None
     latency_ms: float | None = None
 
@@ -95,6 +99,7 @@ def compare(
     *,
     measure: Measure,
     shared_tasks: int = 0,
+    proposals: int = 1,
 ) -> Comparison:
     """The facts of a candidate against a baseline.
 
@@ -103,8 +108,11 @@ def compare(
         baseline: Likewise.
         measure: What is compared.
         shared_tasks: How many of the tasks the candidate was made of.
+        proposals: How many are tried on these tasks, itself among them.
     """
     (name, mine), (other_name, others) = candidate, baseline
+    lost = {task for task in mine.keys() & others.keys() if mine[task].is_unaskable and others[task].is_unaskable}
+    mine, others = ({task: run for task, run in runs.items() if task not in lost} for runs in (mine, others))
     pairs = [
         (first, second)
         for task in sorted(mine.keys() & others.keys())
@@ -114,8 +122,11 @@ def compare(
     interval = paired_bootstrap([a for a, _ in pairs], [b for _, b in pairs], seed=SEED) if pairs else None
     answered = [run for run in mine.values() if not run.has_failed]
     both = [task for task in mine.keys() & others.keys() if not mine[task].has_failed and not others[task].has_failed]
+    differences = [a - b for a, b in pairs if a != b]
     facts: dict[str, float | None] = {
         "tasks": len(pairs),
+        "unaskable": len(lost),
+        "differing": len(differences),
         "mean": None if interval is None else interval.mean,
         "low": None if interval is None else interval.low,
         "high": None if interval is None else interval.high,
@@ -124,8 +135,37 @@ def compare(
         "cost_ratio": _ratio([mine[t].cost_usd for t in both], [others[t].cost_usd for t in both]),
         "latency_ratio": _ratio([mine[t].latency_ms for t in both], [others[t].latency_ms for t in both]),
         "shared_tasks": shared_tasks,
+        "proposals": proposals,
+        # Holm over the proposals, of which the others count as not better: one that was is live, and the rest over it.
+        "p_value": min(1.0, proposals * flip_p_value(differences)) if pairs else None,
     }
     return Comparison(name, other_name, interval, facts)
+
+
+def flip_p_value(differences: Sequence[float]) -> float:
+    """The chance that differences lie as far to one side, were either sign of each as likely (two-sided).
+
+    Args:
+        differences: Those of pairs that differ, none of them 0.
+
+    Returns:
+        Where all are of one size, by the sign test, which is exact; else by 9,999 flips of signs, or all there are.
+
+    Source:
+        McNemar 1947; Fisher 1935, The Design of Experiments, section 21.
+    """
+    from scipy import stats
+
+    if not differences:
+        return 1.0
+    values = np.asarray(differences, np.float64)
+    if np.allclose(np.abs(values), abs(values[0])):
+        return float(stats.binomtest(int((values > 0).sum()), len(values)).pvalue)
+    done = stats.permutation_test(
+        (values, np.zeros_like(values)), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
+        n_resamples=_FLIPS, batch=_FLIPS_AT_ONCE, rng=np.random.default_rng(SEED),
+    )  # fmt: skip
+    return float(done.pvalue)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -20,6 +20,8 @@ from lakehouse.yaml_lines import Located, read_document
 Verdict: TypeAlias = Literal["promote", "hold", "roll_back"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Measure: TypeAlias = Literal["exact", "score"]
+MOST_P_VALUE = 0.05
+"""A difference that chance makes more often promotes nothing."""
 _ALWAYS = "always"
 _NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9_]+")
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
@@ -36,6 +38,10 @@ REPLAY_FACTS: Mapping[str, str] = {
     "cost_ratio": "What it costs over what the baseline does.",
     "latency_ratio": "How long it takes, likewise.",
     "shared_tasks": "Tasks that the proposal was made of.",
+    "differing": "Tasks of which one arm's answer is better than the other's.",
+    "proposals": "Proposals that are tried on the same tasks, itself among them.",
+    "p_value": "The chance of such a difference where there is none (sign flips, two-sided), times `proposals` (Holm).",
+    "unaskable": "Tasks that neither arm could be asked any more; they count nowhere else.",
     "judged_tasks": "Pairs that a judge has decided.",
     "judge_share": "Share of those that it decided for the candidate.",
     "judge_agreement": "Share of those with ground truth in which the judge agrees with it.",
@@ -169,7 +175,7 @@ def _rules(place: Located, facts: Mapping[str, str], verdicts: tuple[str, ...]) 
 
 
 def _check_promotion(rule: Rule, place: Located) -> None:
-    """What no file may leave out: ground truth, an interval above 0, tasks that are held out."""
+    """What no file may leave out: ground truth, a difference that is not chance, tasks that are held out."""
 
     def asks(fact: str, with_it: str, without: str, test: Callable[[float, bool], bool]) -> bool:
         """Whether a comparison is strict enough; `test` is told the number and whether it may be reached."""
@@ -182,6 +188,12 @@ def _check_promotion(rule: Rule, place: Located) -> None:
         place.refuse("a rule that promotes must ask for tasks: {gte: 1} or more; a judge alone never promotes")
     if not asks("low", "gte", "gt", lambda least, is_enough: least > 0 or (least == 0 and not is_enough)):
         place.refuse("a rule that promotes must ask for low: {gt: 0}; a difference that may be chance never promotes")
+    # The interval alone is too lenient where few tasks differ, and knows nothing of other proposals.
+    if not asks("p_value", "lte", "lt", lambda most, _: most <= MOST_P_VALUE):
+        place.refuse(
+            f"a rule that promotes must ask for p_value: {{lte: {MOST_P_VALUE}}}, or less; so few tasks may differ, or"
+            " so many proposals be tried on them, that the difference is chance"
+        )
     if not asks("shared_tasks", "lte", "lt", lambda most, is_allowed: most < 1 or (most == 1 and not is_allowed)):
         place.refuse("a rule that promotes must ask for shared_tasks: {lte: 0}; tasks must be held out")
 

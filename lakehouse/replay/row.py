@@ -88,6 +88,7 @@ def _row(batch: Batch, unit: Unit, task: ReplayTask, started_at: datetime, ended
         "schema": SCHEMA,
         "run_id": new_id(),
         "replay_of": task.replay_of,
+        "as_asked": task.as_asked,
         "batch_id": batch.batch_id,
         "actor": batch.by,
         "task_id": task.task_id,

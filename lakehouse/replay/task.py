@@ -1,7 +1,7 @@
 """Tasks: what is asked again, and what is known of the right answer.
 
 A file of tasks is JSON lines: `{"task_id", "question", "corpora", "expected"?, "filter"?, "exclude_ids"?, "validate"?,
-"budget_tokens"?, "max_tokens"?, "replay_of"?}`; `validate` is `{"kind", "context"}`, as of `/v1/answer`.
+"budget_tokens"?, "max_tokens"?, "replay_of"?, "as_asked"?}`; `validate` is `{"kind", "context"}`, as of `/v1/answer`.
 
 Belongs here: the form, reading it. Not here: what `expected` means (see matching.py), finding tasks in evidence (see
 lakehouse/adapters/replay_tasks.py).
@@ -24,7 +24,7 @@ MOST_LINE_BYTES = 1 << 20
 _FIELDS = frozenset(
     {
         "task_id", "question", "corpora", "expected", "filter", "exclude_ids", "validate", "budget_tokens",
-        "max_tokens", "replay_of",
+        "max_tokens", "replay_of", "as_asked",
     }
 )  # fmt: skip
 _ID = re.compile(r"[!-~][ -~]{0,199}")
@@ -46,6 +46,8 @@ class ReplayTask:
         budget_tokens: Of the prompt; None: the config's.
         max_tokens: Of the answer; None: the config's.
         replay_of: The run of the past that this repeats.
+        as_asked: Whether it is asked as that run was: filter, exclusions, validation. False: what those were is not
+            known, and it is asked without; None: there is no such run, or whoever wrote the file does not say.
     """
 
     task_id: str
@@ -59,6 +61,7 @@ class ReplayTask:
     budget_tokens: int | None = None
     max_tokens: int | None = None
     replay_of: str | None = None
+    as_asked: bool | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The line of a file, without what is not said."""
@@ -75,6 +78,7 @@ class ReplayTask:
             "budget_tokens": self.budget_tokens,
             "max_tokens": self.max_tokens,
             "replay_of": self.replay_of,
+            "as_asked": self.as_asked,
         }
         return {name: value for name, value in document.items() if value is not None}
 
@@ -116,6 +120,7 @@ def parse_task(document: object, *, where: str) -> ReplayTask:
         budget_tokens=_count(document.get("budget_tokens"), "budget_tokens", where),
         max_tokens=_count(document.get("max_tokens"), "max_tokens", where),
         replay_of=None if document.get("replay_of") is None else str(document["replay_of"]),
+        as_asked=_flag(document.get("as_asked"), "as_asked", where),
     )
 
 
@@ -174,3 +179,9 @@ def _count(given: object, name: str, where: str) -> int | None:
     if not isinstance(given, int) or isinstance(given, bool) or given < 1:
         raise BadInput(f"{where}: {name} must be a whole number of 1 or more")
     return given
+
+
+def _flag(given: object, name: str, where: str) -> bool | None:
+    if given is None or isinstance(given, bool):
+        return given
+    raise BadInput(f"{where}: {name} must be true or false")

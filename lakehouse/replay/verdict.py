@@ -15,6 +15,7 @@ import orjson
 from lakehouse.promotion.comparison import ArmSummary, Comparison, Run, compare, summarize
 from lakehouse.promotion.rules import Decision, PromotionRules, decide
 from lakehouse.replay.batch import Batch, compared
+from lakehouse.replay.row import is_done
 from lakehouse.retrieval.evaluation import Interval
 
 FORMAT_VERSION = 1
@@ -31,6 +32,7 @@ def runs_of(rows: Iterable[Mapping[str, Any]]) -> Runs:
             exact=None if match is None else bool(match["exact"]),
             score=None if match is None else float(match["score"]),
             has_failed=row.get("error") is not None,
+            is_unaskable=row.get("error") is not None and is_done(row),
             is_refused=validation is not None and not validation["passed"],
             cost_usd=row.get("cost_usd"),
             latency_ms=row.get("latency_ms"),
@@ -44,6 +46,8 @@ def decide_batch(
     rules: PromotionRules,
     *,
     shared_tasks: int = 0,
+    proposals: int = 1,
+    not_as_asked: int = 0,
     judged: Mapping[str, float | None] | None = None,
 ) -> dict[str, Any]:
     """The document of a verdict.
@@ -53,6 +57,8 @@ def decide_batch(
         runs: Of all its arms.
         rules: Those that decide.
         shared_tasks: How many of its tasks the proposal was made of.
+        proposals: How many proposals are tried on its tasks, the one that it tries among them.
+        not_as_asked: How many of its tasks are asked without what their runs may have been asked with.
         judged: Facts of a judge, where one was asked.
 
     Returns:
@@ -62,7 +68,7 @@ def decide_batch(
     measure = rules.measure
     base = (batch.baseline, runs.get(batch.baseline, {}))
     comparisons = {
-        name: compare((name, runs.get(name, {})), base, measure=measure, shared_tasks=shared_tasks)
+        name: compare((name, runs.get(name, {})), base, measure=measure, shared_tasks=shared_tasks, proposals=proposals)
         for name in compared(batch)
     }
     mine = comparisons[batch.candidate]
@@ -85,6 +91,7 @@ def decide_batch(
         "as_of": batch.cut.to_document(),
         "seed": batch.seed,
         "proposal_id": batch.proposal_id,
+        "not_as_asked": not_as_asked,
     }
 
 
@@ -121,6 +128,7 @@ def verdict_text(document: Mapping[str, Any]) -> str:
         ),
         "",
         *_judge_lines(document["facts"]),
+        *_asked_lines(document, batch_tasks=max((arm["runs"] for arm in document["arms"]), default=0)),
         "Read as of:",
         "",
         "```json",
@@ -180,3 +188,15 @@ def _judge_lines(facts: Mapping[str, float | None]) -> list[str]:
     )
     told = "" if share is None else f", {share:.0%} for the candidate"
     return [f"A judge decided {facts['judged_tasks']:g} pairs{told}; it {known}. A judge alone promotes nothing.", ""]
+
+
+def _asked_lines(document: Mapping[str, Any], *, batch_tasks: int) -> list[str]:
+    """What of the tasks is not as it was; a stored verdict of an earlier version does not know."""
+    lines = []
+    if document.get("not_as_asked"):
+        told = f"{document['not_as_asked']:,} of {batch_tasks:,} tasks repeat runs whose lines do not hold"
+        without = "what they were asked with: they were asked without a filter, exclusions or validation"
+        lines += [f"{told} {without}, which those runs may have had.", ""]
+    if document["facts"].get("unaskable"):
+        lines += [f"{document['facts']['unaskable']:g} tasks could be asked of no arm; their rows say why.", ""]
+    return lines

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from lakehouse.retrieval.asked import IS_WHOLE, asked_with
+from lakehouse.retrieval.search_request import SearchRequest
 from lakehouse.retrieval.search_service import SearchAnswer
 
 _MAX_RESULTS = 100
 
 
-def search_line(answer: SearchAnswer, *, actor: str, task_id: str | None, model: str | None) -> dict[str, Any]:
+def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, task_id: str | None) -> dict[str, Any]:
     """One line.
 
     Args:
         answer: The search's answer.
+        request: What was asked.
         actor: Name of the token.
         task_id: The request's `X-Task-Id`.
-        model: The asking model.
     """
     plan = answer.plan
     return {
@@ -32,7 +34,7 @@ def search_line(answer: SearchAnswer, *, actor: str, task_id: str | None, model:
         "corpora": list(plan.corpora),
         "mode": plan.ask.mode,
         "k": plan.ask.k,
-        "model": model,
+        "model": request.model,
         "arm": answer.arm,
         "is_filtered": plan.filter is not None or plan.sql_filter is not None,
         "excluded": len(plan.exclude_ids),
@@ -50,4 +52,14 @@ def search_line(answer: SearchAnswer, *, actor: str, task_id: str | None, model:
             for r in answer.results[:_MAX_RESULTS]
         ],
         "latency_ms": round(answer.total_ms, 3),
+        **_asked(request),
     }
+
+
+def _asked(request: SearchRequest) -> dict[str, Any]:
+    """With what it was asked; nothing where `is_filtered` and `excluded` say that there was nothing."""
+    if request.sql_filter is not None:
+        return {"asked": {IS_WHOLE: False}}  # no task of a replay has one
+    if request.filter is None and not request.exclude_ids:
+        return {}
+    return {"asked": asked_with(filter=request.filter, exclude_ids=list(request.exclude_ids))}

@@ -49,6 +49,7 @@ MEANING: dict[str, str] = {
     "abstained": "True when no model was asked, for nothing was found.",
     "started_at": "UTC.",
     "ended_at": "UTC.",
+    "as_asked": "Whether it was asked as `replay_of` was: filter, exclusions, validation; false: those are not known.",
     "error": "Why nobody answered: status and reason; null where somebody did.",
 }
 
@@ -68,7 +69,7 @@ def replay_schema() -> pa.Schema:
         "validation": pa.struct({"passed": pa.bool_(), "error": text}),
         "match": pa.struct({"exact": pa.bool_(), "score": number}),
         "prompt_tokens": integer, "completion_tokens": integer, "cost_usd": number, "latency_ms": number,
-        "playbook_ids": pa.list_(text), "pathway_ids": pa.list_(text), "abstained": pa.bool_(),
+        "playbook_ids": pa.list_(text), "pathway_ids": pa.list_(text), "abstained": pa.bool_(), "as_asked": pa.bool_(),
         "started_at": moment, "ended_at": moment,
     }  # fmt: skip
     return pa.schema({name: special.get(name, text) for name in MEANING})

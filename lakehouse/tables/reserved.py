@@ -116,6 +116,7 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
         "abstained": "BOOLEAN",
         "started_at": "TIMESTAMP",
         "ended_at": "TIMESTAMP",
+        "as_asked": "BOOLEAN",
         "error": "VARCHAR",
     },
     "drift_reports": {

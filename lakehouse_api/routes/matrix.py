@@ -99,7 +99,7 @@ async def search_matrix(asked: Asked) -> bytes:
     )
     asked.state["is_audited"] = True
     if random.random() < services.settings.search_log_share:  # noqa: S311 - a sample, no secret
-        line = search_line(answer, actor=asked.principal.name, task_id=asked.state["task_id"], model=body.model)
+        line = search_line(answer, request, actor=asked.principal.name, task_id=asked.state["task_id"])
         await services.events.append("searches", line, durable=False)
     return _rendered(answer)
 

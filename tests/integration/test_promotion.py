@@ -210,6 +210,7 @@ async def test_night_tries_a_proposal_and_makes_it_live_and_the_watch_takes_it_b
     assert night.verdict is not None
     assert (night.verdict["verdict"], night.verdict["rule"]) == ("promote", "promote.better")
     assert night.verdict["facts"]["shared_tasks"] == 0
+    assert night.verdict["facts"]["proposals"] == len(known) + 1  # they share the tasks, whether or not they were tried
     assert night.promoted is not None
     assert night.promoted["expected"]["source"] == "outcomes"
     assert (live(store), ConfigStore(store).live("answer").document["model"]) == (1, "ollama/x")

@@ -6,11 +6,12 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lakehouse.answer.config import AnswerConfig
 from lakehouse.errors import BadInput
-from lakehouse.promotion.comparison import Run, compare, summarize
+from lakehouse.promotion.comparison import Run, compare, flip_p_value, summarize
 from lakehouse.promotion.proposals import Observed, Serving, Tally, propose, twins_of
 from lakehouse.promotion.rules import decide, default_rules, least_tasks, read_rules
 from lakehouse.promotion.split import is_held_out, question_key
@@ -31,8 +32,8 @@ def runs(*right: bool | None, **changes: Any) -> dict[str, Run]:
 
 
 def verdict_of(mine: dict[str, Run], other: dict[str, Run], **facts: Any) -> tuple[str, str]:
-    shared = facts.pop("shared_tasks", 0)
-    found = compare(("new", mine), ("old", other), measure="exact", shared_tasks=shared)
+    shared, proposals = facts.pop("shared_tasks", 0), facts.pop("proposals", 1)
+    found = compare(("new", mine), ("old", other), measure="exact", shared_tasks=shared, proposals=proposals)
     decision = decide(default_rules().replay, {**found.facts, **facts}, version="1")
     return decision.verdict, decision.rule
 
@@ -41,9 +42,55 @@ def test_surely_better_is_promoted_and_surely_worse_rolled_back() -> None:
     good, bad = runs(*[True] * 40), runs(*[False] * 20, *[True] * 20)
     assert verdict_of(good, bad) == ("promote", "promote.better")
     assert verdict_of(bad, good) == ("roll_back", "roll_back.worse")
-    assert verdict_of(good, good) == ("hold", "hold.unsure")
+    assert verdict_of(good, good) == ("hold", "hold.few_differ")
     one_off = runs(*[True] * 39, False)
-    assert verdict_of(good, one_off) == ("hold", "hold.unsure")
+    assert verdict_of(good, one_off) == ("hold", "hold.few_differ")
+    assert verdict_of(runs(*[True] * 20, *[False] * 20), runs(*[False] * 20, *[True] * 20)) == ("hold", "hold.unsure")
+
+
+def test_few_tasks_that_differ_promote_nothing_though_the_interval_lies_above_0() -> None:
+    every = runs(*[True] * 100)
+    five, six = runs(*[False] * 5, *[True] * 95), runs(*[False] * 6, *[True] * 94)
+    found = compare(("new", every), ("old", five), measure="exact")
+    assert found.interval is not None
+    assert found.interval.low > 0  # a percentile bootstrap of five that differ leaves them all out too rarely
+    assert found.facts["differing"] == 5
+    assert found.facts["p_value"] == pytest.approx(2 / 2**5)
+    assert verdict_of(every, five) == ("hold", "hold.few_differ")
+    assert verdict_of(every, six) == ("promote", "promote.better")
+
+
+def test_proposals_that_share_their_tasks_must_be_the_surer_of_it() -> None:
+    mine, other = runs(*[True] * 9, *[False] * 31), runs(*[False] * 8, *[True], *[False] * 31)
+    assert verdict_of(mine, other, proposals=1) == ("promote", "promote.better")
+    assert verdict_of(mine, other, proposals=6) == ("promote", "promote.better")
+    assert verdict_of(mine, other, proposals=7) == ("hold", "hold.chance")
+    found = compare(("new", mine), ("old", other), measure="exact", proposals=7)
+    assert found.facts["p_value"] == pytest.approx(7 * 2 / 2**8)
+
+
+def test_scores_are_tested_by_their_sizes() -> None:
+    """Small losses on most tasks against large gains on some: the sign alone would say the opposite."""
+    gains = [0.9] * 12 + [-0.05] * 14
+    assert flip_p_value(gains) < 0.01
+    assert flip_p_value(gains) == flip_p_value(gains)
+    assert flip_p_value([]) == 1.0
+    assert flip_p_value([0.5, -0.5]) == 1.0
+
+
+def test_tests_of_equal_arms_are_rarely_sure() -> None:
+    generator = np.random.default_rng(1)
+    p_values = [flip_p_value(list(generator.normal(size=12))) for _ in range(100)]
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.1
+
+
+def test_task_that_no_arm_can_be_asked_is_no_failure_of_the_candidate() -> None:
+    good, bad = runs(*[True] * 40), runs(*[False] * 40)
+    lost = {f"x{n}": Run(has_failed=True, is_unaskable=True) for n in range(9)}
+    assert verdict_of(good | lost, bad | lost) == ("promote", "promote.better")
+    assert compare(("new", good | lost), ("old", bad | lost), measure="exact").facts["unaskable"] == 9
+    mine_alone = {f"x{n}": Run(True, 1.0) for n in range(9)}
+    assert verdict_of(good | lost, bad | mine_alone) == ("hold", "hold.failures")
 
 
 def test_few_tasks_shared_tasks_failures_cost_and_time_hold() -> None:
@@ -67,19 +114,21 @@ def test_judge_alone_never_promotes() -> None:
 
 
 LAST = "  - name: hold.unsure\n    when: always\n    verdict: hold"
-PROMOTE = "when: {tasks: {gte: 30}, low: {gt: 0}, shared_tasks: {lte: 0}}"
+PROMOTE = "when: {tasks: {gte: 30}, low: {gt: 0}, p_value: {lte: 0.05}, shared_tasks: {lte: 0}}"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
         (PROMOTE, "when: {judge_share: {gt: 0.5}}", "a judge alone never promotes"),
-        (PROMOTE, "when: {tasks: {gte: 0}, low: {gt: 0}, shared_tasks: {lte: 0}}", "a judge alone never promotes"),
-        (PROMOTE, "when: {tasks: {gte: 30}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
-        (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: -1}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
-        (PROMOTE, "when: {tasks: {gte: 30}, low: {gte: 0}, shared_tasks: {lte: 0}}", "may be chance never promotes"),
-        (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: 0}}", "must be held out"),
-        (PROMOTE, "when: {tasks: {gte: 30}, low: {gt: 0}, shared_tasks: {lte: 1}}", "must be held out"),
+        ("tasks: {gte: 30}, low", "tasks: {gte: 0}, low", "a judge alone never promotes"),
+        (" low: {gt: 0}, p_value: {lte", " p_value: {lte", "may be chance never promotes"),
+        ("low: {gt: 0}, p_value: {lte", "low: {gt: -1}, p_value: {lte", "may be chance never promotes"),
+        ("low: {gt: 0}, p_value: {lte", "low: {gte: 0}, p_value: {lte", "may be chance never promotes"),
+        (", shared_tasks: {lte: 0}", "", "must be held out"),
+        ("shared_tasks: {lte: 0}", "shared_tasks: {lte: 1}", "must be held out"),
+        (" p_value: {lte: 0.05},", "", "must ask for p_value"),
+        ("p_value: {lte: 0.05}", "p_value: {lte: 0.06}", "must ask for p_value"),
         (PROMOTE, "when: always", "only the last rule has always"),
         (PROMOTE, "when: {nope: {gt: 0}}", "'nope' is no fact"),
         (PROMOTE, "when: {low: {over: 0}}", "'over' is no comparison"),

@@ -5,6 +5,7 @@
 - `model_name`: `provider_model`, the model that answered (`model`, what was asked for, stays in metadata);
   `model_role`: `role`; `other` where it is none of the known ones.
 - `retrieved_context`: the field of that name, where the call was part of an answer.
+- `asked`, with what a task was asked (filter, exclusions, validation), stays in metadata as it is.
 - Success: `call.ok`, `finish.stop`, `finish.tool_calls`. Failure: `call.failed`, `call.cancelled`, `finish.length`,
   `input.<marker>` and `output.<marker>` (prompt injections and personal data that were found).
 - Quarantined: a status that is none of ok, failed, cancelled.
@@ -22,7 +23,7 @@ _ROLES = ", ".join(f"'{role}'" for role in MODEL_ROLES)
 
 CHAT_CALLS = Transform(
     stream="chat_calls",
-    version=1,
+    version=2,
     fields={
         "role": "text", "model": "text", "provider": "text", "provider_model": "text", "status": "text",
         "messages": "array", "is_clipped": "boolean", "input_sha256": "text", "settings": "object", "content": "text",
@@ -30,6 +31,7 @@ CHAT_CALLS = Transform(
         "are_tokens_estimated": "boolean", "cost_usd": "number", "latency_ms": "number", "is_stream": "boolean",
         "is_frontier": "boolean", "escalated_from": "text", "attempts": "array", "error": "object",
         "input_markers": "texts", "output_markers": "texts", "retrieved_context": "object", "task": "text",
+        "asked": "json",
     },
     expressions={
         "model_name": "coalesce(raw.provider_model, raw.model)",

@@ -3,6 +3,7 @@
 - `input_text`: `query`; `output_text`: `results` as JSON; `retrieved_context`: corpora, counts, the playbook entries
   that moved a result, sorted.
 - `model_name`: null, for the asking model did not search; it stays in metadata. `model_role`: `embedder`.
+- `asked`, the filter and the exclusions of a search that had any, stays in metadata as it is.
 - Success: `search.found`. Failure: `search.empty`.
 
 Belongs here: the rules of `searches`. Not here: the line (see lakehouse/retrieval/search_log.py).
@@ -17,11 +18,11 @@ _FOUND = "json_array_length(raw.results)"
 
 SEARCHES = Transform(
     stream="searches",
-    version=1,
+    version=2,
     fields={
         "query": "text", "corpora": "texts", "mode": "text", "k": "integer", "model": "text", "arm": "text",
         "is_filtered": "boolean", "excluded": "integer", "downgraded": "boolean", "hits": "integer", "kept": "integer",
-        "dropped": "integer", "results": "array", "latency_ms": "number",
+        "dropped": "integer", "results": "array", "latency_ms": "number", "asked": "json",
     },
     expressions={
         "model_role": "'embedder'",
