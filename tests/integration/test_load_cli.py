@@ -95,7 +95,8 @@ def _require_no_evidence(client: httpx.Client, objects: S3ObjectStore, folder: P
 
 @pytest.mark.slow
 def test_real_system_fails_nothing_and_keeps_nothing(objects: S3ObjectStore, tmp_path: Path) -> None:
-    with api_process(objects, tmp_path / "api", corpora_dir=ROOT / "corpora", **STATIC) as api:
+    settings = {"corpora_dir": ROOT / "corpora", "spool_part_age_s": 1, **STATIC}
+    with api_process(objects, tmp_path / "api", **settings) as api:
         own = {"HOME": str(tmp_path), "LAKEHOUSE_API_PORT": str(api.port), "AUTH_TOKEN": TOKEN}
         environ = clean_environ() | own | {"LAKEHOUSE_DATA_DIR": str(tmp_path / "data")}
         nothing = lakehouse(environ, "load")
