@@ -167,9 +167,12 @@ def corpora_behind(declared: Sequence[Declared]) -> ScheduleDefinition:
 
 
 def _parts_behind(lake: LakeConnection, declaration: CorpusDeclaration) -> list[str]:
-    """The parts that a build would find work in; none while the dataset is not there, or the table is damaged."""
+    """The parts that a build would find work in.
+
+    None while the dataset is not there, the table is damaged, or its vectors have drifted and nobody says it is known.
+    """
     manifest = lake.catalog.find(str(declaration.dataset))
-    if manifest is None:
+    if manifest is None or lake.drift.gate.open_drift_of(declaration.name) is not None:
         return []
     try:
         live = lake.live_table(declaration.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from lakehouse.adapters.corpus_build import BuildContext, Calibrate, OnProgress
 from lakehouse.adapters.corpus_builder import CorpusBuilder
 from lakehouse.adapters.corpus_report import BuildReport
 from lakehouse.adapters.corpus_writer import CHUNK_ROWS
+from lakehouse.adapters.drift_gate import DriftGate
+from lakehouse.adapters.drift_reports import DriftReports
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.manifest import Column
 from lakehouse.catalog.service import Catalog
+from lakehouse.clock import utc_now
+from lakehouse.drift.finding import Finding
+from lakehouse.drift.report import DriftReport
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.corpus import CorpusDeclaration
 from lakehouse.retrieval.corpus_document import Document, read_declaration
@@ -39,6 +45,17 @@ NOTES: Mapping[str, Any] = {
 def declare(document: Mapping[str, Any] = NOTES, *, folder: Path = Path(), **changes: Any) -> CorpusDeclaration:
     """A declaration, some of its keys changed."""
     return read_declaration(Document({**document, **changes}, file="corpora/notes.yaml"), folder=folder)
+
+
+def drifted(objects: S3ObjectStore, corpus: str) -> DriftGate:
+    """Leave a report that says for sure that a corpus's vectors are others; gives the gate that it shuts."""
+    moved = Finding(corpus, "vectors", "cliffs_delta", 0.0, 0.9, 99, 99, effect=0.9, p_value=1e-9, verdict="drift")
+    report = DriftReport(
+        "embedding", date(2026, 3, 5), utc_now(), "drift-2", 1, "drift", (moved,), confirmed_by="days",
+        confirmed=(moved.key,),
+    )  # fmt: skip
+    DriftReports(objects, draw=orjson.dumps).publish(report)
+    return DriftGate(objects)
 
 
 def row(number: int, *, title: str | None = None, **changes: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from lakehouse.adapters.corpus_build import BuildContext, CorpusBuild, OnProgress
 from lakehouse.adapters.corpus_report import BuildReport
 from lakehouse.adapters.corpus_source import open_source
+from lakehouse.adapters.drift_gate import DriftGate
 from lakehouse.retrieval.corpus import CorpusDeclaration
 
 
@@ -37,6 +38,7 @@ class CorpusBuilder:
         *,
         part: int = 0,
         is_full: bool = False,
+        is_gated: bool = True,
         on_progress: OnProgress = lambda _: None,
     ) -> BuildReport:
         """Bring one part of a corpus up to date with its source.
@@ -45,14 +47,17 @@ class CorpusBuilder:
             declaration: The corpus.
             part: Which of its `partitions`.
             is_full: Make new files and embed every row, whatever is there.
+            is_gated: It waits while its vectors have drifted and nobody has acknowledged it.
             on_progress: Called with the state of things now and then, always with the same object.
 
         Raises:
             BadInput: The declaration does not fit the source; names file and key.
             NotFound: The dataset is not there.
-            Conflict: Another build of this part has begun, or the name is another table's.
+            Conflict: Another build of this part has begun, or the name is another table's, or its vectors have drifted.
             Unavailable: The store or the embedder does not answer; building again goes on from here.
         """
+        if is_gated:
+            DriftGate(self._context.objects).require_open_for(declaration.name)
         self._work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._work_dir) as folder:
             at = self._context

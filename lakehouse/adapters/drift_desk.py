@@ -193,7 +193,7 @@ class DriftDesk:
             found = self._meters[kind].compare(baseline, file, day)
         judged = self._judged(report, found)
         # As far back as days without a verdict may lie between.
-        far = self.rules.within_days * self.rules.confirm_days
+        far = self.rules.within_days_of(kind) * self.rules.confirm_days
         return confirmed(judged, self.reports.recent(kind, day, most_days=far), self.rules)
 
     def _judged(self, report: DriftReport, found: Comparison) -> DriftReport:

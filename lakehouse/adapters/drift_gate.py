@@ -4,12 +4,12 @@ A report that confirms something new leaves a mark below `drift/<kind>/open/`; a
 `drift/<kind>/acknowledged/` and stay. What is shut is read from the marked reports, never from the marks alone.
 
 Belongs here: marks, acknowledgements, the refusal. Not here: what is open (see lakehouse/drift/freeze.py), who asks
-(see corpus_exports.py, lakehouse_assets/drift.py).
+(see corpus_exports.py, corpus_builder.py, lakehouse_assets/drift.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 import orjson
@@ -61,22 +61,27 @@ class DriftGate:
         return [one for kind in KINDS if (one := self.open_drift(kind)) is not None]
 
     def require_open(self) -> None:
-        """Let a build of a corpus pass, or refuse it.
+        """Let a build of a corpus of evidence pass, or refuse it.
 
         Raises:
             Conflict: Drift is confirmed and not acknowledged; the message says of what, and what to do.
             StoreUnavailable: The store does not answer.
         """
-        shut = self.all_open()
-        if not shut:
-            return
-        told = "; ".join(str(one) for one in shut)
-        commands = ", ".join(f"lakehouse drift acknowledge {one.kind} --by WHO --why REASON" for one in shut)
-        raise Conflict(
-            f"corpora are not built: drift is confirmed and nobody has acknowledged it: {told}. Read it with"
-            f" `lakehouse drift report`, then: {commands}",
-            kinds=[one.kind for one in shut],
-        )
+        _require_none(self.all_open(), "corpora are not built")
+
+    def open_drift_of(self, corpus: str) -> OpenDrift | None:
+        """What keeps a corpus that is searched from being built: drift of its own vectors, and nothing else."""
+        found = self.open_drift("embedding")
+        return None if found is None else found.of_group(corpus)
+
+    def require_open_for(self, corpus: str) -> None:
+        """Let a build of a searched corpus pass, or refuse it: new vectors would stand beside those that drifted.
+
+        Raises:
+            Conflict, StoreUnavailable: As `require_open`.
+        """
+        shut = self.open_drift_of(corpus)
+        _require_none([] if shut is None else [shut], f"the corpus {corpus!r} is not built")
 
     def mark(self, report: DriftReport) -> None:
         """Leave the mark of a report that confirms something which is not acknowledged."""
@@ -131,3 +136,15 @@ class DriftGate:
             return read_report(self._store.get(at).body, key=at)
         except NotFound:
             return None
+
+
+def _require_none(shut: Sequence[OpenDrift], what: str) -> None:
+    if not shut:
+        return
+    told = "; ".join(str(one) for one in shut)
+    commands = ", ".join(f"lakehouse drift acknowledge {one.kind} --by WHO --why REASON" for one in shut)
+    raise Conflict(
+        f"{what}: drift is confirmed and nobody has acknowledged it: {told}. Read it with"
+        f" `lakehouse drift report`, then: {commands}",
+        kinds=[one.kind for one in shut],
+    )

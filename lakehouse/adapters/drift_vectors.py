@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +19,7 @@ from lakehouse.adapters.lance_search import matrix_of
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.drift.baseline import Baseline
-from lakehouse.drift.embedding import MOST_CORPORA, MOST_ROWS, Sample, compare_samples
+from lakehouse.drift.embedding import MOST_CORPORA, MOST_ROWS, Sample, compare_samples, rows_of
 from lakehouse.drift.finding import Finding
 from lakehouse.drift.meter import Comparison, Taken
 from lakehouse.drift.rule_file import DriftRules
@@ -31,6 +31,7 @@ _COLUMNS = ("id", "content_hash", "vector")
 _TEXT_DIGITS = 32
 """The first half of a `content_hash` is of the row's text under its embedder."""
 _MEMORY = "memory"
+_MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,11 @@ class VectorsMeter:
         import pyarrow.parquet as pq
 
         path, data, rows = folder / "vectors.parquet", {}, 0
+        corpora = self._corpora()
+        most_rows = rows_of(len(corpora))
         with pq.ParquetWriter(path, _schema()) as writer:
-            for corpus in self._corpora():
-                sample = self._sample(corpus)
+            for corpus in corpora[:MOST_CORPORA]:
+                sample = self._sample(corpus, most_rows)
                 if sample is not None:
                     writer.write_table(_table(corpus, sample), row_group_size=MOST_ROWS)
                     data[corpus] = {"embedder": sample.embedder, "rows": len(sample.ids)}
@@ -65,27 +68,28 @@ class VectorsMeter:
         findings: list[Finding] = []
         details: dict[str, Any] = {}
         gone: list[str] = []
+        corpora = self._corpora()
         for corpus, before in _read(file):
-            now = self._sample(corpus)
+            now = self._sample(corpus, rows_of(len(corpora)))
             if now is None:
                 gone.append(corpus)
                 continue
             compared = compare_samples(corpus, before, now, self.rules)
             findings += compared.findings
             details[corpus] = compared.details
-        new = sorted(set(self._corpora()) - details.keys() - set(gone))
+        new = sorted(set(corpora) - details.keys() - set(gone))
         reason = "" if findings else "no corpus of the baseline is there any more"
+        findings += _unseen(new)
         return Comparison(tuple(findings), {"corpora": details, "new": new, "gone": gone}, reason=reason)
 
     def _corpora(self) -> list[str]:
-        """Names of the tables that hold vectors of texts, the first so many."""
+        """Names of the tables that hold vectors of texts, in order."""
         named = ((name, self.tables.open(name)) for name in self.tables.names())
-        found = [name for name, table in named if table is not None and _has_vectors(table)]
-        return found[:MOST_CORPORA]
+        return sorted(name for name, table in named if table is not None and _has_vectors(table))
 
-    def _sample(self, corpus: str) -> Sample | None:
+    def _sample(self, corpus: str, most_rows: int) -> Sample | None:
         table = self.tables.open(corpus)
-        sample = None if table is None or not _has_vectors(table) else _sample(table)
+        sample = None if table is None or not _has_vectors(table) else _sample(table, most_rows)
         return sample if sample is not None and sample.ids else None
 
 
@@ -93,7 +97,17 @@ def _has_vectors(table: LanceTable) -> bool:
     return table.info.get("kind") != _MEMORY and {"id", "vector"} <= set(table.schema.names)
 
 
-def _sample(table: LanceTable) -> Sample:
+def _unseen(names: Sequence[str]) -> list[Finding]:
+    """Tells of corpora that the baseline has no sample of: they are younger, or one too many for it."""
+    if not names:
+        return []
+    some = ", ".join(names[:_MOST_TOLD]) + (f" and {len(names) - _MOST_TOLD:,} more" if len(names) > _MOST_TOLD else "")
+    note = f"not in the baseline, so not looked at: {some}; a new baseline takes in the first {MOST_CORPORA} by name"
+    count = len(names)
+    return [Finding("", "unseen_corpora", "moved_share", None, float(count), 0, count, verdict="notice", note=note)]
+
+
+def _sample(table: LanceTable, most_rows: int) -> Sample:
     """The rows whose ids have the smallest hashes: the same rows every time, whatever else comes or goes."""
     names = [name for name in _COLUMNS[:2] if name in table.schema.names]
     chosen: list[tuple[int, str, str]] = []
@@ -102,7 +116,7 @@ def _sample(table: LanceTable) -> Sample:
         for id_, text in zip(batch.column("id").to_pylist(), hashes, strict=True):
             rank = int.from_bytes(hashlib.blake2b(str(id_).encode(), digest_size=8).digest())
             entry = (-rank, str(id_), str(text or "")[:_TEXT_DIGITS])
-            if len(chosen) < MOST_ROWS:
+            if len(chosen) < most_rows:
                 heapq.heappush(chosen, entry)
             elif entry > chosen[0]:
                 heapq.heapreplace(chosen, entry)

@@ -44,7 +44,7 @@ BEYOND = (
     ("quarantine/", "may hold lines that speak of it and fitted no stream; search it"),
     ("log/ and lance/", "hold the history of memory: what was withdrawn serves no more, and is removed with its log"),
     ("corpora", "that chunks of it were loaded into under another name than `distilled`: build them anew"),
-    ("replay/", "may hold its question, what it was asked with and answers, in batches of replays: remove their folders"),
+    ("replay/", "may hold its question, what it was asked with, and answers: remove the folders of those batches"),
     ("files/ and landing/", "may hold what it was imported or ingested from"),
     ("spools and logs of API hosts", "may hold lines that were not shipped yet"),
     ("catalog/retractions.json", "holds what was retracted by its id or words, so that it cannot come back"),

@@ -34,20 +34,27 @@ def confirmed(report: DriftReport, before: Sequence[DriftReport], rules: DriftRu
 
 
 def _lasting(report: DriftReport, before: Sequence[DriftReport], rules: DriftRules) -> set[str]:
-    """Keys of what stands in so many reports that follow each other."""
-    lasting = {one.key for one in report.drifted}
-    day = report.day
-    earlier_ones = _judged_before(report, before)[: rules.confirm_days - 1]
-    if len(earlier_ones) < rules.confirm_days - 1:
-        return set()
-    for earlier in earlier_ones:
+    """Keys of what stands in so many reports that follow each other, of those that have measured it."""
+    earlier = _judged_before(report, before)
+    return {one.key for one in report.drifted if _is_lasting(one, report, earlier, rules)}
+
+
+def _is_lasting(one: Finding, report: DriftReport, before: Sequence[DriftReport], rules: DriftRules) -> bool:
+    # What only some reports measure, a phase of the weekly audit say, is not gone in those that do not.
+    measured = [earlier for earlier in before if _has_measured(earlier, one)][: rules.confirm_days - 1]
+    day, most = report.day, timedelta(days=rules.within_days_of(report.kind))
+    for earlier in measured:
         # Under another baseline or other rules a finding of the same name is another finding.
         is_alike = (earlier.baseline_version, earlier.rules_version) == (report.baseline_version, report.rules_version)
-        if not is_alike or day - earlier.day > timedelta(days=rules.within_days):
-            return set()
-        lasting &= {one.key for one in earlier.drifted}
+        if not is_alike or day - earlier.day > most or one.key not in {other.key for other in earlier.drifted}:
+            return False
         day = earlier.day
-    return lasting
+    return len(measured) == rules.confirm_days - 1
+
+
+def _has_measured(report: DriftReport, one: Finding) -> bool:
+    same = (other for other in report.findings if (other.group, other.name) == (one.group, one.name))
+    return any(other.verdict not in {"insufficient", "notice"} for other in same)
 
 
 def _judged_before(report: DriftReport, before: Sequence[DriftReport]) -> list[DriftReport]:

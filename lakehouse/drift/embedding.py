@@ -1,14 +1,15 @@
 """Drift of embeddings: vectors of a corpus now against a sample of the baseline.
 
-Under one model the two samples are compared as they are (kernel two-sample test, shift of the centroid), and rows of
-the same text must have the same vector. Under another model vectors cannot be compared, but who is near whom can: the
-neighbours of the rows that both samples have.
+Under one model the two samples are compared as they are (classifier two-sample test, shift of the centroid), and rows
+of the same text must have the same vector. Under another model vectors cannot be compared, but who is near whom can:
+the neighbours of the rows that both samples have.
 
 Belongs here: the statistics. Not here: taking samples (see lakehouse/adapters/drift_vectors.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +18,21 @@ from numpy.typing import NDArray
 
 from lakehouse.drift.finding import Finding
 from lakehouse.drift.rule_file import DriftRules
+from lakehouse.drift.two_samples import Tested
 
 Vectors = NDArray[np.float32]
-Numbers = NDArray[np.float64]
+Sided = tuple[Vectors, NDArray[np.bool_]]
+"""Vectors, and which of them are learned from."""
 MOST_ROWS = 2_000
 """So many rows of a corpus are sampled."""
-MOST_CORPORA = 50
-"""So many corpora are looked at."""
-_TESTED = 500
-"""So many of each sample go into the test, whose work grows with their square."""
-_PERMUTATIONS = 999
-_FEW = 3
-"""Where fewer permutations are as far apart, more are tried: a p-value of 1/1000 is too coarse among many corpora."""
-_MORE = 10
+_LEAST_ROWS = 200
+"""So many are left of it where there are many corpora."""
+_ALL_ROWS = 100_000
+MOST_CORPORA = _ALL_ROWS // _LEAST_ROWS
+"""So many corpora are looked at; a report names those beyond."""
+_ITERATIONS = 1_000
 _NEIGHBOURS = 10
+_TEST = "classifier two-sample test (logistic regression, Mann-Whitney on rows it has not seen)"
 _SAME = 1e-3
 """Cosine distance up to which two vectors are the same but for rounding."""
 
@@ -70,7 +72,8 @@ def compare_samples(corpus: str, before: Sample, now: Sample, rules: DriftRules)
     if min(was, is_) < least:
         note = f"{len(before.ids)} and {len(now.ids)} rows; a test needs {least} on both sides"
         return Compared(
-            (Finding(corpus, "vectors", "mmd", None, None, was, is_, verdict="insufficient", note=note),), details
+            (Finding(corpus, "vectors", "cliffs_delta", None, None, was, is_, verdict="insufficient", note=note),),
+            details,
         )
     if before.embedder != now.embedder or before.vectors.shape[1] != now.vectors.shape[1]:
         return _other_model(corpus, before, now, least, details)
@@ -79,14 +82,12 @@ def compare_samples(corpus: str, before: Sample, now: Sample, rules: DriftRules)
 
 def _same_model(corpus: str, before: Sample, now: Sample, least: int, details: dict[str, Any]) -> Compared:
     was, is_ = _unit(before.vectors), _unit(now.vectors)
-    seed = _seed(corpus)
-    statistic, p_value = mmd_test(_some(was, seed), _some(is_, seed + 1), seed=seed)
+    tested = classifier_test((was, _learned(before.texts)), (is_, _learned(now.texts)))
     shift = centroid_shift(was, is_)
     findings = [
         Finding(
-            corpus, "vectors", "mmd", baseline=0.0, now=statistic, baseline_samples=len(was), samples=len(is_),
-            effect=statistic,
-            test="kernel two-sample test (MMD, permutations)", p_value=p_value,
+            corpus, "vectors", "cliffs_delta", baseline=0.0, now=tested.effect, baseline_samples=len(was),
+            samples=len(is_), effect=tested.effect, test=tested.test, p_value=tested.p_value,
             note=f"the centroid moved by a cosine distance of {shift:.4f}",
         )
     ]  # fmt: skip
@@ -100,7 +101,9 @@ def _same_model(corpus: str, before: Sample, now: Sample, least: int, details: d
                 samples=len(places), effect=moved, note="of the rows of the same text under the same model",
             )
         )  # fmt: skip
-    return Compared(tuple(findings), {**details, "mmd": statistic, "centroid_shift": shift, "common": len(places)})
+    return Compared(
+        tuple(findings), {**details, "separation": tested.effect, "centroid_shift": shift, "common": len(places)}
+    )
 
 
 def _other_model(corpus: str, before: Sample, now: Sample, least: int, details: dict[str, Any]) -> Compared:
@@ -118,53 +121,43 @@ def _other_model(corpus: str, before: Sample, now: Sample, least: int, details: 
     return Compared((found,), {**details, "common": len(places), "neighbour_overlap": overlap})
 
 
-def mmd_test(before: Vectors, now: Vectors, *, seed: int, permutations: int = _PERMUTATIONS) -> tuple[float, float]:
-    """Whether two sets of vectors are of one distribution.
+def rows_of(corpora: int) -> int:
+    """How many rows of each of so many corpora are sampled, so that all together stay what they are for fifty."""
+    return max(_LEAST_ROWS, min(MOST_ROWS, _ALL_ROWS // max(1, corpora)))
+
+
+def classifier_test(before: Sided, now: Sided) -> Tested:
+    """Whether two sets of vectors are of one distribution: whether one can learn to tell them apart.
+
+    A logistic regression learns on some rows of both, and is asked for the rest. Where nothing differs, it ranks those
+    of the one no higher than those of the other, whatever it has learned.
 
     Args:
-        before: Shape (n, d).
-        now: Shape (m, d).
-        seed: Of the permutations.
-        permutations: How many at first; of those that find next to nothing as far apart, ten times as many.
+        before: Unit vectors of the baseline, shape (n, d), and which of them are learned from, (n,).
+        now: The same of now, (m, d) and (m,). A row that stands in both must be on one side in both.
 
     Returns:
-        The unbiased squared MMD over the mean kernel within the samples, so that 1 means that nothing is alike, and
-        the p-value. The kernel is Gaussian, its width the median distance.
+        The one-sided Mann-Whitney test on the rows that were not learned from; the effect is Cliff's delta of their
+        scores, 0 (nothing tells them apart) to 1 (everything does).
 
     Source:
-        Gretton et al. 2012, A Kernel Two-Sample Test, Journal of Machine Learning Research 13.
+        Lopez-Paz & Oquab 2017, Revisiting Classifier Two-Sample Tests; by ranks: Clémençon et al. 2009.
     """
-    both = np.concatenate([before, now]).astype(np.float64)
-    squares = (both * both).sum(axis=1)
-    distances = np.maximum(0.0, squares[:, None] + squares[None, :] - 2 * both @ both.T)
-    width = float(np.median(distances[np.triu_indices(len(both), 1)])) or 1.0
-    kernel = np.exp(-distances / width)
-    np.fill_diagonal(kernel, 0.0)
-    count, other = len(before), len(now)
-    generator = np.random.default_rng(seed)
-    truth = np.zeros((len(both), 1))
-    truth[:count] = 1
-    found, means = _discrepancies(kernel, truth, count, other)
-    as_far, tried = 0, 0
-    while tried < permutations or (as_far < _FEW and tried < _MORE * permutations):
-        # Each column says which rows are of the first sample.
-        sides = np.zeros((len(both), permutations))
-        for column in range(permutations):
-            sides[generator.permutation(len(both))[:count], column] = 1
-        as_far += int((_discrepancies(kernel, sides, count, other)[0] >= found[0] - 1e-12).sum())
-        tried += permutations
-    p_value = (as_far + 1) / (tried + 1)
-    return float(max(0.0, found[0]) / max(means[0], 1e-12)), p_value
+    from scipy import stats
+    from sklearn.linear_model import LogisticRegression
 
-
-def _discrepancies(kernel: Numbers, sides: Numbers, count: int, other: int) -> tuple[Numbers, Numbers]:
-    """The squared MMD of each division into two samples, and the mean kernel within them."""
-    products = kernel @ sides
-    within = (sides * products).sum(axis=0)
-    across = products.sum(axis=0) - within
-    outside = kernel.sum() - within - 2 * across
-    means = within / (count * (count - 1)) + outside / (other * (other - 1))
-    return means - 2 * across / (count * other), means
+    (was, learn_was), (is_, learn_is) = before, now
+    rows = np.concatenate([was[learn_was], is_[learn_is]]).astype(np.float64)
+    sides = np.repeat([0, 1], [int(learn_was.sum()), int(learn_is.sum())])
+    left, right = was[~learn_was], is_[~learn_is]
+    if min(len(left), len(right)) == 0 or len(np.unique(sides)) < 2:  # less likely than 1 in 2**50 of fifty rows
+        return Tested(_TEST, 1.0, 0.0)
+    learned = LogisticRegression(class_weight="balanced", max_iter=_ITERATIONS).fit(rows, sides)
+    old, new = (learned.decision_function(some.astype(np.float64)) for some in (left, right))
+    done = stats.mannwhitneyu(new, old, alternative="greater", method="asymptotic")
+    # The very same vectors on both sides: nothing was learned, and all scores are one.
+    p_value = 1.0 if np.isnan(done.pvalue) else float(done.pvalue)
+    return Tested(_TEST, p_value, max(0.0, 2 * float(done.statistic) / (len(old) * len(new)) - 1))
 
 
 def centroid_shift(before: Vectors, now: Vectors) -> float:
@@ -201,14 +194,11 @@ def _common(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[list[int], l
 
 def _unit(vectors: Vectors) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    made: Vectors = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    made: Vectors = np.nan_to_num(vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
     return made
 
 
-def _some(vectors: Vectors, seed: int) -> Vectors:
-    """So many of the rows at random, for those of a sample are in the order of their ids."""
-    return vectors[np.random.default_rng(seed).permutation(len(vectors))[:_TESTED]]
-
-
-def _seed(corpus: str) -> int:
-    return int.from_bytes(corpus.encode()[:8].ljust(8, b"\0"), "big")
+def _learned(texts: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which rows are learned from: about half, and the same text always on the same side."""
+    sides = (hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=1).digest()[0] & 1 for text in texts)
+    return np.fromiter(sides, np.bool_, len(texts))

@@ -16,7 +16,7 @@ Kind: TypeAlias = Literal["scorer", "playbook", "embedding", "audit", "outcome"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FindingVerdict: TypeAlias = Literal["stable", "drift", "label_correction", "notice", "insufficient"]
 Effect: TypeAlias = Literal[
-    "cohens_h", "cliffs_delta", "psi", "moved_share", "mmd", "revectored_share", "lost_neighbours", "worse_by",
+    "cohens_h", "cliffs_delta", "psi", "moved_share", "revectored_share", "lost_neighbours", "worse_by",
     "failed_phase", "series_score",
 ]  # fmt: skip
 EFFECTS: tuple[Effect, ...] = get_args(Effect)

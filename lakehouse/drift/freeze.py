@@ -10,7 +10,7 @@ lakehouse/adapters/drift_gate.py), what is confirmed (see confirmation.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -67,6 +67,11 @@ class OpenDrift:
     day: date
     findings: tuple[str, ...]
     confirmed_by: str
+
+    def of_group(self, group: str) -> OpenDrift | None:
+        """What of it is of one group, a corpus say; None: nothing is."""
+        mine = tuple(mark for mark in self.findings if _parts_of(mark)[0] == group)
+        return replace(self, findings=mine) if mine else None
 
     def to_document(self) -> dict[str, Any]:
         """The JSON object."""
@@ -139,7 +144,13 @@ def read_acknowledgement(body: bytes, *, key: str) -> Acknowledgement:
 
 def _told(mark: str) -> str:
     """A finding for people: `success of gpt-4 went down`."""
+    group, name, way = _parts_of(mark)
+    return f"{name}{f' of {group}' if group else ''}{f' went {way}' if way else ''}"
+
+
+def _parts_of(mark: str) -> tuple[str, str, str]:
+    """The group, the name and the way of a finding."""
     _, _, key = mark.partition("/")
     rest, _, way = key.rpartition("/")
     group, _, name = rest.rpartition("/")
-    return f"{name}{f' of {group}' if group else ''}{f' went {way}' if way else ''}"
+    return group, name, way

@@ -28,11 +28,12 @@ class EffectRule:
 
 @dataclass(frozen=True, slots=True)
 class KindRule:
-    """Days of a report, days of a baseline, samples that a test needs."""
+    """Days of a report, days of a baseline, samples that a test needs; `within_days` where it is the kind's own."""
 
     window_days: int
     baseline_days: int
     least_samples: int
+    within_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class DriftRules:
     effects: Mapping[Effect, EffectRule]
     kinds: Mapping[Kind, KindRule]
     stale_days: int
+
+    def within_days_of(self, kind: Kind) -> int:
+        """How far apart two reports of a kind may be that confirm each other."""
+        return self.kinds[kind].within_days or self.within_days
 
 
 @cache
@@ -102,9 +107,12 @@ def _effect(place: Located) -> EffectRule:
 
 
 def _kind(place: Located) -> KindRule:
-    members = place.members(required=("window_days", "baseline_days", "least_samples"))
+    members = place.members(required=("window_days", "baseline_days", "least_samples"), optional=("within_days",))
     return KindRule(
-        _count(members["window_days"]), _count(members["baseline_days"]), _count(members["least_samples"], most=10**6)
+        _count(members["window_days"]),
+        _count(members["baseline_days"]),
+        _count(members["least_samples"], most=10**6),
+        _count(members["within_days"]) if "within_days" in members else None,
     )
 
 

@@ -19,7 +19,7 @@ from lakehouse.retrieval.corpus_info import KIND
 from lakehouse.retrieval.embedding import Embedder
 from lakehouse.storage.objects import list_all
 from lakehouse.tables.corpus import corpus_schema
-from tests.corpora import NOTES, CorpusDesk, declare, row, rows
+from tests.corpora import NOTES, CorpusDesk, declare, drifted, row, rows
 from tests.lance_rows import corpus_rows
 
 
@@ -466,3 +466,16 @@ def test_nothing_is_left_in_the_work_folder(desk: CorpusDesk) -> None:
     desk.build()
     assert list((desk.folder / "work").iterdir()) == []
     assert len(list(list_all(desk.objects, "quarantine/"))) == 1
+
+
+def test_corpus_whose_vectors_drifted_waits_until_somebody_says_that_it_is_known(desk: CorpusDesk) -> None:
+    desk.put_rows(rows(1))
+    desk.build()
+    gate = drifted(desk.objects, "notes")
+    desk.put_rows(rows(1, 2))
+    with pytest.raises(Conflict, match=r"'notes' is not built: .*vectors of notes.* acknowledge embedding"):
+        desk.build()
+    assert sorted(desk.stored()) == ["n1"]
+    assert desk.build(declare(name="others")).rows == 2  # nothing is known against its vectors
+    gate.acknowledge("embedding", by="dana", why="other notes are written now")
+    assert desk.build().rows == 2

@@ -270,12 +270,16 @@ def test_vectors_that_were_made_by_another_model_are_found(desk: DriftDesk, stor
     assert verdicts(report) == {"neighbours": "drift"}
     assert "from one to two" in report.findings[0].note
     store.lake.tables.drop("things")
-    assert "no corpus of the baseline" in desk.run("embedding", day(6)).report.reason
+    write_corpus(store, vectors, "one", name="younger")
+    report = desk.run("embedding", day(6)).report
+    assert "no corpus of the baseline" in report.reason
+    assert [(one.name, one.verdict) for one in report.findings] == [("unseen_corpora", "notice")]
+    assert "not looked at: younger" in report.to_markdown()
 
 
-def write_corpus(store: LakeStore, vectors: np.ndarray, embedder: str) -> None:
+def write_corpus(store: LakeStore, vectors: np.ndarray, embedder: str, *, name: str = "things") -> None:
     schema = pa.schema([("id", pa.string()), ("content_hash", pa.string()), ("vector", pa.list_(pa.float32(), 8))])
-    table = store.lake.tables.create("things", schema, info={"kind": "corpus", "embedder": embedder, "dimension": 8})
+    table = store.lake.tables.create(name, schema, info={"kind": "corpus", "embedder": embedder, "dimension": 8})
     ids = [f"t{number}" for number in range(len(vectors))]
     rows = pa.table({"id": ids, "content_hash": [f"{one:0<64}" for one in ids], "vector": list(vectors)}, schema=schema)
     table.upsert(rows)

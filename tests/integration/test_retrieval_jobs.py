@@ -26,7 +26,7 @@ from lakehouse.retrieval.live_table import live_key
 from lakehouse.tables.corpus import corpus_schema
 from lakehouse_assets.corpora import corpus_key
 from tests.contract.test_lance_search import ROWS, make, matrix
-from tests.corpora import CorpusDesk, rows
+from tests.corpora import CorpusDesk, drifted, rows
 from tests.dagster_lake import lake_store
 from tests.lance_rows import DIMENSION, corpus_rows
 from tests.servers import silent_server
@@ -156,6 +156,11 @@ def test_corpora_that_are_behind_are_asked_for_once_an_hour(
     desk.build(declaration)
     assert tick(schedule, instance, store) == []
     desk.put_rows(rows(1, 2))
+    assert len(tick(schedule, instance, store)) == 1
+    # One that its build would refuse is not asked for.
+    gate = drifted(objects, "notes")
+    assert tick(schedule, instance, store) == []
+    gate.acknowledge("embedding", by="dana", why="known")
     assert len(tick(schedule, instance, store)) == 1
     run = instance.add_run(dg.DagsterRun("corpus_notes", run_id=new_id(), status=dg.DagsterRunStatus.STARTED))
     assert tick(schedule, instance, store) == []

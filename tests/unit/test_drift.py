@@ -12,7 +12,7 @@ import pytest
 from lakehouse.drift.audits import AuditMetrics, compare_audit
 from lakehouse.drift.charts import charts_of
 from lakehouse.drift.confirmation import confirmed
-from lakehouse.drift.embedding import MOST_CORPORA, Sample, compare_samples, mmd_test, neighbour_overlap
+from lakehouse.drift.embedding import MOST_CORPORA, Sample, compare_samples, neighbour_overlap, rows_of
 from lakehouse.drift.finding import Finding, kind_of
 from lakehouse.drift.freeze import acknowledge, marks_of, open_drift, read_acknowledgement
 from lakehouse.drift.judging import judge, verdict_of
@@ -165,6 +165,22 @@ def test_days_without_a_verdict_are_passed_over_for_a_while() -> None:
     assert confirmed(report(5, DRIFTED), [stable, report(3, DRIFTED)], RULES).confirmed_by is None
 
 
+def test_what_the_weekly_audit_alone_measures_is_confirmed_by_the_next_one() -> None:
+    weekly = Finding("", "receipts.open", "worse_by", 1.0, 3.0, 1, 1, effect=0.4, verdict="drift")
+    daily = Finding("", "score.share", "worse_by", 0.9, 0.9, 1, 1, effect=0.0)
+
+    def audit(day: int, *findings: Finding) -> DriftReport:
+        return replace(report(day, *findings), kind="audit")
+
+    week = [audit(n, daily) for n in range(2, 8)]
+    made = confirmed(audit(8, daily, weekly), [audit(1, daily, weekly), *week], RULES)
+    assert (made.confirmed_by, made.confirmed) == ("days", (weekly.key,))
+    mended = replace(weekly, effect=0.0, verdict="stable")
+    assert confirmed(audit(8, daily, weekly), [audit(1, daily, mended), *week], RULES).confirmed_by is None
+    far = confirmed(audit(15, daily, weekly), [audit(1, daily, weekly), *week], RULES)
+    assert far.confirmed_by is None
+
+
 def test_another_baseline_or_other_rules_begin_anew() -> None:
     assert confirmed(report(5, DRIFTED), [report(4, DRIFTED, baseline_version=2)], RULES).confirmed_by is None
     other = replace(report(4, DRIFTED), rules_version="drift-0")
@@ -290,13 +306,34 @@ def test_vectors_of_other_texts_drift_and_of_alike_ones_do_not() -> None:
     assert moved.details["centroid_shift"] > 0.5
 
 
-def test_false_alarms_of_the_kernel_test_are_as_rare_as_it_says() -> None:
-    found = [mmd_test(vectors_of(s, 60), vectors_of(s + 500, 60), seed=s, permutations=99)[1] for s in range(60)]
-    assert sum(p_value <= 0.05 for p_value in found) <= 7
+def test_false_alarms_of_the_classifier_test_are_as_rare_as_it_says() -> None:
+    found = [
+        compare_samples("c", sample(vectors_of(s, 60)), sample(vectors_of(s + 500, 60), first=500), RULES).findings[0]
+        for s in range(60)
+    ]
+    assert sum(one.p_value is not None and one.p_value <= 0.05 for one in found) <= 7
+
+
+def test_part_of_a_corpus_that_is_another_is_found_and_the_corpus_itself_is_not() -> None:
+    before = sample(vectors_of(1, 400))
+    same = compare_samples("c", before, before, RULES).findings[0]
+    assert (same.effect, same.p_value) == (0.0, 1.0)
+    now = sample(np.concatenate([vectors_of(1, 400)[:280], vectors_of(2, 120, shift=1.5)]))
+    now = replace(now, texts=(*before.texts[:280], *(f"other {n}" for n in range(120))))
+    found = judge(compare_samples("c", before, now, RULES).findings, RULES)
+    assert [(one.name, one.verdict) for one in found] == [("vectors", "drift"), ("revectored", "stable")]
+
+
+def test_vectors_that_are_all_one_are_nothing_to_tell_apart() -> None:
+    flat = sample(np.ones((60, 4)))
+    assert compare_samples("c", flat, replace(flat, texts=tuple("abcdef" * 10)), RULES).findings[0].p_value == 1.0
+
+
+def test_many_corpora_share_the_rows_that_are_sampled() -> None:
+    assert [rows_of(count) for count in (0, 1, 50, 51, 100, 500, 9_000)] == [2000, 2000, 2000, 1960, 1000, 200, 200]
 
 
 def test_one_corpus_that_moved_is_found_among_as_many_as_are_looked_at() -> None:
-    # With the fewest permutations its p-value, corrected for fifty tests, could never reach the level.
     (one,) = compare_samples("c", sample(vectors_of(1)), sample(vectors_of(2), first=500), RULES).findings
     alike = [replace(one, group=f"c{n}") for n in range(MOST_CORPORA - 1)]
     moved = compare_samples("m", sample(vectors_of(1)), sample(vectors_of(2, shift=0.8), first=500), RULES)
