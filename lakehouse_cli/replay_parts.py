@@ -57,13 +57,7 @@ class ReplayParts(EvidenceParts):
         """Batches, decided under these rules."""
         from lakehouse.adapters.replay_batches import Replays
 
-        return Replays(
-            self.settings,
-            self.objects,
-            shared_tasks=self.proposals.shared_tasks,
-            rivals=self.proposals.rivals,
-            rules=rules,
-        )
+        return Replays(self.settings, self.objects, shared_tasks=self.proposals.shared_tasks, rules=rules)
 
     def past_tasks(self, most: int, *, is_held_out: bool = False) -> list[ReplayTask]:
         """Tasks of the past, from evidence."""

@@ -81,15 +81,7 @@ class Proposals:
             NotFound: There is none.
             BadInput: It is damaged.
         """
-        key = f"{PROPOSALS}{proposal_id}.json"
-        try:
-            document = orjson.loads(self._objects.get(key).body)
-            values = {name: document[name] for name in Proposal.__dataclass_fields__}
-        except NotFound:
-            raise NotFound(f"there is no proposal {proposal_id!r}; `lakehouse propose` lists those there are") from None
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise BadInput(f"{key!r} is damaged; delete it, and `lakehouse propose` makes it anew") from None
-        return Proposal(**values | {"reasons": tuple(values["reasons"]), "tasks": tuple(values["tasks"])})
+        return _read(self._objects, proposal_id)
 
     def over(self) -> str:
         """The versions that serve, as proposals name them."""
@@ -124,17 +116,34 @@ class Proposals:
         made_of = set(self.get(proposal_id).tasks)
         return sum(question_key(task.question) in made_of for task in tasks)
 
-    def rivals(self, proposal_id: str | None) -> int:
-        """How many proposals are made over the versions that one is made over, itself among them.
 
-        They share the held-out tasks; the first that is promoted ends their round, for others serve then.
-        """
-        if proposal_id is None:
-            return 1
-        over, count = self.get(proposal_id).over, 0
-        for info in list_all(self._objects, PROPOSALS):
-            try:
-                count += self.get(info.key.rpartition("/")[2].removesuffix(".json")).over == over
-            except BadInput:  # nobody knows what it was over
-                count += 1
-        return count
+def rivals_of(objects: ObjectStore, proposal_id: str | None) -> int:
+    """How many proposals are made over the versions that one is made over, itself among them.
+
+    They share the held-out tasks; the first that is promoted ends their round, for others serve then. One that cannot
+    be read may be over any versions.
+    """
+    if proposal_id is None:
+        return 1
+    names = {info.key.removeprefix(PROPOSALS).removesuffix(".json") for info in list_all(objects, PROPOSALS)}
+    over = {name: _over(objects, name) for name in names | {proposal_id}}
+    return sum(None in (one, over[proposal_id]) or one == over[proposal_id] for one in over.values())
+
+
+def _over(objects: ObjectStore, proposal_id: str) -> str | None:
+    try:
+        return _read(objects, proposal_id).over
+    except (BadInput, NotFound):
+        return None
+
+
+def _read(objects: ObjectStore, proposal_id: str) -> Proposal:
+    key = f"{PROPOSALS}{proposal_id}.json"
+    try:
+        document = orjson.loads(objects.get(key).body)
+        values = {name: document[name] for name in Proposal.__dataclass_fields__}
+    except NotFound:
+        raise NotFound(f"there is no proposal {proposal_id!r}; `lakehouse propose` lists those there are") from None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise BadInput(f"{key!r} is damaged; delete it, and `lakehouse propose` makes it anew") from None
+    return Proposal(**values | {"reasons": tuple(values["reasons"]), "tasks": tuple(values["tasks"])})

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.adapters.promotion_proposals import rivals_of
 from lakehouse.adapters.replay_lease import HeldBatch, held
 from lakehouse.adapters.replay_loop import ReplayLoop, open_loop
 from lakehouse.adapters.replay_store import JUDGE, MARKDOWN, VERDICT, VERDICT_TEXT, ReplayStore, tasks_bytes
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 OnRow = Callable[[Unit, Mapping[str, Any]], None]
 SharedTasks = Callable[[str | None, Sequence[ReplayTask]], int]
 """How many of some tasks a proposal was made of."""
-Rivals = Callable[[str | None], int]
-"""How many proposals are tried on the same tasks as one, itself among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,6 @@ class Replays:
         settings: Models, embedders, memory, and how a replay goes on.
         objects: The bucket.
         shared_tasks: Of a proposal.
-        rivals: Of a proposal.
         rules: Those that decide.
         clock: The time now, aware.
     """
@@ -98,7 +96,6 @@ class Replays:
         objects: S3ObjectStore,
         *,
         shared_tasks: SharedTasks = lambda _, __: 0,
-        rivals: Rivals = lambda _: 1,
         rules: PromotionRules | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -106,7 +103,6 @@ class Replays:
         self.settings = settings
         self._objects = objects
         self._shared_tasks = shared_tasks
-        self._rivals = rivals
         self._rules = rules or default_rules()
         self._clock = clock
         self._catalog = Catalog(objects, history=timedelta(days=settings.history_days))
@@ -220,7 +216,7 @@ class Replays:
             runs_of(self.store.rows(batch)),
             rules or self._rules,
             shared_tasks=self._shared_tasks(batch.proposal_id, tasks),
-            proposals=self._rivals(batch.proposal_id),
+            proposals=rivals_of(self._objects, batch.proposal_id),
             not_as_asked=sum(task.as_asked is False for task in tasks),
             judged=None if judge is None else judge["facts"],
         )

@@ -72,9 +72,7 @@ class NightlyReplay:
     ) -> None:
         self.promotions = Promotions(objects, location, work_dir=work_dir, clock=clock)
         self._proposals = Proposals(settings, objects, location, work_dir=work_dir)
-        self._replays = Replays(
-            settings, objects, shared_tasks=self._proposals.shared_tasks, rivals=self._proposals.rivals, clock=clock
-        )
+        self._replays = Replays(settings, objects, shared_tasks=self._proposals.shared_tasks, clock=clock)
         self._settings = settings
         self._objects = objects
         self._location = location

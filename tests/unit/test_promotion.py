@@ -7,8 +7,10 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
+from lakehouse.adapters.promotion_proposals import rivals_of
 from lakehouse.answer.config import AnswerConfig
 from lakehouse.errors import BadInput
 from lakehouse.promotion.comparison import Run, compare, flip_p_value, summarize
@@ -19,6 +21,7 @@ from lakehouse.promotion.watch import expectation_of, watch
 from lakehouse.replay.verdict import decide_batch, runs_of, verdict_text
 from lakehouse.retrieval.evaluation import Interval
 from lakehouse.retrieval.search_config import SearchConfig
+from tests.fakes.objects import MemoryObjects
 from tests.unit.test_replay import batch_of
 
 RULES = files("lakehouse.promotion").joinpath("rules.yaml").read_text("utf-8")
@@ -284,3 +287,18 @@ def test_split_goes_by_the_words_of_a_question_alone() -> None:
     assert question_key("Who can weld?") == question_key("  who CAN weld ") != question_key("Who can paint?")
     sides = [is_held_out(f"question number {n}") for n in range(1000)]
     assert 420 < sum(sides) < 580
+
+
+def test_proposals_over_the_same_versions_share_their_tasks() -> None:
+    objects = MemoryObjects()
+
+    def put(name: str, over: str) -> None:
+        body = {"proposal_id": name, "name": "k", "answer": {}, "search": {}, "over": over, "reasons": [], "tasks": []}
+        objects.put(f"replay/proposals/{name}.json", orjson.dumps(body))
+
+    for name, over in (("p-1", "answer/0"), ("p-2", "answer/0"), ("p-3", "answer/1")):
+        put(name, over)
+    assert [rivals_of(objects, name) for name in (None, "p-1", "p-2", "p-3")] == [1, 2, 2, 1]
+    objects.put("replay/proposals/p-4.json", b"{")  # nobody knows what it was over
+    assert [rivals_of(objects, name) for name in ("p-1", "p-3", "p-4")] == [3, 2, 4]
+    assert rivals_of(objects, "gone") == 5
