@@ -203,7 +203,7 @@ def main() -> int:
         from screenshots import write_pictures
 
         if not write_pictures():
-            sys.stderr.write("docs/ui is as it was: its pictures need Debian's chromium\n")
+            sys.stderr.write("docs/ui is as it was: its pictures need Debian's chromium, and ../shared/data/drift\n")
     if stale:
         sys.stderr.write(f"out of date: {', '.join(stale)}; run `make docs`\n")
     return 1 if stale else 0

@@ -31,8 +31,17 @@ PAGES = {
     "build": "A build: gates, accounts, files, card.",
     "triage": "What needs a person, worked through by keys.",
     "drift": "Where each kind of drift stands.",
-    "replay": "Arms compared.",
+    "outcome": "One kind of drift over time: GPT-4 of March and of June on published questions.",
+    "replay": "Replays with their verdicts, and the form that begins one.",
+    "batch": "Arms compared, with intervals, the rule that decided, and the answers.",
     "health": "Parts, queues, fragments, costs by role.",
+}
+LINKED = {
+    "playbook": ("/ui/memory", "/ui/memory/playbooks/"),
+    "run": ("/ui/runs?score=accepted", "/ui/runs/one"),
+    "build": ("/ui/corpora", "/ui/corpora/sft/"),
+    "outcome": ("/ui/drift", "/ui/drift/outcome"),
+    "batch": ("/ui/replay", "/ui/replay/workers-by-role"),
 }
 
 if TYPE_CHECKING:
@@ -45,7 +54,8 @@ def write_pictures(*, is_forced: bool = False) -> bool:
     Ids and times differ from lake to lake, so pictures of the same pages would be other bytes each time.
 
     Returns:
-        False: they would have to be made, and there is no browser; nothing is touched then.
+        False: they would have to be made, and there is no browser, or the published answers that Drift shows are
+        not here; nothing is touched then.
     """
     if not is_forced and fingerprint() in (INDEX.read_text() if INDEX.exists() else ""):
         return True
@@ -56,15 +66,20 @@ def write_pictures(*, is_forced: bool = False) -> bool:
 
     from tests.api import TOKEN, api_process
     from tests.pages import fill_lake
+    from tests.pages_learning import fill_drift, fill_replay
     from tests.servers import store_server
 
     with (
         tempfile.TemporaryDirectory(prefix="lakehouse-pictures-") as name,
         store_server(Path(name) / "store") as store,
-        api_process(store.objects(bucket="pictures"), Path(name) / "api") as api,
+        api_process(objects := store.objects(bucket="pictures"), Path(name) / "api") as api,
         sync_playwright() as playwright,
     ):
         fill_lake(api, Path(name) / "files", workers=WORKERS)
+        if not fill_drift(api.environ, objects):
+            return False
+        with api.client() as client:
+            fill_replay(api.environ, client, Path(name) / "files")
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         FOLDER.mkdir(exist_ok=True)
         for size, (width, height, scheme) in SIZES.items():
@@ -92,7 +107,11 @@ def write_pictures(*, is_forced: bool = False) -> bool:
 def fingerprint() -> str:
     """What the pictures are made of: the pages, the lake, this file."""
     root = HERE.parent
-    sources = [*(root / "lakehouse_api" / "ui").rglob("*"), root / "tests" / "pages.py", Path(__file__)]
+    sources = [
+        *(root / "lakehouse_api" / "ui").rglob("*"),
+        *(root / "tests").glob("pages*.py"),
+        Path(__file__),
+    ]
     digest = hashlib.sha256()
     for path in sorted(path for path in sources if path.is_file() and "__pycache__" not in path.parts):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
@@ -133,9 +152,9 @@ def _open(page: Page, key: str) -> None:
         page.get_by_role("button", name="Draw").click()
         page.locator("#chart svg").wait_for()
         page.locator("#answer").scroll_into_view_if_needed()
-    elif key in ("playbook", "run", "build"):
-        link = {"playbook": "/ui/memory/playbooks/", "run": "/ui/runs/one", "build": "/ui/corpora/sft/"}[key]
-        page.goto({"playbook": "/ui/memory", "run": "/ui/runs?score=accepted", "build": "/ui/corpora"}[key])
+    elif key in LINKED:
+        listed, link = LINKED[key]
+        page.goto(listed)
         page.locator(f"main a[href^='{link}']").first.click()
     elif key == "triage":
         page.goto("/ui/triage")
@@ -146,4 +165,4 @@ def _open(page: Page, key: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if write_pictures(is_forced=True) else f"needs a browser: {CHROMIUM} is not there")
+    sys.exit(0 if write_pictures(is_forced=True) else f"needs {CHROMIUM} and ../shared/data/drift")

@@ -21,3 +21,9 @@ class PageSettings(BaseModel):
     ui_result_rows: Count = Field(
         100_000, description="Rows of an answer that the SQL workbench keeps to be looked through; a download has all."
     )
+    ui_keep_hours: float = Field(
+        24.0,
+        gt=0,
+        le=8760,
+        description="Hours that pages remember in the data folder what somebody ran, its answers, and ended long work.",
+    )

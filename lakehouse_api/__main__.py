@@ -9,6 +9,7 @@ import gc
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
 
@@ -51,14 +52,23 @@ def main() -> int:
         timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         lifespan="on",
     )
-    server = _Server(config)
+    server = _Server(config, app.state.site.jobs.leave)
     _end_on_signals(server)
     server.run()
     return 0 if server.started else 3
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, whose garbage collector leaves alone what was there when it began to serve."""
+    """uvicorn's, whose garbage collector leaves alone what was there when it began to serve.
+
+    Args:
+        config: How it serves.
+        leave: Lets go of pages that watch long work.
+    """
+
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leave = leave
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the services and the port."""
@@ -66,6 +76,11 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of pages that watch long work, then wait for the requests that are under way."""
+        self._leave()
+        await super().shutdown(sockets)
 
 
 def _end_on_signals(server: uvicorn.Server) -> None:

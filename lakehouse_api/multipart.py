@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +44,14 @@ class SpooledFile:
 
 @dataclass(slots=True)
 class _FormReader:
-    """Callbacks of the push parser: gathers the bytes of the field `file`, and nothing else."""
+    """Callbacks of the push parser: gathers the bytes of the field `file`, and the short fields before it.
 
+    Attributes:
+        begin: Told of those fields before a byte of the file is taken; what it raises ends the upload.
+    """
+
+    begin: Callable[[Mapping[str, str]], None] | None = None
+    fields: dict[str, str] = field(default_factory=dict)
     name: str | None = None
     file_name: str = ""
     content_type: str = ""
@@ -57,6 +63,7 @@ class _FormReader:
     data_bytes: int = 0
     _header: bytearray = field(default_factory=bytearray)
     _value: bytearray = field(default_factory=bytearray)
+    _text: bytearray = field(default_factory=bytearray)
 
     def callbacks(self) -> dict[str, object]:
         return {
@@ -66,6 +73,7 @@ class _FormReader:
             "on_header_end": self._end_header,
             "on_headers_finished": self._headers_done,
             "on_part_data": self._take,
+            "on_part_end": self._end_part,
             "on_end": self._end,
         }
 
@@ -98,6 +106,8 @@ class _FormReader:
         self.files += self.is_in_file
         if self.files > 1:
             raise BadInput(f"the body has more than one field {FIELD!r}; send one file a request")
+        if self.is_in_file and self.begin is not None:
+            self.begin(self.fields)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self.is_in_file:
@@ -105,6 +115,12 @@ class _FormReader:
             self.data_bytes += end - start
         else:
             self._count(end - start)
+            self._text += data[start:end]
+
+    def _end_part(self) -> None:
+        if not self.is_in_file and self.name:
+            self.fields[self.name] = self._text.decode("utf-8", "replace")
+        self._text.clear()
 
     def _count(self, size: int) -> None:
         self.other_bytes += size
@@ -116,15 +132,27 @@ class _FormReader:
 
 
 @asynccontextmanager
-async def spooled_file(request: Request, services: Services, *, cap_bytes: int) -> AsyncIterator[SpooledFile]:
+async def spooled_file(
+    request: Request,
+    services: Services,
+    *,
+    cap_bytes: int,
+    begin: Callable[[Mapping[str, str]], None] | None = None,
+) -> AsyncIterator[SpooledFile]:
     """The body's field `file` as a local file, removed at the end.
+
+    Args:
+        request: Whose body it is.
+        services: Of the folder and the threads.
+        cap_bytes: Of the file.
+        begin: Given the fields that stand before the file, before a byte of it is taken; what it raises is raised.
 
     Raises:
         BadInput: The body is no multipart form with one field `file`, or ends before its last boundary.
         TooLarge: The file passed the cap; it is cut off there.
         InsufficientStorage: The disk refused it.
     """
-    reader = _FormReader()
+    reader = _FormReader(begin)
     boundary = _boundary(request)
     try:
         parser = MultipartParser(boundary, reader.callbacks())  # type: ignore[arg-type]

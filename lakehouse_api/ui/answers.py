@@ -13,9 +13,22 @@ from typing import Any
 import orjson
 from fastapi import Request
 
+from lakehouse.errors import StoreUnavailable
 from lakehouse.query.request import SqlRequest
 from lakehouse_api.routes.sql import AskedSql, answer_json
 from lakehouse_api.services import Services
+
+
+async def corpus_names(services: Services) -> list[str]:
+    """The corpora to search: those of the store, or while it does not answer those that are open here."""
+    corpora = services.retrieval.corpora
+    try:
+        return await corpora.names()
+    except StoreUnavailable:
+        is_open = sorted(corpora.stats())
+        if not is_open:
+            raise
+        return is_open
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Belongs here: marks, channels, types. Not here: drawing (see charts.py), colours
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +18,8 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 MARKS = ("bar", "line", "point", "area")
 _WIDTH, _HEIGHT = 560, 240
 _MOST_BARS = 60
+_TITLE_CHARACTERS = 60
+_LEGEND_PIXELS = 280
 
 
 def rows_chart(
@@ -39,22 +42,24 @@ def rows_chart(
         colour: The column that is told apart by colours.
 
     Raises:
-        BadInput: The mark is none of them.
+        BadInput: The mark is none of them, or no row has both values.
     """
     if mark not in MARKS:
         raise BadInput(f"mark must be one of {', '.join(MARKS)}, not {mark[:20]!r}", field="mark")
     # Columns get names of ours: theirs may hold dots and brackets, which Vega reads as paths.
     names = {column: f"c{place}" for place, column in enumerate(dict.fromkeys(c for c in (x, y, colour) if c))}
-    values = [{name: _plain(row[column]) for column, name in names.items()} for row in rows]
+    values = [{name: _drawable(row[column], types[column]) for column, name in names.items()} for row in rows]
+    if not any(row[names[x]] is not None and row[names[y]] is not None for row in values):
+        raise BadInput(f"there is nothing to draw: no row has a value in both {cell(x)} and {cell(y)}", field="column")
     encoding: dict[str, Any] = {
-        "x": {"field": names[x], "type": _kind(types[x]), "title": x, "sort": None},
-        "y": {"field": names[y], "type": _kind(types[y]), "title": y},
+        "x": {"field": names[x], "type": _kind(types[x]), "title": _title(x), "sort": None},
+        "y": {"field": names[y], "type": _kind(types[y]), "title": _title(y)},
     }
     if mark == "bar" and encoding["x"]["type"] == "nominal" and len({row[names[x]] for row in values}) > _MOST_BARS:
         kept = list(dict.fromkeys(row[names[x]] for row in values))[:_MOST_BARS]
         values = [row for row in values if row[names[x]] in set(kept)]
     if colour is not None:
-        encoding["color"] = {"field": names[colour], "type": "nominal", "title": colour}
+        encoding["color"] = {"field": names[colour], "type": "nominal", "title": _title(colour)}
     return chart(values, {"type": mark, "tooltip": None}, encoding)
 
 
@@ -80,7 +85,11 @@ def counts_chart(counts: Mapping[str, float], *, what: str) -> dict[str, Any]:
 
 
 def series_chart(
-    points: Sequence[tuple[str, float, str]], *, what: str, band: tuple[float, float] | None = None
+    points: Sequence[tuple[str, float, str]],
+    *,
+    what: str,
+    band: tuple[float, float] | None = None,
+    groups: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Values over time, a line for each name.
 
@@ -88,15 +97,35 @@ def series_chart(
         points: (time as ISO 8601, value, name).
         what: What the values are.
         band: The least and the most that the axis shows at least.
+        groups: Of each point, where names come in several groups: a colour for a name, dashes for a group.
     """
-    values = [{"at": at, "value": value, "name": cell(name)} for at, value, name in points]
+    values: list[dict[str, Any]] = [{"at": at, "value": value, "name": cell(name)} for at, value, name in points]
     scale: dict[str, Any] = {} if band is None else {"scale": {"domain": list(band)}}
     encoding = {
         "x": {"field": "at", "type": "temporal", "title": "time (UTC)", "scale": {"type": "utc"}},
         "y": {"field": "value", "type": "quantitative", "title": what, **scale},
-        "color": {"field": "name", "type": "nominal", "title": None},
+        "color": {"field": "name", "type": "nominal", "title": None, "legend": {"labelLimit": _LEGEND_PIXELS}},
     }
+    if len(set(groups)) > 1:
+        for value, group in zip(values, groups, strict=True):
+            value["group"] = cell(group)
+        # A grey that stands off from both grounds: symbols of a legend without colours are black.
+        legend = {"labelLimit": _LEGEND_PIXELS, "symbolType": "stroke", "symbolStrokeColor": "#7f7f7f"}
+        encoding["strokeDash"] = {"field": "group", "type": "nominal", "title": None, "legend": legend}
     return chart(values, {"type": "line", "point": True, "interpolate": "step-after"}, encoding)
+
+
+def _title(name: str) -> str:
+    """The name of a column along an axis: a longer one would push the chart out of its picture."""
+    return name if len(name) <= _TITLE_CHARACTERS else f"{name[:_TITLE_CHARACTERS]}…"
+
+
+def _drawable(value: Any, arrow: str) -> Any:
+    plain = _plain(value)
+    is_endless = isinstance(plain, float) and not math.isfinite(plain)
+    # A time beyond any calendar comes as text, which no axis of times has a place for.
+    is_odd = _kind(arrow) == "temporal" and isinstance(value, str)
+    return None if is_endless or is_odd else plain
 
 
 def _kind(arrow: str) -> str:

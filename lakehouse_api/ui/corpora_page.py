@@ -23,18 +23,23 @@ from lakehouse_api.services import Services
 from lakehouse_api.ui.chart_documents import counts_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field
+from lakehouse_api.ui.job_pages import recent_jobs
 from lakehouse_api.ui.jobs import Job
 from lakehouse_api.ui.rendering import CSP, render_page
 
 router = APIRouter(prefix="/ui/corpora", include_in_schema=False)
 _CARD = "README.md"
+_LOST = (
+    "the server stopped before the build had ended; the page Corpora lists it if it was finished all the same, else"
+    " build it again"
+)
 _CHARTS = {"gate": "by_gate", "split": "by_split", "source": "by_source", "verdict": "by_verdict"}
 Kind = Annotated[str, Path(pattern=r"^[a-z]{1,20}$")]
 BuildId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 
 
 @router.get("")
-async def ui_corpora(request: Request, services: ServicesDep, principal: ReadDep) -> Response:
+async def ui_corpora(request: Request, services: ServicesDep, site: SiteDep, principal: ReadDep) -> Response:
     """Corpora that are searched, and builds."""
     builds = await run_blocking(services, _builds(services).list)
     indexes = (await list_indexes(services, principal)).indexes
@@ -45,6 +50,7 @@ async def ui_corpora(request: Request, services: ServicesDep, principal: ReadDep
         indexes=indexes,
         kinds=KINDS,
         may_write="write" in principal.scopes,
+        jobs=await recent_jobs(services, site, principal, "corpora"),
     )
 
 
@@ -91,7 +97,9 @@ async def ui_corpora_build(
         )
         job.end("done", said, f"/ui/corpora/{built.kind}/{built.build_id}")
 
-    job = site.jobs.start(f"Build a corpus of kind {parameters['kind']}", work, owner=principal.name)
+    job = site.jobs.start(
+        f"Build a corpus of kind {parameters['kind']}", work, owner=principal.name, kind="corpora", if_lost=_LOST
+    )
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/jobs/{job.id}", 303)
 
 

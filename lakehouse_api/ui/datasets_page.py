@@ -19,6 +19,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, fresh_snapshot, run
 from lakehouse_api.ui.answers import ask_sql
 from lakehouse_api.ui.dependencies import SiteDep
 from lakehouse_api.ui.formats import CELL_CHARACTERS
+from lakehouse_api.ui.job_pages import recent_jobs
 from lakehouse_api.ui.rendering import render_page
 from lakehouse_api.ui.version_diff import diff_versions
 
@@ -37,7 +38,7 @@ async def ui_datasets(request: Request, services: ServicesDep, site: SiteDep, pr
         datasets=sorted(snapshot.manifests.values(), key=lambda one: one.name),
         broken=dict(snapshot.broken),
         may_write="write" in principal.scopes,
-        jobs=site.jobs.of(principal.name)[:8],
+        jobs=await recent_jobs(services, site, principal, "datasets"),
     )
 
 

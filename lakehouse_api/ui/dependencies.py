@@ -6,7 +6,7 @@ Belongs here: FastAPI dependencies, reading forms. Not here: rules (see door.py)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -19,11 +19,13 @@ from lakehouse_api.errors import bad_fields
 from lakehouse_api.hot_routes import HOT, Asked, Reply
 from lakehouse_api.services import Services
 from lakehouse_api.ui.door import SESSION
+from lakehouse_api.ui.rendering import asks_for_part
 from lakehouse_api.ui.site import Site
 
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 _MOST_FIELDS = 400
+_MOST_FILES = 2
 _REFUSED = 400
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,7 +41,24 @@ async def checked_form(request: Request) -> FormData:
     Raises:
         Forbidden: It has not.
     """
-    form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
+    return await _checked(request, most_files=0)
+
+
+async def checked_file_form(request: Request) -> AsyncIterator[FormData]:
+    """The same with files, small as all bodies of forms are.
+
+    Raises:
+        Forbidden: No page of this session sent it.
+    """
+    form = await _checked(request, most_files=_MOST_FILES)
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def _checked(request: Request, *, most_files: int) -> FormData:
+    form = await request.form(max_files=most_files, max_fields=_MOST_FIELDS)
     given = request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     require_csrf(request, given)
     return form
@@ -57,6 +76,7 @@ def require_csrf(request: Request, given: str) -> None:
 
 SiteDep = Annotated[Site, Depends(_site)]
 FormDep = Annotated[FormData, Depends(checked_form)]
+FileFormDep = Annotated[FormData, Depends(checked_file_form)]
 
 
 async def ask_route(request: Request, services: Services, path: str, body: Mapping[str, Any]) -> bytes | Reply:
@@ -102,7 +122,7 @@ def read_model(model: type[Model], **fields: Any) -> Model:
 
 def is_part(request: Request) -> bool:
     """True when a page asks for a part of itself."""
-    return request.headers.get("HX-Request") == "true"
+    return asks_for_part(request.scope)
 
 
 def field(form: FormData, name: str, default: str | None = None) -> str:

@@ -66,13 +66,9 @@ async def ui_drift_chart(
     desk = services.drift
     if name == _OVER_TIME:
         reports = await run_blocking(services, _recent, desk, _kind(kind))
-        points = [
-            (report.day.isoformat(), float(one.effect), f"{one.group} {one.name}".strip())
-            for report in reports
-            for one in report.findings
-            if one.effect is not None
-        ]
-        chart = series_chart(points, what="effect against the baseline")
+        found = [(report.day, one) for report in reports for one in report.findings if one.effect is not None]
+        points = [(day.isoformat(), float(one.effect or 0), one.name) for day, one in found]
+        chart = series_chart(points, what="effect against the baseline", groups=[one.group for _, one in found])
         return await chart_answer(request, site, chart, said=f"effects of {kind} over {len(reports)} days", png=png)
     latest = await run_blocking(services, desk.reports.latest, _kind(kind))
     charts = {} if latest is None else charts_of(latest, desk.rules)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import Response
 from starlette.types import Scope
 
 from lakehouse_api.request_headers import header
 from lakehouse_api.ui.paths import LOGIN, PREFIX
-from lakehouse_api.ui.rendering import render_page
+from lakehouse_api.ui.rendering import asks_for_part, render_page
 
 _UNAUTHORIZED = 401
 _SAID = frozenset({"retry_after_s", "scope", "errors"})
@@ -25,7 +25,7 @@ def page_error(
     scope: Scope, status: int, title: str, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str]
 ) -> Response:
     """The page for an error, the fragment for a part of a page, or the way to the login."""
-    is_part = header(scope, b"hx-request") == "true"
+    is_part = asks_for_part(scope)
     if status == _UNAUTHORIZED:
         return _to_login(scope, is_part=is_part)
     return render_page(
@@ -43,7 +43,10 @@ def page_error(
 def _to_login(scope: Scope, *, is_part: bool) -> Response:
     root = scope.get("root_path", "")
     if is_part:
-        return Response(status_code=_UNAUTHORIZED, headers={"HX-Redirect": f"{root}{LOGIN}"})
+        page = urlsplit(header(scope, b"hx-current-url") or "")  # where the part would have stood
+        target = f"{page.path.removeprefix(root)}?{page.query}".removesuffix("?")
+        headers = {"HX-Redirect": f"{root}{LOGIN}" + (f"?next={quote(target)}" if target else "")}
+        return Response(status_code=_UNAUTHORIZED, headers=headers)
     target = scope["path"].removeprefix(root) if scope["method"] == "GET" else PREFIX
     query = scope.get("query_string", b"").decode("ascii", "replace")
     target = f"{target}?{query}" if query else target

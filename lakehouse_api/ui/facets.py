@@ -1,21 +1,28 @@
-"""What a corpus's metadata offers to filter by: each field with its commonest values and how often they occur.
+"""What a corpus's metadata offers to filter by: each field with its commonest values and how many rows have them.
 
-Belongs here: counting over a corpus in memory, forms to filters. Not here: what a filter means (see
-lakehouse/retrieval/filters.py).
+A field is counted among the rows that pass what is ticked in all *other* fields: a number says what one more tick would
+give. Which rows pass is asked of the corpus itself, by the very filter that a search would use.
+
+Belongs here: counting over a corpus in memory. Not here: what a filter means (see lakehouse/retrieval/filters.py),
+forms to filters (see facet_filters.py).
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from lakehouse.errors import BadInput
+from lakehouse.retrieval.filters import parse_filter
 from lakehouse.retrieval.masking import personal_fields
+from lakehouse_api.ui.facet_filters import filter_of, value_of
 
 if TYPE_CHECKING:
     from lakehouse.adapters.corpus_reader import CorpusReader
@@ -25,7 +32,18 @@ _PORTION = 4096
 _MOST_VALUES = 12
 # A field of more values than this is a name or a text: nobody ticks those off.
 _MOST_DISTINCT = 400
-_KEPT = 64
+_KEPT = 16
+Rows = NDArray[np.int64]
+Fields = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value to tick: the JSON scalar, the rows that have it, and its number, which stays while the corpus does."""
+
+    value: Any
+    count: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,157 +53,187 @@ class Facet:
     Attributes:
         name: Of the field.
         is_list: Its values are elements of lists.
-        values: The commonest, each with its count, as JSON scalars.
-        others: How many more values there are.
-        least: Of numbers.
+        values: The commonest, and all that are ticked.
+        others: How many more values have rows.
+        least: Of numbers; None also where no row passes the other filters.
         most: Of numbers.
+        is_number: It has bounds instead of values.
     """
 
     name: str
     is_list: bool
-    values: tuple[tuple[Any, int], ...] = ()
+    values: tuple[FacetValue, ...] = ()
     others: int = 0
     least: float | None = None
     most: float | None = None
+    is_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """The fields of a corpus; `counted` rows of `rows` were looked at."""
+    """The fields of a corpus; `counted` rows of `rows` were looked at, and `passing` of these pass all filters."""
 
     corpus: str
     facets: tuple[Facet, ...]
     rows: int
     counted: int
+    passing: int
 
 
 @dataclass(slots=True)
-class _Field:
-    counts: Counter[Any] = field(default_factory=Counter)
+class _Column:
+    """One field of all rows: which rows have a value, and which; `values` is None for numbers."""
+
+    is_list: bool
+    owners: NDArray[np.int32]
+    numbers: NDArray[np.float64] | NDArray[np.int32]
+    values: list[Any] | None
+
+    def among(self, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
+        return self.numbers if keep is None else self.numbers[keep[self.owners]]
+
+
+@dataclass(slots=True)
+class _Table:
+    """A corpus as it is counted: the public numbers of its rows, and its fields in the order of their names."""
+
+    rows: Rows
+    columns: Mapping[str, _Column]
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """A field while rows are read; it is given up when it has too many values, or several kinds of them."""
+
+    codes: dict[Any, int] = field(default_factory=dict)
+    owners: array[int] = field(default_factory=lambda: array("i"))
+    numbers: array[float] = field(default_factory=lambda: array("d"))
     is_list: bool = False
     is_open: bool = True
-    least: float | None = None
-    most: float | None = None
+    is_number: bool | None = None
 
-    def take(self, value: Any) -> None:
+    def take(self, row: int, value: Any) -> None:
         if isinstance(value, list):
             self.is_list = True
-            for one in value:
-                self._count(one)
-        else:
-            self._count(value)
+            for one in dict.fromkeys(one for one in value if isinstance(one, str | bool | int | float)):
+                self._add(row, one)
+        elif isinstance(value, str | bool | int | float):
+            self._add(row, value)
 
-    def _count(self, value: Any) -> None:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            self.least = value if self.least is None else min(self.least, value)
-            self.most = value if self.most is None else max(self.most, value)
-        elif isinstance(value, str | bool) and self.is_open:
-            self.counts[value] += 1
-            if len(self.counts) > _MOST_DISTINCT:
-                self.is_open = False
-                self.counts.clear()
+    def _add(self, row: int, value: str | bool | float) -> None:
+        if not self.is_open:
+            return
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.is_number is None:
+            self.is_number = is_number
+        code = float(value) if is_number else self.codes.setdefault(value, len(self.codes))
+        if is_number is not self.is_number or len(self.codes) > _MOST_DISTINCT:
+            self.is_open = False
+            self.owners, self.numbers = array("i"), array("d")
+            self.codes.clear()
+            return
+        self.owners.append(row)
+        self.numbers.append(code)
+
+    def column(self) -> _Column | None:
+        numbers = np.frombuffer(self.numbers, np.float64)
+        if not len(numbers) or (self.is_number and self.is_list):  # no filter bounds the numbers of a list
+            return None
+        owners = np.frombuffer(self.owners, np.int32)
+        if self.is_number:
+            return _Column(self.is_list, owners, numbers, None) if numbers.min() < numbers.max() else None
+        return (
+            _Column(self.is_list, owners, numbers.astype(np.int32), list(self.codes)) if len(self.codes) > 1 else None
+        )
 
 
 class FacetCounter:
-    """Counts, and keeps what it counted until the corpus changes."""
+    """Counts; what it has read of a corpus is kept until the corpus changes. For any number of threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str, bool], Facets] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, bool], _Table] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def of(self, reader: CorpusReader, *, has_pii: bool) -> Facets:
-        """The facets of a corpus; blocking work for a corpus that changed.
+    def of(self, reader: CorpusReader, *, has_pii: bool, fields: Fields = ()) -> Facets:
+        """The facets of a corpus under what is ticked; blocking work for a corpus that changed.
 
         Args:
             reader: The corpus.
             has_pii: Whether personal fields may be counted.
+            fields: Of the form.
+
+        Raises:
+            BadInput: A bound is no number, or a value is no JSON.
         """
+        total = len(reader.index)
+        if not reader.is_in_memory:
+            return Facets(reader.name, (), total, 0, 0)
+        hidden = frozenset[str]() if has_pii else personal_fields(reader.info)
+        table = self._table(reader, hidden, has_pii=has_pii)
+        ticked = {key.partition(".")[2] for key, text in fields if filter_of([(key, text)]) is not None}
+        whole = _passing(reader, table, fields, hidden)
+        facets = []
+        for name, column in table.columns.items():
+            keep = whole
+            if name in ticked:  # its own ticks do not narrow it
+                others = [(key, text) for key, text in fields if key.partition(".")[2] != name]
+                keep = _passing(reader, table, others, hidden)
+            chosen = {value_of(text) for key, text in fields if key in (f"f.{name}", f"l.{name}") and text.strip()}
+            facets.append(_facet(name, column, keep, chosen))
+        passing = len(table.rows) if whole is None else int(np.count_nonzero(whole))
+        return Facets(reader.name, tuple(facets), total, len(table.rows), passing)
+
+    def _table(self, reader: CorpusReader, hidden: frozenset[str], *, has_pii: bool) -> _Table:
         key = reader.name, reader.revision, has_pii
-        known = self._kept.get(key)
-        if known is None:
-            known = self._kept[key] = _count(reader, has_pii=has_pii)
+        with self._lock:  # who comes second waits, and finds it
+            table = self._kept.get(key)
+            if table is None:
+                for old in [old for old in self._kept if old[0] == key[0] and old[2] == key[2]]:
+                    del self._kept[old]
+                table = self._kept[key] = _read(reader, hidden)
+            self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-        return known
+            return table
 
 
-def _count(reader: CorpusReader, *, has_pii: bool) -> Facets:
-    total = len(reader.index)
-    if not reader.is_in_memory:
-        return Facets(reader.name, (), total, 0)
-    hidden = frozenset[str]() if has_pii else personal_fields(reader.info)
-    selection = reader.select(masked=hidden)
+def _passing(reader: CorpusReader, table: _Table, fields: Fields, hidden: frozenset[str]) -> NDArray[np.bool_] | None:
+    """Which rows of the table pass; None: all of them."""
+    wanted = filter_of(fields)
+    if wanted is None:
+        return None
+    selection = reader.select(filter=parse_filter(wanted), masked=hidden)
+    mask, at = selection.mask(), table.rows - selection.first
+    is_there = (at >= 0) & (at < len(mask))
+    keep = np.zeros(len(at), np.bool_)
+    keep[is_there] = mask[at[is_there]]
+    return keep
+
+
+def _read(reader: CorpusReader, hidden: Collection[str]) -> _Table:
+    selection = reader.select(masked=frozenset(hidden))
     rows = selection.rows()[:_MOST_ROWS] + selection.first
-    fields: dict[str, _Field] = {}
+    found: dict[str, _Gathering] = {}
     for start in range(0, len(rows), _PORTION):
-        for document in reader.metadata_of(np.asarray(rows[start : start + _PORTION], np.int64)):
+        for place, document in enumerate(reader.metadata_of(rows[start : start + _PORTION]), start):
             for name, value in orjson.loads(document).items():
                 if name not in hidden:
-                    fields.setdefault(name, _Field()).take(value)
-    made = [_facet(name, one) for name, one in sorted(fields.items())]
-    return Facets(reader.name, tuple(facet for facet in made if facet is not None), total, len(rows))
+                    found.setdefault(name, _Gathering()).take(place, value)
+    columns = {name: one.column() for name, one in sorted(found.items())}
+    return _Table(rows, {name: column for name, column in columns.items() if column is not None})
 
 
-def _facet(name: str, found: _Field) -> Facet | None:
-    if found.least is not None:
-        return Facet(name, found.is_list, least=found.least, most=found.most) if found.least != found.most else None
-    shown = sorted(found.counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
-    if len(found.counts) < 2:
-        return None
-    return Facet(name, found.is_list, tuple(shown), len(found.counts) - len(shown))
-
-
-def filter_of(fields: Iterable[tuple[str, str]]) -> dict[str, Any] | None:
-    """A form's filter as the search takes it; values of one field are alternatives, fields hold together.
-
-    Args:
-        fields: The form's. `f.<field>` is a value as JSON, `l.<field>` an element of a list, `min.<field>` and
-            `max.<field>` are bounds.
-
-    Raises:
-        BadInput: A bound is no number, or a value is no JSON.
-    """
-    values: dict[str, list[Any]] = {}
-    elements: dict[str, list[Any]] = {}
-    bounds: dict[str, dict[str, float]] = {}
-    for key, text in fields:
-        kind, _, name = key.partition(".")
-        if not name or not text.strip():
-            continue
-        if kind in ("f", "l"):
-            (values if kind == "f" else elements).setdefault(name, []).append(_json(text, name))
-        elif kind in ("min", "max"):
-            bounds.setdefault(name, {})["gte" if kind == "min" else "lte"] = _bound(text, name)
-    parts: list[dict[str, Any]] = [{name: {"in": given}} for name, given in values.items()]
-    parts += [_any_of(name, given) for name, given in elements.items()]
-    parts += [{name: limits} for name, limits in bounds.items()]
-    if not parts:
-        return None
-    return parts[0] if len(parts) == 1 else {"and": parts}
-
-
-def chosen_of(fields: Sequence[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
-    """What is ticked in a form, by the name of the box, so that a page loaded again shows it ticked."""
-    chosen: dict[str, set[str]] = {}
-    for key, text in fields:
-        if key.partition(".")[0] in ("f", "l", "min", "max") and text.strip():
-            chosen.setdefault(key, set()).add(text)
-    return {key: frozenset(texts) for key, texts in chosen.items()}
-
-
-def _any_of(name: str, given: Sequence[Any]) -> dict[str, Any]:
-    parts = [{name: {"contains": value}} for value in given]
-    return parts[0] if len(parts) == 1 else {"or": parts}
-
-
-def _json(text: str, name: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise BadInput(f"the filter of {name!r} is no JSON value: {text[:40]!r}", field=name) from None
-
-
-def _bound(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadInput(f"the bound of {name!r} must be a number, not {text[:40]!r}", field=name) from None
+def _facet(name: str, column: _Column, keep: NDArray[np.bool_] | None, chosen: Collection[Any]) -> Facet:
+    numbers = column.among(keep)
+    if column.values is None:
+        least, most = (float(numbers.min()), float(numbers.max())) if len(numbers) else (None, None)
+        return Facet(name, column.is_list, least=least, most=most, is_number=True)
+    counts = np.bincount(numbers, minlength=len(column.values)).tolist()
+    ordered = sorted(range(len(counts)), key=lambda code: (-counts[code], str(column.values and column.values[code])))
+    there = [code for code in ordered if counts[code]]
+    # True is 1 to Python, and a text "1" is neither: what is ticked is told apart by its kind, too.
+    wanted = {(type(one), one) for one in chosen}
+    ticked = [code for code in ordered if (type(column.values[code]), column.values[code]) in wanted]
+    shown = dict.fromkeys([*there[:_MOST_VALUES], *ticked])
+    values = tuple(FacetValue(column.values[code], counts[code], code) for code in shown)
+    return Facet(name, column.is_list, values, len([code for code in there if code not in shown]))

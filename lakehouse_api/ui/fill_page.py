@@ -16,6 +16,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_block
 from lakehouse_api.routes.chat import chat
 from lakehouse_api.schemas.chat import ChatReply
 from lakehouse_api.services import Services
+from lakehouse_api.ui.answers import corpus_names
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, ask_route, field, is_part
 from lakehouse_api.ui.fill_steps import (
     Need,
@@ -51,7 +52,7 @@ async def ui_fill(  # noqa: PLR0917 - FastAPI passes all by name
     corpus: Text = "",
 ) -> Response:
     """The need; with one, the candidates for it."""
-    names = await services.retrieval.corpora.names()
+    names = await corpus_names(services)
     chosen = corpus or ("workers" if "workers" in names else next(iter(names), ""))
     given = Need(need, role, city, state, count, client, chosen)
     context: dict[str, Any] = {"names": names, "given": given, "answer": None, "may_write": "write" in principal.scopes}
@@ -160,4 +161,4 @@ async def _places(services: Services, site: Site, corpus: str, *, has_pii: bool)
         return {}
     reader = await services.retrieval.corpora.open(corpus)
     facets = await run_blocking(services, site.facets.of, reader, has_pii=has_pii)
-    return {one.name: [str(value) for value, _ in one.values] for one in facets.facets if one.name in _PLACES}
+    return {one.name: [str(found.value) for found in one.values] for one in facets.facets if one.name in _PLACES}

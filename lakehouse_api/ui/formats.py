@@ -76,6 +76,11 @@ def moment_text(value: datetime | None) -> str:
     return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def epoch_text(seconds: float) -> str:
+    """Seconds since the epoch as a time in UTC."""
+    return moment_text(datetime.fromtimestamp(seconds, UTC))
+
+
 def pretty(value: Any) -> str:
     """A JSON document to read; text of one as bytes or str, or the values themselves."""
     if isinstance(value, bytes | str):
@@ -123,6 +128,7 @@ def drawn(svg: str) -> Markup:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "pretty": pretty,
-    "text_of": text_of, "tojson_text": json_text, "turns": turns, "query": query, "pairs": pairs, "drawn": drawn,
+    "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "epoch": epoch_text,
+    "pretty": pretty, "text_of": text_of, "tojson_text": json_text, "turns": turns, "query": query, "pairs": pairs,
+    "drawn": drawn,
 }  # fmt: skip

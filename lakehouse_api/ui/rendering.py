@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
+from lakehouse_api.request_headers import header
 from lakehouse_api.ui.formats import FILTERS
 from lakehouse_api.ui.sessions import COOKIE
 from lakehouse_api.ui.static_files import asset_versions
@@ -73,6 +74,12 @@ def render_page(
     if session is not None and state.get("ui_session_is_new"):
         set_session(answer, scope, site.sessions.cookie(session))
     return answer
+
+
+def asks_for_part(scope: Scope) -> bool:
+    """True when a page asks for a part of itself; one that is gone back to asks for all of it."""
+    is_back = header(scope, b"hx-history-restore-request") == "true"
+    return header(scope, b"hx-request") == "true" and not is_back
 
 
 def set_session(answer: Response, scope: Scope, cookie: str) -> None:

@@ -1,6 +1,7 @@
 """Replay: batches with their arms side by side, intervals, and verdicts.
 
-Belongs here: these pages. Not here: replaying and judging (see lakehouse/replay), which have no page.
+Belongs here: these pages. Not here: beginning one (see replay_form.py), replaying and judging (see
+lakehouse/replay).
 """
 
 from __future__ import annotations
@@ -15,32 +16,38 @@ from lakehouse.adapters.replay_store import ReplayStore
 from lakehouse.errors import NotFound
 from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import SqlRequest
+from lakehouse.replay.arms import default_arms
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
 from lakehouse_api.ui.answers import ask_sql
 from lakehouse_api.ui.chart_documents import chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import SiteDep, is_part
+from lakehouse_api.ui.job_pages import recent_jobs
 from lakehouse_api.ui.rendering import render_page
 
 router = APIRouter(prefix="/ui/replay", include_in_schema=False)
 _MOST_BATCHES = 100
 _PAGE = 40
 _VERDICT = "verdict.json"
+_LEAST_REACH = 0.1
 BatchId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
 @router.get("")
-async def ui_replay(request: Request, services: ServicesDep, _: ReadDep) -> Response:
-    """All batches with their verdicts."""
+async def ui_replay(request: Request, services: ServicesDep, site: SiteDep, principal: ReadDep) -> Response:
+    """All batches with their verdicts, and the form that begins one."""
     batches = await run_blocking(services, _batches, ReplayStore(services.objects))
-    return render_page(request.scope, "replay.html", batches=batches)
+    return render_page(
+        request.scope, "replay.html", batches=batches, arms=default_arms(), may_write="write" in principal.scopes,
+        jobs=await recent_jobs(services, site, principal, "replay"),
+    )  # fmt: skip
 
 
 @router.get("/{batch_id}")
 async def ui_replay_batch(
     request: Request,
     services: ServicesDep,
-    _: ReadDep,
+    principal: ReadDep,
     batch_id: BatchId,
     start: Annotated[int, Query(ge=0, le=10**7)] = 0,
 ) -> Response:
@@ -55,7 +62,7 @@ async def ui_replay_batch(
     rows = (await ask_sql(request, services, SqlRequest(statement))).records()
     context: dict[str, Any] = {
         "batch": batch, "rows": rows[:_PAGE], "start": start,
-        "page": _PAGE, "has_more": len(rows) > _PAGE,
+        "page": _PAGE, "has_more": len(rows) > _PAGE, "may_write": "write" in principal.scopes,
     }  # fmt: skip
     if is_part(request):
         return render_page(request.scope, "_replay_rows.html", **context)
@@ -89,11 +96,15 @@ def intervals_chart(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Each arm's difference to the baseline with its interval, and where there is none."""
     values = list(_intervals(verdict))
     y = {"field": "arm", "type": "nominal", "title": None}
-    low = {"field": "low", "type": "quantitative", "title": f"difference ({verdict['measure']})"}
+    ends = [0.0, *(one[key] for one in values for key in ("low", "high") if key in one)]
+    # Around 0, and never so narrow that a difference of nothing has no axis.
+    domain = [min(*ends, -_LEAST_REACH), max(*ends, _LEAST_REACH)]
+    title = f"difference ({verdict['measure']})"
+    low = {"field": "low", "type": "quantitative", "title": title, "scale": {"domain": domain}}
     layers = [
         {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"y": y, "x": low, "x2": {"field": "high"}}},
         {"mark": {"type": "point", "filled": True, "size": 90}, "encoding": {"y": y, "x": {**low, "field": "mean"}}},
-        {"mark": {"type": "rule", "strokeDash": [4, 4]}, "encoding": {"x": {"datum": 0}}},
+        {"mark": {"type": "rule", "strokeDash": [4, 4], "aria": False}, "encoding": {"x": {"datum": 0}}},
     ]
     document = chart(values, {"type": "rule"}, {})
     del document["mark"], document["encoding"]

@@ -1,31 +1,34 @@
 """Answers of the SQL workbench on disk, so that pages of them cost what they show and not what they are.
 
-An answer streams into an Arrow file once; pages and charts read the batches that they need.
+An answer streams into an Arrow file once, with a small document beside it that says whose it is; pages and charts read
+the batches that they need. Both lie in the data folder: an answer is there after a restart, until it is too old.
 
-Belongs here: keeping, reading a page, forgetting. Not here: asking (see sql_page.py).
+Belongs here: keeping, forgetting. Not here: reading rows (see result_rows.py), asking (see sql_page.py).
 """
 
 from __future__ import annotations
 
-import shutil
+import os
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
 from lakehouse.clock import new_id
 from lakehouse.errors import InsufficientStorage, NotFound
-from lakehouse_api.ui.formats import CELL_CHARACTERS
+from lakehouse_api.ui.kept_files import PRIVATE, private_folder, read_document, write_document
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
+_FORMAT = 1
 _KEPT = 24
 _MOST_BYTES = 256 << 20
-_ALL_BYTES = 1 << 30
+_OWNER_BYTES = 512 << 20
+_ALL_BYTES = 2 << 30
+# A file without its document is of an answer that still comes in, or of a process that was killed meanwhile.
+_ABANDONED_S = 3600
+_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 
 @dataclass(slots=True)
@@ -33,39 +36,49 @@ class Result:
     """An answer that is kept.
 
     Attributes:
+        owner: Who may see it.
+        has_pii: It was asked with the scope `pii`, and is shown with no less.
         rows: How many are here.
         is_cut: There were more than are kept.
+        at_s: When it was asked, since the epoch.
     """
 
     id: str
     owner: str
     sql: str
     path: Path
+    has_pii: bool = False
     columns: list[tuple[str, str]] = field(default_factory=list)
     rows: int = 0
     bytes: int = 0
     is_cut: bool = False
     elapsed_ms: float = 0.0
     batches: list[int] = field(default_factory=list)
+    at_s: float = 0.0
 
 
 class Results:
-    """The answers of this process; the oldest goes when there are too many."""
+    """The answers of a data folder, for any number of processes; the oldest of an owner goes when there are too many.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where they lie.
+        keep_s: Seconds that they stay.
+    """
+
+    def __init__(self, folder: Path, *, keep_s: float) -> None:
         self._folder = folder
-        self._results: dict[str, Result] = {}
+        self._keep_s = keep_s
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Take the folder away in the end, and what a process that was killed has left in it now."""
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-        try:
-            yield
-        finally:
-            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-
-    async def keep(self, chunks: AsyncIterator[bytes], *, sql: str, owner: str, most_rows: int) -> Result:
+    async def keep(
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        sql: str,
+        owner: str,
+        most_rows: int,
+        has_pii: bool = False,
+        begun_s: float | None = None,
+    ) -> Result:
         """Write an Arrow stream down.
 
         Args:
@@ -73,82 +86,107 @@ class Results:
             sql: What was asked.
             owner: Who may see it.
             most_rows: Rows that are shown; one more says that there are more.
+            has_pii: What was asked for may hold personal data as it is.
+            begun_s: When it was asked, on the monotonic clock; None: now.
 
         Raises:
-            InsufficientStorage: The answer is larger than a workbench keeps.
+            InsufficientStorage: The answer is larger than a workbench keeps, or the disk refuses it.
         """
-        result = Result(new_id(), owner, sql, self._folder / f"{new_id()}.arrows")
-        written = 0
-        self._folder.mkdir(parents=True, exist_ok=True)
+        name, begun_s = new_id(), time.monotonic() if begun_s is None else begun_s
+        result = Result(name, owner, sql, self._folder / f"{name}.arrows", has_pii=has_pii, at_s=time.time())
         try:
-            async with await anyio.open_file(result.path, "wb") as file:
-                async for chunk in chunks:
-                    written += len(chunk)
-                    if written > _MOST_BYTES:
-                        raise InsufficientStorage(
-                            f"the answer is larger than the {_MOST_BYTES >> 20} MiB that a page looks through;"
-                            " choose fewer columns or rows, or download it"
-                        )
-                    await file.write(chunk)
+            result.bytes = await self._write(result.path, chunks)
             await anyio.to_thread.run_sync(_measure, result, most_rows)
+            result.elapsed_ms = (time.monotonic() - begun_s) * 1000
+            await anyio.to_thread.run_sync(self._finish, result)
+        except OSError as error:
+            result.path.unlink(missing_ok=True)
+            raise InsufficientStorage(f"the disk refused the answer: {error.strerror}; download it instead") from None
         except BaseException:
             result.path.unlink(missing_ok=True)
             raise
-        result.bytes = written
-        self._results[result.id] = result
-        while len(self._results) > _KEPT or sum(one.bytes for one in self._results.values()) > _ALL_BYTES:
-            self._results.pop(next(iter(self._results))).path.unlink(missing_ok=True)
         return result
 
-    def get(self, result_id: str, *, owner: str) -> Result:
+    def get(self, result_id: str, *, owner: str, has_pii: bool = False) -> Result:
         """An answer by its id.
 
         Raises:
-            NotFound: It is not here, or somebody else's.
+            NotFound: It is not here any longer, somebody else's, or was asked with more rights than are left.
         """
-        result = self._results.get(result_id)
-        if result is None or result.owner != owner:
+        result = self._read(result_id) if _ID.fullmatch(result_id) else None
+        if result is None or result.owner != owner or (result.has_pii and not has_pii):
             raise NotFound("this answer is not kept any longer; run the query again")
         return result
 
+    def forget(self, owner: str) -> None:
+        """Take all answers of an owner away; blocking work."""
+        for result in self._all():
+            if result.owner == owner:
+                self._remove(result.id)
 
-def read_rows(result: Result, *, start: int, count: int) -> list[tuple[Any, ...]]:
-    """Some rows of an answer, as Python values; no others are read into memory, and of long texts their beginnings."""
-    rows: list[tuple[Any, ...]] = []
-    place = 0
-    end = min(start + count, result.rows)
-    for number, length in enumerate(result.batches):
-        if place + length > start and place < end:
-            batch = _batch(result, number)
-            part = batch.slice(max(0, start - place), min(length, end - place) - max(0, start - place))
-            columns = [_shortened(column).to_pylist() for column in part.columns]
-            rows += list(zip(*columns, strict=True)) if columns else []
-        place += length
-    return rows
+    def expire(self) -> None:
+        """Take away what is too old or too much, and what was never finished; blocking work."""
+        owners: dict[str, list[int]] = {}
+        total = 0
+        newest = sorted(self._all(), key=lambda one: one.id, reverse=True)
+        for result in newest:
+            mine = owners.setdefault(result.owner, [])
+            mine.append(result.bytes)
+            total += result.bytes
+            if len(mine) > _KEPT or sum(mine) > _OWNER_BYTES or total > _ALL_BYTES:
+                self._remove(result.id)
+        known = {result.id for result in newest}
+        for path in self._folder.glob("*"):
+            try:
+                is_left = path.stem not in known and time.time() - path.stat().st_mtime > _ABANDONED_S
+            except FileNotFoundError:  # another process was quicker
+                continue
+            if is_left:
+                path.unlink(missing_ok=True)
 
+    async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> int:
+        written = 0
+        private_folder(self._folder)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+        async with anyio.wrap_file(os.fdopen(handle, "wb")) as file:
+            async for chunk in chunks:
+                written += len(chunk)
+                if written > _MOST_BYTES:
+                    raise InsufficientStorage(
+                        f"the answer is larger than the {_MOST_BYTES >> 20} MiB that a page looks through;"
+                        " choose fewer columns or rows, or download it"
+                    )
+                await file.write(chunk)
+        return written
 
-def read_cell(result: Result, *, row: int, column: int) -> Any:
-    """One value, whole."""
-    if not 0 <= row < result.rows or not 0 <= column < len(result.columns):
-        raise NotFound(f"the answer has no cell in row {row}, column {column}")
-    place = 0
-    for number, length in enumerate(result.batches):
-        if row < place + length:
-            return _batch(result, number).column(column)[row - place].as_py()
-        place += length
-    raise NotFound(f"the answer has no row {row}")
+    def _finish(self, result: Result) -> None:
+        document = {one.name: getattr(result, one.name) for one in fields(result) if one.name != "path"}
+        write_document(self._document(result.id), {"format_version": _FORMAT, **document})
+        self.expire()
 
+    def _all(self) -> Iterator[Result]:
+        for path in self._folder.glob("*.json"):
+            result = self._read(path.stem)
+            if result is not None:
+                yield result
 
-def _shortened(column: pa.Array) -> pa.Array:
-    """A column with its texts cut where a page cuts them: a thousand cells of a megabyte are a gigabyte."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    def _read(self, result_id: str) -> Result | None:
+        found = read_document(self._document(result_id))
+        path = self._folder / f"{result_id}.arrows"
+        if found is None or found.pop("format_version", None) != _FORMAT or not path.exists():
+            return None
+        try:
+            result = Result(**{**found, "columns": [(name, kind) for name, kind in found["columns"]], "path": path})
+        except (KeyError, TypeError, ValueError):
+            return None
+        return None if time.time() - result.at_s > self._keep_s else result
 
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return pc.utf8_slice_codeunits(column, 0, CELL_CHARACTERS + 1)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return pc.binary_slice(column, 0, CELL_CHARACTERS)
-    return column
+    def _remove(self, result_id: str) -> None:
+        self._document(result_id).unlink(missing_ok=True)
+        (self._folder / f"{result_id}.arrows").unlink(missing_ok=True)
+
+    def _document(self, result_id: str) -> Path:
+        return self._folder / f"{result_id}.json"
 
 
 def _measure(result: Result, most_rows: int) -> None:
@@ -161,13 +199,3 @@ def _measure(result: Result, most_rows: int) -> None:
         result.batches = [batch.num_rows for batch in reader]
     found = sum(result.batches)
     result.rows, result.is_cut = min(found, most_rows), found > most_rows
-
-
-def _batch(result: Result, number: int) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    with pa.memory_map(str(result.path)) as source, pa.ipc.open_stream(source) as reader:
-        batches: Iterator[pa.RecordBatch] = iter(reader)
-        for _ in range(number):
-            next(batches)
-        return next(batches)

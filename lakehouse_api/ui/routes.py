@@ -14,6 +14,7 @@ from lakehouse_api.ui import (
     job_pages,
     login,
     memory_page,
+    replay_form,
     replay_page,
     runs_page,
     search_page,
@@ -27,6 +28,6 @@ PAGES = tuple(
     module.router
     for module in (
         static_files, login, fill_page, search_page, datasets_page, upload, sql_page, job_pages, memory_page, runs_page,
-        corpora_page, triage_page, drift_page, replay_page, health_page,
+        corpora_page, triage_page, drift_page, replay_form, replay_page, health_page,
     )
 )  # fmt: skip

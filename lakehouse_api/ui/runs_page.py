@@ -36,6 +36,7 @@ _RECORD = (
 )
 _FIELDS = ("stream", "model_name", "score", "rule")
 Text = Annotated[str, Query(max_length=500)]
+Day = Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 Id = Annotated[str, Query(alias="id", min_length=1, max_length=MAX_CHARACTERS)]
 
 
@@ -49,8 +50,8 @@ async def ui_runs(  # noqa: PLR0917 - FastAPI passes all by name
     score: Text = "",
     rule: Text = "",
     find: Text = "",
-    since: Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = "",
-    until: Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = "",
+    since: Day = "",
+    until: Day = "",
     start: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """The runs that pass the filters, the newest first."""
@@ -60,9 +61,12 @@ async def ui_runs(  # noqa: PLR0917 - FastAPI passes all by name
         "SELECT run_id, task_id, stream, timestamp, model_name, score, rule, reasons, count(*) OVER () AS total"
         f" FROM scored WHERE {where} ORDER BY timestamp DESC, run_id LIMIT {_PAGE} OFFSET {start}"
     )
-    found, facets = await asyncio.gather(_ask(request, services, statement), _facets(request, services))
+    found, facets = await asyncio.gather(
+        _ask(request, services, statement),
+        _facets(request, services, chosen, find=find, since=since, until=until),
+    )
     return render_page(
-        request.scope, "_runs.html" if is_part(request) else "runs.html",
+        request.scope, "_runs_part.html" if is_part(request) else "runs.html",
         runs=found, facets=facets, chosen=chosen, find=find, since=since, until=until, start=start, page=_PAGE,
         total=found[0]["total"] if found else 0, fields={**chosen, "find": find, "since": since, "until": until},
     )  # fmt: skip
@@ -79,13 +83,16 @@ async def ui_runs_chart(  # noqa: PLR0917 - FastAPI passes all by name
     score: Text = "",
     rule: Text = "",
     find: Text = "",
+    since: Day = "",
+    until: Day = "",
     png: Annotated[bool, Query()] = False,
 ) -> Response:
     """Runs by model and score."""
     chosen = {"stream": stream, "model_name": model_name, "score": score, "rule": rule}
+    where = where_of(chosen, find=find, since=since, until=until)
     statement = (
-        "SELECT coalesce(model_name, '(none)') AS model, score, count(*) AS runs FROM scored"
-        f" WHERE {where_of(chosen, find=find)} GROUP BY ALL ORDER BY runs DESC, model, score LIMIT 200"
+        f"SELECT coalesce(model_name, '(none)') AS model, score, count(*) AS runs FROM scored WHERE {where}"
+        " GROUP BY ALL ORDER BY runs DESC, model, score LIMIT 200"
     )
     rows = await _ask(request, services, statement)
     encoding = {
@@ -129,17 +136,23 @@ def where_of(chosen: Mapping[str, str], *, find: str = "", since: str = "", unti
     return " AND ".join(parts) or "true"
 
 
-async def _facets(request: Request, services: Services) -> dict[str, list[tuple[str, int]]]:
-    sets = ", ".join(f"({name})" for name in _FIELDS)
-    statement = (
-        f"SELECT {', '.join(_FIELDS)}, {', '.join(f'grouping({name}) AS g_{name}' for name in _FIELDS)},"
-        f" count(*) AS runs FROM scored GROUP BY GROUPING SETS ({sets}) ORDER BY runs DESC LIMIT 400"
-    )
+async def _facets(
+    request: Request, services: Services, chosen: Mapping[str, str], **where: str
+) -> dict[str, list[tuple[str, int]]]:
+    """The values of each field with their counts, each under the filters of the other fields."""
+    parts = [
+        f"SELECT * FROM (SELECT '{name}' AS field, {name}::VARCHAR AS value, count(*) AS runs FROM scored"
+        f" WHERE {name} IS NOT NULL AND {where_of({**chosen, name: ''}, **where)}"
+        f" GROUP BY ALL ORDER BY runs DESC, value LIMIT {_MOST_VALUES})"
+        for name in _FIELDS
+    ]
     facets: dict[str, list[tuple[str, int]]] = {name: [] for name in _FIELDS}
-    for row in await _ask(request, services, statement):
-        name = next(one for one in _FIELDS if row[f"g_{one}"] == 0)
-        if row[name] and len(facets[name]) < _MOST_VALUES:
-            facets[name].append((str(row[name]), int(row["runs"])))
+    for row in await _ask(request, services, f"{' UNION ALL '.join(parts)} ORDER BY field, runs DESC, value"):
+        if row["value"]:
+            facets[row["field"]].append((row["value"], int(row["runs"])))
+    for name, value in chosen.items():  # what is chosen can be seen, even where no run has it
+        if value and value not in dict(facets[name]):
+            facets[name].append((value, 0))
     return facets
 
 

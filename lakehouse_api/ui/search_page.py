@@ -13,10 +13,11 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from lakehouse.errors import NotFound
+from lakehouse.errors import BadInput, NotFound
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
+from lakehouse_api.ui.answers import corpus_names
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, field, is_part
-from lakehouse_api.ui.facets import chosen_of, filter_of
+from lakehouse_api.ui.facet_filters import chosen_of, filter_of
 from lakehouse_api.ui.rendering import render_page
 
 router = APIRouter(prefix="/ui/search", include_in_schema=False)
@@ -35,7 +36,7 @@ async def ui_search(  # noqa: PLR0917 - FastAPI passes all by name
     exclude: Annotated[list[str] | None, Query(max_length=1000)] = None,
 ) -> Response:
     """The form, and what was found."""
-    names = await services.retrieval.corpora.names()
+    names = await corpus_names(services)
     chosen = [name for name in corpus or names[:1] if name in names]
     fields = request.query_params.multi_items()
     context: dict[str, Any] = {
@@ -59,13 +60,17 @@ async def ui_search_facets(
     principal: ReadDep,
     corpus: Annotated[list[str] | None, Query(max_length=64)] = None,
 ) -> Response:
-    """The fields of the chosen corpora, with their values and counts."""
-    found = []
-    for name in corpus or []:
+    """The fields of the chosen corpora, with their values and counts under what is ticked in the other fields."""
+    found, fields, wrong = [], request.query_params.multi_items(), ""
+    chosen = chosen_of(fields)
+    try:
+        filter_of(fields)
+    except BadInput as error:  # a bound that is half typed: the boxes stay, and say so
+        fields, wrong = [], error.detail
+    for name in dict.fromkeys(corpus or []):
         reader = await services.retrieval.corpora.open(name)
-        found.append(await run_blocking(services, site.facets.of, reader, has_pii=principal.has_pii))
-    chosen = chosen_of(request.query_params.multi_items())
-    return render_page(request.scope, "_facets.html", found=found, chosen=chosen)
+        found.append(await run_blocking(services, site.facets.of, reader, has_pii=principal.has_pii, fields=fields))
+    return render_page(request.scope, "_facets.html", found=found, chosen=chosen, wrong=wrong)
 
 
 @router.get("/why")

@@ -61,6 +61,16 @@ async def test_page_without_a_session_leads_to_the_login_and_back(api: RunningAp
         assert 'value="/ui/runs?score=accepted"' in form.text
         part = await client.get("/ui/runs", headers={"HX-Request": "true"})
         assert (part.status_code, part.headers["hx-redirect"]) == (401, "/ui/login")
+        stood = {"HX-Request": "true", "HX-Current-URL": "http://127.0.0.1/ui/runs?score=accepted"}
+        part = await client.post("/ui/sql", headers=stood)
+        assert part.headers["hx-redirect"] == "/ui/login?next=/ui/runs%3Fscore%3Daccepted"
+
+
+async def test_page_that_is_gone_back_to_comes_whole(api: RunningApi) -> None:
+    async with log_in(api) as client:
+        part = {"HX-Request": "true"}
+        assert "<nav" not in (await client.get("/ui/runs", headers=part)).text
+        assert "<nav" in (await client.get("/ui/runs", headers=part | {"HX-History-Restore-Request": "true"})).text
 
 
 async def test_wrong_token_is_told_on_the_form_and_opens_nothing(api: RunningApi) -> None:
@@ -100,7 +110,8 @@ async def test_api_takes_no_cookie_and_pages_take_no_bearer_token(api: RunningAp
         "/ui/search/judge", "/ui/search/exclude", "/ui/sql", "/ui/sql/download", "/ui/logout", "/ui/fill/propose",
         "/ui/fill/draft", "/ui/fill/check", "/ui/fill/outcome", "/ui/memory/pathways/x/retire",
         "/ui/memory/playbooks/x/forget", "/ui/memory/playbooks/x/judge", "/ui/drift/outcome/acknowledge",
-        "/ui/corpora/build", f"/ui/triage/{'0' * 32}/decision", "/ui/datasets/upload?name=x",
+        "/ui/corpora/build", f"/ui/triage/{'0' * 32}/decision", "/ui/datasets/upload",
+        "/ui/sql/forget", "/ui/replay/run", "/ui/replay/x/resume",
     ],
 )  # fmt: skip
 async def test_change_without_the_sessions_secret_is_refused(api: RunningApi, path: str) -> None:
@@ -125,7 +136,9 @@ async def test_every_change_of_the_pages_is_among_those_that_are_tried() -> None
     } - {"/ui/login"}
     covered = {
         re.sub(
-            r"(pathways/x|playbooks/x|drift/outcome|triage/0{32})", lambda m: m[0].rsplit("/", 1)[0] + "/*", path
+            r"(pathways/x|playbooks/x|drift/outcome|triage/0{32}|replay/x)",
+            lambda m: m[0].rsplit("/", 1)[0] + "/*",
+            path,
         ).partition("?")[0]
         for path in tried
     }
@@ -177,7 +190,7 @@ async def test_empty_lake_says_on_each_page_what_to_do(api: RunningApi) -> None:
             "/ui/search": "lakehouse corpus build", "/ui/fill": "lakehouse corpus build",
             "/ui/datasets": "Upload a file below", "/ui/memory": "lakehouse pathway add", "/ui/runs": "lakehouse score",
             "/ui/corpora": "lakehouse export sft", "/ui/triage": "lakehouse triage fill",
-            "/ui/drift": "lakehouse drift baseline", "/ui/replay": "lakehouse replay run",
+            "/ui/drift": "lakehouse drift baseline", "/ui/replay": "Begin below",
         }.items():  # fmt: skip
             answer = await client.get(path)
             assert answer.status_code == 200, path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,7 @@ def site(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) -
             chat_providers=json.dumps({"ollama": {"url": endpoint.url}}),
             chat_model="ollama/qwen2.5:3b",
             disk_refuse_percent=99.9,
+            replay_lease_s=1,
         ) as api,
         sync_playwright() as playwright,
     ):
@@ -192,6 +194,38 @@ def test_search_filters_with_counts_hold(site: Site, page: Page) -> None:
     assert page.locator(f"#facets input[value='\"{state}\"']").is_checked()
 
 
+def test_counts_of_filters_follow_what_is_ticked_in_others(site: Site, page: Page) -> None:
+    ((state, _),) = site.sql("SELECT state, count(*) FROM workers GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 1")
+    ((active, everywhere),) = site.sql(
+        f"SELECT count(*) FILTER (state = '{state}'), count(*) FROM workers WHERE status = 'active'"
+    )
+    assert active < everywhere
+    page.goto("/ui/search")
+    page.get_by_text("Filters").click()
+    status = page.locator("#facets label", has=page.locator("input[name='f.status'][value='\"active\"']"))
+    status.get_by_text(f"{everywhere:,}", exact=True).wait_for()
+    box = page.locator(f"#facets input[name='f.state'][value='\"{state}\"']")
+    states = page.locator("#facets input[name='f.state']").count()
+    box.focus()
+    page.keyboard.press("Space")
+    status.get_by_text(f"{active:,}", exact=True).wait_for()
+    assert page.locator("#facets input[name='f.state']").count() == states  # its own ticks do not narrow a field
+    assert page.evaluate("document.activeElement.value") == f'"{state}"'  # the keys stay where they were
+    page.keyboard.press("Space")
+    status.get_by_text(f"{everywhere:,}", exact=True).wait_for()
+    page.goto("/ui/runs")
+    before = page.locator("#by-score option").all_inner_texts()
+    ((stream,),) = site.sql("SELECT stream FROM scored GROUP BY ALL ORDER BY count(*), 1 LIMIT 1")
+    page.get_by_label("Stream").select_option(stream)
+    page.locator("#by-score option").filter(has_not_text="any").first.wait_for(state="attached")
+    page.wait_for_function("before => document.querySelector('#by-score').innerText !== before", arg="\n".join(before))
+    ((scored,),) = site.sql(f"SELECT count(*) FROM scored WHERE stream = '{stream}' AND score IS NOT NULL")
+    counts = [
+        int(re.sub(r"\D", "", one.rpartition("(")[2])) for one in page.locator("#by-score option").all_inner_texts()[1:]
+    ]
+    assert sum(counts) == scored
+
+
 def test_thumb_becomes_a_playbook_and_not_this_one_goes(site: Site, page: Page) -> None:
     before = site.sql("SELECT count(*) FROM playbooks")[0][0]
     page.goto("/ui/search?q=a+calm+forklift+driver&corpus=workers")
@@ -284,11 +318,26 @@ def test_workbench_pages_ten_thousand_rows_and_draws_and_remembers(page: Page) -
     assert picture.body().startswith(b"\x89PNG")
     page.reload()
     page.get_by_text("rows 1 to 100 of 10,000").wait_for()
-    assert page.locator("#sql-history button").first.inner_text() == statement
+    assert page.locator("#sql-history a.mono").first.inner_text() == statement
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download CSV").click()
     assert waiting.value.path().read_text().count("\n") == 10_001
     page.get_by_label("One statement that reads").fill("SELECT nothing FROM nowhere")
+
+
+def test_back_leads_to_the_page_as_it_was(page: Page) -> None:
+    box = page.get_by_label("What are you looking for?")
+    page.goto("/ui/search")
+    for sought in ("welder", "nurse"):
+        box.fill(sought)
+        page.get_by_role("button", name="Search", exact=True).click()
+        page.wait_for_url(f"**q={sought}**")
+        page.locator("#found .results > li").first.wait_for()
+    page.go_back()
+    page.wait_for_url("**q=welder**")
+    page.get_by_role("navigation").wait_for()
+    page.locator("#found .results > li").first.wait_for()
+    assert box.input_value() == "welder"
 
 
 def test_megabyte_of_a_cell_does_not_freeze_the_page(page: Page) -> None:
@@ -361,6 +410,113 @@ def test_corpus_is_built_as_long_work(page: Page) -> None:
     page.locator("main .ok", has_text="samples").wait_for()
     page.get_by_role("link", name="Show it").click()
     page.get_by_role("heading", name="Gates").wait_for()
+
+
+ARMS = """version: 1
+baseline: cold
+arms:
+  - {name: cold, playbook: false, model: ollama/m}
+  - {name: warm, model: ollama/x}
+"""
+
+
+class _Waiting(dict[str, Reply]):
+    """Replies that come once they may."""
+
+    def __init__(self, replies: dict[str, Reply]) -> None:
+        super().__init__(replies)
+        self.go = threading.Event()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.go.wait(60)
+        return super().get(key, default)
+
+
+def test_replay_by_a_form_is_alone_survives_a_restart_and_shows_its_verdict(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
+    ((worker, role, city),) = site.sql("SELECT worker_id, role, city FROM workers ORDER BY 1 LIMIT 1")
+    replies = {
+        "m": Reply(document=completion(f"Nobody. {SCRIPT}")),
+        "x": Reply(document=completion(f"It is the one with id {worker}.")),
+    }
+    waiting = site.endpoint.by_model = _Waiting(replies)
+    expected = {"corpora": ["workers"], "expected": {"ids": [str(worker)]}}
+    tasks = [{"task_id": f"t-{n}", "question": f"Who is a {role} in {city}? {n}"} | expected for n in range(2)]
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
+    (tmp_path / "arms.yaml").write_text(ARMS)
+
+    def begin(tab: Page, batch: str) -> None:
+        tab.goto("/ui/replay")
+        for place in (0, 1):
+            tab.get_by_label("those of a file").nth(place).check()
+        tab.get_by_label("File of tasks").set_input_files(tmp_path / "tasks.jsonl")
+        tab.get_by_label("File of arms").set_input_files(tmp_path / "arms.yaml")
+        tab.get_by_label("Name of the batch").fill(batch)
+        tab.get_by_role("button", name="Begin").click()
+
+    begin(page, "by-form")
+    page.wait_for_url("**/ui/jobs/*")
+    page.get_by_text("0 of 4").wait_for(timeout=60_000)
+    second = page.context.new_page()
+    begin(second, "second")
+    second.locator("main .error", has_text="one is going on already (Replay by-form").wait_for()
+    second.close()
+    assert site.api.stop(wait_s=20) == 0  # no stream of a page that watches holds it up
+    waiting.go.set()
+    site.endpoint.by_model = replies
+    site.api.start(port=site.api.port)
+    page.reload()
+    page.locator("main .error", has_text="Cut off").wait_for()
+    page.goto("/ui/replay/by-form")
+    page.get_by_role("button", name="Go on with it").click()
+    page.locator("main .ok", has_text="the verdict is hold").wait_for(timeout=60_000)
+    page.get_by_role("link", name="Show it").click()
+    page.get_by_text("4 of 4").wait_for()
+    page.locator("figure svg").wait_for()
+    page.locator("td", has_text="<script>").first.wait_for()
+    assert "broken" not in page.title()
+    site.errors.clear()  # of the refusal, and of the server that was away
+
+
+def test_form_of_a_replay_that_compares_nothing_is_told_at_once(site: Site, page: Page) -> None:
+    page.goto("/ui/replay")
+    page.get_by_label("playbook", exact=True).uncheck()
+    page.get_by_label("playbook pathway").uncheck()
+    page.get_by_role("button", name="Begin").click()
+    page.locator("main .error", has_text="a replay compares").wait_for()
+    site.errors.clear()
+
+
+def test_upload_works_without_a_script(site: Site, tmp_path: Path) -> None:
+    context = site.browser.new_context(storage_state=site.state, base_url=site.api.url, java_script_enabled=False)
+    page = context.new_page()
+    (tmp_path / "rows.csv").write_text("id,name\n1,ann\n")
+    page.goto("/ui/datasets")
+    page.get_by_role("textbox", name="Dataset").fill("no_script")
+    page.get_by_label("File").set_input_files(tmp_path / "rows.csv")
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/ui/jobs/*")
+    while page.locator("main .ok").count() == 0:  # without a script, whoever waits loads the page again
+        page.reload()
+    assert "version 1 with 1 rows" in page.locator("main .ok").inner_text()
+    context.close()
+
+
+def test_slow_query_is_cancelled_in_the_browser_and_in_the_server(site: Site, page: Page) -> None:
+    page.goto("/ui/sql")
+    slow = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    page.get_by_label("One statement that reads").fill(slow)
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#answer", has_text="cancelled").wait_for()
+    page.get_by_role("button", name="Run").wait_for()
+    page.get_by_label("One statement that reads").fill("SELECT 42 AS n")
+    page.get_by_role("button", name="Run").click()  # one worker alone answers here: it is free again
+    page.locator("#answer td", has_text="42").wait_for()
+    assert "cancelled" in page.locator("#sql-history").inner_text()
+    assert {one.partition(",")[0] for one in site.errors} == {"htmx:afterRequest", "htmx:sendAbort"}  # it was aborted
+    site.errors.clear()
 
 
 def test_markup_of_models_people_and_cells_is_text(site: Site, page: Page) -> None:

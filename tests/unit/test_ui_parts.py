@@ -18,19 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
-from lakehouse.errors import BadInput, Conflict, InsufficientStorage, NotFound
+from lakehouse.errors import BadInput, InsufficientStorage, NotFound
 from lakehouse.lineage.answer import Lineage, Memory, PlacedSample, RawLine, RunLineage, RunScore
 from lakehouse.retrieval.filters import parse_filter
 from lakehouse.retrieval.playbook import Evidence
 from lakehouse_api.ui.chart_documents import rows_chart
-from lakehouse_api.ui.facets import filter_of
+from lakehouse_api.ui.facet_filters import filter_of
 from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, size, turns
-from lakehouse_api.ui.jobs import Job, Jobs
 from lakehouse_api.ui.lineage_graph import graph_of
 from lakehouse_api.ui.memory_page import weights_over_time
 from lakehouse_api.ui.paths import local_target
 from lakehouse_api.ui.rendering import environment
-from lakehouse_api.ui.results import Result, Results, read_cell, read_rows
+from lakehouse_api.ui.result_rows import read_cell, read_rows
+from lakehouse_api.ui.results import Result, Results
 from lakehouse_api.ui.runs_page import where_of
 from lakehouse_api.ui.sessions import LIFETIME_S, Sessions, digest_of
 from lakehouse_api.ui.version_diff import diff_versions
@@ -215,8 +215,7 @@ def _keep(results: Results, table: pa.Table, most_rows: int, **given_: Any) -> R
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    (tmp_path / "results").mkdir()
-    return Results(tmp_path / "results")
+    return Results(tmp_path / "results", keep_s=3600)
 
 
 @given(start=st.integers(0, 120), count=st.integers(0, 60))
@@ -225,7 +224,7 @@ def test_page_of_an_answer_is_its_rows_whatever_the_batches(start: int, count: i
 
     with tempfile.TemporaryDirectory() as name:
         table = pa.table({"n": list(range(100)), "t": [f"row {n}" for n in range(100)]})
-        result = _keep(Results(Path(name)), table, 90)
+        result = _keep(Results(Path(name), keep_s=3600), table, 90)
         assert (result.rows, result.is_cut) == (90, True)
         expected = [(n, f"row {n}") for n in range(100)][start : min(start + count, 90)] if start < 90 else []
         assert read_rows(result, start=start, count=count) == expected
@@ -240,6 +239,38 @@ def test_cell_of_an_answer_is_whole_and_ends_with_its_rows(results: Results) -> 
             read_cell(result, row=row, column=column)
 
 
+def test_times_beyond_any_calendar_are_shown_and_break_no_page(results: Results) -> None:
+    days = pa.array([0, 2**31 - 1, -(2**31) + 1, None, 10**7], pa.int32()).cast(pa.date32())
+    times = pa.array([0, 2**63 - 1, -(2**63) + 1, None, 10**18], pa.int64()).cast(pa.timestamp("us"))
+    nested = pa.StructArray.from_arrays([days], ["d"])
+    result = _keep(results, pa.table({"d": days, "t": times, "s": nested}), 10)
+    rows = [[str(value) for value in row] for row in read_rows(result, start=0, count=10)]
+    assert [row[0] for row in rows[:4]] == ["1970-01-01", "infinity", "-infinity", "None"]
+    assert [row[1] for row in rows[:4]] == ["1970-01-01 00:00:00", "infinity", "-infinity", "None"]
+    assert rows[1][2] == "(a time that no calendar of pages has)"
+    assert read_cell(result, row=1, column=1) == "infinity"
+    made = rows_chart(
+        [{"d": row[0], "n": 1} for row in read_rows(result, start=0, count=10)], {"d": "date32[day]", "n": "int64"},
+        x="d", y="n",
+    )  # fmt: skip
+    assert made["data"]["values"][0]["c0"] == "1970-01-01"
+    nanoseconds = _keep(results, pa.table({"t": pa.array([1], pa.int64()).cast(pa.timestamp("ns"))}), 10)
+    assert str(read_rows(nanoseconds, start=0, count=1)[0][0]).endswith("000000001")
+
+
+def test_chart_of_nothing_is_told_and_long_names_leave_it_its_size() -> None:
+    types = {"k": "string", "n": "int64", "t": "timestamp[us]"}
+    for rows in ([], [{"k": "a", "n": None, "t": None}] * 3):
+        for x, y in (("k", "n"), ("t", "n")):
+            with pytest.raises(BadInput, match="nothing to draw"):
+                rows_chart(rows, types, x=x, y=y)
+    with pytest.raises(BadInput, match="nothing to draw"):
+        rows_chart([{"k": "a", "n": float("nan"), "t": None}], types, x="k", y="n")
+    name = "a very long name " * 20
+    chart = rows_chart([{name: 1, "n": 2}], {name: "int64", "n": "int64"}, x=name, y="n")
+    assert len(chart["encoding"]["x"]["title"]) <= 61
+
+
 def test_answers_are_their_owners_and_the_oldest_goes(results: Results, tmp_path: Path) -> None:
     first = _keep(results, pa.table({"n": [1]}), 10)
     with pytest.raises(NotFound, match="run the query again"):
@@ -248,7 +279,7 @@ def test_answers_are_their_owners_and_the_oldest_goes(results: Results, tmp_path
         _keep(results, pa.table({"n": [1]}), 10)
     with pytest.raises(NotFound):
         results.get(first.id, owner="ann")
-    assert len(list((tmp_path / "results").iterdir())) == 24
+    assert len(list((tmp_path / "results").glob("*.arrows"))) == len(list((tmp_path / "results").glob("*.json"))) == 24
 
 
 def test_answer_that_is_too_large_leaves_no_file(
@@ -258,38 +289,3 @@ def test_answer_that_is_too_large_leaves_no_file(
     with pytest.raises(InsufficientStorage, match="download it"):
         _keep(results, pa.table({"t": ["x" * 20_000]}), 10)
     assert not list((tmp_path / "results").iterdir())
-
-
-def test_job_tells_its_steps_and_how_it_ended() -> None:
-    async def run() -> None:
-        jobs, go = Jobs(), asyncio.Event()
-
-        async def work(job: Job) -> None:
-            job.step("reading")
-            await go.wait()
-            job.end("done", "7 rows", "/ui/datasets/of/x")
-
-        async def fail(_: Job) -> None:
-            raise BadInput("line 3 is wrong")
-
-        async with jobs.running():
-            job = jobs.start("Load x", work, owner="ann")
-            seen = []
-            async for now in job.changes(beat_s=60):
-                seen.append((now.state, len(now.steps)))
-                if now.steps:
-                    go.set()
-            assert seen[0] == ("running", 0)
-            assert seen[-1] == ("done", 1)
-            with pytest.raises(NotFound):
-                jobs.get(job.id, owner="bob")
-            bad = jobs.start("Load y", fail, owner="ann")
-            assert [one.state async for one in bad.changes(beat_s=60)][-1] == "failed"
-            assert bad.message == "line 3 is wrong"
-            waiting = [jobs.start("wait", lambda _: asyncio.Event().wait(), owner="ann") for _ in range(16)]  # type: ignore[arg-type,return-value]
-            with pytest.raises(Conflict, match="going on already"):
-                jobs.start("more", work, owner="ann")
-        assert {one.state for one in waiting} == {"failed"}
-        assert waiting[0].message.startswith("the server is stopping")
-
-    asyncio.run(run())

@@ -1,48 +1,35 @@
-// What markup alone cannot do: the history of queries (kept in this browser alone), upload progress, keys of lists.
+// What markup alone cannot do: cancelling, upload progress, boxes that stand for one filter, keys of lists.
 "use strict";
 
 const said = (text) => { document.getElementById("said").textContent = text; };
 
-// The history of the SQL workbench: statements may name people, so the server keeps none of them.
-// Two people at one browser do not see each other's.
-const HISTORY = `lakehouse.sql.history.${document.body.dataset.who}`;
-const MOST = 50;
-
-function remembered() {
-  try { return JSON.parse(localStorage.getItem(HISTORY)) || []; } catch { return []; }
-}
-
-function showHistory() {
-  const list = document.getElementById("sql-history");
-  if (!list) return;
-  const statements = remembered();
-  list.replaceChildren(...statements.map((text) => {
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "quiet mono";
-    button.textContent = text.length > 120 ? text.slice(0, 120) + "…" : text;
-    button.addEventListener("click", () => {
-      const box = document.getElementById("sql");
-      box.value = text;
-      box.focus();
-    });
-    item.append(button);
-    return item;
-  }));
-  document.getElementById("sql-history-empty").hidden = statements.length > 0;
-}
-
-document.addEventListener("submit", (event) => {
-  const box = event.target.querySelector && event.target.querySelector("#sql");
-  if (!box || !box.value.trim()) return;
-  const kept = [box.value, ...remembered().filter((one) => one !== box.value)].slice(0, MOST);
-  localStorage.setItem(HISTORY, JSON.stringify(kept));
-  showHistory();
+// What waits for an answer can be cancelled: the server stops its work when nobody waits any more.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest && event.target.closest("[data-abort]");
+  if (!button) return;
+  htmx.trigger(button.dataset.abort, "htmx:abort");
+  const form = document.querySelector(button.dataset.abort);
+  const note = document.createElement("p");
+  note.className = "empty";
+  note.textContent = "It was cancelled.";
+  document.querySelector(form.getAttribute("hx-target")).replaceChildren(note);
+  said(note.textContent);
 });
 
+// What costs is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
-  if (event.target.matches && event.target.matches(".who")) localStorage.removeItem(HISTORY);
+  const form = event.target;
+  if (!form.matches || !form.matches("[data-once]")) return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent));
+
+// What is a link without a script and a button with one is pressed by the space bar, as buttons are.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || !event.target.matches || !event.target.matches("a[role=button]")) return;
+  event.preventDefault();
+  event.target.click();
 });
 
 // Ctrl+Enter sends the form one writes in.
@@ -57,16 +44,17 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-// What an upload is to become stands in its address: the body is the file alone.
-document.addEventListener("htmx:configRequest", (event) => {
-  const form = event.target;
-  if (!form.matches || !form.matches("[data-upload]")) return;
-  const fields = new URLSearchParams();
-  form.querySelectorAll("[data-query]").forEach((one) => {
-    if (one.type !== "checkbox" || one.checked) fields.set(one.dataset.query, one.value);
+// A field of two corpora is one filter: its boxes are ticked and cleared together, before the form is sent.
+document.addEventListener("change", (event) => {
+  const one = event.target;
+  const facets = one.closest && one.closest("#facets");
+  if (!facets || !one.name) return;
+  facets.querySelectorAll("input").forEach((other) => {
+    if (other === one || other.name !== one.name) return;
+    if (other.type !== "checkbox") other.value = one.value;
+    else if (other.value === one.value) other.checked = one.checked;
   });
-  event.detail.path += `?${fields}`;
-});
+}, true);
 
 // Upload: the bytes that have left.
 document.addEventListener("htmx:xhr:progress", (event) => {
@@ -122,10 +110,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  showHistory();
   if (event.target.id === "queue" && rows().length) choose(rows()[0]);
   const heading = event.target.querySelector && event.target.querySelector("[data-say]");
   if (heading) said(heading.dataset.say);
 });
 document.addEventListener("htmx:sendError", () => said("The server did not answer."));
-document.addEventListener("DOMContentLoaded", showHistory);
