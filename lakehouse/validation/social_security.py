@@ -77,6 +77,7 @@ _NUMBER_AFTER = re.compile(
 _NINE_DIGITS = re.compile(r"[0-9](?:[\s()./_-]{0,5}[0-9]){8}")
 _LETTER = re.compile(r"[A-Za-z]")
 _BEFORE, _AFTER = 64, 32
+_DIGITS = 9
 
 
 def holds_ssn(text: str) -> bool:
@@ -89,6 +90,8 @@ def holds_ssn(text: str) -> bool:
 
 def mask_ssns(text: str) -> str:
     """The text with each number replaced; all of it when one is spread over HTML, and cannot be cut out."""
+    if len(text) < _DIGITS and text.isascii():  # ids and codes, of which lines have very many
+        return text
     seen = plain(text)
     spans = list(_spans(seen))
     if spans and seen is text:

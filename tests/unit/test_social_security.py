@@ -183,3 +183,9 @@ def test_mask_leaves_the_rest_of_the_text() -> None:
 )
 def test_long_hostile_text_is_read_once(piece: str) -> None:
     holds_ssn(piece * (50_000 // len(piece)))  # a pattern that backtracks would not come back
+
+
+def test_short_texts_that_need_no_look_are_those_that_could_hold_none() -> None:
+    for text in ("", "w-117", "21909999", "219-0999", "SSN 2190"):
+        assert mask_ssns(text) == text
+        assert not holds_ssn(text)
