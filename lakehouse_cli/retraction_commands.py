@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lakehouse.adapters.distill_build import Build
     from lakehouse.adapters.retraction import Retractor
+    from lakehouse.adapters.words import Words
     from lakehouse.lineage.retracted import Place, RetractionReport
 
 _OPEN = 1
@@ -75,22 +76,44 @@ def retract(  # noqa: PLR0917 - Typer passes all by name
     if erase:
         from lakehouse.adapters.erasure import Eraser
 
-        eraser = Eraser(parts.objects, parts.materializer, work_dir=parts.work_dir)
+        settings = parts.settings
+        local = (settings.spool_path, settings.data_dir / "logs")
+        eraser = Eraser(
+            parts.objects, parts.materializer, work_dir=parts.work_dir, local=local, drop_removed=_drop_removed(parts)
+        )
     report = retractor.retract(retraction, parts.run, eraser=eraser)
     _show(report, as_json=as_json)
     if report.open_places:
         raise typer.Exit(_OPEN)
 
 
+def _drop_removed(parts: EvidenceParts) -> Callable[[], bool]:
+    """What has the embedded store take removed bytes off its disk; another one has to be told by its operator."""
+    from lakehouse.adapters.connect import embedded_store
+    from lakehouse.adapters.seaweedfs import drop_removed_bytes
+
+    store = embedded_store(parts.settings) if parts.settings.is_store_embedded else None
+    return lambda: store is not None and drop_removed_bytes(store)
+
+
 def _retractor(parts: EvidenceParts, held_out: Path | None) -> Retractor:
     from lakehouse.adapters.retracted_runs import RetractedRuns
     from lakehouse.adapters.retraction import Followers, Retractor
 
-    def fold_back() -> int:
+    def fold_back(speaks: Callable[[str], bool]) -> int:
         with parts.memory() as memory:
-            return parts.fold_back.run(memory, parts.run).withdrawn
+            return parts.fold_back.run(memory, parts.run, unspoken=speaks).withdrawn
 
-    followers = Followers(parts.index, parts.scored, parts.exports, fold_back, _loader(parts), held_out)
+    def forget(words: Words) -> int:
+        from lakehouse.adapters.memory_erasure import MemoryErasure
+
+        spoken = MemoryErasure(parts.objects).find(words)
+        if not spoken:
+            return 0
+        with parts.memory() as memory:
+            return memory.forget(spoken)
+
+    followers = Followers(parts.index, parts.scored, parts.exports, fold_back, forget, _loader(parts), held_out)
     retracted = RetractedRuns(parts.objects, parts.location, work_dir=parts.work_dir)
     return Retractor(parts.objects, parts.location, retracted, followers, work_dir=parts.work_dir)
 

@@ -1,11 +1,12 @@
-"""Erasure: the bytes of raw lines go, and those of the evidence that was made of them.
+"""Erasure: the bytes of raw lines go, those of the evidence that was made of them, and the words wherever they lie.
 
 In the place of a line stands `{"erased": <SHA-256 of the line>}`, so that the numbers of the other lines stay, and
 lineage can tell an erasure from damage. The day's evidence is made anew of what is left; files that only versions of
 before name are removed. What lies beyond is named, since nobody here can reach it or know it.
 
 Belongs here: raw objects, evidence of their days, what the operator is left with. Not here: which lines (see
-retraction_places.py), the order (see retraction.py).
+retraction_places.py), memory (see memory_erasure.py), all other places (see erasure_sweep.py), the order (see
+retraction.py).
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from lakehouse.adapters.erasure_sweep import Sweep
 from lakehouse.adapters.evidence_materializer import TABLE as EVIDENCE_TABLES
+from lakehouse.adapters.memory_erasure import MemoryErasure
 from lakehouse.adapters.receipt_archive import each_receipt
+from lakehouse.adapters.retraction_places import refused_lines
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.errors import NotFound, PreconditionFailed, StoreUnavailable
@@ -32,8 +36,10 @@ from lakehouse.storage.objects import list_all
 
 if TYPE_CHECKING:
     from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
+    from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.adapters.retraction_places import HeldLine
-    from lakehouse.storage.objects import ObjectReader, ObjectStore
+    from lakehouse.adapters.words import Words
+    from lakehouse.storage.objects import ObjectReader
 
 _TRIES = 3
 _IMPORTS = f"{RECEIPTS}agent_trajectories/"
@@ -41,12 +47,8 @@ BEYOND = (
     ("backups", "hold it as it was: remove the cuts that were taken before now, or the lines in them"),
     ("earlier versions of objects", "are there where the bucket keeps versions: remove those of the keys above"),
     ("catalog/tables/evidence/", "has versions of manifests that name files which are gone: they cannot be read now"),
-    ("quarantine/", "may hold lines that speak of it and fitted no stream; search it"),
-    ("log/ and lance/", "hold the history of memory: what was withdrawn serves no more, and is removed with its log"),
-    ("corpora", "that chunks of it were loaded into under another name than `distilled`: build them anew"),
-    ("replay/", "may hold its question, what it was asked with, and answers: remove the folders of those batches"),
-    ("files/ and landing/", "may hold what it was imported or ingested from"),
-    ("spools and logs of API hosts", "may hold lines that were not shipped yet"),
+    ("files/ and landing/", "may hold what it was imported or ingested from, in other words or without its id"),
+    ("spools and logs of other hosts", "may hold lines that were not shipped yet: erase again when they are"),
     ("catalog/retractions.json", "holds what was retracted by its id or words, so that it cannot come back"),
 )
 """What this cannot reach, or cannot know."""
@@ -59,19 +61,32 @@ class Eraser:
         store: The bucket.
         materializer: Makes the days' evidence anew.
         work_dir: Local folder for files on their way.
+        local: Folders of this host that are looked through, too.
+        drop_removed: Has the store take the bytes of removed objects off its disks; gives whether it did.
     """
 
-    def __init__(self, store: ObjectStore, materializer: EvidenceMaterializer, *, work_dir: Path) -> None:
+    def __init__(
+        self,
+        store: S3ObjectStore,
+        materializer: EvidenceMaterializer,
+        *,
+        work_dir: Path,
+        local: Sequence[Path] = (),
+        drop_removed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = store
         self._materializer = materializer
         self._work_dir = work_dir
+        self._local = local
+        self._drop_removed = drop_removed
 
-    def erase(self, lines: Sequence[HeldLine], run: RunFacts) -> list[Place]:
-        """Erase lines, and copies of them in the same days.
+    def erase(self, lines: Sequence[HeldLine], run: RunFacts, words: Words) -> list[Place]:
+        """Erase lines, copies of them in the same days, and words wherever else they lie.
 
         Args:
-            lines: Which ones.
+            lines: Which ones; those that fitted no stream and have the words are found here.
             run: Who does it.
+            words: What it is about.
 
         Returns:
             Every place, with what became of it.
@@ -79,6 +94,7 @@ class Eraser:
         Raises:
             StoreUnavailable: The store does not answer; doing it again goes on from here.
         """
+        lines = [*lines, *refused_lines(self._store, words)]
         wanted = frozenset(line.sha256 for line in lines)
         places: list[Place] = []
         days = sorted({(line.source_key.split("/")[1], line.source_key) for line in lines})
@@ -93,7 +109,21 @@ class Eraser:
                     places += self._rewrite(info.key, wanted)
             places += self._make_anew(stream, sorted(wanted_days), run)
         places += self._imported({line.source_key for line in lines})
+        memory = MemoryErasure(self._store)
+        places += memory.erase(memory.find(words), words)
+        places += Sweep(self._store, words, work_dir=self._work_dir, local=self._local).run()
+        if self._drop_removed():
+            places.append(Place("volumes of the store", "were compacted: bytes of removed objects are gone"))
+        else:
+            what = "may keep bytes of removed objects until it compacts them: have it do so"
+            places.append(Place("volumes of the store", what, is_open=True))
         return [*places, *(Place(key, what, is_open=True) for key, what in BEYOND)]
+
+    def bring_up_to_date(self, run: RunFacts) -> None:
+        """Make evidence of raw lines that came since, so that those of them that have to go are found."""
+        for stream in TRANSFORMS:
+            for _ in self._materializer.materialize(stream, sorted(self._materializer.behind(stream)), run):
+                pass
 
     def _rewrite(self, key: str, wanted: frozenset[str]) -> Iterator[Place]:
         """Put other bytes in the place of lines of an object; one that has none of them stays as it is."""
@@ -121,12 +151,17 @@ class Eraser:
         """Evidence of days without the lines; the files of before go."""
         if stream not in TRANSFORMS:
             return
-        table = PartitionedTable(self._store, EVIDENCE_TABLES + stream)
-        before = table.read()
-        files = {file.key for day in days if (p := before.partitions.get(str(day))) is not None for file in p.files}
         for _ in self._materializer.materialize(stream, days, run):
             pass
-        named = {file.key for partition in table.read().partitions.values() for file in partition.files}
+        yield from self._remove_unnamed(stream, days)
+
+    def _remove_unnamed(self, stream: str, days: Sequence[date]) -> Iterator[Place]:
+        """Files of days that serve no more: of before, and of runs that had read the raw lines before they went."""
+        places = [f"evidence/{stream}/dt={day}/" for day in days]
+        places += [f"quarantine/evidence/dt={day}/{stream}-" for day in days]
+        files = {info.key for prefix in places for info in list_all(self._store, prefix)}
+        manifest = PartitionedTable(self._store, EVIDENCE_TABLES + stream).read()
+        named = {file.key for partition in manifest.partitions.values() for file in partition.files}
         for key in sorted(files - named):
             self._store.delete(key)
             yield Place(key, "was removed; the day's evidence was made anew")

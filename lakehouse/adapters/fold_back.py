@@ -17,7 +17,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3Location
 from lakehouse.answer.prompt import records_in
-from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile
+from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
 from lakehouse.distillation.fold_back import WITHDRAWN, Folded, FoldEntry, FoldPlan, Memory, plan
 from lakehouse.query.quoting import quote_text
@@ -35,6 +35,8 @@ from lakehouse.storage.objects import ObjectStore
 
 TABLE = "fold_back"
 _CURRENT, _DONE = "current", "done"
+_BEGUN = "begun_us"
+"""Account of a fold-back that has begun and not said yet what it put: since when."""
 _AT_ONCE = 500
 _FIRST_COLUMNS = ("kind", "run_id", "task", "score", "answer_id", "answer_corpus", "answer")
 _LATER_COLUMNS = ("records", "shape")  # files of earlier versions lack them
@@ -110,7 +112,14 @@ class FoldBack:
         self._table = PartitionedTable(store, TABLE, clock=clock)
         self._clock = clock
 
-    def run(self, memory: Memory, run: RunFacts, *, is_dry: bool = False) -> FoldReport:
+    def run(
+        self,
+        memory: Memory,
+        run: RunFacts,
+        *,
+        is_dry: bool = False,
+        unspoken: Callable[[str], bool] = lambda _: False,
+    ) -> FoldReport:
         """Make memory hold what the scored evidence says it should.
 
         Killed in between, the next run puts the same again: an entry counts once however often it is put.
@@ -119,6 +128,7 @@ class FoldBack:
             memory: Where entries go.
             run: Who does it.
             is_dry: Only say what would be done.
+            unspoken: Of a task whether it must not be said once more: whoever calls takes its entries out of memory.
 
         Raises:
             Unavailable: The memory cannot be reached; what was put so far is put again by the next run.
@@ -132,10 +142,15 @@ class FoldBack:
             asked = plan(self._wanted(folder), done)
             if is_dry or not (asked.put or asked.withdraw):
                 return FoldReport(len(asked.put), 0, len(asked.withdraw), len(done), is_dry=is_dry)
-            put, refused = self._put(memory, asked, done)
-            self._withdraw(memory, asked.withdraw)
+            since = self._begin(started_at)
+            put, refused = self._put(memory, asked.put, done, since)
+            self._withdraw(memory, asked.withdraw, unspoken)
             gone = {folded.entry.entry_id for folded in asked.withdraw}
-            holds = {**{key: one for key, one in done.items() if key not in gone}, **put}
+            again = {entry.entry_id for entry in asked.again}
+            stays = {key: one for key, one in done.items() if key not in gone}
+            # Their trace went with one that was withdrawn: what they say is added once more.
+            put_again, _ = self._put(memory, asked.again, {key: stays[key] for key in stays if key not in again}, since)
+            holds = {**stays, **put, **put_again}
             file = self._keep(folder, holds)
         receipt = self._receipt(file, asked, refused, run, started_at)
         write_receipt(self._store, receipt)
@@ -143,25 +158,48 @@ class FoldBack:
         self._table.commit(lambda _: {_CURRENT: partition})
         return FoldReport(len(put), refused, len(gone), len(holds))
 
-    def _put(self, memory: Memory, asked: FoldPlan, done: Mapping[str, Folded]) -> tuple[dict[str, Folded], int]:
+    def _begin(self, started_at: datetime) -> datetime:
+        """Say that entries are about to be put; gives since when nobody has said which ones were.
+
+        A run that is killed has put traces that no file names. The next one learns from this mark that they are ours.
+        """
+
+        def mark(live: TableManifest) -> dict[str, Partition]:
+            there = live.partitions.get(_CURRENT) or Partition("")
+            if _BEGUN in there.counts:
+                return {}
+            begun_us = int(started_at.timestamp() * 1_000_000)
+            return {_CURRENT: replace(there, counts={**there.counts, _BEGUN: begun_us})}
+
+        begun_us = self._table.commit(mark).partitions[_CURRENT].counts[_BEGUN]
+        return datetime.fromtimestamp(begun_us / 1_000_000, UTC)
+
+    def _put(
+        self, memory: Memory, entries: Sequence[FoldEntry], done: Mapping[str, Folded], since: datetime
+    ) -> tuple[dict[str, Folded], int]:
         put: dict[str, Folded] = {}
-        playbooks = [entry for entry in asked.put if entry.kind == "playbook"]
+        playbooks = [entry for entry in entries if entry.kind == "playbook"]
         for first in range(0, len(playbooks), _AT_ONCE):
             portion = playbooks[first : first + _AT_ONCE]
             for entry, memory_id in zip(portion, memory.record(portion), strict=True):
                 if memory_id is not None:
                     put[entry.entry_id] = Folded(entry, memory_id, is_own=False)
-        for entry in (entry for entry in asked.put if entry.kind == "pathway"):
+        owned = {one.memory_id for one in done.values() if one.is_own and one.entry.kind == "pathway"}
+        for entry in (entry for entry in entries if entry.kind == "pathway"):
             before = done.get(entry.entry_id)
             if before is not None and before.is_own:
                 memory.retire(before.memory_id, WITHDRAWN)
-            if (added := memory.add(entry)) is not None:
-                put[entry.entry_id] = Folded(entry, *added)
-        return put, len(asked.put) - len(put)
+                owned.discard(before.memory_id)
+            if (added := memory.add(entry, since=since)) is not None:
+                uid, is_own = added
+                put[entry.entry_id] = Folded(entry, uid, is_own=is_own and uid not in owned)  # one owner each
+                owned |= {uid} if is_own else set()
+        return put, len(entries) - len(put)
 
-    def _withdraw(self, memory: Memory, withdrawn: Sequence[Folded]) -> None:
+    def _withdraw(self, memory: Memory, withdrawn: Sequence[Folded], unspoken: Callable[[str], bool]) -> None:
         """A record without a score weighs nothing; a trace that others say as well stays."""
-        playbooks = [_neutral(folded.entry) for folded in withdrawn if folded.entry.kind == "playbook"]
+        entries = (folded.entry for folded in withdrawn if folded.entry.kind == "playbook")
+        playbooks = [_neutral(entry) for entry in entries if not unspoken(entry.task)]
         for first in range(0, len(playbooks), _AT_ONCE):
             memory.record(playbooks[first : first + _AT_ONCE])
         for folded in withdrawn:

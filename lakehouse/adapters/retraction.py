@@ -20,6 +20,7 @@ from lakehouse.adapters.corpus_exports import MANIFEST, PREFIX
 from lakehouse.adapters.distill_held_out import held_out_sha256
 from lakehouse.adapters.evidence_lake import CURRENT, INDEX
 from lakehouse.adapters.retraction_places import Held, builds_that_hold, find_held
+from lakehouse.adapters.words import Words
 from lakehouse.catalog.retractions import Retraction, RetractionList
 from lakehouse.clock import utc_now
 from lakehouse.distillation.manifest import read_manifest
@@ -49,7 +50,10 @@ class Followers:
         index: The index of evidence; it has to be given the retracted runs.
         scored: The scores.
         exports: The builds.
-        fold_back: Brings memory up to the scores, gives how many entries were withdrawn; raises `Unavailable`.
+        fold_back: Brings memory up to the scores, gives how many entries were withdrawn; what speaks as it is told is
+            withdrawn without its words. Raises `Unavailable`.
+        forget: Takes what speaks of a subject out of memory, whoever put it there, gives how many entries; raises
+            `Unavailable`.
         load: Loads the chunks of a rag build where they are searched; None: nowhere.
         held_out: The file that builds held out, where one did.
     """
@@ -57,7 +61,8 @@ class Followers:
     index: EvidenceIndex
     scored: ScoredDays
     exports: CorpusExports
-    fold_back: Callable[[], int]
+    fold_back: Callable[[Callable[[str], bool]], int]
+    forget: Callable[[Words], int] = lambda _: 0
     load: Callable[[Build], None] | None = None
     held_out: Path | None = None
 
@@ -129,6 +134,9 @@ class Retractor:
             StoreUnavailable: The store does not answer; doing it again goes on from here.
         """
         started_at = self._clock()
+        if eraser is not None:
+            eraser.bring_up_to_date(run)
+            self._followers.index.refresh()
         report, held = self._plan(retraction)
         report.is_dry = False
         report.is_new = RetractionList(self._store).add(retraction)
@@ -140,10 +148,12 @@ class Retractor:
             if left.keys() <= report.builds.keys():
                 break
             held = Held(held.lines, held.scores, left)
+        words = Words(retraction.value if retraction.kind == "subject" else None, report.runs)
+        # Before bytes go: what is withdrawn from memory is told in the log once more.
+        report.places += self._in_memory(words, is_subject=retraction.kind == "subject")
         if eraser is not None:
-            report.places += eraser.erase(held.lines, run)
+            report.places += eraser.erase(held.lines, run, words)
             self._follow(run)
-        report.places.append(self._fold_back())
         receipt = self._receipt(retraction, report, run, started_at)
         write_receipt(self._store, receipt)
         report.receipt = receipt.key
@@ -193,13 +203,16 @@ class Retractor:
             )
         return given
 
-    def _fold_back(self) -> Place:
+    def _in_memory(self, words: Words, *, is_subject: bool) -> Sequence[Place]:
         try:
-            withdrawn = self._followers.fold_back()
+            withdrawn = self._followers.fold_back(words.speak)
+            forgotten = self._followers.forget(words) if is_subject else 0
         except Unavailable as error:
-            what = f"was not reached ({error.detail}): run `lakehouse fold-back` when it serves"
-            return Place("memory of the API", what, is_open=True)
-        return Place("memory of the API", f"was brought up to the scores: {withdrawn:,} entries were withdrawn")
+            what = f"was not reached ({error.detail}): retract again when it serves"
+            return [Place("memory of the API", what, is_open=True)]
+        what = f"was brought up to the scores: {withdrawn:,} entries were withdrawn"
+        also = f", {forgotten:,} more that speak of it" if forgotten else ""
+        return [Place("memory of the API", what + also)]
 
     def _receipt(
         self, retraction: Retraction, report: RetractionReport, run: RunFacts, started_at: datetime

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from lakehouse.adapters.distill_writer import PROVENANCE
 from lakehouse.adapters.evidence_lake import (
     BUILDS_TABLE,
@@ -19,7 +21,7 @@ from lakehouse.adapters.evidence_lake import (
     open_lake,
     root_of,
 )
-from lakehouse.adapters.evidence_materializer import SUPERSEDED
+from lakehouse.adapters.evidence_materializer import QUARANTINE, SUPERSEDED
 from lakehouse.adapters.evidence_materializer import TABLE as EVIDENCE_TABLES
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import PartitionedTable
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from lakehouse.adapters.objects import S3Location
+    from lakehouse.adapters.words import Words
     from lakehouse.catalog.partitioned import PartitionFile
     from lakehouse.storage.objects import ObjectStore
 
@@ -78,6 +81,20 @@ def find_held(store: ObjectStore, location: S3Location, runs: Sequence[str], *, 
         )
         days = tuple(row[0] for row in scores.fetchall())
         return Held(tuple(lines), days, _builds(store, engine, root_of(location)))
+
+
+def refused_lines(store: ObjectStore, words: Words) -> list[HeldLine]:
+    """Raw lines that fitted no stream and have words in them; what was cut off of a long one is not looked at."""
+    found = []
+    for stream in TRANSFORMS:
+        for partition in PartitionedTable(store, EVIDENCE_TABLES + stream).read().partitions.values():
+            file = partition.file(QUARANTINE)
+            rows = [] if file is None else [row for row in store.get(file.key).body.split(b"\n") if row]
+            for row, is_meant in zip(rows, words.are_in(rows), strict=True):
+                if is_meant and file is not None:
+                    said = orjson.loads(row)
+                    found.append(HeldLine(said["source_key"], said["line"], said["sha256"], file.key, "quarantined"))
+    return found
 
 
 def builds_that_hold(

@@ -70,6 +70,7 @@ def load_or_make_credentials(store: EmbeddedStore) -> dict[str, str]:
     return credentials
 
 
+_OK = 200
 # Where the folder's own path is too long for a socket, SeaweedFS leaves its sockets in /tmp.
 _SOCKET_PATH_BYTES = 104
 _CREDENTIAL_NAMES = ("access_key_id", "secret_access_key", "read_access_key_id", "read_secret_access_key")
@@ -153,3 +154,17 @@ def require_fsync(store: EmbeddedStore, *, timeout_s: float = 30.0) -> None:
     done = subprocess.run(shell, input=script, capture_output=True, text=True, timeout=timeout_s, check=False)
     if done.returncode != 0 or f"/buckets/{store.bucket}/" not in done.stdout:
         raise Unavailable(f"SeaweedFS did not take the fsync rule: {(done.stderr or done.stdout)[-300:]}")
+
+
+def drop_removed_bytes(store: EmbeddedStore, *, timeout_s: float = 120.0) -> bool:
+    """Have the server take the bytes of removed objects out of its volumes now; gives whether it did.
+
+    By itself it waits until a third of a volume is garbage.
+    """
+    import httpx
+
+    url = f"http://{store.host}:{store.port + 1}/vol/vacuum"
+    try:
+        return httpx.get(url, params={"garbageThreshold": "0.000001"}, timeout=timeout_s).status_code == _OK
+    except httpx.HTTPError:
+        return False

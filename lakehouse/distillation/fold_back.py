@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 import orjson
@@ -88,8 +89,14 @@ class Memory(Protocol):
         """Record playbook entries, each under its `entry_id`; gives their ids, None for one that was refused."""
         ...
 
-    def add(self, entry: FoldEntry) -> tuple[str, bool] | None:
-        """Add a pathway; gives its uid and whether it is a trace of its own. None: it was refused."""
+    def add(self, entry: FoldEntry, *, since: datetime) -> tuple[str, bool] | None:
+        """Add a pathway; gives its uid and whether it is a trace of its own. None: it was refused.
+
+        Args:
+            entry: The pathway.
+            since: Nobody has said since then what was put. A trace that was made since and names the entry's run was
+                made of it, by a call whose answer was lost or a fold-back that was killed.
+        """
         ...
 
     def retire(self, uid: str, reason: str) -> None:
@@ -99,10 +106,17 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoldPlan:
-    """What is to be done: entries that are new or say something else now, and those that are no more so."""
+    """What is to be done.
+
+    Attributes:
+        put: Entries that are new or say something else now.
+        withdraw: Those that are no more so.
+        again: Those that stay, and whose trace goes with one that is withdrawn: they get another one.
+    """
 
     put: tuple[FoldEntry, ...]
     withdraw: tuple[Folded, ...]
+    again: tuple[FoldEntry, ...] = ()
 
 
 def plan(wanted: Iterable[FoldEntry], done: Mapping[str, Folded]) -> FoldPlan:
@@ -119,10 +133,20 @@ def plan(wanted: Iterable[FoldEntry], done: Mapping[str, Folded]) -> FoldPlan:
         if entry_id not in done or done[entry_id].entry.content_sha256 != entry.content_sha256
     ]
     withdraw = [folded for entry_id, folded in done.items() if entry_id not in by_id]
-    return FoldPlan(
-        tuple(sorted(put, key=lambda entry: entry.entry_id)),
-        tuple(sorted(withdraw, key=lambda folded: folded.entry.entry_id)),
-    )
+    is_put = {entry.entry_id for entry in put}
+    # What else retires a trace: its own entry says something else now.
+    replaced = [done[entry_id] for entry_id in is_put if entry_id in done]
+    retired = {one.memory_id for one in (*withdraw, *replaced) if one.entry.kind == "pathway" and one.is_own}
+    again = [
+        by_id[entry_id]
+        for entry_id, folded in done.items()
+        if entry_id in by_id and entry_id not in is_put and folded.memory_id in retired
+    ]
+    return FoldPlan(_in_order(put), tuple(sorted(withdraw, key=lambda one: one.entry.entry_id)), _in_order(again))
+
+
+def _in_order(entries: Iterable[FoldEntry]) -> tuple[FoldEntry, ...]:
+    return tuple(sorted(entries, key=lambda entry: entry.entry_id))
 
 
 def content_of(entry: FoldEntry) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from lakehouse.memory.entry import FORMAT_VERSION, Draft, Entry, Order, read_lin
 # can then no longer get there.
 VOID = orjson.dumps({"void": True, "format_version": FORMAT_VERSION}, option=orjson.OPT_APPEND_NEWLINE)
 
+ERASED = b'{"erased":'
+"""So begins what stands in the place of a line that was erased (see lakehouse/adapters/memory_erasure.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogObject:
@@ -42,7 +45,7 @@ def write_object(drafts: Sequence[Draft], *, hlc: int, writer: str, seq: int) ->
 
 
 def read_object(body: bytes, *, writer: str, seq: int) -> LogObject:
-    """Read an object's lines; damaged ones are told, never raised."""
+    """Read an object's lines; damaged ones are told, never raised, and those that were erased are passed over."""
     if body == VOID:
         return LogObject(writer, seq, ())
     entries: list[Entry] = []
@@ -53,6 +56,8 @@ def read_object(body: bytes, *, writer: str, seq: int) -> LogObject:
     if not lines:
         corrupt.append((1, "the object is empty"))
     for number, line in enumerate(lines, start=1):
+        if line.startswith(ERASED):
+            continue
         try:
             entry = read_line(line)
             if (entry.order.writer, entry.order.seq) != (writer, seq):

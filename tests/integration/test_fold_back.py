@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import orjson
 import pytest
 
 from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.fold_back import FoldBack
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.answer.bundle import Record, build_bundle
 from lakehouse.answer.example import example_of
 from lakehouse.answer.prompt import messages_of
+from lakehouse.catalog.partitioned import PartitionFile
 from lakehouse.client import Client
 from lakehouse.distillation.fold_back import FoldEntry, content_of
 from lakehouse.pathway.shape import shape_of, shape_tag
@@ -170,6 +172,55 @@ def test_memory_that_cannot_be_reached_is_told_and_the_next_run_puts_it(
     assert first(client) == "w-7"
 
 
+def test_fold_back_that_was_killed_owns_what_it_had_put(
+    store: LakeStore, objects: S3ObjectStore, client: Client
+) -> None:
+    log(objects, "chat_calls", TODAY, answered("good", "Ask w-7: certified last week."))
+    log(objects, "outcomes", TOMORROW, outcome("good", 1.0))
+    bring_up_to_date(store)
+
+    def killed(*_: object) -> PartitionFile:
+        raise KeyboardInterrupt
+
+    victim = FoldBack(objects, objects.location, work_dir=store.lake.work_dir)
+    victim._keep = killed  # type: ignore[method-assign]
+    with store.lake.memory() as memory, pytest.raises(KeyboardInterrupt):
+        victim.run(memory, RUN)
+    assert client.pathway.search("weld pipes at night") != []
+    assert fold(store)["put"] == 2
+    log(objects, "outcomes", TOMORROW, outcome("good", -1.0, hour=15), part="later")
+    bring_up_to_date(store)
+    assert fold(store)["withdrawn"] == 2
+    assert client.pathway.search("weld pipes at night") == []
+
+
+def test_trace_of_two_runs_outlives_either_of_them(store: LakeStore, objects: S3ObjectStore, client: Client) -> None:
+    runs = ("one", "two")
+    log(objects, "chat_calls", TODAY, *(answered(run, "Ask w-7: certified last week.") for run in runs))
+    log(objects, "outcomes", TOMORROW, *(outcome(run, 1.0) for run in runs))
+    bring_up_to_date(store)
+    assert fold(store)["put"] == 4
+    for hour, run in enumerate(sorted(runs, key=lambda run: FoldEntry("pathway", run, TASK, 1.0).entry_id), start=15):
+        assert len(client.pathway.search("weld pipes at night")) == 1
+        log(objects, "outcomes", TOMORROW, outcome(run, -1.0, hour=hour), part=f"later-{run}")
+        bring_up_to_date(store)
+        assert fold(store)["withdrawn"] == 2
+        assert all(f"run:{run}" not in trace["tags"] for trace in client.pathway.search("weld pipes at night"))
+    assert client.pathway.search("weld pipes at night") == []
+
+
+def test_memory_forgets_what_clients_wrote_themselves(store: LakeStore, client: Client) -> None:
+    trace = client.pathway.add({"task": TASK, "answer": "Ask Zorblatt Quixani."})
+    record = client.playbook.record(TASK, "w-7", answer_corpus="crew", score=1.0)
+    spoken = {"pathways": [str(trace["uid"]), "gone"], "playbooks": [record["playbook_id"], "gone"]}
+    with store.lake.memory() as memory:
+        assert memory.forget(spoken) == 2
+        assert memory.forget(spoken) == 0
+    assert client.pathway.search("weld pipes at night") == []
+    assert client.pathway.get(str(trace["uid"]))["retired"]
+    assert client.playbook.list()["playbooks"] == []
+
+
 class Notebook:
     """A memory that takes everything, and is asked what it was given."""
 
@@ -179,7 +230,7 @@ class Notebook:
     def record(self, entries: Sequence[FoldEntry]) -> list[str | None]:
         return [entry.entry_id for entry in entries]
 
-    def add(self, entry: FoldEntry) -> tuple[str, bool]:
+    def add(self, entry: FoldEntry, *, since: datetime) -> tuple[str, bool]:
         self.added.append(entry)
         return f"trace-{len(self.added)}", True
 
