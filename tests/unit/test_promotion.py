@@ -78,6 +78,9 @@ def test_scores_are_tested_by_their_sizes() -> None:
     assert flip_p_value(gains) < 0.01
     assert flip_p_value(gains) == flip_p_value(gains)
     assert flip_p_value([]) == 1.0
+    many = list(np.random.default_rng(3).normal(0.07, 1.0, size=1_001))
+    assert flip_p_value(many) == pytest.approx(flip_p_value(many[1:]), abs=0.02)  # two ways to one number
+    assert flip_p_value(many) < 0.2
     assert flip_p_value([0.5, -0.5]) == 1.0
 
 
