@@ -22,6 +22,10 @@ _TITLE_CHARACTERS = 60
 _LEGEND_PIXELS = 280
 
 
+class NothingToDraw(BadInput):
+    """What was asked for is a chart of nothing; no mistake of whoever asked."""
+
+
 def rows_chart(
     rows: Sequence[Mapping[str, Any]],
     types: Mapping[str, str],
@@ -42,7 +46,8 @@ def rows_chart(
         colour: The column that is told apart by colours.
 
     Raises:
-        BadInput: The mark is none of them, or no row has both values.
+        BadInput: The mark is none of them.
+        NothingToDraw: No row has both values.
     """
     if mark not in MARKS:
         raise BadInput(f"mark must be one of {', '.join(MARKS)}, not {mark[:20]!r}", field="mark")
@@ -50,7 +55,7 @@ def rows_chart(
     names = {column: f"c{place}" for place, column in enumerate(dict.fromkeys(c for c in (x, y, colour) if c))}
     values = [{name: _drawable(row[column], types[column]) for column, name in names.items()} for row in rows]
     if not any(row[names[x]] is not None and row[names[y]] is not None for row in values):
-        raise BadInput(f"there is nothing to draw: no row has a value in both {cell(x)} and {cell(y)}", field="column")
+        raise NothingToDraw(f"there is nothing to draw: no row has a value in both {cell(x)} and {cell(y)}")
     encoding: dict[str, Any] = {
         "x": {"field": names[x], "type": _kind(types[x]), "title": _title(x), "sort": None},
         "y": {"field": names[y], "type": _kind(types[y]), "title": _title(y)},

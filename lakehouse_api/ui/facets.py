@@ -14,8 +14,10 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -33,6 +35,9 @@ _MOST_VALUES = 12
 # A field of more values than this is a name or a text: nobody ticks those off.
 _MOST_DISTINCT = 400
 _KEPT = 16
+_THREADS = 4
+_NUMERIC = {int, float}
+_TEXTS = ({str}, {bool})
 Rows = NDArray[np.int64]
 Fields = Sequence[tuple[str, str]]
 
@@ -112,6 +117,21 @@ class _Gathering:
     is_open: bool = True
     is_number: bool | None = None
 
+    def take_all(self, first: int, values: Sequence[Any]) -> None:
+        """Take the values of rows that follow each other; columns of one kind, as nearly all are, go in at once."""
+        kinds = set(map(type, values))
+        is_numeric = kinds <= _NUMERIC
+        if (not is_numeric and kinds not in _TEXTS) or self.is_number not in (None, is_numeric):
+            for row, value in enumerate(values, first):
+                self.take(row, value)
+            return
+        self.is_number = is_numeric
+        codes = self.codes
+        self.numbers.extend(values if is_numeric else [codes.setdefault(value, len(codes)) for value in values])
+        self.owners.extend(range(first, first + len(values)))
+        if len(codes) > _MOST_DISTINCT:
+            self._close()
+
     def take(self, row: int, value: Any) -> None:
         if isinstance(value, list):
             self.is_list = True
@@ -128,12 +148,15 @@ class _Gathering:
             self.is_number = is_number
         code = float(value) if is_number else self.codes.setdefault(value, len(self.codes))
         if is_number is not self.is_number or len(self.codes) > _MOST_DISTINCT:
-            self.is_open = False
-            self.owners, self.numbers = array("i"), array("d")
-            self.codes.clear()
+            self._close()
             return
         self.owners.append(row)
         self.numbers.append(code)
+
+    def _close(self) -> None:
+        self.is_open = False
+        self.owners, self.numbers = array("i"), array("d")
+        self.codes.clear()
 
     def column(self) -> _Column | None:
         numbers = np.frombuffer(self.numbers, np.float64)
@@ -153,6 +176,13 @@ class FacetCounter:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str, bool], _Table] = OrderedDict()
         self._lock = threading.Lock()
+        # Threads of their own: whoever waits for the first count of a corpus keeps none from the store.
+        self._threads = anyio.CapacityLimiter(_THREADS)
+
+    async def find(self, reader: CorpusReader, *, has_pii: bool, fields: Fields = ()) -> Facets:
+        """`of`, in a thread."""
+        count = partial(self.of, reader, has_pii=has_pii, fields=fields)
+        return await anyio.to_thread.run_sync(count, limiter=self._threads)
 
     def of(self, reader: CorpusReader, *, has_pii: bool, fields: Fields = ()) -> Facets:
         """The facets of a corpus under what is ticked; blocking work for a corpus that changed.
@@ -215,10 +245,13 @@ def _read(reader: CorpusReader, hidden: Collection[str]) -> _Table:
     rows = selection.rows()[:_MOST_ROWS] + selection.first
     found: dict[str, _Gathering] = {}
     for start in range(0, len(rows), _PORTION):
-        for place, document in enumerate(reader.metadata_of(rows[start : start + _PORTION]), start):
-            for name, value in orjson.loads(document).items():
-                if name not in hidden:
-                    found.setdefault(name, _Gathering()).take(place, value)
+        documents = [orjson.loads(one) for one in reader.metadata_of(rows[start : start + _PORTION])]
+        for name in sorted(set().union(*documents)):
+            one = found.get(name)
+            if one is None:
+                one = found[name] = _Gathering()
+            if one.is_open and name not in hidden:
+                one.take_all(start, [document.get(name) for document in documents])
     columns = {name: one.column() for name, one in sorted(found.items())}
     return _Table(rows, {name: column for name, column in columns.items() if column is not None})
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from lakehouse.errors import BadInput
-from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_blocking
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.routes.chat import chat
 from lakehouse_api.schemas.chat import ChatReply
 from lakehouse_api.services import Services
@@ -160,5 +160,5 @@ async def _places(services: Services, site: Site, corpus: str, *, has_pii: bool)
     if not corpus:
         return {}
     reader = await services.retrieval.corpora.open(corpus)
-    facets = await run_blocking(services, site.facets.of, reader, has_pii=has_pii)
+    facets = await site.facets.find(reader, has_pii=has_pii)
     return {one.name: [str(found.value) for found in one.values] for one in facets.facets if one.name in _PLACES}

@@ -64,5 +64,5 @@ async def ui_log_out(request: Request, _: FormDep) -> Response:
     root = request.scope.get("root_path", "")
     answer = RedirectResponse(f"{root}{LOGIN}", _SEE_OTHER)
     answer.delete_cookie(COOKIE, path=f"{root}/ui", httponly=True, samesite="strict")
-    answer.headers["Clear-Site-Data"] = '"storage"'  # the history of queries stays with nobody
+    answer.headers["Clear-Site-Data"] = '"storage"'  # nothing of this person stays in the browser
     return answer

@@ -69,7 +69,7 @@ async def ui_search_facets(
         fields, wrong = [], error.detail
     for name in dict.fromkeys(corpus or []):
         reader = await services.retrieval.corpora.open(name)
-        found.append(await run_blocking(services, site.facets.of, reader, has_pii=principal.has_pii, fields=fields))
+        found.append(await site.facets.find(reader, has_pii=principal.has_pii, fields=fields))
     return render_page(request.scope, "_facets.html", found=found, chosen=chosen, wrong=wrong)
 
 

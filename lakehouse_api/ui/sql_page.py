@@ -20,7 +20,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
 from lakehouse_api.disconnect import while_connected
 from lakehouse_api.routes.sql import AskedSql, audited, stream_answer
 from lakehouse_api.ui.answers import asked_sql
-from lakehouse_api.ui.chart_documents import MARKS, rows_chart
+from lakehouse_api.ui.chart_documents import MARKS, NothingToDraw, rows_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field, is_part
 from lakehouse_api.ui.formats import text_of
@@ -173,7 +173,10 @@ async def ui_sql_chart(  # noqa: PLR0917 - FastAPI passes all by name
     rows = await run_blocking(services, read_rows, result, start=0, count=_CHART_ROWS)
     places = {name: names.index(name) for name in (x, y, colour) if name}
     values = [{name: row[place] for name, place in places.items()} for row in rows]
-    chart = rows_chart(values, dict(result.columns), x=x, y=y, mark=mark, colour=colour or None)
+    try:
+        chart = rows_chart(values, dict(result.columns), x=x, y=y, mark=mark, colour=colour or None)
+    except NothingToDraw as nothing:
+        return render_page(request.scope, "_empty.html", said=nothing.detail)
     said = f"{y} by {x}, {len(values):,} rows" + (f" of {result.rows:,}" if result.rows > len(values) else "")
     return await chart_answer(request, site, chart, said=said, png=png)
 

@@ -73,6 +73,39 @@ async def test_replay_shows_arms_intervals_and_rows(client: httpx.AsyncClient) -
     assert "Answers show here" in (await client.get("/ui/replay/b?start=100", headers={"HX-Request": "true"})).text
 
 
+async def test_replay_that_has_ended_or_never_was_is_not_gone_on_with(client: httpx.AsyncClient) -> None:
+    secret = CSRF.search((await client.get("/ui/replay")).text)
+    assert secret is not None
+    for batch, status, said in (("b", 409, "has its verdict"), ("nowhere", 404, "there is no batch")):
+        answer = await client.post(f"/ui/replay/{batch}/resume", data={"csrf": secret[1]})
+        assert (answer.status_code, said in answer.text) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "files", "said"),
+    [
+        ({"most": "0"}, {}, "most tasks must be a whole number"),
+        ({"tasks_from": "file"}, {}, "choose a file of tasks"),
+        ({"tasks_from": "file"}, {"tasks": b"{"}, "the tasks, line 1"),
+        ({"arms_from": "file"}, {}, "choose a file of arms"),
+        ({"arms_from": "file"}, {"arms": b"version: 1\nbaseline: x\narms:\n  - {nme: x}\n"}, "line 4"),
+        ({"arms_from": "file"}, {"arms": b"\xff"}, "no UTF-8 text"),
+        ({"arms_from": "file"}, {"arms": b"version: 1\nbaseline: x\narms:\n  - {name: x}\n"}, "a replay compares"),
+        ({"arm": "cold"}, {}, "a replay compares"),
+        ({"arm": ["cold", "<b>"]}, {}, "there is no arm"),
+        ({"arm": ["cold", "playbook"], "batch": "Not A Name"}, {}, "Not A Name"),
+    ],
+)
+async def test_form_of_a_replay_says_what_is_wrong(
+    client: httpx.AsyncClient, fields: dict[str, str], files: dict[str, bytes], said: str
+) -> None:
+    secret = CSRF.search((await client.get("/ui/replay")).text)
+    assert secret is not None
+    sent = {name: (f"{name}.txt", body) for name, body in files.items()} or {"tasks": ("", b"")}
+    answer = await client.post("/ui/replay/run", data={"csrf": secret[1], **fields}, files=sent)
+    assert (answer.status_code, said in answer.text) == (400, True), answer.text[-600:]
+
+
 async def test_texts_of_a_replay_are_masked_without_the_scope(client: httpx.AsyncClient) -> None:
     transport = client._transport
     async with httpx.AsyncClient(transport=transport, base_url=client.base_url) as reader:
