@@ -19,6 +19,7 @@ import psutil
 
 _EACH_S = 1.0
 _CHILDREN_EACH = 10
+_LEAST_SHARE = 0.3
 _MOST_WORDS = 3
 
 
@@ -77,7 +78,9 @@ class ProcessMeter:
         """Take the last sample; every process that was seen, each group's own first."""
         self._over.set()
         self._thread.join()
-        self._sample()
+        # Right after another sample a share would be that of a clock's tick: it moves by hundredths of a second.
+        if time.perf_counter() - self._last >= self._each_s * _LEAST_SHARE:
+            self._sample()
         groups = list(self._roots)
         return sorted(self._known.values(), key=lambda one: (groups.index(one.group), one.is_child, one.pid))
 
@@ -113,7 +116,7 @@ class ProcessMeter:
 
     def _sample(self) -> None:
         now = time.perf_counter()
-        passed = max(now - self._last, 1e-3)
+        passed = now - self._last
         for process, metered in self._known.items():
             # No longer there: what it was stays.
             with contextlib.suppress(psutil.Error), process.oneshot():
@@ -121,6 +124,7 @@ class ProcessMeter:
                 taken = max(0.0, times.user + times.system - self._cpu_s[process])
                 self._cpu_s[process] = times.user + times.system
                 metered.cpu_s += taken
-                sample = Sample(round(now - self._begun, 3), round(taken / passed, 4), rss_bytes)
+                share = taken / passed if passed >= self._each_s * _LEAST_SHARE else 0.0  # the first one
+                sample = Sample(round(now - self._begun, 3), round(share, 4), rss_bytes)
                 metered.samples.append(sample)
         self._last = now

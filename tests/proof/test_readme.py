@@ -83,4 +83,5 @@ def test_commands_of_the_page_work_as_printed(system: System, page: str, shared_
     script = script.replace("/tmp/", f"{system.folder}/")
     done = system.run(script.replace("curl -s ", "curl -sS --fail-with-body "), timeout_s=280)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "I do not know" not in done.stdout  # what a page asks for, it gets
     assert commands_of(page)
