@@ -73,33 +73,33 @@ def write_pictures(*, is_forced: bool = False) -> bool:
         tempfile.TemporaryDirectory(prefix="lakehouse-pictures-") as name,
         store_server(Path(name) / "store") as store,
         api_process(objects := store.objects(bucket="pictures"), Path(name) / "api") as api,
-        sync_playwright() as playwright,
     ):
         fill_lake(api, Path(name) / "files", workers=WORKERS)
         if not fill_drift(api.environ, objects):
             return False
         with api.client() as client:
             fill_replay(api.environ, client, Path(name) / "files")
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        FOLDER.mkdir(exist_ok=True)
-        for size, (width, height, scheme) in SIZES.items():
-            context = browser.new_context(
-                base_url=api.url,
-                viewport={"width": width, "height": height},
-                color_scheme="dark" if scheme == "dark" else "light",
-                reduced_motion="reduce",
-            )
-            page = context.new_page()
-            page.goto("/ui")
-            page.get_by_label("Token").fill(TOKEN)
-            page.get_by_role("button", name="Log in").click()
-            page.get_by_role("heading", name="Search").wait_for()
-            for key in PAGES:
-                _open(page, key)
-                page.wait_for_load_state("networkidle")
-                page.screenshot(path=FOLDER / f"{key}-{size}.png")
-            context.close()
-        browser.close()
+        with sync_playwright() as playwright:  # after the commands: each has an event loop of its own
+            browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+            FOLDER.mkdir(exist_ok=True)
+            for size, (width, height, scheme) in SIZES.items():
+                context = browser.new_context(
+                    base_url=api.url,
+                    viewport={"width": width, "height": height},
+                    color_scheme="dark" if scheme == "dark" else "light",
+                    reduced_motion="reduce",
+                )
+                page = context.new_page()
+                page.goto("/ui")
+                page.get_by_label("Token").fill(TOKEN)
+                page.get_by_role("button", name="Log in").click()
+                page.get_by_role("heading", name="Search").wait_for()
+                for key in PAGES:
+                    _open(page, key)
+                    page.wait_for_load_state("networkidle")
+                    page.screenshot(path=FOLDER / f"{key}-{size}.png")
+                context.close()
+            browser.close()
     INDEX.write_text(index_page())
     return True
 
