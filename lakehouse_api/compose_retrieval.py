@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.calibrator import Calibrator
 from lakehouse.adapters.corpora import Corpora
+from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.adapters.folded_rows import LanceFoldedRows
+from lakehouse.adapters.gathered_searches import GatheredSearches
+from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.memory_log import MemoryLog
 from lakehouse.adapters.objects import S3Location
@@ -19,6 +22,7 @@ from lakehouse.adapters.s3_direct import open_objects
 from lakehouse.adapters.sql_filter import SqlFilter
 from lakehouse.adapters.text_vectors import TextVectorCache
 from lakehouse.adapters.trace_key import load_or_make_trace_key
+from lakehouse.retrieval.matrix import Near
 from lakehouse.retrieval.playbook import ROW_RULES, TABLE, PlaybookBook
 from lakehouse.retrieval.playbook_desk import PlaybookDesk
 from lakehouse.retrieval.playbook_influence import Playbooks
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.adapters.sql_pool import SqlPool
     from lakehouse.catalog.snapshot import CatalogWatcher
+    from lakehouse.retrieval.corpus_view import CorpusView
+    from lakehouse.retrieval.selection import Selection
     from lakehouse.settings import Settings
 
 _LOG_TIMEOUT_S = 5.0
@@ -85,6 +91,13 @@ def compose_retrieval(
     async def embed_playbook(text: str) -> Any:
         return (await embedding.embed_query(embedder, text))[0]
 
+    gathered = GatheredSearches()
+
+    async def nearest_together(view: CorpusView, vector: Any, k: int, selection: Selection) -> Near:
+        assert isinstance(view, CorpusReader)
+        assert isinstance(view.index, HotIndex)  # asked of corpora in memory alone
+        return await gathered.nearest_rows(view.index, vector, k, selection)
+
     def config() -> tuple[SearchConfig, str]:
         return live_config.config, live_config.version_name
 
@@ -97,9 +110,10 @@ def compose_retrieval(
         signer=signer,
         holdout_share=settings.holdout_share,
         reranker=Reranker(embed_query, TextVectorCache(embedding.embed_many, most_bytes=_TEXT_VECTOR_BYTES)),
+        together=nearest_together,
     )
     desk = PlaybookDesk(book, log, embed_playbook, embedder=embedder)
-    return Retrieval(corpora, log, book, desk, search, signer, live_config)
+    return Retrieval(corpora, log, book, desk, search, signer, live_config, gathered)
 
 
 def for_small_writes(location: S3Location) -> S3Location:

@@ -80,6 +80,15 @@ class CorpusReader:
         """The nearest rows, nearest first."""
         return self.index.search_vector(vector, k, selection)
 
+    def nearest_rows(
+        self, vector: NDArray[np.float32], k: int, selection: Selection
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The same as rows and distances."""
+        if isinstance(self.index, HotIndex):
+            return self.index.nearest_rows(vector, k, selection)
+        hits = self.index.search_vector(vector, k, selection)
+        return np.array([hit.row for hit in hits], np.int64), np.array([hit.value for hit in hits], np.float32)
+
     def search_text(self, query: str, k: int, selection: Selection) -> Sequence[Hit]:
         """The rows with the best text scores, best first."""
         return self.index.search_text(query, k, selection)

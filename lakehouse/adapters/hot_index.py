@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from lakehouse.adapters.faiss_kernels import row_distances
 from lakehouse.adapters.hot_generations import Generations
 from lakehouse.adapters.hot_rows import HotRows, RowsView
-from lakehouse.adapters.hot_search import codes_for_all, search_rows, search_rows_of_each
+from lakehouse.adapters.hot_search import search_rows
+from lakehouse.adapters.hot_search_together import search_rows_of_each
 from lakehouse.adapters.hot_upkeep import Upkeep
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.filter_fit import FilterFit
@@ -160,20 +161,23 @@ class HotIndex:
         Raises:
             BadInput: Another dimension, a value that is not finite, a zero vector under `cosine`.
         """
+        return hits_of(selection, *self.nearest_rows(vector, k, selection))
+
+    def nearest_rows(self, vector: object, k: int, selection: Selection) -> tuple[Rows, NDArray[np.float32]]:
+        """The same as rows and distances: for those who need no ids, or will ask for a few of them."""
         rows, distances = search_rows(selection, self.read_query(vector), k, self.distance)
-        return _hits(selection, rows, distances)
+        return rows + selection.first, distances
 
     def read_query(self, vector: object) -> NDArray[np.float32]:
-        """A query as it is compared, for `search_vectors`; raises as `search_vector` does."""
+        """A query as it is compared, for `nearest_rows_of_each`; raises as `search_vector` does."""
         return read_query(vector, dimension=self.dimension, distance=self.distance)
 
-    def search_vectors(self, queries: Sequence[NDArray[np.float32]], k: int, selection: Selection) -> list[list[Hit]]:
-        """The same as `search_vector` for each of some queries that `read_query` has read."""
-        if len(queries) > 1 and (codes := codes_for_all(selection, k)) is not None:
-            found = search_rows_of_each(codes, selection, np.stack(queries), k)
-        else:
-            found = [search_rows(selection, query, k, self.distance) for query in queries]
-        return [_hits(selection, rows, values) for rows, values in found]
+    def nearest_rows_of_each(
+        self, queries: Sequence[NDArray[np.float32]], k: int, selection: Selection
+    ) -> list[tuple[Rows, NDArray[np.float32]]]:
+        """The same as `nearest_rows` for each of some queries that `read_query` has read."""
+        found = search_rows_of_each(selection, np.stack(queries), k, self.distance)
+        return [(rows + selection.first, distances) for rows, distances in found]
 
     def search_text(self, query: str, k: int, selection: Selection) -> list[Hit]:
         """The selected rows with the best BM25 scores, best first; those without a term of the query never come."""
@@ -181,7 +185,7 @@ class HotIndex:
         if index is None or k < 1:
             return []
         rows, scores = index.top(query, k, selection.mask())
-        return _hits(selection, rows, scores)
+        return hits_of(selection, rows + selection.first, scores)
 
     def text_scores(self, query: str, rows: Rows) -> NDArray[np.float32]:
         """The BM25 scores of some rows, 0 without a term of the query."""
@@ -216,6 +220,12 @@ class HotIndex:
         rows = self._rows
         at = rows.row_of(id)
         return None if at is None else rows.first + at
+
+    def rows_of(self, ids: Sequence[str]) -> Rows:
+        """The rows of some ids, in their order; -1 where there is none."""
+        rows = self._rows
+        at = rows.rows_of(ids)
+        return np.where(at < 0, at, rows.first + at)
 
     def ids_of(self, rows: Rows) -> list[str]:
         """The ids of some rows."""
@@ -284,6 +294,7 @@ class HotIndex:
         return self._generations.find(self._rows, rows)
 
 
-def _hits(selection: Selection, rows: Rows, values: NDArray[np.float32]) -> list[Hit]:
-    ids = selection.source.ids.texts_of(rows)
-    return list(map(Hit, (rows + selection.first).tolist(), ids, values.tolist()))
+def hits_of(selection: Selection, rows: Rows, values: NDArray[np.float32]) -> list[Hit]:
+    """Rows of a selection, by their public numbers, with their ids."""
+    ids = selection.source.ids.texts_of(rows - selection.first)
+    return list(map(Hit, rows.tolist(), ids, values.tolist()))

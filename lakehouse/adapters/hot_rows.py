@@ -142,6 +142,11 @@ class HotRows:
         with self._publishing:
             return self._table.row_of(id)
 
+    def rows_of(self, ids: Collection[str]) -> NDArray[np.int64]:
+        """The rows of some ids, in their order, counted from 0; -1 for those that do not live."""
+        with self._publishing:
+            return self._table.rows_of(ids)
+
     def has_rows(self, numbers: NDArray[np.int64]) -> bool:
         """Whether all of these public numbers are of this generation."""
         return bool(self.first <= numbers.min() and numbers.max() < self.first + self.view.end)
@@ -237,10 +242,12 @@ class HotRows:
         asked = (wanted, frozenset() if wanted is None else masked)
         selection = recent.find(view, asked)
         if selection is None:
-            mask = None if view.live == view.end else view.alive
             if wanted is not None:
                 mask = self._masks.mask(wanted, masked, view.end) & view.alive
-            selection = Selection(self, self.first, view.end, mask=mask)
+                selection = Selection.of_mask(self, self.first, view.end, mask)
+            else:
+                alive = None if view.live == view.end else view.alive
+                selection = Selection(self, self.first, view.end, mask=alive)
             recent.keep(view, asked, selection)
         return selection
 

@@ -3,7 +3,8 @@
 Few rows, and rows that no code covers yet, are compared one by one; else codes give candidates among the selected rows
 alone. Whenever k rows are selected, k come back.
 
-Belongs here: which way, and putting the parts together. Not here: codes (see codes_search.py), rows (see hot_rows.py).
+Belongs here: which way, and putting the parts together. Not here: codes (see codes_search.py), rows (see hot_rows.py),
+several queries at once (see hot_search_together.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.codes_search import search_codes
-from lakehouse.adapters.codes_together import search_together
 from lakehouse.adapters.faiss_codes import Codes, selector_of
 from lakehouse.adapters.faiss_kernels import nearest, row_distances, span_distances
 from lakehouse.adapters.hot_rows import HotRows
@@ -45,7 +45,7 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
     if k < 1:
         return np.empty(0, np.int64), np.empty(0, np.float32)
     codes = rows.codes
-    if codes is None or not _is_worth(codes, selection, k):
+    if codes is None or not is_worth_codes(codes, selection, k):
         return nearest(*_all(selection, query, distance), k)
     vectors = rows.vectors.view()
     found, distances = _coded(codes, selection, query, k)
@@ -56,20 +56,7 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
     return nearest(found, distances, k)
 
 
-def codes_for_all(selection: Selection, k: int) -> Codes | None:
-    """The codes by which several queries of a selection are one search: all rows are meant, and all have codes."""
-    codes: Codes | None = selection.source.codes  # read once: upkeep may put others there
-    if codes is None or codes.end != selection.end or not selection.is_all or not 0 < k <= selection.end:
-        return None
-    return codes if _is_worth(codes, selection, k) else None
-
-
-def search_rows_of_each(codes: Codes, selection: Selection, queries: Vectors, k: int) -> list[tuple[Rows, Vectors]]:
-    """The same as `search_rows` for each of some queries (m, d), by what `codes_for_all` gave."""
-    return search_together(codes, selection.source.vectors.view(), queries, k)
-
-
-def _is_worth(codes: Codes, selection: Selection, k: int) -> bool:
+def is_worth_codes(codes: Codes, selection: Selection, k: int) -> bool:
     """Whether the codes are good enough, and cheaper than all selected rows one by one."""
     picked = codes.width.candidates_for(k)
     cost = max(_EXACT_ROWS, selection.end // _PICK_COST) + picked

@@ -14,11 +14,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+import orjson
+
 from lakehouse.retrieval.search_request import SearchRequest
 
 Kept = TypeVar("Kept")
 KEEP_S = 30.0
-MOST_ANSWERS = 512
+MOST_ANSWERS = 1024
+MOST_PASSING = 128
 # Larger ones are asked for once, by those who export.
 _MOST_RESULTS = 100
 _MOST_EXCLUDED = 1_000
@@ -80,5 +83,10 @@ def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Hashable) ->
     )  # fmt: skip
 
 
-def _text(document: object) -> str | None:
-    return None if document is None else json.dumps(document)
+def _text(document: object) -> bytes | None:
+    if document is None:
+        return None
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # a number that has more digits than most
+        return json.dumps(document).encode()

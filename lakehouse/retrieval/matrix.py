@@ -29,6 +29,8 @@ from lakehouse.retrieval.selection import Selection
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Near = tuple[Rows, Floats]
+_NOTHING: Near = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,13 @@ class Merged:
 
 
 def find(
-    corpus: CorpusView, ask: Ask, vector: Floats | None, selection: Selection, influence: Influence | None = None
+    corpus: CorpusView,
+    ask: Ask,
+    vector: Floats | None,
+    selection: Selection,
+    influence: Influence | None = None,
+    *,
+    near: Near | None = None,
 ) -> Found:
     """The best rows of one corpus for a query, and those that playbooks bring in.
 
@@ -106,18 +114,22 @@ def find(
         vector: The query by the corpus's embedder; text search leaves it alone.
         selection: The rows that may come back.
         influence: What playbooks say; an answer that the selection forbids is not brought in.
+        near: What `nearest_rows` gave for these; None: it is asked here.
     """
     vector = None if ask.mode == "text" else vector
-    by_vector = {} if vector is None else _values(corpus.search_vector(vector, ask.per_corpus_k, selection))
+    if near is None:
+        near = _NOTHING if vector is None else corpus.nearest_rows(vector, ask.per_corpus_k, selection)
     wants_text = corpus.has_text and ask.mode != "vector"
     by_text = _values(corpus.search_text(ask.query, ask.per_corpus_k, selection)) if wants_text else {}
     brought = [] if influence is None else _rows_of(corpus, influence.endorsed_ids(corpus.name), selection)
-    rows = list(dict.fromkeys([*by_vector, *by_text, *brought]))
-    numbers = np.array(rows, np.int64)
-    if not rows:
+    numbers = _with(near[0], [*by_text, *brought])
+    if not len(numbers):
         return Found(corpus, numbers, [], np.empty(0, np.float32))
-    distances = None if vector is None else _filled(rows, by_vector, lambda some: corpus.distances(vector, some))
-    texts = _filled(rows, by_text, lambda some: corpus.text_scores(ask.query, some)) if wants_text else None
+    distances = None
+    if vector is not None:
+        others = numbers[len(near[0]) :]
+        distances = near[1] if not len(others) else np.concatenate([near[1], corpus.distances(vector, others)])
+    texts = _filled(numbers.tolist(), by_text, lambda some: corpus.text_scores(ask.query, some)) if wants_text else None
     similarity = None if distances is None else corpus.similarity(distances)
     closeness = _closeness(corpus, distances)
     scores = _scores(corpus, ask, similarity if texts is None else closeness, texts)
@@ -146,7 +158,9 @@ def merge(found: Sequence[Found], ask: Ask, influence: Influence | None = None) 
     counts = {one.corpus.name: Counts(hits=len(one.ids)) for one in found}
     kept: list[Candidate] = []
     is_downgraded = False
-    for candidate in (candidate for one in found for candidate in _candidates(one, influence)):
+    # What nothing drops is made only as far as it may be among the results.
+    most = None if ask.threshold > 0 or ask.model_class == "strong" else ask.k
+    for candidate in (candidate for one in found for candidate in _candidates(one, influence, most)):
         if _is_irrelevant(candidate, ask):
             counts[candidate.corpus].dropped += 1
         elif ask.model_class == "strong" and not _is_endorsed(candidate) and candidate.strength < ask.strong_min_score:
@@ -161,20 +175,31 @@ def merge(found: Sequence[Found], ask: Ask, influence: Influence | None = None) 
     return Merged(results, counts, is_downgraded)
 
 
-def _candidates(found: Found, influence: Influence | None) -> list[Candidate]:
-    lifts: Sequence[Lift | None] = [None] * len(found.ids)
+def _candidates(found: Found, influence: Influence | None, most: int | None) -> list[Candidate]:
+    """The candidates of one corpus; with `most` at least so many of the best, and all that are equal to the last."""
+    lifts = None
     if influence is not None and found.ids:
         lifts = influence.lifts(found.corpus, found.rows, found.ids, found.scores)
-    name, rows, scores = found.corpus.name, found.rows.tolist(), found.scores.tolist()
-    nothing: list[float | None] = [None] * len(rows)
-    distances = nothing if found.distances is None else found.distances.tolist()
-    relevance = nothing if found.relevance is None else found.relevance.tolist()
-    strength = scores if found.strength is None else found.strength.tolist()
+    scores = found.scores.astype(np.float64)
+    if lifts is not None:
+        scores += [lift.boost if lift else 0.0 for lift in lifts]
+    places: Sequence[int] = range(len(scores))
+    if most is not None and most < len(scores):
+        edge = np.partition(scores, len(scores) - most)[len(scores) - most]
+        places = np.flatnonzero(scores >= edge).tolist()
+    strength = found.scores if found.strength is None else found.strength
     return [
         Candidate(
-            name, rows[n], id_, scores[n] + (lift.boost if lift else 0.0), distances[n], relevance[n], strength[n], lift
+            found.corpus.name,
+            int(found.rows[n]),
+            found.ids[n],
+            float(scores[n]),
+            None if found.distances is None else float(found.distances[n]),
+            None if found.relevance is None else float(found.relevance[n]),
+            float(strength[n]),
+            None if lifts is None else lifts[n],
         )
-        for n, (id_, lift) in enumerate(zip(found.ids, lifts, strict=True))
+        for n in places
     ]
 
 
@@ -189,6 +214,15 @@ def _make_comparable(found: Sequence[Found]) -> None:
             one.scores = across_corpora(one.scores, one.similarity)
         else:
             one.scores = (RRF_K + 1) * fuse_ranks(one.scores)
+
+
+def _with(rows: Rows, more: list[int]) -> Rows:
+    """Rows, and after them those of others that are not among them, each once."""
+    if not more:
+        return rows
+    known = set(rows.tolist())
+    others = [row for row in dict.fromkeys(more) if row not in known]
+    return np.concatenate([rows, np.array(others, np.int64)]) if others else rows
 
 
 def _values(hits: Sequence[Hit]) -> dict[int, float]:

@@ -12,7 +12,7 @@ Operations (payloads are JSON; `vector` is the query's embedding, float16 little
     merge     {playbook_id, into}               `into` is older, and says the same
 
 Belongs here: entries, evidence, the fold. Not here: what evidence is worth (see playbook_scoring.py), the log (see
-lakehouse/memory).
+lakehouse/memory), where vectors are looked up (see playbook_index.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,8 @@ from lakehouse.memory.rows import RowRules
 from lakehouse.retrieval.playbook_codec import Key, decode_vector, index_rows, key_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lakehouse.retrieval.corpus_view import Hit
+    from lakehouse.retrieval.playbook_index import Embed, EntryIndex
 
 RECORD, FEEDBACK, DELETE, MERGE = "record", "feedback", "delete", "merge"
 TABLE = "playbooks"
@@ -91,18 +90,6 @@ class PlaybookEntry:
             self.evidence[key] = evidence
 
 
-class EntryIndex(Protocol):
-    """Nearest entries by the embedding of their query."""
-
-    def upsert(self, batch: pa.RecordBatch) -> None: ...
-
-    def delete(self, ids: Sequence[str]) -> int: ...
-
-    def nearest(self, vector: NDArray[np.float32], k: int) -> Sequence[Hit]: ...
-
-    def vector_of(self, id: str) -> NDArray[np.float32]: ...  # noqa: A002
-
-
 class PlaybookBook:
     """All entries in memory; implements `MemoryState`. One thread applies, any number read.
 
@@ -152,6 +139,11 @@ class PlaybookBook:
         except KeyError:
             return None
 
+    def vectors_of(self, entries: Sequence[PlaybookEntry]) -> list[NDArray[np.float32] | None]:
+        """The same for several entries, looked up at once."""
+        found = self._index.vectors_of([entry.playbook_id for entry in entries])
+        return [found.get(entry.playbook_id) for entry in entries]
+
     def get(self, playbook_id: str) -> PlaybookEntry | None:
         """The live entry that holds what this one said, or None."""
         known = self._entries.get(playbook_id)
@@ -169,8 +161,13 @@ class PlaybookBook:
 
     def nearest(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> list[tuple[float, PlaybookEntry]]:
         """The live entries whose query is at most `max_distance` (cosine) away, nearest first."""
-        found = ((hit.value, self._entries.get(hit.id)) for hit in self._index.nearest(vector, k))
-        return [(d, entry) for d, entry in found if entry is not None and entry.is_live and d <= max_distance]
+        return self._live_of(self._index.nearest(vector, k, max_distance))
+
+    async def nearest_together(
+        self, vector: NDArray[np.float32], *, k: int, max_distance: float
+    ) -> list[tuple[float, PlaybookEntry]]:
+        """The same, looked for together with what others ask in this turn of the event loop."""
+        return self._live_of(await self._index.nearest_together(vector, k, max_distance))
 
     def plan_merges(self, playbook_ids: Iterable[str]) -> list[tuple[str, str]]:
         """Pairs (entry, older one that says the same): nearly the same query, the same answer."""
@@ -229,6 +226,10 @@ class PlaybookBook:
                     gathered.keep(key, evidence)
         return list(gathered.evidence.values())
 
+    def _live_of(self, hits: Sequence[Hit]) -> list[tuple[float, PlaybookEntry]]:
+        found = ((hit.value, self._entries.get(hit.id)) for hit in hits)
+        return [(distance, entry) for distance, entry in found if entry is not None and entry.is_live]
+
     def _merge(self, book: PlaybookEntry, into: str) -> None:
         # Of two heirs the older one: whichever is heard first, all processes end with the same.
         if book.merged_into is not None and book.merged_into <= into:
@@ -272,12 +273,6 @@ class PlaybookBook:
             for n, vector in zip(missing, embedded, strict=True):
                 vectors[n] = vector
         self._index.upsert(index_rows(payloads, np.stack([v for v in vectors if v is not None])))
-
-
-class Embed(Protocol):
-    """Embeds texts: (n, dimension), rows of unit length."""
-
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 def _record(book: PlaybookEntry, entry: Entry) -> bool:

@@ -6,11 +6,13 @@ likeness (see playbook_profiles.py), entries (see playbook.py), what a lift does
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ from lakehouse.retrieval.playbook_scoring import (
 from lakehouse.retrieval.search_config import PlaybookConfig
 
 Floats = NDArray[np.float32]
+FoundEntry = tuple[float, PlaybookEntry]
 _DAY_S = 86_400.0
 # Entries that are looked at for each that may have a say, so that one source cannot take all the places.
 _CHOICE = 4
@@ -77,7 +80,14 @@ class Playbooks:
         return self._book.revision
 
     def influence(
-        self, query: str, vector: Floats, *, corpora: Collection[str], config: PlaybookConfig, now: datetime
+        self,
+        query: str,
+        vector: Floats,
+        *,
+        corpora: Collection[str],
+        config: PlaybookConfig,
+        now: datetime,
+        first: Sequence[FoundEntry] | None = None,
     ) -> Influence | None:
         """What entries near a query say; None where none is near, and the search is as it were without.
 
@@ -87,28 +97,54 @@ class Playbooks:
             corpora: Names of those that are searched; entries for others have no say.
             config: Under which parameters.
             now: The time now, aware.
+            first: What `first_look` gave; None: it is looked for here.
         """
-        near = [] if config.boost == 0 else self._chosen(vector, corpora=corpora, config=config, now=now)
+        chosen = partial(self._chosen, vector, corpora=corpora, config=config, now=now, first=first)
+        near = [] if config.boost == 0 else chosen()
         if not near:
             return None
         profiles = self._profiles_under(config.half_life_days)
         return Influence(query, vector, self.embedder, verdicts_of(near, config=config), config, profiles, now)
 
+    async def first_look(self, vector: Floats, config: PlaybookConfig) -> Sequence[FoundEntry]:
+        """The entries nearest to a query, looked for together with what others ask in this turn of the event loop."""
+        return await self._book.nearest_together(vector, k=_looks(config), max_distance=config.max_distance)
+
     def _chosen(
-        self, vector: Floats, *, corpora: Collection[str], config: PlaybookConfig, now: datetime
+        self,
+        vector: Floats,
+        *,
+        corpora: Collection[str],
+        config: PlaybookConfig,
+        now: datetime,
+        first: Sequence[FoundEntry] | None,
     ) -> list[NearEntry]:
         """The entries that have a say; looks further where those of other corpora or of one source are in the way."""
-        looks, wanted = max(_LEAST_CHOICE, _CHOICE * config.top_k), (None, *corpora)
+        looks, wanted = _looks(config), (None, *corpora)
         while True:
-            found = self._book.nearest(vector, k=looks, max_distance=config.max_distance)
+            found = (
+                first if first is not None else self._book.nearest(vector, k=looks, max_distance=config.max_distance)
+            )
+            first = None
             mine = [(distance, entry) for distance, entry in found if entry.answer_corpus in wanted]
-            near = choose_near([self._near(d, e, config=config, now=now) for d, e in mine], config=config)
+            near = choose_near(self._judged(mine, config=config, now=now), config=config)
             is_full = len(near) == config.top_k
             most = _MOST_CROWDED_LOOKS if is_full else _MOST_LOOKS
             is_fair = is_full and (len(self._book.sources) < 2 or not _is_crowded(near))
             if is_fair or len(found) < looks or looks >= most:
                 return near
             looks = min(_MOST_LOOKS, looks * _CHOICE)
+
+    def _judged(self, found: Sequence[FoundEntry], *, config: PlaybookConfig, now: datetime) -> list[NearEntry]:
+        """Entries with what they are worth; where all are of one source no more than may have a say."""
+        judged: list[NearEntry] = []
+        is_alone, having = len(self._book.sources) < 2, 0
+        for distance, entry in found:
+            judged.append(self._near(distance, entry, config=config, now=now))
+            having += judged[-1].worth != 0
+            if is_alone and having == config.top_k:
+                break
+        return judged
 
     def _near(self, distance: float, entry: PlaybookEntry, *, config: PlaybookConfig, now: datetime) -> NearEntry:
         evidence = self._book.evidence_of(entry)
@@ -138,14 +174,18 @@ class Playbooks:
             return profiles
 
     def _endorsed(self, corpus: str, answer_id: str, now: datetime, half_life_days: float) -> list[ProfileEntry]:
-        entries = []
+        worthy: list[tuple[PlaybookEntry, float, str]] = []
         for entry in self._book.entries_for(corpus, answer_id):
             evidence = self._book.evidence_of(entry)
             worth = _worth(evidence, half_life_days=half_life_days, now=now)
-            vector = self._book.vector_of(entry) if worth > 0 else None
-            if vector is not None:
-                entries.append(ProfileEntry(entry.query, vector, worth, min(one.source for one in evidence)))
-        return entries
+            if worth > 0:
+                worthy.append((entry, worth, min(one.source for one in evidence)))
+        vectors = self._book.vectors_of([entry for entry, _, _ in worthy])
+        return [
+            ProfileEntry(entry.query, vector, worth, source)
+            for (entry, worth, source), vector in zip(worthy, vectors, strict=True)
+            if vector is not None
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +234,11 @@ class Influence:
         return [Description(text, vector) for text, vector in zip(texts, corpus.vectors_of(rows), strict=True)]
 
 
+def _looks(config: PlaybookConfig) -> int:
+    """How many entries are looked at first."""
+    return max(_LEAST_CHOICE, _CHOICE * config.top_k)
+
+
 def _is_crowded(near: Sequence[NearEntry]) -> bool:
     """Whether one source alone has more than half of the places."""
     ((_, most),) = Counter(entry.sources for entry in near).most_common(1)
@@ -207,5 +252,9 @@ def _lift(boost: float, verdict: Verdict | None) -> Lift | None:
 
 
 def _worth(evidence: Sequence[Evidence], *, half_life_days: float, now: datetime) -> float:
+    if len(evidence) == 1:  # nearly always: what `worth_of` comes to for one
+        (one,) = evidence
+        fading = math.pow(0.5, max((now - one.at).total_seconds() / _DAY_S, 0.0) / half_life_days)
+        return fading * (one.score * fading) / max(fading, 1e-12)
     judged = (Judgement(one.source, one.score, (now - one.at).total_seconds() / _DAY_S) for one in evidence)
     return worth_of(judged, half_life_days=half_life_days)

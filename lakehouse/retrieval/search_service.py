@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -18,21 +18,23 @@ from numpy.typing import NDArray
 
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Unavailable
-from lakehouse.retrieval.answer_cache import AnswerCache, key_of
+from lakehouse.retrieval.answer_cache import MOST_PASSING, AnswerCache, key_of
 from lakehouse.retrieval.calibration import unjudged
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.masking import masked_metadata, personal_fields
-from lakehouse.retrieval.matrix import Candidate, Counts, Merged, find, merge
+from lakehouse.retrieval.matrix import Candidate, Counts, Merged, Near, find, merge
 from lakehouse.retrieval.playbook_influence import Influence, Playbooks
 from lakehouse.retrieval.rerank import Reranker
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
 from lakehouse.retrieval.search_selection import SqlIds, ask, select_rows
-from lakehouse.retrieval.trace import Arm, Shown, Trace, TraceSigner
+from lakehouse.retrieval.selection import Selection
+from lakehouse.retrieval.trace import Arm, Shown, TraceSigner, encode_shown
 
 _MAX_SHOWN = 200
 Vector = NDArray[np.float32]
 EmbedQuery = Callable[[str, str], Awaitable[tuple[Vector, bool]]]
+NearestTogether = Callable[[CorpusView, Vector, int, Selection], Awaitable[Near]]
 
 
 class Corpora(Protocol):
@@ -51,7 +53,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """What a search gives. Times are milliseconds; `unjudged` says which corpora a threshold left alone, and why."""
+    """What a search gives. Times are milliseconds; `unjudged` says which corpora a threshold left alone, and why.
+
+    `shared` belongs to all answers with the very same results: what is made of these once may be kept there.
+    """
 
     run_id: str
     plan: Plan
@@ -69,14 +74,17 @@ class SearchAnswer:
     total_ms: float
     is_embedding_cached: bool
     is_answer_cached: bool
+    shared: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """What is the same for every search of one key."""
+    """What is the same for every search of one key; `shown` is as traces hold it, `shared` as `SearchAnswer` has it."""
 
     results: list[Result]
     merged: Merged
+    shown: bytes
+    shared: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,8 @@ class SearchService:
         signer: Signs trace ids.
         holdout_share: Share of `"auto"` searches that are served without playbooks.
         reranker: Ranks the best again by a better embedder, where config and corpus say so.
+        together: Finds the nearest rows of a corpus in memory for all searches of a turn of the event loop at once;
+            None: each finds its own.
         clock: The time now, aware, in UTC.
         draw: A number in [0, 1) for the hold-out.
     """
@@ -116,6 +126,7 @@ class SearchService:
         signer: TraceSigner,
         holdout_share: float,
         reranker: Reranker | None = None,
+        together: NearestTogether | None = None,
         clock: Callable[[], datetime] = utc_now,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -127,7 +138,10 @@ class SearchService:
         self._signer = signer
         self._holdout_share = holdout_share
         self._reranker = reranker
+        self._together = together
         self._answers: AnswerCache[_Answered] = AnswerCache()
+        # A record anywhere makes these of no use; they must not push out those that no record touches.
+        self._passing: AnswerCache[_Answered] = AnswerCache(most=MOST_PASSING)
         self._clock = clock
         self._draw = draw
 
@@ -149,17 +163,19 @@ class SearchService:
         playbooks = self._playbooks.revision if arm == "playbook" else None
         state = (arm, config_version, playbooks, *kinds)
         key = key_of(request, has_pii=has_pii, k=plan.ask.k, state=state)
-        if (answered := self._answers.get(key)) is not None:
+        kept = self._passing if arm == "playbook" else self._answers
+        if (answered := kept.get(key)) is not None:
             return self._answer(answered, plan, views, names=(arm, config_version), times=_Times(begun))
         vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
         embedded = time.perf_counter()
         selections = await select_rows(plan, views, self._sql, has_pii=has_pii)
-        influence = self._influence(plan, vectors) if arm == "playbook" else None
+        influence = await self._influence(plan, vectors) if arm == "playbook" else None
+        near = [await self._near(*pair, plan, vectors) for pair in zip(views, selections, strict=True)]
         found = await ask(
             views,
             lambda: [
-                find(view, plan.ask, vectors.get(view.embedder), selection, influence)
-                for view, selection in zip(views, selections, strict=True)
+                find(view, plan.ask, vectors.get(view.embedder), selection, influence, near=rows)
+                for view, selection, rows in zip(views, selections, near, strict=True)
             ],
         )
         if plan.rerank_top and self._reranker is not None:
@@ -167,8 +183,8 @@ class SearchService:
         searched = time.perf_counter()
         merged = merge(found, plan.ask, influence)
         results = await ask(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
-        answered = _Answered(results, merged)
-        self._answers.put(key, answered)
+        answered = _Answered(results, merged, encode_shown(_shown(merged.results)))
+        kept.put(key, answered)
         times = _Times(begun, embedded, searched, is_embedding_cached=is_cached)
         return self._answer(answered, plan, views, names=(arm, config_version), times=times)
 
@@ -183,7 +199,7 @@ class SearchService:
     ) -> SearchAnswer:
         """Sign what was found, now or before, as the answer of this run."""
         (arm, config_version), run_id = names, new_id()
-        trace_id = self._signer.sign(Trace(run_id, arm, config_version, _shown(answered.merged.results)))
+        trace_id = self._signer.sign_shown(run_id, arm, config_version, answered.shown)
         done = time.perf_counter()
         embedded, searched = times.embedded or times.begun, times.searched or times.begun
         return SearchAnswer(
@@ -203,6 +219,7 @@ class SearchService:
             total_ms=(done - times.begun) * 1000,
             is_embedding_cached=times.is_embedding_cached,
             is_answer_cached=times.searched is None,
+            shared=answered.shared,
         )
 
     def _arm(self, plan: Plan) -> Arm:
@@ -215,13 +232,23 @@ class SearchService:
             return "holdout" if self._draw() < self._holdout_share else "playbook"
         return "playbook" if plan.use_playbook else "off"
 
-    def _influence(self, plan: Plan, vectors: Mapping[str, Vector]) -> Influence | None:
+    async def _influence(self, plan: Plan, vectors: Mapping[str, Vector]) -> Influence | None:
         vector = vectors.get(self._playbooks.embedder)
         if vector is None or not len(self._playbooks):
             return None
+        first = await self._playbooks.first_look(vector, plan.playbook)
         return self._playbooks.influence(
-            plan.ask.query, vector, corpora=plan.corpora, config=plan.playbook, now=self._clock()
+            plan.ask.query, vector, corpora=plan.corpora, config=plan.playbook, now=self._clock(), first=first
         )
+
+    async def _near(
+        self, view: CorpusView, selection: Selection, plan: Plan, vectors: Mapping[str, Vector]
+    ) -> Near | None:
+        """The nearest rows of a corpus in memory, looked for together with other searches; None: `find` looks."""
+        vector = None if plan.ask.mode == "text" else vectors.get(view.embedder)
+        if vector is None or self._together is None or not view.is_in_memory:
+            return None
+        return await self._together(view, vector, plan.ask.per_corpus_k, selection)
 
     async def _vectors(
         self, plan: Plan, views: Sequence[CorpusView], *, with_playbook: bool

@@ -20,6 +20,10 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 _CACHE_BYTES = 32 << 20
 _CACHE_ENTRIES = 256
+# Fewer rows than one in so many are kept as numbers: a bool a row would take more.
+_SPARSE = 16
+# What a selection takes beside its rows.
+_ENTRY_BYTES = 500
 _Asked: TypeAlias = tuple[Filter | None, frozenset[str]]
 
 
@@ -54,6 +58,20 @@ class Selection:
     def __len__(self) -> int:
         return self._count
 
+    @classmethod
+    def of_mask(cls, source: Any, first: int, end: int, mask: Mask) -> Selection:
+        """The rows of a mask, in whichever form takes less memory: one that is kept stays long."""
+        count = int(np.count_nonzero(mask))
+        if count * _SPARSE < end:
+            return cls(source, first, end, rows=np.flatnonzero(mask))
+        return cls(source, first, end, mask=mask)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what is kept, about; what an engine makes of a mask is an eighth of it."""
+        mask = 0 if self._mask is None else self.end + self.end // 8
+        return _ENTRY_BYTES + mask + (0 if self._rows is None else self._rows.nbytes)
+
     @property
     def is_all(self) -> bool:
         """True when every row is meant."""
@@ -67,17 +85,24 @@ class Selection:
 
     def mask(self) -> Mask:
         """One bool a row; not to be written to."""
-        if self._mask is None:
-            mask = np.full(self.end, self._rows is None)
-            if self._rows is not None:
-                mask[self._rows] = True
-            self._mask = mask
-        return self._mask
+        if self._mask is not None:
+            return self._mask
+        mask = np.full(self.end, self._rows is None)
+        if self._rows is not None:
+            mask[self._rows] = True
+        if self._rows is None or len(self._rows) * _SPARSE >= self.end:
+            self._mask = mask  # few rows stay small: their mask is made in no time
+        return mask
 
     def has(self, row: int) -> bool:
         """Whether a row, by its public number, is meant."""
         at = row - self.first
-        return 0 <= at < self.end and bool(self.mask()[at])
+        if not 0 <= at < self.end or self.is_all:
+            return 0 <= at < self.end
+        if self._mask is None and self._rows is not None:
+            place = int(self._rows.searchsorted(at))
+            return place < len(self._rows) and int(self._rows[place]) == at
+        return bool(self.mask()[at])
 
     def without(self, rows: Rows) -> Selection:
         """The same without some rows, counted from 0."""
@@ -103,20 +128,30 @@ class RecentSelections:
     """
 
     def __init__(self) -> None:
-        self._recent: tuple[object, dict[_Asked, Selection]] = (None, {})
+        self._keeping = threading.Lock()
+        self._recent: tuple[object, dict[_Asked, tuple[Selection, int]]] = (None, {})
+        self._bytes = 0
 
     def find(self, view: object, asked: _Asked) -> Selection | None:
         """The selection that was made of this view for this filter."""
         of_view, selections = self._recent
-        return selections.get(asked) if of_view is view else None
+        found = selections.get(asked) if of_view is view else None
+        return None if found is None else found[0]
 
     def keep(self, view: object, asked: _Asked, selection: Selection) -> None:
-        """Remember a selection, and forget those of other views."""
-        of_view, selections = self._recent
-        if of_view is not view or len(selections) >= max(1, _CACHE_BYTES // max(1, selection.end)):
-            self._recent = (view, {asked: selection})
-        else:
-            selections[asked] = selection
+        """Remember a selection, and forget those of other views, and the oldest when all take too much."""
+        with self._keeping:
+            of_view, selections = self._recent
+            if of_view is not view:
+                selections, self._bytes = {}, 0
+                self._recent = (view, selections)
+            if asked in selections:
+                return
+            size = selection.bytes
+            selections[asked] = (selection, size)
+            self._bytes += size
+            while self._bytes > _CACHE_BYTES and len(selections) > 1:
+                self._bytes -= selections.pop(next(iter(selections)))[1]
 
 
 class FilterMasks:

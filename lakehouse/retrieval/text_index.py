@@ -78,6 +78,7 @@ class TextIndex:
         self._tail_rows = tail_rows
         self._vocabulary: dict[str, int] = {}
         self._state = _State((), Tail(0), 0, 0, 0, Saturation(k1, b, 1.0))
+        self._rarities: tuple[_State, dict[str, float]] = (self._state, {})
 
     def __len__(self) -> int:
         return self._state.rows
@@ -116,11 +117,19 @@ class TextIndex:
     def term_weights(self, query: str) -> dict[str, float]:
         """The terms of a query and how rare each is: `ln(1 + (N − df + ½) / (df + ½))`, unknown ones the rarest."""
         state = self._state
+        of_state, known = self._rarities
+        if of_state is not state:
+            self._rarities = (state, known := {})
         weights = {}
         for term in dict.fromkeys(terms_of(query)):
-            number = self._vocabulary.get(term)
-            rows = 0 if number is None else sum(len(p.rows) for p in _postings(number, state))
-            weights[term] = rarity(rows, state.filled_rows)
+            weight = known.get(term)
+            if weight is None:
+                number = self._vocabulary.get(term)
+                rows = 0 if number is None else sum(len(p.rows) for p in _postings(number, state))
+                weight = rarity(rows, state.filled_rows)
+                if number is not None:  # so that no more is kept than the rows have words
+                    known[term] = weight
+            weights[term] = weight
         return weights
 
     def max_score(self, query: str) -> float:

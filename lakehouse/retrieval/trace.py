@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,12 +53,15 @@ class TraceSigner:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._mac = hmac.new(key, digestmod=hashlib.sha256)
+        self._key = key
 
     def sign(self, trace: Trace) -> str:
         """The token of a trace."""
-        shown = [[s.corpus, s.id, *s.playbook_ids] for s in trace.shown]
-        payload = _encode(orjson.dumps([_VERSION, trace.run_id, trace.arm, trace.config_version, shown]))
+        return self.sign_shown(trace.run_id, trace.arm, trace.config_version, encode_shown(trace.shown))
+
+    def sign_shown(self, run_id: str, arm: Arm, config_version: str, shown: bytes) -> str:
+        """The same, with what was shown as `encode_shown` gave it: an answer that is kept is shown many times."""
+        payload = _encode(orjson.dumps([_VERSION, run_id, arm, config_version, orjson.Fragment(shown)]))
         return f"{payload}.{self._signature(payload)}"
 
     def read(self, token: str) -> Trace:
@@ -77,9 +80,13 @@ class TraceSigner:
         return Trace(run_id, arm, config_version, tuple(Shown(c, i, tuple(p)) for c, i, *p in shown))
 
     def _signature(self, payload: str) -> str:
-        mac = self._mac.copy()
-        mac.update(payload.encode("utf-8", "replace"))
-        return _encode(mac.digest()[:_SIGNATURE_BYTES])
+        digest = hmac.digest(self._key, payload.encode("utf-8", "replace"), "sha256")
+        return _encode(digest[:_SIGNATURE_BYTES])
+
+
+def encode_shown(shown: Iterable[Shown]) -> bytes:
+    """What was shown, as a trace holds it."""
+    return orjson.dumps([[one.corpus, one.id, *one.playbook_ids] for one in shown])
 
 
 def _encode(data: bytes) -> str:

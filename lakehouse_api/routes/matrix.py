@@ -233,10 +233,13 @@ def _view(book: PlaybookBook, entry: PlaybookEntry, *, has_pii: bool) -> Playboo
 
 
 def _rendered(answer: SearchAnswer) -> bytes:
+    results = answer.shared.get("results")
+    if results is None:
+        results = answer.shared["results"] = orjson.dumps([_result(r) for r in answer.results])
     return orjson.dumps(
         {
             "query": answer.plan.ask.query,
-            "results": [_result(r) for r in answer.results],
+            "results": orjson.Fragment(results),
             "corpora": {n: {"hits": c.hits, "kept": c.kept, "dropped": c.dropped} for n, c in answer.counts.items()},
             "downgraded": answer.is_downgraded,
             "arm": answer.arm,

@@ -13,6 +13,7 @@ from lakehouse.retrieval.matrix import Ask, Candidate, find, merge
 from lakehouse.retrieval.playbook import DELETE, FEEDBACK, RECORD, PlaybookBook
 from lakehouse.retrieval.playbook_codec import encode_vector
 from lakehouse.retrieval.playbook_influence import Playbooks
+from lakehouse.retrieval.playbook_scoring import Judgement, choose_near, worth_of
 from lakehouse.retrieval.relevance import RelevanceModel
 from lakehouse.retrieval.search_config import PlaybookConfig
 from tests.fakes.corpus_views import corpus_of
@@ -216,3 +217,29 @@ def test_endorsing_an_answer_for_other_queries_does_not_take_it_from_its_own() -
     told.record("e", angle=0.3, actor="ann")
     results = {c.id: n for n, c in enumerate(told.search())}
     assert results["a"] <= 1
+
+
+def test_entries_of_one_source_are_judged_as_far_as_they_have_a_say_and_all_say_the_same() -> None:
+    told = Told()
+    for n in range(40):
+        told.record("abcdefghij"[n % 10], angle=0.01 * n, days_ago=n, score=0.0 if n < 3 else 1.0)
+    found = told.book.nearest(unit(0.0), k=32, max_distance=DEFAULTS.max_distance)
+    judged = told.playbooks._judged(found, config=DEFAULTS, now=NOW)
+    assert len(judged) == DEFAULTS.top_k + 3
+    everyone = [told.playbooks._near(distance, entry, config=DEFAULTS, now=NOW) for distance, entry in found]
+    assert choose_near(judged, config=DEFAULTS) == choose_near(everyone, config=DEFAULTS)
+    for one, (_, entry) in zip(everyone, found, strict=True):
+        said = [Judgement("ann", e.score, (NOW - e.at).days) for e in entry.evidence.values()]
+        assert one.worth == worth_of(said, half_life_days=DEFAULTS.half_life_days)
+    told.record("a", actor="bob")
+    found = told.book.nearest(unit(0.0), k=32, max_distance=DEFAULTS.max_distance)
+    assert len(told.playbooks._judged(found, config=DEFAULTS, now=NOW)) == 32
+
+
+def test_results_are_the_same_whether_all_candidates_are_made_or_the_best_alone() -> None:
+    told = Told()
+    for n, answer in enumerate("jcf"):
+        told.record(answer, angle=0.02 * n)
+    every = told.search(k=10)
+    for k in range(1, 10):
+        assert [(c.id, c.score) for c in told.search(k=k)] == [(c.id, c.score) for c in every[:k]]

@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from lakehouse.adapters import gathered_searches
 from lakehouse.adapters.gathered_searches import GatheredSearches
-from lakehouse.adapters.hot_index import HotIndex
-from lakehouse.adapters.hot_search import codes_for_all
+from lakehouse.adapters.hot_index import HotIndex, hits_of
+from lakehouse.adapters.hot_search_together import is_gatherable
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.corpus_view import Hit
 from lakehouse.retrieval.row_batch import Distance
@@ -46,26 +47,49 @@ def same(one: Hit, other: Hit) -> bool:
 @pytest.mark.parametrize("k", [1, 10, 40])
 def test_each_gets_what_it_gets_alone(index: HotIndex, k: int) -> None:
     selection = index.select()
-    assert codes_for_all(selection, k) is not None
+    assert is_gatherable(selection)
     far = np.random.default_rng(3).standard_normal((5, DIMENSION)).astype(np.float32) * 4  # near to no row
     queries = [index.read_query(query) for query in np.concatenate([clustered(40, 4), far])]
-    together = index.search_vectors(queries, k, selection)
-    for query, hits in zip(queries, together, strict=True):
-        alone = index.search_vector(query, k, selection)
+    together = index.nearest_rows_of_each(queries, k, selection)
+    for query, near in zip(queries, together, strict=True):
+        hits, alone = hits_of(selection, *near), index.search_vector(query, k, selection)
         assert len(hits) == k
         assert all(same(a, b) for a, b in zip(hits, alone, strict=True))
         assert index.ids_of(np.array([hit.row for hit in hits])) == [hit.id for hit in hits]
 
 
+@pytest.mark.parametrize("rows", [300, 8_000])
+@pytest.mark.parametrize("distance", ["cosine", "l2", "dot"])
+def test_fresh_rows_and_rows_that_went_are_as_in_a_search_alone(rows: int, distance: Distance) -> None:
+    made = HotIndex(dimension=DIMENSION, distance=distance, has_text=False)
+    made.upsert(batch_of(clustered(rows, 11)))
+    made.settle()
+    fresh = batch_of(clustered(40, 12))
+    made.upsert(fresh.set_column(0, "id", pa.array([f"fresh{n}" for n in range(40)])))
+    queries = [made.read_query(query) for query in np.concatenate([clustered(20, 12)[:10], clustered(10, 13)])]
+    gone = {made.search_vector(query, 1, made.select())[0].id for query in queries}
+    made.delete(sorted(gone))
+    selection = made.select()
+    assert is_gatherable(selection)
+    assert not selection.is_all
+    for k in (1, 10, 60):
+        for query, near in zip(queries, made.nearest_rows_of_each(queries, k, selection), strict=True):
+            hits, alone = hits_of(selection, *near), made.search_vector(query, k, selection)
+            assert not gone & {hit.id for hit in hits}
+            assert len(hits) == k
+            assert [hit.id for hit in hits] == [hit.id for hit in alone] or rows > 300  # codes may differ in the last
+            assert all(same(a, b) for a, b in zip(hits[: max(1, k - 2)], alone, strict=False))
+
+
 async def test_searches_of_one_turn_are_one_search(monkeypatch: pytest.MonkeyPatch, index: HotIndex) -> None:
     asked: list[int] = []
-    search = HotIndex.search_vectors
+    search = HotIndex.nearest_rows_of_each
 
     def counting(self: HotIndex, queries: list[NDArray[np.float32]], k: int, selection: object) -> object:
         asked.append(len(queries))
         return search(self, queries, k, selection)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(HotIndex, "search_vectors", counting)
+    monkeypatch.setattr(HotIndex, "nearest_rows_of_each", counting)
     monkeypatch.setattr(gathered_searches, "_MOST", 4)
     gathered = GatheredSearches()
     vectors = clustered(6, 5)
@@ -94,8 +118,7 @@ async def test_selected_rows_fresh_rows_and_none_are_answered_as_always(index: H
     gathered = GatheredSearches()
     vector = clustered(1, 7)[0]
     some = index.select(only_ids=[f"r{n}" for n in range(100)])
-    assert codes_for_all(some, 5) is None
-    assert codes_for_all(index.select(), 0) is None
+    assert not is_gatherable(some)
     assert await gathered.search(index, vector, 0, index.select()) == []
     found = {hit.id for hit in await gathered.search(index, vector, 5, some)}
     assert len(found) == 5
@@ -114,5 +137,5 @@ def test_odd_dimensions_are_read_from_memory_that_is_still_theirs(distance: Dist
     selection = odd.select()
     for start in range(0, 1_920, 64):
         queries = [odd.read_query(vector) for vector in vectors[start : start + 64]]
-        found = odd.search_vectors(queries, 1, selection)
-        assert [hits[0].id for hits in found] == [f"r{n}" for n in range(start, start + 64)]
+        found = odd.nearest_rows_of_each(queries, 1, selection)
+        assert [int(rows[0]) for rows, _ in found] == list(range(start, start + 64))

@@ -1,0 +1,48 @@
+"""Selections in both their forms say the same; those of the newest view are kept while they take little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lakehouse.retrieval import selection as module
+from lakehouse.retrieval.filters import parse_filter
+from lakehouse.retrieval.selection import RecentSelections, Selection
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_rows_of_a_mask_are_the_same_in_whichever_form_they_are_kept(share: float) -> None:
+    mask = np.random.default_rng(1).random(1_000) < share
+    selection = Selection.of_mask(None, 100, 1_000, mask)
+    assert len(selection) == mask.sum()
+    assert selection.rows().tolist() == np.flatnonzero(mask).tolist()
+    assert selection.mask().tolist() == mask.tolist()
+    found = [selection.has(row) for row in range(90, 1_110)]
+    assert found == [100 <= row < 1_100 and bool(mask[row - 100]) for row in range(90, 1_110)]
+    assert (
+        selection.without(np.array([3, 4])).mask().tolist() == np.where(np.isin(range(1_000), [3, 4]), 0, mask).tolist()
+    )
+
+
+def test_few_rows_take_little_memory_even_when_their_mask_was_asked_for() -> None:
+    mask = np.zeros(100_000, np.bool_)
+    mask[:50] = True
+    selection = Selection.of_mask(None, 0, 100_000, mask)
+    selection.mask()
+    assert selection.bytes < 2_000
+    assert Selection(None, 0, 100_000, mask=mask).bytes > 100_000
+
+
+def test_selections_of_another_view_and_the_oldest_of_too_many_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CACHE_BYTES", 2_500)
+    recent, view = RecentSelections(), object()
+    asked = [(parse_filter({"n": n}), frozenset[str]()) for n in range(6)]
+    for one in asked:
+        recent.keep(view, one, Selection(None, 0, 10, rows=np.arange(5)))
+    found = [recent.find(view, one) is not None for one in asked]
+    assert found == [False, False, True, True, True, True]
+    assert recent.find(object(), asked[5]) is None
+    other = object()
+    recent.keep(other, asked[0], Selection(None, 0, 10))
+    assert recent.find(view, asked[5]) is None
+    assert recent.find(other, asked[0]) is not None
