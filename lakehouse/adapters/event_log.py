@@ -14,11 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
 from lakehouse.adapters.event_queue import Entry, EventQueue
+from lakehouse.adapters.group_answers import Waiter, answer_all, coroutine_waiter, thread_waiter
 from lakehouse.adapters.spool import Part, Spool
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import InsufficientStorage, LakehouseError, Unavailable
@@ -57,6 +57,7 @@ class EventLog:
         self._refused_by_disk: str | None = None
         self._has_writer_ended = False
         self._in_hand: list[Entry] = []
+        self._turns: set[asyncio.AbstractEventLoop] = set()
         self._wake_shipper = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -99,16 +100,25 @@ class EventLog:
             Unavailable: The spool is full, or the log is not running or has failed.
             InsufficientStorage: The disk refused the line.
         """
-        run_id, done = self._submit(stream, line, durable=durable)
-        if done is not None:
-            await asyncio.wrap_future(done)
+        if not durable:
+            return self._submit(stream, line)
+        waiter, done = coroutine_waiter()
+        run_id = self._submit(stream, line, waiter)
+        loop = done.get_loop()
+        if loop not in self._turns:
+            self._turns.add(loop)
+            loop.call_soon(self._end_turn, loop)
+        await done
         return run_id
 
     def append_sync(self, stream: str, line: Mapping[str, Any], *, durable: bool = True) -> str:
         """The same for threads."""
-        run_id, done = self._submit(stream, line, durable=durable)
-        if done is not None:
-            done.result()
+        if not durable:
+            return self._submit(stream, line)
+        waiter, done = thread_waiter()
+        run_id = self._submit(stream, line, waiter)
+        self._queue.wake()
+        done.result()
         return run_id
 
     def require_room(self) -> None:
@@ -140,22 +150,25 @@ class EventLog:
                 "has_failed": self._has_failed,
             }
 
-    def _submit(self, stream: str, line: Mapping[str, Any], *, durable: bool) -> tuple[str, Future[None] | None]:
+    def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._turns.discard(loop)
+        self._queue.wake()
+
+    def _submit(self, stream: str, line: Mapping[str, Any], waiter: Waiter[None] | None = None) -> str:
         now = self._clock()
         run_id = str(line.get("run_id") or new_id())
         encoded = make_line(stream, line, run_id=run_id, recorded_at=now)
         is_full = self._depth_bytes + len(encoded) > self._settings.spool_max_bytes
         if is_full or not self._is_running or self._has_failed:
-            if durable:
+            if waiter is not None:
                 raise self._refusal(is_full=is_full)
             self._drop(1)
-            return run_id, None
-        done: Future[None] | None = Future() if durable else None
+            return run_id
         self._count(len(encoded), 1)
-        self._queue.put(Entry(stream, now.date().isoformat(), encoded, done))
+        self._queue.put(Entry(stream, now.date().isoformat(), encoded, waiter))
         if self._has_writer_ended:
             self._refuse_late_lines()  # it ended between the look and the line: nobody else will
-        return run_id, done
+        return run_id
 
     def _refusal(self, *, is_full: bool = False) -> Unavailable:
         if self._has_failed:
@@ -194,6 +207,8 @@ class EventLog:
             self._in_hand, is_ending = self._queue.next_group()
             for key, entries in _by_part(self._in_hand).items():
                 self._write(key, entries)
+                answered = set(map(id, entries))
+                self._in_hand = [entry for entry in self._in_hand if id(entry) not in answered]
             self._rotate()
 
     def _rotate(self) -> None:
@@ -207,16 +222,18 @@ class EventLog:
 
     def _refuse_late_lines(self) -> None:
         """Answer those who saw the log running and came after its end, and whom a failed writer left without answer."""
-        unanswered = [entry for entry in self._in_hand if entry.done is not None and not entry.done.done()]
-        for entry in unanswered + self._queue.rest():
+        in_hand, self._in_hand = self._in_hand, []
+        refused: list[tuple[Waiter[None], Exception]] = []
+        for entry in [entry for entry in in_hand if entry.waiter is not None] + self._queue.rest():
             self._count(-len(entry.line), -1)
-            if entry.done is None:
+            if entry.waiter is None:
                 self._drop(1)
-            elif entry.done.set_running_or_notify_cancel():
-                entry.done.set_exception(self._refusal())
+            else:
+                refused.append((entry.waiter, self._refusal()))
+        answer_all(refused)
 
     def _write(self, key: tuple[str, str], entries: list[Entry]) -> None:
-        is_durable = any(entry.done is not None for entry in entries)
+        is_durable = any(entry.waiter is not None for entry in entries)
         error: Exception | None = None
         try:
             self._spool.write(*key, [entry.line for entry in entries], sync=is_durable)
@@ -226,14 +243,8 @@ class EventLog:
             error = InsufficientStorage(self._refused_by_disk)
             self._count(-sum(len(entry.line) for entry in entries), -len(entries))
             self._note(str(error))
-            self._drop(sum(entry.done is None for entry in entries))
-        for entry in entries:
-            if entry.done is None or not entry.done.set_running_or_notify_cancel():
-                continue
-            if error is None:
-                entry.done.set_result(None)
-            else:
-                entry.done.set_exception(error)
+            self._drop(sum(entry.waiter is None for entry in entries))
+        answer_all((entry.waiter, error) for entry in entries if entry.waiter is not None)
 
     def _hand_over(self, parts: list[Part]) -> None:
         if parts:

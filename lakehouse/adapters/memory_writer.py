@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
+from lakehouse.adapters.group_answers import Waiter, answer_all, coroutine_waiter, thread_waiter
 from lakehouse.adapters.memory_applied import AppliedLog
 from lakehouse.adapters.memory_stream import OwnStream
 from lakehouse.errors import LakehouseError, StoreUnavailable, Unavailable
@@ -39,8 +37,7 @@ Answer = Entry | Exception
 @dataclass(frozen=True, slots=True)
 class _Caller:
     draft: Draft
-    future: asyncio.Future[Entry] | Future[Entry]
-    loop: asyncio.AbstractEventLoop | None
+    waiter: Waiter[Entry]
 
 
 class MemoryWriter:
@@ -94,20 +91,20 @@ class MemoryWriter:
 
     async def append(self, draft: Draft) -> Entry:
         """Write one entry; see `MemoryLog.append`."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Entry] = loop.create_future()
-        self._submit(_Caller(draft, future, loop))
+        waiter, future = coroutine_waiter()
+        self._submit(_Caller(draft, waiter))
+        loop = future.get_loop()
         if loop not in self._turns:
             self._turns.add(loop)
             loop.call_soon(self._end_turn, loop)
-        return await future
+        return await future  # type: ignore[no-any-return]
 
     def append_sync(self, draft: Draft) -> Entry:
         """The same for threads."""
-        future: Future[Entry] = Future()
-        self._submit(_Caller(draft, future, None))
+        waiter, future = thread_waiter()
+        self._submit(_Caller(draft, waiter))
         self._ready.set()
-        return future.result()
+        return future.result()  # type: ignore[no-any-return]
 
     def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turns.discard(loop)
@@ -203,22 +200,4 @@ class MemoryWriter:
 
 
 def _answer(group: Sequence[_Caller], answers: Sequence[Answer]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Entry], Answer]]] = {}
-    for caller, answer in zip(group, answers, strict=True):
-        if isinstance(caller.future, asyncio.Future):
-            by_loop.setdefault(caller.loop, []).append((caller.future, answer))  # type: ignore[arg-type]
-        else:
-            _resolve([(caller.future, answer)])
-    for loop, pairs in by_loop.items():
-        with suppress(RuntimeError):  # the loop has been closed, with all who waited
-            loop.call_soon_threadsafe(_resolve, pairs)
-
-
-def _resolve(pairs: Sequence[tuple[Any, Answer]]) -> None:
-    for future, answer in pairs:
-        if future.done():
-            continue  # its caller has gone
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+    answer_all(zip((caller.waiter for caller in group), answers, strict=True))
