@@ -6,6 +6,7 @@ Belongs here: how it is served and how it ends. Not here: what is served (see ap
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from lakehouse.adapters.spare_memory import share_arenas
 from lakehouse.settings import SettingsError, load_settings
 from lakehouse.settings_folders import make_folders
 from lakehouse_api.logs import configure_logs
@@ -24,6 +26,10 @@ _GC_THRESHOLDS = (5_000, 50, 50)
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT, then finish what was accepted."""
+    # A product of matrices takes tens of microseconds here; a team of threads that waits for its members by spinning
+    # takes many times that of all cores when others are busy. The library reads it once, when numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - the library's own, and no setting of ours
+    share_arenas()
     try:
         settings = load_settings()
         configure_logs(settings.log_level)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lakehouse.adapters.background_turn import background_turn
 from lakehouse.adapters.memory_applied import AppliedLog
+from lakehouse.adapters.spare_memory import give_back
 from lakehouse.errors import Conflict, NotFound, Unavailable
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.keys import object_key, parse_object_key, stream_prefix
@@ -71,7 +72,9 @@ class MemoryFolder:
             if not self._is_behind(self._folded.folded_through) or self._lease.acquire() is None:
                 return 0
             self._folded.refresh()
-            return sum(self._merge(*portion, rest) for portion in self._portions(dict(self._folded.folded_through)))
+            folded = sum(self._merge(*portion, rest) for portion in self._portions(dict(self._folded.folded_through)))
+            give_back()  # the table's writer has taken a multiple of what it wrote
+            return folded
 
     def rebuild(self) -> dict[str, int]:
         """Make the table anew of its rows that can be read and of all that is in the log.

@@ -21,7 +21,7 @@ TOKENIZER_FILE = ("wordllama", "tokenizers", "l2_supercat_tokenizer_config.json"
 # So many rows fit into a core's cache while they are summed.
 _ROWS_AT_A_TIME = 1024
 _CHUNK_TEXTS = 1024
-_KNOWN_WORDS = 1 << 16
+_KNOWN_WORDS = 1 << 15
 _LONGEST_KNOWN = 48
 # Handing a few words to the tokenizer's threads takes longer than the words.
 _FEW = 32
@@ -99,7 +99,7 @@ class _Words:
 
     def _sums(self, words: Sequence[str]) -> Vectors:
         def rows_of(ids: list[int]) -> Vectors:
-            rows: Vectors = self._token_rows.take(ids, axis=0)
+            rows: Vectors = self._token_rows.take(ids, axis=0).astype(np.float32)
             return rows
 
         dimension = self._token_rows.shape[1]
@@ -126,7 +126,7 @@ def _read_rows(path: Path, dimension: int) -> Vectors:
 
     try:
         (rows,) = load_file(path).values()
-        return np.ascontiguousarray(rows.astype(np.float32)).reshape(-1, dimension)
+        return np.ascontiguousarray(rows).reshape(-1, dimension)  # as narrow as they are stored
     except (OSError, ValueError, SafetensorError) as error:
         raise _unreadable(path) from error
 
