@@ -16,9 +16,8 @@ from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from lakehouse.adapters.distill_build import Build
     from lakehouse.adapters.retraction import Retractor
     from lakehouse.adapters.words import Words
     from lakehouse.lineage.retracted import Place, RetractionReport
@@ -113,23 +112,14 @@ def _retractor(parts: EvidenceParts, held_out: Path | None) -> Retractor:
         with parts.memory() as memory:
             return memory.forget(spoken)
 
-    followers = Followers(parts.index, parts.scored, parts.exports, fold_back, forget, _loader(parts), held_out)
+    def take_out(runs: Sequence[str]) -> Iterable[Place]:
+        from lakehouse.adapters.corpus_retraction import take_out_of_corpora
+
+        return take_out_of_corpora(parts.objects, runs)
+
+    followers = Followers(parts.index, parts.scored, parts.exports, fold_back, forget, take_out, held_out)
     retracted = RetractedRuns(parts.objects, parts.location, work_dir=parts.work_dir)
     return Retractor(parts.objects, parts.location, retracted, followers, work_dir=parts.work_dir)
-
-
-def _loader(parts: EvidenceParts) -> Callable[[Build], None] | None:
-    """Loads chunks into the corpus that they are searched in, where there is one."""
-    from lakehouse.adapters.distilled_corpus import CORPUS, load_chunks
-    from lakehouse.retrieval.live_pointer import LivePointer
-
-    if LivePointer(parts.objects, CORPUS).read() is None:
-        return None
-
-    def load(build: Build) -> None:
-        load_chunks(parts.settings, build)
-
-    return load
 
 
 def _show(report: RetractionReport, *, as_json: bool) -> None:

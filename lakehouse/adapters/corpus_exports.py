@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lakehouse.adapters.distill_build import Build, build_corpus
+from lakehouse.adapters.distill_writer import PROVENANCE
 from lakehouse.adapters.drift_gate import DriftGate
 from lakehouse.adapters.evidence_lake import (
     BUILDS_TABLE,
@@ -23,14 +24,16 @@ from lakehouse.adapters.evidence_lake import (
     SUPERSEDED_BY,
     add_relations,
     open_lake,
+    root_of,
 )
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
 from lakehouse.distillation.manifest import BuildManifest
 from lakehouse.distillation.parameters import CorpusParameters
-from lakehouse.errors import PreconditionFailed
+from lakehouse.query.quoting import quote_text
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse.storage.objects import ObjectStore, list_all
 
@@ -99,6 +102,7 @@ class CorpusExports:
             StoreUnavailable: The store does not answer; what was put up so far is named by nothing.
         """
         started_at = self._clock()
+        names = None if names is None else tuple(names)
         if not is_dry and not is_repair:
             DriftGate(self._store).require_open()
         index = PartitionedTable(self._store, INDEX_TABLE).read()
@@ -126,7 +130,27 @@ class CorpusExports:
         }  # fmt: skip
         partition = Partition(manifest.build_id, tuple(files), counts, receipt.key)
         self._table.commit(lambda live: {} if _is_kept(live.partitions.get(entry)) else {entry: partition})
+        if self._holds_retracted(entry, index):
+            # A run was retracted meanwhile, by somebody who looked for its builds before this one was named.
+            self.supersede(entry, by="")
+            return self.export(params, run, held_out=held_out, names=names, is_repair=is_repair, on_build=on_build)
         return Exported(manifest, prefix, is_new)
+
+    def _holds_retracted(self, entry: str, made_of: TableManifest) -> bool:
+        """Whether a build has runs that serve no more, though they did in the index that it was made of."""
+        now = PartitionedTable(self._store, INDEX_TABLE).read()
+        build = self._table.read().partitions.get(entry)
+        file = None if build is None else build.file(PROVENANCE)
+        if now.version == made_of.version or file is None or not file.rows:
+            return False
+        rows = f"read_parquet([{quote_text(root_of(self._location) + file.key)}])"
+        with scratch_folder(self._work_dir, "held-") as folder, open_lake(self._location, folder) as engine:
+            add_relations(engine, self._location.bucket, now)
+            found = engine.execute(
+                f"SELECT count(*) FROM (SELECT unnest([run_id, other_run_id]) AS run_id FROM {rows})"
+                " SEMI JOIN (FROM evidence_index WHERE status = 'retracted') USING (run_id)"
+            ).fetchone()
+        return found is not None and found[0] > 0
 
     def supersede(self, entry: str, *, by: str) -> list[str]:
         """Mark a build as superseded, then remove its files.
@@ -158,16 +182,16 @@ class CorpusExports:
         return removed
 
     def _put(self, build: Build, prefix: str) -> list[PartitionFile]:
-        """Put up the files, the manifest last; a file that is there already is the same."""
+        """Put up the files, the manifest last.
+
+        Files that a killed build left are put again, the same: garbage collection spares what is young.
+        """
         files = [
             PartitionFile(file.name, prefix + file.name, file.bytes, file.sha256, file.rows or 0)
             for file in build.manifest.files
         ]
         for name in [*(file.name for file in build.manifest.files), MANIFEST]:
-            try:
-                self._store.put(prefix + name, build.folder / name, if_absent=True)
-            except PreconditionFailed:
-                continue
+            self._store.put(prefix + name, build.folder / name)
         return files
 
     def _receipt(

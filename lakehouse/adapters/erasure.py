@@ -47,6 +47,10 @@ BEYOND = (
     ("backups", "hold it as it was: remove the cuts that were taken before now, or the lines in them"),
     ("earlier versions of objects", "are there where the bucket keeps versions: remove those of the keys above"),
     ("catalog/tables/evidence/", "has versions of manifests that name files which are gone: they cannot be read now"),
+    (
+        "lance/ of corpora",
+        "keeps bytes of deleted rows until it is compacted and its versions of before are past their time",
+    ),
     ("files/ and landing/", "may hold what it was imported or ingested from, in other words or without its id"),
     ("spools and logs of other hosts", "may hold lines that were not shipped yet: erase again when they are"),
     ("catalog/retractions.json", "holds what was retracted by its id or words, so that it cannot come back"),

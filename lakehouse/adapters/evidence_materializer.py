@@ -20,7 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from lakehouse.adapters.evidence_engine import Materialized
-from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, list_days, lost_objects
+from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, list_days, lost_objects, made_days
 from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.scratch import full_disk_told
@@ -124,12 +124,12 @@ class EvidenceMaterializer:
 
         Args:
             stream: The stream.
-            days: Only these; None: every day there is.
+            days: Only these; None: every day there is, or was: one that has lost all its objects has none.
         """
         wanted = None if days is None else sorted(days)
         manifest = PartitionedTable(self._store, TABLE + stream).read()
         version = transform_of(stream).version
-        found = list_days(self._store, stream, wanted)
+        found = {**made_days(manifest, wanted), **list_days(self._store, stream, wanted)}
         return {day: objects for day, objects in found.items() if _is_behind(manifest, stream, version, day, objects)}
 
     def materialize(self, stream: str, days: Sequence[date], run: RunFacts) -> Iterator[DayResult]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lakehouse.adapters.evidence_lines import RawFile
 from lakehouse.adapters.receipt_archive import find_receipt
-from lakehouse.catalog.partitioned import Partition
+from lakehouse.catalog.partitioned import Partition, TableManifest
 from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix
 from lakehouse.storage.objects import ObjectStore
 
@@ -47,6 +47,12 @@ def list_days(store: ObjectStore, stream: str, days: Sequence[date] | None) -> M
             listed = by_day(found, stream)
             return {day: objects for day, objects in listed.items() if wanted is None or day in wanted}
         start_after = page.next
+
+
+def made_days(manifest: TableManifest, wanted: Sequence[date] | None) -> dict[date, list[RawObject]]:
+    """Days whose evidence was made of raw objects, with none: what there is of them says the listing."""
+    made = {date.fromisoformat(day) for day, known in manifest.partitions.items() if known.counts.get(OBJECTS)}
+    return {day: [] for day in sorted(made) if wanted is None or day in wanted}
 
 
 def lost_objects(

@@ -10,7 +10,7 @@ retraction_places.py), removing bytes (see erasure.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,6 @@ from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, writ
 
 if TYPE_CHECKING:
     from lakehouse.adapters.corpus_exports import CorpusExports
-    from lakehouse.adapters.distill_build import Build
     from lakehouse.adapters.erasure import Eraser
     from lakehouse.adapters.evidence_index import EvidenceIndex
     from lakehouse.adapters.evidence_materializer import RunFacts
@@ -54,7 +53,7 @@ class Followers:
             withdrawn without its words. Raises `Unavailable`.
         forget: Takes what speaks of a subject out of memory, whoever put it there, gives how many entries; raises
             `Unavailable`.
-        load: Loads the chunks of a rag build where they are searched; None: nowhere.
+        take_out: Deletes the chunks of runs from corpora, gives which had some.
         held_out: The file that builds held out, where one did.
     """
 
@@ -63,7 +62,7 @@ class Followers:
     exports: CorpusExports
     fold_back: Callable[[Callable[[str], bool]], int]
     forget: Callable[[Words], int] = lambda _: 0
-    load: Callable[[Build], None] | None = None
+    take_out: Callable[[Sequence[str]], Iterable[Place]] = lambda _: ()
     held_out: Path | None = None
 
 
@@ -148,6 +147,7 @@ class Retractor:
             if left.keys() <= report.builds.keys():
                 break
             held = Held(held.lines, held.scores, left)
+        report.places += self._followers.take_out(report.runs)
         words = Words(retraction.value if retraction.kind == "subject" else None, report.runs)
         # Before bytes go: what is withdrawn from memory is told in the log once more.
         report.places += self._in_memory(words, is_subject=retraction.kind == "subject")
@@ -185,10 +185,7 @@ class Retractor:
         held_out = self._held_out(before.inputs.held_out_sha256)
         if before.inputs.names_fingerprint is not None:
             raise Conflict("names were scrubbed from it that are not in the bucket; export it with them")
-        load = self._followers.load if before.parameters.kind == "rag" else None
-        done = self._followers.exports.export(
-            before.parameters, run, held_out=held_out, is_repair=True, on_build=load or (lambda _: None)
-        )
+        done = self._followers.exports.export(before.parameters, run, held_out=held_out, is_repair=True)
         if done.manifest.build_id == before.build_id:
             raise Unavailable(f"the scores behind {entry} have not followed yet; retract again", retry_after_s=5)
         return done.manifest.build_id

@@ -14,8 +14,10 @@ from lakehouse.catalog.partitioned import PREFIX, TableManifest
 from lakehouse.errors import NotFound
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 
-FOLDERS = ("evidence/", "scored/", "quarantine/evidence/", "quarantine/scored/")
+FOLDERS = ("evidence/", "scored/", "quarantine/evidence/", "quarantine/scored/", "exports/")
 """Where files lie that manifests of tables name, and nothing else."""
+_BUILD = re.compile(r"exports/[^/]+/[^/]+/")
+"""A build's folder; its own manifest, which names its files, is named by nothing."""
 VERSION_KEY = re.compile(re.escape(PREFIX) + r"(?P<table>.+)/(?P<version>\d+)\.json")
 
 
@@ -69,3 +71,5 @@ def _forget(unnamed: dict[str, ObjectInfo], store: ObjectStore, manifests: Itera
             continue  # another collection took it
         for key in files_of(TableManifest.from_json(body, key=info.key)):
             unnamed.pop(key, None)
+            if (build := _BUILD.match(key)) is not None:
+                unnamed.pop(f"{build[0]}manifest.json", None)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.catalog import manifest, partitioned
+from lakehouse.catalog import manifest, partitioned, retractions
 from lakehouse.catalog.history import POINTERS, VERSIONS
 from lakehouse.catalog.partitioned import PREFIX
 from lakehouse.events.envelope import FORMAT_VERSION as EVENTS_VERSION
@@ -57,8 +57,8 @@ FORMATS = (
     StoredFormat("version", VERSIONS, ".json", manifest.FORMAT_VERSION, version_field),
     StoredFormat("manifest", POINTERS, ".json", manifest.FORMAT_VERSION, version_field),
     StoredFormat("manifest of partitions", PREFIX, ".json", partitioned.FORMAT_VERSION, version_field),
+    StoredFormat("list of retractions", retractions.KEY, "", retractions.FORMAT_VERSION, version_field),
     StoredFormat("receipt", "receipts/", ".json", 1, _receipt_version),
-    StoredFormat("drift", "drift/", ".json", 1, version_field),
     StoredFormat("replay", "replay/", "/batch.json", 1, version_field),
     StoredFormat("verdict of a replay", "replay/", "/verdict.json", 1, version_field),
     StoredFormat("drift", "drift/", ".json", 1, version_field),

@@ -48,8 +48,9 @@ def test_files_that_no_version_names_go_after_their_age(objects: S3ObjectStore) 
     orphans = {
         "evidence/audits/dt=2026-03-02/orphan.parquet", "evidence/index/index-orphan.parquet",
         "scored/dt=2026-03-01/orphan.parquet", "quarantine/evidence/dt=2026-03-01/audits-orphan.jsonl",
+        "exports/sft/b/manifest.json",
     }  # fmt: skip
-    others = {"exports/sft/b/manifest.json", "quarantine/corpus/x.jsonl", "raw/audits/dt=2026-03-01/a.jsonl"}
+    others = {"quarantine/corpus/x.jsonl", "raw/audits/dt=2026-03-01/a.jsonl"}
     for key in orphans | others:
         objects.put(key, b"left by a killed run")
     before = keys(objects)
@@ -58,7 +59,7 @@ def test_files_that_no_version_names_go_after_their_age(objects: S3ObjectStore) 
     assert {garbage.key for garbage in told.collected} == orphans
     assert keys(objects) == before
     done = collect(objects, days=1.1)
-    assert (done.collected, done.bytes_collected) == (told.collected, 4 * 20)
+    assert (done.collected, done.bytes_collected) == (told.collected, 5 * 20)
     assert keys(objects) == before - orphans
     assert collect(objects, days=100).collected == []
 
@@ -79,6 +80,19 @@ def test_files_that_another_table_names_stay(objects: S3ObjectStore) -> None:
     serve(objects, "new")
     collect(objects, days=100)
     assert files(objects) == {"old", "new"}
+
+
+def test_builds_that_are_kept_stay_whole_and_what_a_killed_one_left_goes(objects: S3ObjectStore) -> None:
+    kept, left = "exports/sft/kept/", "exports/sft/left/"
+    for folder in (kept, left):
+        for name in ("README.md", "train.jsonl", "manifest.json"):
+            objects.put(folder + name, b"data")
+    build = Partition(
+        "kept", tuple(PartitionFile(name, kept + name, 4, "", 1) for name in ("README.md", "train.jsonl"))
+    )
+    PartitionedTable(objects, "builds").commit(lambda _: {"sft/kept": build})
+    collect(objects, days=1.1)
+    assert keys(objects, "exports/") == {f"{kept}{name}" for name in ("README.md", "train.jsonl", "manifest.json")}
 
 
 def test_damaged_manifest_stops_the_collection() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pytest
 
-from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
 from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.receipt_archive import compact_receipts
@@ -293,6 +293,19 @@ def test_day_that_has_lost_lines_stays_whatever_became_of_its_receipt(tmp_path: 
     assert second.lost == ((RAW,) if became == "gone" else (f"{RAW}a.jsonl",))
 
 
+def test_day_that_vanished_is_behind_and_told_and_its_evidence_stays(tmp_path: Path) -> None:
+    store = MemoryObjects()
+    put_raw(store, "a", line("r1"))
+    put_raw(store, "a", line("r2"), day=DAYS[1])
+    first, _ = make(store, tmp_path, DAYS[:2])
+    store.delete(f"{RAW}a.jsonl")
+    made = EvidenceMaterializer(store, work_dir=tmp_path / "work")
+    assert made.behind(STREAM) == {DAY: []}
+    assert made.behind(STREAM, DAYS[1:]) == {}
+    [second] = make(store, tmp_path, sorted(made.behind(STREAM)))
+    assert (second.partition, second.lost) == (first.partition, (f"{RAW}a.jsonl",))
+
+
 class CollectedObjects(MemoryObjects):
     """Garbage collection takes an object in the moment in which somebody finds it there."""
 
@@ -325,8 +338,6 @@ def test_old_object_that_is_used_again_is_made_young(tmp_path: Path) -> None:
 
 
 def test_stream_that_is_none_is_told(tmp_path: Path) -> None:
-    from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
-
     made = EvidenceMaterializer(MemoryObjects(), work_dir=tmp_path)
     with pytest.raises(LakehouseError, match="nothing"):
         list(made.materialize("nothing", [DAY], RunFacts("run")))

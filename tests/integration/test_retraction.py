@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 import pytest
 
 from lakehouse.adapters.audit import Auditor
+from lakehouse.adapters.corpus_retraction import take_out_of_corpora
+from lakehouse.adapters.distill_build import Build
 from lakehouse.adapters.erasure import Eraser
 from lakehouse.adapters.evidence_lake import SUPERSEDED_BY, add_relations, open_lake
+from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.retracted_runs import TABLE, RetractedRuns
 from lakehouse.adapters.retraction import Followers, Retractor
@@ -169,6 +173,46 @@ def test_build_with_a_file_held_out_is_made_anew_with_it(store: LakeStore, tmp_p
     report = retract(store, ACCEPTED, held_out=held_out)
     assert report.builds[f"sft/{done.manifest.build_id}"] is not None
     assert report.open_places == []
+
+
+def test_build_that_began_before_and_is_named_behind_a_retraction_is_made_once_more(
+    store: LakeStore, objects: S3ObjectStore
+) -> None:
+    exports = store.lake.exports
+    began = []
+
+    def meanwhile(_: Build) -> None:
+        if not began:
+            began.append(True)
+            retract(store, ACCEPTED)
+
+    done = exports.export(read_parameters({"kind": "sft"}), RUN, on_build=meanwhile)
+    assert holds(objects, "exports/", b"Number 1:") == []
+    [kept] = [name for name, one in PartitionedTable(objects, "builds").read().partitions.items()
+              if one.file(SUPERSEDED_BY) is None]  # fmt: skip
+    assert kept == f"sft/{done.manifest.build_id}"
+    assert list_all_keys(objects, done.prefix)
+
+
+def test_chunks_leave_every_corpus_that_they_were_loaded_into(objects: S3ObjectStore) -> None:
+    tables = LanceTables(objects.location, objects)
+    schema = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("metadata", pa.string())])
+    for name in ("distilled", "another"):
+        told = [(f"{run}#{n}", {"run_id": run, "source_key": RAW}) for run in ("a/1", "a/12") for n in range(2)]
+        rows = [*told, ("mine", {"run_id": "a/1"}), ("none", None)]
+        columns = {
+            "id": [row_id for row_id, _ in rows],
+            "metadata": [None if said is None else orjson.dumps(said).decode() for _, said in rows],
+        }
+        tables.create(name, schema, info={"kind": "corpus"}).append(pa.table(columns, schema=schema))
+    places = list(take_out_of_corpora(objects, ["a/1"]))
+    assert [(place.key, place.is_open) for place in places] == [("lance/another", False), ("lance/distilled", False)]
+    left = tables.open("distilled")
+    assert left is not None
+    assert sorted(id_ for batch in left.scan(["id"]) for id_ in batch.column("id").to_pylist()) == [
+        "a/12#0", "a/12#1", "mine", "none",
+    ]  # fmt: skip
+    assert list(take_out_of_corpora(objects, ["a/1"])) == []
 
 
 def test_run_that_is_not_there_yet_will_not_serve(store: LakeStore, objects: S3ObjectStore) -> None:
