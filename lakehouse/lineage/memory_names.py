@@ -1,7 +1,7 @@
 """How entries of memory are tagged with the run that they were learned of.
 
 Belongs here: the tag. Not here: who learns (see lakehouse/distillation/fold_back.py), who unlearns (see
-lakehouse/client/retraction_memory.py).
+lakehouse/client/fold_back_memory.py).
 """
 
 from __future__ import annotations
