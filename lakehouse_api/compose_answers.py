@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.name_lists import names_with
-from lakehouse.answer.bundle import Record
-from lakehouse.answer.recall import recall_traces
+from lakehouse.answer.recall import Recalled, recall_traces
 from lakehouse.answer.service import AnswerService
 from lakehouse_api.answers import AnswerConfigs, Answers, LoggedValidator
 
@@ -37,11 +36,11 @@ def compose_answers(
     """Make the loop over the parts there are."""
     validator = LoggedValidator(events, roster)
 
-    async def recall(task: str, shape: str, config: AnswerConfig, actor: str) -> list[Record]:
+    async def recall(task: str, shape: str, config: AnswerConfig, actor: str) -> Recalled:
         pathways.require_memory()
-        shown = await recall_traces(pathways.searcher.search, task, shape, config)
-        pathways.recalled.give((record.id for record in shown[: config.pathway_k]), actor=actor)
-        return shown
+        recalled = await recall_traces(pathways.searcher.search, task, shape, config)
+        pathways.recalled.give((record.id for record in recalled.traces[: config.pathway_k]), actor=actor)
+        return recalled
 
     service = AnswerService(
         retrieval.search,

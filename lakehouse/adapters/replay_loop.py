@@ -28,9 +28,8 @@ from lakehouse.adapters.replay_memory import LOGS, Memory, present_parts, read_m
 from lakehouse.adapters.replay_pins import PinnedCatalog, PinnedTables, moment_of
 from lakehouse.adapters.roster import StoredRoster
 from lakehouse.adapters.text_vectors import TextVectorCache
-from lakehouse.answer.bundle import Record
 from lakehouse.answer.config import ANSWER, AnswerConfig
-from lakehouse.answer.recall import recall_traces
+from lakehouse.answer.recall import Recalled, recall_traces
 from lakehouse.answer.request import Answer, AnswerRequest
 from lakehouse.answer.service import AnswerService
 from lakehouse.chat.call_log import Caller
@@ -233,7 +232,7 @@ class _Parts:
     ) -> Verdict:
         return await asyncio.to_thread(partial(validate, kind, artifact, context, roster=self.roster))
 
-    async def _recall(self, task: str, shape: str, config: AnswerConfig, _: str) -> list[Record]:
+    async def _recall(self, task: str, shape: str, config: AnswerConfig, _: str) -> Recalled:
         searcher = PathwaySearcher(self.memory.pathways, self.memory.traces, self._embed_pathway)
         return await recall_traces(searcher.search, task, shape, config)
 

@@ -98,6 +98,12 @@ def _key_of(part: str, by_length: Sequence[str]) -> str | None:
     return next((key for key in by_length if part.lstrip().startswith(f"{key} ")), None)
 
 
+def name_of_line(line: str) -> str | None:
+    """What the record of a line is called; None for one without a name."""
+    found = _HEAD.match(line)
+    return found["name"] if found else None
+
+
 def is_named(line: str, answer: str) -> bool:
     """Whether an answer, in lower case, names the record of a line by its name or its id."""
     found = _HEAD.match(line.casefold())

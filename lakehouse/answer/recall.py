@@ -13,6 +13,7 @@ them (see bundle.py, prompt.py).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -30,7 +31,15 @@ _POOL = 40
 _SAME_WORDING = 0.85
 
 
-async def recall_traces(search: SearchTraces, task: str, shape: str, config: AnswerConfig) -> list[Record]:
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What memory says of a task: the traces that speak for it, and all worked examples that were found near it."""
+
+    traces: Sequence[Record] = ()
+    examples: Sequence[Example] = ()
+
+
+async def recall_traces(search: SearchTraces, task: str, shape: str, config: AnswerConfig) -> Recalled:
     """The traces that speak for a task: examples, best first, then notes where there are fewer than `pathway_k`.
 
     Of the examples `pathway_k` are shown that have room; what all chose tells what is preferred (see preference.py).
@@ -54,7 +63,8 @@ async def recall_traces(search: SearchTraces, task: str, shape: str, config: Ans
     )
     shown = [record for use, record in examples if use > 0]
     notes = [record for one, record in records[: config.pathway_k] if _is_note_for(one, record, config)]
-    return [*shown, *notes[: max(0, config.pathway_k - len(shown))]]
+    traces = [*shown, *notes[: max(0, config.pathway_k - len(shown))]]
+    return Recalled(traces, [record.example for _, record in records if record.example])
 
 
 def _use_of(example: Example, shape: str) -> float:

@@ -24,6 +24,8 @@ from lakehouse.answer.grounding import ungrounded
 from lakehouse.answer.names import NameLists
 from lakehouse.answer.preference import preferred_first, preferred_values
 from lakehouse.answer.prompt import messages_of, question_of
+from lakehouse.answer.recall import Recalled
+from lakehouse.answer.relation import demanded_fields, demanded_first
 from lakehouse.answer.request import Answer, AnswerRequest, Citation, Judged
 from lakehouse.chat.call_log import Caller
 from lakehouse.chat.request import ChatRequest, Usage
@@ -41,10 +43,12 @@ Validate = Callable[[str, Mapping[str, Any], Mapping[str, Any], Caller], Awaitab
 """Validates an artifact of a kind in a context, and logs that it did."""
 ConfigOf = Callable[[int | None], Awaitable[tuple[AnswerConfig, int]]]
 """The live answer config, or a version of it, with its number."""
-Recall = Callable[[str, str, AnswerConfig, str], Awaitable[Sequence[Record]]]
+Recall = Callable[[str, str, AnswerConfig, str], Awaitable[Recalled]]
 """The traces of pathway memory that speak of a task, or show how one of its shape was done; told who asks."""
 _MAX_TASK_BYTES = 64 << 10
 _TRIES = 8
+# With memory so many times as many records are looked at: what it demands may stand further down.
+_DEPTH = 5
 
 
 class AnswerService:
@@ -131,14 +135,18 @@ class AnswerService:
         search = await self._find(request, config)
         results = () if search is None else search.results
         records = [Record(r.candidate.corpus, r.candidate.id, orjson.loads(r.metadata)) for r in results]
+        deeper, records = records, records[: config.k]
         fields = [{"id": record.id, **record.fields} for record in records]
         shape = shape_of(request.task, fields, kind=request.validate_kind) if records else ""
         preferred: Mapping[str, str] = {}
         if request.use_pathway:  # what was found comes first: it is what the task is about
-            traces = await self._recall(request.task, shape, config, actor)
-            examples = [trace.example for trace in traces if trace.example is not None]
-            preferred = preferred_values(examples, {key for record in records for key in record.fields})
-            records = [*preferred_first(records, preferred), *traces]
+            recalled = await self._recall(request.task, shape, config, actor)
+            keys = {key for record in records for key in record.fields}
+            demanded = demanded_fields(recalled.examples, keys)
+            examples = [trace.example for trace in recalled.traces if trace.example is not None]
+            preferred = preferred_values(examples, keys)
+            ranked = preferred_first(deeper if demanded else records, preferred)
+            records = [*demanded_first(ranked, request.task, demanded)[: config.k], *recalled.traces]
         if not records:
             return Found(Bundle("", (), 0, 0), search)
         bundle = await self._bundle(request, config, records, room, frozenset(preferred))
@@ -152,7 +160,7 @@ class AnswerService:
         search = SearchRequest(
             query=request.task,
             corpora=config.searched(request.corpora),
-            k=config.k,
+            k=config.k * _DEPTH if request.use_pathway else config.k,
             filter=request.filter,
             exclude_ids=request.exclude_ids,
             use_playbook=request.use_playbook,

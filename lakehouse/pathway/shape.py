@@ -74,14 +74,15 @@ def _parts(shape: str) -> Counter[tuple[str, ...]]:
 
 
 def _pattern_of(value: str) -> str:
-    return f"(?-i:{re.escape(value)})" if _is_code(value) else re.escape(value)
+    return f"(?-i:{re.escape(value)})" if is_code(value) else re.escape(value)
 
 
 def _name_of(value: str, names: Mapping[str, str]) -> str:
     return names.get(value) or names.get(value.casefold(), "value")  # a letter may have several of the other case
 
 
-def _is_code(value: str) -> bool:
+def is_code(value: str) -> bool:
+    """Whether a value is a code like `IN` and `OR`, whose like in small letters is a word."""
     return len(value) <= _CODE_CHARACTERS and value.isupper()
 
 
@@ -98,7 +99,7 @@ def _add_values(names: dict[str, str], fields: Mapping[str, Any]) -> None:
         name = _SPACE.sub("_", str(key).strip().casefold())[:60]
         for one in value if isinstance(value, Sequence) and not isinstance(value, str) else (value,):
             text = one.strip() if isinstance(one, str) else ""
-            text = text if _is_code(text) else text.casefold()
+            text = text if is_code(text) else text.casefold()
             is_a_value = _MIN_CHARACTERS <= len(text) <= _MAX_CHARACTERS and any(c.isalnum() for c in text)
             if is_a_value and (text in names or len(names) < _MAX_VALUES):
                 names[text] = min(name, names.get(text, name))

@@ -190,7 +190,8 @@ class Memory:
 
 
 def recalled(memory: Memory, *, shape: str = WHO, config: AnswerConfig | None = None) -> list[str]:
-    return [record.id for record in asyncio.run(recall_traces(memory.search, TASK, shape, config or AnswerConfig()))]
+    recalled = asyncio.run(recall_traces(memory.search, TASK, shape, config or AnswerConfig()))
+    return [record.id for record in recalled.traces]
 
 
 def test_examples_of_the_same_shape_come_before_notes_whatever_they_are_about() -> None:
