@@ -25,8 +25,9 @@ from lakehouse_api.mcp.endpoint import McpEndpoint
 from lakehouse_api.middleware_audit import AuditMiddleware
 from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
-from lakehouse_api.middleware_door import DoorMiddleware, ProxyMiddleware
+from lakehouse_api.middleware_door import Door, DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
+from lakehouse_api.quick_way import QuickWayMiddleware
 from lakehouse_api.routes import (
     answers,
     catalog,
@@ -126,13 +127,9 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
     """The last one added is the outermost."""
     app.add_middleware(HotRoutesMiddleware, table=HOT, services=services)
     app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(
-        DoorMiddleware,
-        authenticator=services.auth,
-        pages=app.state.site.door,
-        hosts=(*settings.allowed_hosts, settings.api_host),
-        origins=settings.allowed_origins,
-    )
+    hosts = (*settings.allowed_hosts, settings.api_host)
+    door = Door(services.auth, hosts=hosts, origins=settings.allowed_origins)
+    app.add_middleware(DoorMiddleware, door=door, pages=app.state.site.door)
     if settings.allowed_origins:
         # Outside the door: a browser's preflight carries no token.
         app.add_middleware(
@@ -143,7 +140,12 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
     app.add_middleware(AuditMiddleware, services=services)
-    app.add_middleware(ProxyMiddleware, trusted=parse_networks(settings.trusted_proxies), root_path=settings.root_path)
+    trusted = parse_networks(settings.trusted_proxies)
+    app.add_middleware(ProxyMiddleware, trusted=trusted, root_path=settings.root_path)
+    if not settings.allowed_origins:  # else every answer says that it varies by origin
+        app.add_middleware(
+            QuickWayMiddleware, table=HOT, services=services, door=door, trusted=trusted, root_path=settings.root_path
+        )
     app.add_middleware(ContextMiddleware, metrics=services.metrics, access_log=services.access_log)
 
 

@@ -125,6 +125,10 @@ class HotTable:
         """The hot route that was declared under a path without a name in it; `KeyError` when there is none."""
         return self._routes[path]
 
+    def plain(self, path: str) -> Declared | None:
+        """The same, None when there is none."""
+        return self._routes.get(path)
+
     def find(self, path: str) -> tuple[Declared | _ShortWay, str] | None:
         """The route of a path, and the name in it."""
         route = self._routes.get(path) or self._short.get(path)
@@ -159,7 +163,7 @@ class HotTable:
             self._routes[declared.path_format] = declared
 
         async def by_framework(request: Request, name: str = "") -> Response:
-            reply = await _answer(declared, request.app.state.services, request.scope, await request.body(), name)
+            reply = await answer_of(declared, request.app.state.services, request.scope, await request.body(), name)
             response = Response(reply.body, reply.status)
             response.raw_headers.extend(reply.headers)
             return response
@@ -201,16 +205,22 @@ class HotRoutesMiddleware:
                 )
                 reply = _replied(await route.run(asked), route.status)
             else:
-                reply = await _answer(route, self._services, scope, body, name)
+                reply = await answer_of(route, self._services, scope, body, name)
         except LakehouseError as error:
             await problem_response(error, scope)(scope, receive, send)
             return
-        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+        await send_reply(reply, send)
 
 
-async def _answer(route: Declared, services: Services, scope: Scope, body: bytes, name: str) -> Reply:
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Send an answer."""
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def answer_of(route: Declared, services: Services, scope: Scope, body: bytes, name: str = "") -> Reply:
+    """The answer of a hot route to a request that has passed the door; raises as `Declared.answer`."""
     state = scope["state"]
     asked = Asked(services, state["principal"], state, None, name, accept=header(scope, b"accept"))
     return await route.answer(asked, body)

@@ -47,28 +47,30 @@ class AuditMiddleware:
             state = scope["state"]
             if not state.get("is_audited"):
                 # A tool that refuses answers 200 with its own status inside.
-                await self._append(scope, state.get("tool_status", status))
+                await append_audit(self._services, scope, state.get("tool_status", status))
 
-    async def _append(self, scope: Scope, status: int) -> None:
-        state = scope["state"]
-        principal = state.get("principal")
-        line = {
-            "action": getattr(scope.get("route"), "name", "unmatched"),
-            "subject": scope["path"],  # without the query, which may hold names of people
-            "method": scope["method"],
-            "status": _outcome(status),
-            "http_status": status,
-            "elapsed_ms": round((time.perf_counter() - state["started_s"]) * 1000, 3),
-            "client": (scope.get("client") or ("",))[0],
-            "actor": getattr(principal, "name", None),
-            "trace_id": state["request_id"],
-            "task_id": state["task_id"],
-        }
-        try:
-            await self._services.events.append("audits", line, durable=False)
-        except LakehouseError as error:
-            self._services.metrics.lost_audits.inc()
-            _log.warning("audit line lost", reason=error.detail, trace_id=state["request_id"])
+
+async def append_audit(services: Services, scope: Scope, status: int) -> None:
+    """Append the line of a request that wrote none of its own; one that the log does not take is counted."""
+    state = scope["state"]
+    principal = state.get("principal")
+    line = {
+        "action": getattr(scope.get("route"), "name", "unmatched"),
+        "subject": scope["path"],  # without the query, which may hold names of people
+        "method": scope["method"],
+        "status": _outcome(status),
+        "http_status": status,
+        "elapsed_ms": round((time.perf_counter() - state["started_s"]) * 1000, 3),
+        "client": (scope.get("client") or ("",))[0],
+        "actor": getattr(principal, "name", None),
+        "trace_id": state["request_id"],
+        "task_id": state["task_id"],
+    }
+    try:
+        await services.events.append("audits", line, durable=False)
+    except LakehouseError as error:
+        services.metrics.lost_audits.inc()
+        _log.warning("audit line lost", reason=error.detail, trace_id=state["request_id"])
 
 
 def _is_audited(scope: Scope) -> bool:

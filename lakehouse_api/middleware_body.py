@@ -5,13 +5,12 @@ Belongs here: the cap for routes that do not stream. Not here: uploads (see rout
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import TooLarge
 from lakehouse_api.errors import problem_response
 from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
+from lakehouse_api.receiving import receive_within
 from lakehouse_api.request_headers import has_body, header
 
 MAX_JSON_BYTES = 1 << 20
@@ -49,8 +48,7 @@ class BodyLimitMiddleware:
         size = 0
         while not messages or messages[-1].get("more_body", False):
             try:
-                async with asyncio.timeout(self._idle_timeout_s):
-                    messages.append(await receive())
+                messages.append(await receive_within(receive, self._idle_timeout_s))
             except TimeoutError:
                 await problem_response(body_timeout(self._idle_timeout_s), scope)(scope, receive, send)
                 return

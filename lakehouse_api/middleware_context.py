@@ -43,22 +43,23 @@ class ContextMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        with self._metrics.in_flight.track_inprogress():
-            try:
-                await self._app(scope, exchange.receive, exchange.send)
-            except ClientDisconnect:
-                exchange.status = CLIENT_CLOSED
-            except asyncio.CancelledError:
-                # The server is stopping, and its grace is over.
-                if exchange.status is None:
-                    await problem_response(_STOPPING, scope)(scope, exchange.receive, exchange.send)
-            except Exception:
-                _log.exception("request failed", request_id=exchange.request_id, path=scope["path"])
-                if exchange.status is not None:
-                    raise  # half an answer is out: the server must break the connection, not end it cleanly
-                await internal_error(scope)(scope, exchange.receive, exchange.send)
-            finally:
-                self._record(scope, exchange)
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED
+        except asyncio.CancelledError:
+            # The server is stopping, and its grace is over.
+            if exchange.status is None:
+                await problem_response(_STOPPING, scope)(scope, exchange.receive, exchange.send)
+        except Exception:
+            _log.exception("request failed", request_id=exchange.request_id, path=scope["path"])
+            if exchange.status is not None:
+                raise  # half an answer is out: the server must break the connection, not end it cleanly
+            await internal_error(scope)(scope, exchange.receive, exchange.send)
+        finally:
+            self._metrics.in_flight.dec()
+            self._record(scope, exchange)
 
     def _record(self, scope: Scope, exchange: _Exchange) -> None:
         elapsed_s = time.perf_counter() - exchange.started_s

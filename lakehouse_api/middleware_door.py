@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lakehouse.errors import Forbidden, LakehouseError
-from lakehouse_api.auth import Authenticator, Network, is_within
+from lakehouse_api.auth import Authenticator, Network, Principal, is_within
 from lakehouse_api.errors import problem_response
 from lakehouse_api.request_headers import header
 from lakehouse_api.ui.door import PageDoor
@@ -55,42 +55,33 @@ class ProxyMiddleware:
         return hops[0] if hops else None
 
 
-class DoorMiddleware:
-    """Refuses foreign hosts and origins, then finds out who is asking; only `/health` is open to all."""
+class Door:
+    """Which hosts and origins are answered, and who is asking.
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        authenticator: Authenticator,
-        pages: PageDoor,
-        hosts: Iterable[str],
-        origins: Iterable[str],
-    ) -> None:
-        self._app = app
+    Args:
+        authenticator: Knows the tokens.
+        hosts: Names that requests may be addressed to; `*`: any.
+        origins: Of web pages that may call.
+    """
+
+    def __init__(self, authenticator: Authenticator, *, hosts: Iterable[str], origins: Iterable[str]) -> None:
         self._authenticator = authenticator
-        self._pages = pages
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        try:
-            host = self._check_host(header(scope, b"host") or "")
-            self._check_origin(header(scope, b"origin"), host)
-            address = (scope.get("client") or ("",))[0]
-            if is_page(scope):
-                # A browser's pages go by its session; the API itself takes no cookie, so no page can drive it.
-                scope["state"]["principal"] = self._pages.enter(scope, address)
-            elif not _is_open(scope):
-                principal = self._authenticator.authenticate(header(scope, b"authorization"), address)
-                scope["state"]["principal"] = principal
-        except LakehouseError as error:
-            await problem_response(error, scope)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        """Raise `Forbidden` for a foreign host or origin."""
+        host = self._check_host(header(scope, b"host") or "")
+        self._check_origin(header(scope, b"origin"), host)
+
+    def enter(self, scope: Scope) -> Principal:
+        """Check, and say who is asking.
+
+        Raises:
+            Unauthorized, Forbidden: As `Authenticator.authenticate`, or the host or the origin is foreign.
+        """
+        self.check(scope)
+        return self._authenticator.authenticate(header(scope, b"authorization"), address_of(scope))
 
     def _check_host(self, host: str) -> str:
         name = _host_name(host)
@@ -106,6 +97,38 @@ class DoorMiddleware:
             raise Forbidden(
                 f"web pages of {origin[:100]!r} may not call this API; LAKEHOUSE_ALLOWED_ORIGINS lists those that may"
             )
+
+
+class DoorMiddleware:
+    """Refuses foreign hosts and origins, then finds out who is asking; only `/health` is open to all."""
+
+    def __init__(self, app: ASGIApp, *, door: Door, pages: PageDoor) -> None:
+        self._app = app
+        self._door = door
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            if is_page(scope):
+                self._door.check(scope)
+                # A browser's pages go by its session; the API itself takes no cookie, so no page can drive it.
+                scope["state"]["principal"] = self._pages.enter(scope, address_of(scope))
+            elif _is_open(scope):
+                self._door.check(scope)
+            else:
+                scope["state"]["principal"] = self._door.enter(scope)
+        except LakehouseError as error:
+            await problem_response(error, scope)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def address_of(scope: Scope) -> str:
+    """The client's address; empty for a Unix socket."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def _is_open(scope: Scope) -> bool:

@@ -1,0 +1,51 @@
+"""Waiting for a part of a request's body, with an end to it; a timer is set only where there is something to wait for.
+
+Belongs here: `receive_within`. Not here: how large a body may be (see middleware_body.py), how long clients may be
+silent (see limits.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+from starlette.types import Message, Receive
+
+
+async def receive_within(receive: Receive, seconds: float) -> Message:
+    """The next message of a request.
+
+    Args:
+        receive: As ASGI gives it.
+        seconds: Longest wait.
+
+    Raises:
+        TimeoutError: Nothing came.
+    """
+    begun = receive()
+    if not isinstance(begun, Coroutine):
+        return await asyncio.wait_for(begun, seconds)
+    try:
+        # Begun by hand: mostly the message has come together with the head, and this is its end.
+        waits_for = begun.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    async with asyncio.timeout(seconds):
+        return await _go_on(begun, waits_for)
+
+
+@types.coroutine
+def _go_on(begun: Coroutine[Any, Any, Message], waits_for: Any) -> Generator[Any, Any, Message]:
+    """The rest of a coroutine that has been begun and waits; what is thrown at us is thrown at it."""
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:
+                waits_for = begun.throw(error)
+            else:
+                waits_for = begun.send(sent)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
