@@ -29,7 +29,7 @@ from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
 from lakehouse.retrieval.search_selection import SqlIds, ask, select_rows
 from lakehouse.retrieval.selection import Selection
-from lakehouse.retrieval.trace import Arm, Shown, TraceSigner, encode_shown
+from lakehouse.retrieval.trace import Arm, TraceSigner, encode_shown
 
 _MAX_SHOWN = 200
 Vector = NDArray[np.float32]
@@ -183,7 +183,7 @@ class SearchService:
         searched = time.perf_counter()
         merged = merge(found, plan.ask, influence)
         results = await ask(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
-        answered = _Answered(results, merged, encode_shown(_shown(merged.results)))
+        answered = _Answered(results, merged, _shown(merged.results))
         kept.put(key, answered)
         times = _Times(begun, embedded, searched, is_embedding_cached=is_cached)
         return self._answer(answered, plan, views, names=(arm, config_version), times=times)
@@ -292,5 +292,5 @@ def _unjudged(plan: Plan, views: Sequence[CorpusView]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _shown(results: Sequence[Candidate]) -> tuple[Shown, ...]:
-    return tuple(Shown(c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in results[:_MAX_SHOWN])
+def _shown(results: Sequence[Candidate]) -> bytes:
+    return encode_shown((c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in results[:_MAX_SHOWN])

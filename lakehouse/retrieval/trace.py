@@ -57,7 +57,12 @@ class TraceSigner:
 
     def sign(self, trace: Trace) -> str:
         """The token of a trace."""
-        return self.sign_shown(trace.run_id, trace.arm, trace.config_version, encode_shown(trace.shown))
+        return self.sign_shown(
+            trace.run_id,
+            trace.arm,
+            trace.config_version,
+            encode_shown((one.corpus, one.id, one.playbook_ids) for one in trace.shown),
+        )
 
     def sign_shown(self, run_id: str, arm: Arm, config_version: str, shown: bytes) -> str:
         """The same, with what was shown as `encode_shown` gave it: an answer that is kept is shown many times."""
@@ -84,9 +89,9 @@ class TraceSigner:
         return _encode(digest[:_SIGNATURE_BYTES])
 
 
-def encode_shown(shown: Iterable[Shown]) -> bytes:
-    """What was shown, as a trace holds it."""
-    return orjson.dumps([[one.corpus, one.id, *one.playbook_ids] for one in shown])
+def encode_shown(shown: Iterable[tuple[str, str, Iterable[str]]]) -> bytes:
+    """What was shown, each as corpus, id and entries, as a trace holds it."""
+    return orjson.dumps([[corpus, one, *playbook_ids] for corpus, one, playbook_ids in shown])
 
 
 def _encode(data: bytes) -> str:
