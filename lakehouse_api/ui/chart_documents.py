@@ -111,13 +111,19 @@ def series_chart(
         "y": {"field": "value", "type": "quantitative", "title": what, **scale},
         "color": {"field": "name", "type": "nominal", "title": None, "legend": {"labelLimit": _LEGEND_PIXELS}},
     }
-    if len(set(groups)) > 1:
-        for value, group in zip(values, groups, strict=True):
-            value["group"] = cell(group)
-        # A grey that stands off from both grounds: symbols of a legend without colours are black.
-        legend = {"labelLimit": _LEGEND_PIXELS, "symbolType": "stroke", "symbolStrokeColor": "#7f7f7f"}
-        encoding["strokeDash"] = {"field": "group", "type": "nominal", "title": None, "legend": legend}
-    return chart(values, {"type": "line", "point": True, "interpolate": "step-after"}, encoding)
+    mark = {"type": "line", "interpolate": "step-after"}
+    if len(set(groups)) < 2:
+        return chart(values, mark | {"point": True}, encoding)
+    for value, group in zip(values, groups, strict=True):
+        value["group"] = cell(group)
+    # A grey that stands off from both grounds: symbols of a legend without colours are black, and where points share
+    # the legend of the dashes they have no line at all.
+    legend = {"labelLimit": _LEGEND_PIXELS, "symbolType": "stroke", "symbolSize": 400, "symbolStrokeColor": "#7f7f7f"}
+    dashes = {"strokeDash": {"field": "group", "type": "nominal", "title": None, "legend": legend}}
+    dots = {"mark": {"type": "point", "filled": True, "opacity": 1}, "encoding": encoding}
+    document = chart(values, mark, encoding | dashes)
+    lines = {"mark": document.pop("mark"), "encoding": document.pop("encoding")}
+    return {**document, "layer": [lines, dots]}
 
 
 def _title(name: str) -> str:

@@ -60,7 +60,7 @@ async def ui_dataset(
     live = (await fresh_snapshot(services)).manifests.get(name)
     return render_page(
         request.scope, "dataset.html", name=name, live=live, shown=live or versions[0], versions=versions, diff=diff,
-        a=a, b=b,
+        a=a, b=b, statement=f"SELECT * FROM {quote_name(name)} LIMIT 1000",
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ CSRF_HEADER = "X-CSRF-Token"
 _MOST_FIELDS = 400
 _MOST_FILES = 2
 _REFUSED = 400
+_MOST_DIGITS = 20
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -145,6 +146,8 @@ def whole_number(text: str, name: str, *, least: int, most: int) -> int:
     Raises:
         BadInput: It is none, or out of its range.
     """
-    if not text.strip().isdecimal() or not least <= int(text) <= most:
+    digits = text.strip()
+    # More digits than any range has are no number to Python either, which refuses them in its own way.
+    if not digits.isdecimal() or len(digits) > _MOST_DIGITS or not least <= int(digits) <= most:
         raise BadInput(f"{name} must be a whole number from {least} to {most:,}, not {text[:40]!r}", field=name)
-    return int(text)
+    return int(digits)

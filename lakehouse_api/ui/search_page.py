@@ -42,6 +42,7 @@ async def ui_search(  # noqa: PLR0917 - FastAPI passes all by name
     context: dict[str, Any] = {
         "q": q, "names": names, "chosen": chosen, "k": k, "exclude": exclude or [], "sides": [], "filter": None,
         "query_string": str(request.query_params), "may_judge": "write" in principal.scopes,
+        "with_all": [pair for pair in fields if pair[0] != "exclude"],
     }  # fmt: skip
     if q.strip() and chosen:
         wanted = filter_of(fields)

@@ -6,6 +6,7 @@ keys (see static/pages.js).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Path, Query, Request
@@ -53,7 +54,7 @@ async def ui_triage_item(request: Request, services: ServicesDep, principal: Rea
 async def ui_triage_decide(
     request: Request, services: ServicesDep, principal: WriteDep, item_id: ItemId, form: FormDep
 ) -> Response:
-    """Decide; the queue comes back without the item."""
+    """Decide; the queue comes back as it was looked at, without the item."""
     decision = field(form, "decision")
     if decision not in _CHOICES:
         raise BadInput(f"decision must be one of {', '.join(_CHOICES)}, not {decision[:20]!r}", field="decision")
@@ -72,15 +73,20 @@ async def ui_triage_decide(
         if not is_part(request):
             raise
         context["refusal"] = error.detail  # the queue stays: somebody else was first with this one item
-    context |= await _queue(services, principal, state="", kind="", after="")
     if is_part(request):
+        context |= await _queue(
+            services, principal, **{name: field(form, name, "") for name in ("state", "kind", "after")}
+        )
         return render_page(request.scope, "_triage.html", **context)
     return Response(status_code=303, headers={"Location": f"{request.scope.get('root_path', '')}/ui/triage"})
 
 
 async def _queue(services: ServicesDep, principal: ReadDep, *, state: str, kind: str, after: str) -> dict[str, Any]:
-    page = await list_triage(
-        services, principal, state=cast("Any", state or None), kind=cast("Any", kind if kind in KINDS else None),
-        assignee=None, limit=_PAGE, after=after or None,
+    find = partial(
+        list_triage, services, principal, state=cast("Any", state if state in _STATES else None),
+        kind=cast("Any", kind if kind in KINDS else None), assignee=None, limit=_PAGE,
     )  # fmt: skip
-    return {"found": page, "state": state, "kind": kind, "kinds": KINDS, "states": _STATES}
+    page = await find(after=after or None)
+    if after and not page.items:  # the last of this page is decided
+        after, page = "", await find(after=None)
+    return {"found": page, "state": state, "kind": kind, "after": after, "kinds": KINDS, "states": _STATES}

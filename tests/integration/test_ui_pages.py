@@ -39,6 +39,15 @@ line.style.color = "rgb(150, 150, 150)";
 line.style.backgroundColor = "rgb(120, 120, 120)";
 document.getElementById("main").append(line);
 """
+PRESSED_TWICE = """
+form => {
+  const stopped = [];
+  addEventListener("submit", (event) => { stopped.push(event.defaultPrevented); event.preventDefault(); });
+  form.requestSubmit();
+  form.requestSubmit();
+  return stopped;
+}
+"""
 COUNTED = """
 scored => [...document.querySelectorAll("#by-score option")].slice(1)
   .reduce((sum, one) => sum + Number(/\\((.*)\\)$/.exec(one.textContent)[1].replace(",", "")), 0) === scored
@@ -227,6 +236,13 @@ def test_counts_of_filters_follow_what_is_ticked_in_others(site: Site, page: Pag
     page.get_by_label("Rule").select_option(rule)
     page.wait_for_function(COUNTED, arg=scored)  # the counts of scores are those of the rule's runs now
     assert page.locator("#by-rule option").count() > 2
+    stream = page.get_by_label("Stream").locator("option").nth(1).get_attribute("value")
+    page.get_by_label("Stream").select_option(stream)  # the boxes are others now, and filter as the first did
+    page.wait_for_url(f"**stream={stream}*")
+    assert f"rule={rule}" in page.url
+    page.goto("/ui/runs?start=5000")
+    page.get_by_role("link", name="Show the newest").click()
+    page.locator("#runs tbody a").first.wait_for()
 
 
 def test_thumb_becomes_a_playbook_and_not_this_one_goes(site: Site, page: Page) -> None:
@@ -243,6 +259,9 @@ def test_thumb_becomes_a_playbook_and_not_this_one_goes(site: Site, page: Page) 
     first.get_by_role("button", name="Not result 1").click()
     page.get_by_text("left out by “not this one”").wait_for()
     assert third not in page.locator("#found section").nth(1).locator("h3").all_inner_texts()[0]
+    page.get_by_role("link", name="Take it in again").click()
+    page.wait_for_url(lambda address: "exclude" not in address)
+    assert any(third in one for one in page.locator("#found section").nth(0).locator("h3").all_inner_texts())
 
 
 def test_fill_goes_from_a_need_to_its_outcome(site: Site, page: Page) -> None:
@@ -266,8 +285,13 @@ def test_fill_goes_from_a_need_to_its_outcome(site: Site, page: Page) -> None:
     page.get_by_role("button", name="Check it again").click()
     page.locator("#draft-1 .error", has_text="pay").wait_for()
     page.get_by_label("What made the difference?").fill("called at eight")
-    page.get_by_role("button", name="It was filled").click()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/outcome") else None)
+    page.get_by_role("button", name="It was filled").dblclick()
     page.locator("#outcome .ok").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert len(sent) == 1  # what is pressed twice is one outcome
+    assert page.get_by_role("button", name="It was filled").count() == 0
     page.get_by_role("link", name="the pathway").click()
     page.locator("pre", has_text="called at eight").first.wait_for()
     assert "broken" not in page.title()
@@ -300,6 +324,16 @@ def test_versions_and_rows_of_a_dataset(page: Page) -> None:
     page.get_by_role("button", name="Compare").click()
     page.get_by_role("heading", name="From version 1 to 2").wait_for()
     assert "+1" in page.locator(".card dl").inner_text()
+
+
+def test_dataset_named_as_a_word_of_sql_is_queried(site: Site, page: Page) -> None:
+    with site.api.client() as client:
+        files = {"file": ("order.csv", b"id,name\n1,ann\n")}
+        client.post("/v1/ingest", params={"name": "order", "mode": "replace"}, files=files).raise_for_status()
+    page.goto("/ui/datasets/of/order")
+    page.get_by_role("link", name="Query it").click()
+    page.get_by_role("button", name="Run").click()
+    page.locator("#answer td", has_text="ann").wait_for()
 
 
 def test_workbench_pages_ten_thousand_rows_and_draws_and_remembers(page: Page) -> None:
@@ -378,6 +412,28 @@ def test_pathway_is_retired_and_playbook_forgotten(page: Page) -> None:
     assert page.locator(f"a[href='{address.removeprefix(page.url.removesuffix('/ui/memory'))}']").count() == 0
 
 
+def test_change_is_sent_once_however_often_it_is_pressed(page: Page) -> None:
+    page.goto("/ui/memory")
+    page.locator("a[href^='/ui/memory/playbooks/']").first.click()
+    page.get_by_role("button", name="It worked").wait_for()
+    assert page.locator("form[action$='/judge']").evaluate(PRESSED_TWICE) == [False, True]
+
+
+def test_server_that_is_away_is_told_where_it_can_be_seen(site: Site, page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/ui/search")
+    page.get_by_label("What are you looking for?").fill("nurse")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("alert").get_by_text("The server did not answer").wait_for()
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator("#found .results > li").first.wait_for()
+    expect(page.locator("#away")).to_be_hidden()
+    site.errors.clear()
+
+
 def test_run_shows_its_record_and_its_lineage_to_the_corpus(page: Page) -> None:
     page.goto("/ui/runs?score=accepted")
     page.locator("#runs figure svg").wait_for()
@@ -398,6 +454,7 @@ def test_builds_are_compared_and_downloaded(page: Page) -> None:
     page.goto("/ui/corpora")
     page.locator("tbody a.mono").first.click()
     page.locator("figure svg").first.wait_for()
+    assert page.locator("figure .scroll").first.evaluate("e => e.scrollWidth <= e.clientWidth")  # all of a bar is seen
     with page.expect_download() as waiting:
         page.get_by_role("link", name="manifest.json").or_(page.get_by_role("link", name="README.md")).first.click()
     assert waiting.value.path().stat().st_size > 100
@@ -583,6 +640,23 @@ def test_triage_is_worked_through_by_keys(site: Site, page: Page) -> None:
     page.locator("#queue .ok", has_text="edit").wait_for()
     with site.api.client() as client:
         assert client.get("/v1/triage").json()["open"] == waiting["open"] - 2
+
+
+def test_triage_keeps_its_filter_and_offers_nothing_twice(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/ui/triage?state=open&kind=needs_review")
+    items = page.locator("#queue [data-item]")
+    waiting = items.count()
+    assert waiting >= 2
+    page.keyboard.press("j")
+    for left in reversed(range(waiting)):
+        chosen = page.locator("#queue [aria-current]").get_attribute("data-item")
+        page.locator(f"[data-shown='{chosen}']").wait_for()
+        page.keyboard.press("o")
+        expect(items).to_have_count(left)  # who is taken on is not open any more
+    page.locator("#queue", has_text=f"{waiting} assigned").wait_for()
+    expect(page.locator("[data-shown]")).to_have_count(0)
 
 
 def test_health_shows_parts_queues_and_costs(page: Page) -> None:

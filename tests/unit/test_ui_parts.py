@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.adapters.chart_svg import chart_svg
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.errors import BadInput, InsufficientStorage, NotFound
 from lakehouse.lineage.answer import Lineage, Memory, PlacedSample, RawLine, RunLineage, RunScore
 from lakehouse.retrieval.filters import parse_filter
 from lakehouse.retrieval.playbook import Evidence
-from lakehouse_api.ui.chart_documents import rows_chart
+from lakehouse_api.ui.chart_documents import rows_chart, series_chart
+from lakehouse_api.ui.dependencies import whole_number
 from lakehouse_api.ui.facet_filters import filter_of
 from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, size, turns
 from lakehouse_api.ui.lineage_graph import graph_of
@@ -289,3 +292,21 @@ def test_answer_that_is_too_large_leaves_no_file(
     with pytest.raises(InsufficientStorage, match="download it"):
         _keep(results, pa.table({"t": ["x" * 20_000]}), 10)
     assert not list((tmp_path / "results").iterdir())
+
+
+def test_dashes_of_groups_are_seen_in_the_legend() -> None:
+    drawn = chart_svg(series_chart([(f"2026-03-0{n}", n / 10, "a") for n in (1, 2)] * 2, what="w", groups="xxyy"))
+    symbols = re.findall(r"<path [^>]*stroke-dasharray[^>]*>", drawn.partition("role-legend")[2])
+    assert len(symbols) == 2
+    assert all('stroke="#7f7f7f"' in one for one in symbols)
+    assert len(re.findall(r'aria-roledescription="point"', drawn)) == 4
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "51", "1.5", "9" * 5000])
+def test_number_that_is_none_or_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="must be a whole number from 1 to 50"):
+        whole_number(text, "count", least=1, most=50)
+
+
+def test_whole_number_may_stand_apart() -> None:
+    assert whole_number(" 7 ", "count", least=1, most=50) == 7

@@ -16,10 +16,10 @@ document.addEventListener("click", (event) => {
   said(note.textContent);
 });
 
-// What costs is sent once, however often its button is pressed.
+// A change that leads to another page is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!form.matches || !form.matches("[data-once]")) return;
+  if (!form.matches || !form.matches("form[method=post]:not([hx-post], [data-download])")) return;
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "yes";
 });
@@ -70,7 +70,10 @@ document.addEventListener("htmx:xhr:progress", (event) => {
 // A list that is worked through by keys: j and k move and open; a, e, r, o press what bears them, of the item that shows.
 function rows() { return [...document.querySelectorAll("[data-keys] [data-item]")]; }
 
+let place = 0; // of the row that is marked: once it is decided, the next one stands there
+
 function mark(row) {
+  place = Math.max(0, rows().indexOf(row));
   rows().forEach((one) => one.removeAttribute("aria-current"));
   row.setAttribute("aria-current", "true");
 }
@@ -110,8 +113,21 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target.id === "queue" && rows().length) choose(rows()[0]);
+  if (event.target.id === "queue") {
+    const all = rows();
+    if (all.length) choose(all[Math.min(place, all.length - 1)]);
+    else document.getElementById("item").replaceChildren(); // what is decided is not offered again
+  }
   const heading = event.target.querySelector && event.target.querySelector("[data-say]");
   if (heading) said(heading.dataset.say);
 });
-document.addEventListener("htmx:sendError", () => said("The server did not answer."));
+
+// A server that is away leaves what it said before on the page: that this may be old can be seen, until it answers.
+function away(isAway) {
+  const note = document.getElementById("away");
+  if (note.hidden === !isAway) return;
+  note.hidden = !isAway;
+  note.textContent = isAway ? "The server did not answer. What stands here may be old; try again in a moment." : "";
+}
+["htmx:sendError", "htmx:sseError"].forEach((name) => document.addEventListener(name, () => away(true)));
+["htmx:beforeOnLoad", "htmx:sseOpen"].forEach((name) => document.addEventListener(name, () => away(false)));
