@@ -162,7 +162,14 @@ def storage_options(location: S3Location) -> dict[str, str]:
             "virtual_hosted_style_request": "false",
         }
     if location.access_key_id is not None and location.secret_access_key is not None:
-        options |= {"access_key_id": location.access_key_id, "secret_access_key": location.secret_access_key}
+        # What is not said here, Lance takes from the environment, and there from names as common as `TOKEN`.
+        options |= {
+            "access_key_id": location.access_key_id,
+            "secret_access_key": location.secret_access_key,
+            "session_token": "",
+            "skip_signature": "false",
+            "s3_express": "false",
+        }
     return options
 
 

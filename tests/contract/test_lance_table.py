@@ -50,6 +50,15 @@ def test_new_table_is_empty_and_says_what_it_is(objects: S3ObjectStore, tables: 
     assert table.live.uri == "lance/people.lance"
 
 
+@pytest.mark.parametrize("name", ["TOKEN", "AWS_SESSION_TOKEN", "AWS_SKIP_SIGNATURE", "S3_EXPRESS"])
+def test_what_the_environment_calls_by_a_common_name_is_no_key_of_the_store(
+    name: str, objects: S3ObjectStore, tables: LanceTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "true")
+    tables.create("people", corpus_schema(DIMENSION), info=INFO).upsert(corpus_rows(["a"]))
+    assert ids_of(reopened(objects)) == ["a"]
+
+
 def test_table_that_is_there_is_not_made_again(tables: LanceTables, table: LanceTable) -> None:
     table.upsert(corpus_rows(["a"]))
     with pytest.raises(Conflict, match="people"):
