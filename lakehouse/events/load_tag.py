@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 # No prefix alone: a task of somebody's own may well be called `load-test`.
-LOAD_TASK = "load-[0-9a-f]{8}"
+LOAD_PREFIX = "load-"
+LOAD_TASK = LOAD_PREFIX + "[0-9a-f]{8}"
 _WHOLE = re.compile(LOAD_TASK)
 
 
