@@ -238,8 +238,13 @@ class LlamaCpp:
         params.ui = params.endpoint_slots = params.endpoint_props = False
         params.n_threads_http = 1
         params.api_keys = [self._key]
+        params.endpoint_metrics = True  # on a listener with a key of our own
         try:
-            return xllamacpp.Server(params)
+            server = xllamacpp.Server(params)
+            # A model that is freed before its loop has begun waits for that loop for ever, and the process with it:
+            # metrics are answered by the loop.
+            server.handle_metrics()
+            return server
         except RuntimeError:
             raise Unavailable(
                 f"the embedded model {path.name!r} cannot be loaded: it is no GGUF file, of an unknown architecture, or"

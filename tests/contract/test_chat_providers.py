@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,15 @@ async def test_embedded_deadline_stops_it() -> None:
     with pytest.raises(TimedOut, match="LAKEHOUSE_CHAT_TIMEOUT_S"):
         await model.complete({**HELLO, "max_tokens": 900, "messages": [{"role": "user", "content": "A story."}]})
     await model.close()
+
+
+def test_embedded_that_is_closed_right_after_it_was_loaded_ends() -> None:
+    program = (
+        "import asyncio\nfrom lakehouse.adapters.llama_cpp import LlamaCpp\n"
+        "for _ in range(12):\n    model = LlamaCpp(parallel=1, context_tokens=512)\n    model._loaded()\n"
+        "    asyncio.run(model.close())\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)  # hung within a few before
 
 
 @pytest.mark.parametrize("content", ["x " * 3000, [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]])
