@@ -143,7 +143,7 @@ async def test_answers_and_work_survive_a_restart(store: S3ObjectStore, tmp_path
         assert (await client.post("/ui/sql", data={"csrf": csrf, "sql": "DROP TABLE x"})).status_code == 403
         fields = {"csrf": await secret_of(primary), "name": "kept"}
         upload = await primary.post("/ui/datasets/upload", data=fields, files={"file": FILE})
-        await ended(primary, upload.headers["location"])
+        assert "version 1 with 2 rows" in await ended(primary, upload.headers["location"])
         blocked = asyncio.Event()
         waiting = api.app.state.site.jobs.start(
             "Replay 3 tasks", lambda _: blocked.wait(), owner="ann", kind="replay", if_lost="go on with the batch",
