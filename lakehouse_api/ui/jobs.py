@@ -61,8 +61,10 @@ class Job:
         self._tell(is_small=True)
 
     def end(self, state: Literal["done", "failed", "interrupted"], message: str, link: str = "") -> None:
-        """Say how it ended."""
+        """Say how it ended; the first word stands: a server that stops while work tidies up has cut nothing off."""
         record = self.record
+        if record.state != "running":
+            return
         record.state, record.message, record.link = state, message, link or record.link
         record.elapsed_s = time.monotonic() - self._begun_s
         self._tell()

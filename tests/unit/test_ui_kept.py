@@ -103,6 +103,23 @@ def test_work_is_known_after_a_restart_and_what_was_stopped_says_so(tmp_path: Pa
     assert not list(tmp_path.glob("*.json"))
 
 
+def test_work_that_has_ended_and_tidies_up_while_the_server_stops_was_not_cut_off(tmp_path: Path) -> None:
+    async def work(job: Job) -> None:
+        job.end("done", "7 rows")
+        await asyncio.Event().wait()
+
+    async def run() -> JobRecord:
+        jobs = Jobs(tmp_path, keep_s=HOUR_S)
+        async with jobs.running():
+            ended = begin(jobs, work)
+            await asyncio.sleep(0)
+        return ended
+
+    ended = asyncio.run(run())
+    kept = Jobs(tmp_path, keep_s=HOUR_S).get(ended.id, owner="ann")
+    assert (kept.state, kept.message) == ("done", "7 rows")
+
+
 _OTHER = """
 import asyncio, sys
 from pathlib import Path
