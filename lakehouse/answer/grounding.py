@@ -1,7 +1,8 @@
 """Grounding: an answer names only people, ids and records that it was shown.
 
 Every person that an answer names (see names.py) must stand in the bundle or in the task. So must every id that it
-speaks of ("worker 1017", "id 1017", "#1017", "W-1017"), and a mark of a record ("[3]") must be one of those shown.
+speaks of ("worker 1017", "id 1017", "#1017", "W-1017"), and a mark of a record ("[3]") must be one of those shown. An
+id that is given right behind a name must be that person's, and not another one's who was shown.
 
 Belongs here: the check. Not here: what a name is (see names.py).
 """
@@ -30,6 +31,8 @@ _NUMBERED = re.compile(
 _LETTERED = re.compile(r"(?<![\w-])([A-Za-z]{1,2}-\d{3,})\b")
 _SPLIT = re.compile(r" ?[,/&] ?| and | or ", re.IGNORECASE)
 _MARK = re.compile(r"\[(\d{1,9}(?: ?, ?\d{1,9}){0,20})\]")
+_SHOWN = re.compile(r"^(.{1,200}?) \(id ([^()]{1,200})\):", re.MULTILINE)  # as bundle.py begins the line of a record
+_BEHIND = r"[\s,]{1,2}\(?(?:worker[ _-]?)?id[\s:#]{1,3}([\w-]{1,200})"
 _MARKUP = re.compile(r"[*`\"'“”‘’()\[\]{}<>|]")
 
 
@@ -54,11 +57,26 @@ def ungrounded(answer: str, *, shown: str, task: str, ids: Collection[str], list
     for found in _ids(seen):
         if found not in there and re.search(rf"(?<![\w-]){re.escape(found)}(?![\w-])", stands) is None:
             return f"the answer speaks of id {found[:60]!r}, which is in none of the citations"
+    if (pair := _of_another(seen, shown)) is not None:
+        return f"the answer gives {pair[0][:80]!r} the id {pair[1][:60]!r}, which is another record's"
     for marks in _MARK.findall(seen):
         for mark in _SPLIT.split(marks):
             is_shown = 1 <= int(mark) <= len(ids) or mark in there
             if not is_shown and f"[{mark}]" not in task:
                 return f"the answer cites [{mark}], and {len(ids)} records were shown"
+    return None
+
+
+def _of_another(seen: str, shown: str) -> tuple[str, str] | None:
+    """A name with an id behind it that was shown as somebody else's; two people may be called the same."""
+    people: dict[str, set[str]] = {}
+    for name, record_id in _SHOWN.findall(shown):
+        people.setdefault(name.casefold(), set()).add(record_id.casefold())
+    others = frozenset().union(*people.values()) if people else frozenset()
+    for name, own in people.items():
+        for found in re.finditer(rf"(?<!\w)({re.escape(name)}){_BEHIND}", seen, re.IGNORECASE):
+            if found[2].casefold() in others - own:
+                return found[1], found[2]
     return None
 
 

@@ -96,3 +96,20 @@ def test_any_text_is_read(answer: str) -> None:
 )
 def test_long_hostile_text_is_read_once(piece: str) -> None:
     check(piece * (20_000 // len(piece)))
+
+
+@pytest.mark.parametrize("form", ["{} (id {})", "{}, id {}", "{} (worker id: {})", "{} ID #{}", "{}\n(id {})"])
+def test_name_with_the_id_of_another_record_is_found(form: str) -> None:
+    assert check(f"Call {form.format('Maria Lopez', '100')}.") is None
+    told = check(f"Call {form.format('Maria Lopez', '101')}.")
+    assert told is not None
+    assert "'Maria Lopez' the id '101'" in told
+
+
+def test_two_people_of_one_name_may_have_either_id() -> None:
+    shown = f"{SHOWN}\nMaria Lopez (id 103): role Cook"
+    for record_id, is_hers in (("100", True), ("103", True), ("102", False)):
+        said = ungrounded(
+            f"Maria Lopez (id {record_id}) can.", shown=shown, task=TASK, ids=[*IDS, "103"], lists=common_names()
+        )
+        assert (said is None) is is_hers
