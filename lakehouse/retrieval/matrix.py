@@ -179,10 +179,10 @@ def _candidates(found: Found, influence: Influence | None, most: int | None) -> 
     """The candidates of one corpus; with `most` at least so many of the best, and all that are equal to the last."""
     lifts = None
     if influence is not None and found.ids:
-        lifts = influence.lifts(found.corpus, found.rows, found.ids, found.scores)
+        lifts = influence.lifts(found.corpus, found.rows, found.scores, similarity=found.similarity)
     scores = found.scores.astype(np.float64)
     if lifts is not None:
-        scores += [lift.boost if lift else 0.0 for lift in lifts]
+        scores += lifts.boosts
     places: Sequence[int] = range(len(scores))
     if most is not None and most < len(scores):
         edge = np.partition(scores, len(scores) - most)[len(scores) - most]
@@ -197,7 +197,7 @@ def _candidates(found: Found, influence: Influence | None, most: int | None) -> 
             None if found.distances is None else float(found.distances[n]),
             None if found.relevance is None else float(found.relevance[n]),
             float(strength[n]),
-            None if lifts is None else lifts[n],
+            None if lifts is None else lifts.at(n),
         )
         for n in places
     ]

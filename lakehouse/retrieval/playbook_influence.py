@@ -27,7 +27,6 @@ from lakehouse.retrieval.playbook_scoring import (
     Verdict,
     boosts_of,
     choose_near,
-    verdict_for,
     verdicts_of,
     worth_of,
 )
@@ -53,6 +52,26 @@ class Lift:
     boost: float
     playbook_ids: tuple[str, ...]
     is_endorsed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lifts:
+    """What playbooks do to the candidates of one corpus.
+
+    Attributes:
+        boosts: (n,) to be added to their scores.
+        verdicts: By place among them what near entries say; most have none.
+    """
+
+    boosts: Floats
+    verdicts: Mapping[int, Verdict]
+
+    def at(self, place: int) -> Lift | None:
+        """The lift of one candidate; None: it stays as it is."""
+        boost, verdict = float(self.boosts[place]), self.verdicts.get(place)
+        if verdict is None:
+            return Lift(boost, ()) if boost else None
+        return Lift(boost, verdict.playbook_ids, is_endorsed=verdict.endorsed > 0)
 
 
 class Playbooks:
@@ -205,27 +224,42 @@ class Influence:
         return [i for (name, i), verdict in self.verdicts.items() if name in (None, corpus) and verdict.endorsed > 0]
 
     def lifts(
-        self, corpus: CorpusView, rows: NDArray[np.int64], ids: Sequence[str], scores: Floats
-    ) -> list[Lift | None]:
-        """The lift of each candidate of one corpus.
+        self, corpus: CorpusView, rows: NDArray[np.int64], scores: Floats, *, similarity: Floats | None = None
+    ) -> Lifts | None:
+        """What playbooks do to the candidates of one corpus; None where nothing.
 
         Args:
             corpus: The corpus.
             rows: (n,) their rows.
-            ids: (n,) their ids.
             scores: (n,) their scores without playbooks.
+            similarity: (n,) cosines of the query and the rows by the corpus's embedder, where they are known.
         """
-        verdicts = [verdict_for(self.verdicts, corpus.name, answer_id) for answer_id in ids]
-        if not any(verdicts):
-            return [None] * len(ids)
+        verdicts = self._verdicts_by_place(corpus, rows)
+        if not verdicts:
+            return None
+        ids = corpus.ids_of(rows)
         likeness, confidence = self.profiles.likeness(
             AskedQuery(self.vector, corpus.term_weights(self.query)),
             AskedAnswers(corpus.name, ids, rows.tolist()),
             describe=lambda positions: self._describe(corpus, rows[positions]),
             now=self.now,
         )
-        boosts = boosts_of(scores, verdicts, likeness=likeness, confidence=confidence, config=self.config)
-        return [_lift(boost, verdict) for boost, verdict in zip(boosts.tolist(), verdicts, strict=True)]
+        said = [verdicts.get(place) for place in range(len(rows))]
+        boosts = boosts_of(scores, said, likeness=likeness, confidence=confidence, config=self.config)
+        is_nothing = np.abs(boosts) <= _TINY
+        is_nothing[list(verdicts)] = False
+        boosts[is_nothing] = 0
+        return Lifts(boosts, verdicts)
+
+    def _verdicts_by_place(self, corpus: CorpusView, rows: NDArray[np.int64]) -> dict[int, Verdict]:
+        """The verdicts on those of some rows that near entries speak of; one for this corpus before one for any."""
+        by_row: dict[int, Verdict] = {}
+        for (name, answer_id), verdict in self.verdicts.items():
+            row = corpus.row_of(answer_id) if name in (None, corpus.name) else None
+            if row is not None and (name is not None or row not in by_row):
+                by_row[row] = verdict
+        places = ((row, np.flatnonzero(rows == row)) for row in by_row)
+        return {int(at[0]): by_row[row] for row, at in places if len(at)}
 
     def _describe(self, corpus: CorpusView, rows: NDArray[np.int64]) -> list[Description]:
         texts = corpus.texts_of(rows)
@@ -243,12 +277,6 @@ def _is_crowded(near: Sequence[NearEntry]) -> bool:
     """Whether one source alone has more than half of the places."""
     ((_, most),) = Counter(entry.sources for entry in near).most_common(1)
     return most > max(1, len(near) // 2)
-
-
-def _lift(boost: float, verdict: Verdict | None) -> Lift | None:
-    if verdict is None:
-        return Lift(boost, ()) if abs(boost) > _TINY else None
-    return Lift(boost, verdict.playbook_ids, is_endorsed=verdict.endorsed > 0)
 
 
 def _worth(evidence: Sequence[Evidence], *, half_life_days: float, now: datetime) -> float:

@@ -204,8 +204,3 @@ def _change_places(scores: Floats, wanted: Floats, is_known: NDArray[np.bool_]) 
     by_wish = known[np.argsort(-wanted[known], kind="stable")]
     changed[by_wish] = -np.sort(-scores[known])
     return changed
-
-
-def verdict_for(verdicts: Mapping[Answer, Verdict], corpus: str, answer_id: str) -> Verdict | None:
-    """The verdict on an answer of a corpus, or else on that id in any."""
-    return verdicts.get((corpus, answer_id)) or verdicts.get((None, answer_id))

@@ -16,7 +16,6 @@ from lakehouse.retrieval.playbook_scoring import (
     Verdict,
     boosts_of,
     choose_near,
-    verdict_for,
     verdicts_of,
     worth_of,
 )
@@ -106,14 +105,6 @@ def test_verdicts_stay_within_bounds(found: list[NearEntry]) -> None:
         assert 0 <= verdict.endorsed <= 1
         assert 0 <= verdict.rejected <= 1
         assert -1 <= verdict.same <= 1
-
-
-def test_verdict_on_an_id_in_any_corpus_holds_where_none_is_on_the_corpus() -> None:
-    anywhere, here = Verdict(0.1, 0, 0, ()), Verdict(0.2, 0, 0, ())
-    verdicts = {(None, "a"): anywhere, ("onet", "a"): here}
-    assert verdict_for(verdicts, "onet", "a") is here
-    assert verdict_for(verdicts, "scifact", "a") is anywhere
-    assert verdict_for(verdicts, "onet", "b") is None
 
 
 CANDIDATES = st.lists(st.tuples(UNIT, UNIT | st.just(float("nan")), UNIT), min_size=1, max_size=30)

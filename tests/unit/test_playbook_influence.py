@@ -163,6 +163,17 @@ def test_entry_without_corpus_speaks_of_the_id_in_any() -> None:
     assert ids(told.search())[0] == "e"
 
 
+def test_verdict_on_an_id_in_any_corpus_holds_where_none_is_on_the_corpus() -> None:
+    told = Told()
+    anywhere = [told.record(answer, corpus=None, angle=0.1) for answer in "ae"]
+    here = told.record("a", angle=0.2)
+    lifts = {c.id: c.lift for c in told.search()}
+    assert {answer: lift.playbook_ids for answer, lift in lifts.items() if lift} == {
+        "a": (here,),
+        "e": (anywhere[1],),
+    }
+
+
 def test_entry_of_another_corpus_has_no_say() -> None:
     told = Told()
     told.record("e", corpus="other")
