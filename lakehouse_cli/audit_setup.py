@@ -24,11 +24,11 @@ _OWN = frozenset({"store", "disk"})
 
 def doctor_checks() -> list[Check]:
     """Run doctor."""
-    from lakehouse.settings import load_settings
     from lakehouse_cli.doctor import examine
+    from lakehouse_cli.reading_settings import read_settings
     from lakehouse_cli.start import Installation
 
-    table = Installation(load_settings()).table
+    table = Installation(read_settings()).table
     return list(as_checks(examine(), started=frozenset(table.names())))
 
 

@@ -117,8 +117,8 @@ def _given(**fields: Any) -> dict[str, Any]:
 
 
 def _call(method: str, path: str, **request: Any) -> Any:
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         return api.json(method, path, **request)

@@ -40,9 +40,9 @@ def build(
     from rich.console import Console
 
     from lakehouse.adapters.corpus_files import find_declaration
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    settings = load_settings()
+    settings = read_settings()
     declarations = [find_declaration(settings.corpora_dir, name) for name in names]
     errors = Console(stderr=True)
     reports = [report for d in declarations for report in build_corpus(settings, d, errors, is_full=full)]
@@ -79,10 +79,10 @@ def stats(
     from lakehouse.adapters.lance_tables import LanceTables
     from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.errors import NotFound
-    from lakehouse.settings import load_settings
     from lakehouse_cli.corpus_tables import print_stats
+    from lakehouse_cli.reading_settings import read_settings
 
-    location = store_location(load_settings())
+    location = store_location(read_settings())
     table = LanceTables(location, S3ObjectStore(location)).open(name)
     if table is None:
         raise NotFound(f"no corpus {name!r} is built; see: lakehouse corpus list", name=name)

@@ -25,9 +25,9 @@ def read_states() -> list[CorpusState]:
     from lakehouse.adapters.corpus_context import SettingsEmbedders
     from lakehouse.adapters.corpus_files import read_folder
     from lakehouse.adapters.lance_tables import list_tables
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    settings = load_settings()
+    settings = read_settings()
     store, embedders = connect_store(settings), SettingsEmbedders(settings)
     declared = {d.name: d.declaration or d.problem for d in read_folder(settings.corpora_dir)}
     live = {name: _read(store, name) for name in list_tables(store)}

@@ -63,8 +63,8 @@ def ingest(  # noqa: PLR0917 - Typer passes all by name
     from rich.filesize import decimal
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
     given = {"types": types, "evolve": "true" if evolve else "", "allow_duplicate": "true" if allow_duplicate else ""}
     params = {"name": name, "mode": mode, "encoding": encoding, "delimiter": delimiter, "on_error": on_error}
@@ -73,7 +73,7 @@ def ingest(  # noqa: PLR0917 - Typer passes all by name
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     size = file.stat().st_size
     with (
-        connect_api(load_settings()) as api,
+        connect_api(read_settings()) as api,
         Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
         task = progress.add_task(file.name, total=size)
@@ -94,14 +94,14 @@ def datasets(
     as_json: JsonOption = False,
 ) -> None:
     """List datasets, or show one with its columns or versions."""
-    from lakehouse.settings import load_settings
     from lakehouse_cli import dataset_tables
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
     if versions and name is None:
         raise typer.BadParameter("--versions needs the name of a dataset")
     path = "/v1/catalog" if name is None else f"/v1/catalog/{name}{'/versions' if versions else ''}"
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         document = api.json("GET", path)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -121,16 +121,16 @@ def sql(
     as_of: Annotated[str | None, typer.Option(help="Time (ISO 8601) to read the datasets as of.")] = None,
 ) -> None:
     """Query the datasets."""
-    from lakehouse.settings import load_settings
     from lakehouse_cli import dataset_tables
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
     if output is _Format.ARROW and out is None and sys.stdout.isatty():
         raise typer.BadParameter("--format arrow is binary: add --out FILE or a pipe")
     wire = "json" if output is _Format.TABLE else output.value
     body: dict[str, Any] = {"sql": sys.stdin.read() if query == "-" else query, "format": wire}
     body |= {k: v for k, v in {"max_rows": max_rows, "as_of": as_of}.items() if v is not None}
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         if output is _Format.TABLE and out is None:
             dataset_tables.print_answer(api.json("POST", "/v1/sql", json=body))
             return

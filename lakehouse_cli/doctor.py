@@ -15,9 +15,10 @@ from typing import Literal
 
 from lakehouse.client.installation import token_file
 from lakehouse.errors import Unavailable
-from lakehouse.settings import Settings, SettingsError, load_settings
+from lakehouse.settings import Settings, SettingsError
 from lakehouse_cli.children import make_children
 from lakehouse_cli.ports import explain, taken
+from lakehouse_cli.reading_settings import read_settings
 from lakehouse_cli.start import Installation
 
 PYTHON = (3, 11)
@@ -39,7 +40,7 @@ def examine() -> list[Finding]:
 
     findings = [_python(), *_packages(Path(__file__).resolve().parents[1])]
     try:
-        settings = load_settings()
+        settings = read_settings()
     except SettingsError as error:
         return [*findings, Finding("settings", "problem", error.detail, "correct it in the environment or in .env")]
     findings.append(Finding("settings", "ok", f"data in {settings.data_dir}"))

@@ -30,9 +30,9 @@ class EvidenceParts:
     @cached_property
     def settings(self) -> Settings:
         """The settings."""
-        from lakehouse.settings import load_settings
+        from lakehouse_cli.reading_settings import read_settings
 
-        return load_settings()
+        return read_settings()
 
     @cached_property
     def objects(self) -> S3ObjectStore:

@@ -52,9 +52,9 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
     from lakehouse.adapters.connect import connect_store
     from lakehouse.adapters.trajectory_import import Imported, import_plan
     from lakehouse.clock import utc_now
-    from lakehouse.settings import load_settings
     from lakehouse.trajectories.formats import format_of, origin_of
     from lakehouse_cli.import_tables import print_findings, print_imported, report_of
+    from lakehouse_cli.reading_settings import read_settings
 
     try:
         of = format_of(format_)
@@ -62,7 +62,7 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
     except BadInput as error:
         raise typer.BadParameter(error.detail) from None
     plan = of.plan(_names(files))
-    objects = None if dry_run else connect_store(load_settings())
+    objects = None if dry_run else connect_store(read_settings())
     done: list[Imported] = []
     for one in import_plan(of, plan, origin, _open, objects=objects, folder=None, now=utc_now()):
         print_imported(one, is_dry=dry_run)

@@ -32,11 +32,11 @@ def lineage(
     as_json: JsonOption = False,
 ) -> None:
     """Show where something comes from, held against the raw bytes, and what was made of it; exit code 1: not sound."""
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import connect_api
     from lakehouse_cli.lineage_tables import print_lineage
+    from lakehouse_cli.reading_settings import read_settings
 
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         found = api.json("GET", f"/v1/lineage/{quote(of, safe='')}")
     if as_json:
         typer.echo(json.dumps(found, indent=2))

@@ -97,9 +97,9 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     """
     from lakehouse.load.chart import load_chart
     from lakehouse.load.mix import SHARES
-    from lakehouse.settings import load_settings
     from lakehouse_cli.load_run import LoadOptions, run_load
     from lakehouse_cli.load_tables import print_report
+    from lakehouse_cli.reading_settings import read_settings
     from lakehouse_cli.remote import find_remote
 
     if chaos:
@@ -112,7 +112,7 @@ def load(  # noqa: PLR0917 - Typer passes all by name
     shares = SHARES if mix is None else _shares(mix)
     draw = None if plot is None else _drawing(plot)
     with as_not_run():
-        settings = load_settings()
+        settings = read_settings()
         remote = find_remote(url, token, settings=settings, option="--url")
         options = LoadOptions(
             concurrency=concurrency,

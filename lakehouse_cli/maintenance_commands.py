@@ -35,9 +35,9 @@ def gc(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     from lakehouse.adapters.connect import connect_store
     from lakehouse.clock import utc_now
     from lakehouse.operations.garbage import collect_all_garbage
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    settings = load_settings()
+    settings = read_settings()
     report = collect_all_garbage(
         connect_store(settings),
         now=utc_now(),
@@ -65,9 +65,9 @@ def backup(
     from lakehouse.adapters.connect import connect_store
     from lakehouse.clock import utc_now
     from lakehouse.operations.backup import back_up
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    report = back_up(connect_store(load_settings()), folder, now=utc_now(), prune=prune)
+    report = back_up(connect_store(read_settings()), folder, now=utc_now(), prune=prune)
     typer.echo(
         f"{folder} holds {report.cut.keys:,} keys, {decimal(report.cut.bytes)}, as of {report.cut.taken_at}:"
         f" {report.copied:,} copied ({decimal(report.copied_bytes)}), {report.unchanged:,} unchanged"
@@ -85,9 +85,9 @@ def restore(
 
     from lakehouse.adapters.connect import connect_store
     from lakehouse.operations.restore import restore as write_back
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    store = connect_store(load_settings())
+    store = connect_store(read_settings())
     store.ensure_bucket()
     report = write_back(store, folder, force=force)
     typer.echo(f"restored {report.restored:,} keys, {decimal(report.restored_bytes)}, as of {report.cut.taken_at}")
@@ -97,9 +97,9 @@ def upgrade(dry_run: DryRunOption = False) -> None:
     """Rewrite stored documents of an earlier format to the one this program writes; take a backup first."""
     from lakehouse.adapters.connect import connect_store
     from lakehouse.operations.upgrade import upgrade as bring_up_to_date
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    report = bring_up_to_date(connect_store(load_settings()), dry_run=dry_run)
+    report = bring_up_to_date(connect_store(read_settings()), dry_run=dry_run)
     for (name, version), count in sorted(report.found.items()):
         typer.echo(f"{name}: {count:,} of version {version}")
     for rewrite in report.rewrites:

@@ -52,11 +52,11 @@ def parity(  # noqa: PLR0917 - Typer passes all by name
     Exit code 0: all the same; 1: a divergence, or an answer other than the case expects; 3: not compared, since a
     service cannot be reached or refuses, or the file of cases is wrong.
     """
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
     from lakehouse_cli.remote import find_remote
 
     with as_not_run():
-        settings = load_settings()
+        settings = read_settings()
         services = (
             find_remote(left, left_token, settings=settings, option="--left"),
             find_remote(right, right_token, settings=settings, option="--right"),

@@ -164,10 +164,10 @@ def _write(route: str, content: str, **fields: Any) -> Any:
 
 
 def _call(method: str, path: str, **request: Any) -> Any:
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         return api.json(method, f"/v1/pathway/{path}", **request)
 
 

@@ -102,7 +102,7 @@ def supervise() -> None:
 
 
 def _installation() -> Installation:
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
     from lakehouse_cli.start import Installation
 
-    return Installation(load_settings())
+    return Installation(read_settings())

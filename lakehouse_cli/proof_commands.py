@@ -47,12 +47,12 @@ def proof(  # noqa: PLR0917 - Typer passes all by name
     """
     from lakehouse.proof.report import summary
     from lakehouse.proof.verdicts import Outcome
-    from lakehouse.settings import load_settings
     from lakehouse_cli.proof_run import ProofOptions, run_proof
+    from lakehouse_cli.reading_settings import read_settings
 
     options = ProofOptions(mode, only, bootstrap, regenerate_baseline, junit, out)
     with as_not_run():
-        done = run_proof(_ROOT, options, load_settings(), tell=_tell)
+        done = run_proof(_ROOT, options, read_settings(), tell=_tell)
     failed = [verdict for verdict in done.verdicts if verdict.outcome is Outcome.FAIL]
     if as_json:
         told = [

@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 class ReplayParts(EvidenceParts):
     """The parts of this installation's replays; each is made when it is first asked for."""
 
-    def __init__(self) -> None:
-        import logging
-        import sys
-
-        import structlog
-
-        # What is printed is for programs, too: warnings go beside it.
-        structlog.configure(
-            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        )
-
     @cached_property
     def proposals(self) -> Proposals:
         """What could be better."""

@@ -6,7 +6,6 @@ Belongs here: options and output. Not here: HTTP (see client.py), building corpo
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -160,30 +159,26 @@ def drop_index(
 @index.command("rebuild")
 def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, `playbooks` or `pathways`.")]) -> None:
     """Mend a damaged table from what is left: its dataset, its rows that can be read, the memory log."""
-    import structlog
-
-    from lakehouse.settings import load_settings
     from lakehouse_cli.index_rebuild import rebuild
+    from lakehouse_cli.reading_settings import read_settings
 
-    # What the log says of the damage is no part of the report.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    for line in rebuild(load_settings(), name):
+    for line in rebuild(read_settings(), name):
         typer.echo(line)
 
 
 def _declaration_of(name: str) -> Path | None:
     """The file that declares a corpus, well or badly."""
     from lakehouse.adapters.corpus_files import read_folder
-    from lakehouse.settings import load_settings
+    from lakehouse_cli.reading_settings import read_settings
 
-    return next((d.file for d in read_folder(load_settings().corpora_dir) if d.name == name), None)
+    return next((d.file for d in read_folder(read_settings().corpora_dir) if d.name == name), None)
 
 
 def _call(method: str, path: str, **request: Any) -> Any:
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         return api.json(method, path, **request)
 
 

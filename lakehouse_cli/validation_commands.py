@@ -64,10 +64,10 @@ def validate(
 
 def _ask(request: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """The body of the answer, and the kind of error in it."""
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import ApiProblem, connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         try:
             # Escaped, so that what is no Unicode is the API's to refuse.
             sent = json.dumps(request).encode()

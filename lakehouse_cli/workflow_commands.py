@@ -174,10 +174,10 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _events(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    from lakehouse.settings import load_settings
     from lakehouse_cli.client import connect_api
+    from lakehouse_cli.reading_settings import read_settings
 
-    with connect_api(load_settings()) as api:
+    with connect_api(read_settings()) as api:
         asked = {"json": dict(body), "headers": {"Accept": _NDJSON}, "timeout": None}
         with api.lines("POST", "/v1/observer/workflow/run", **asked) as lines:
             yield from map(json.loads, lines)

@@ -1,0 +1,56 @@
+"""Reading the settings for a command, and what holds from then on: its logs, its way to what is on this machine.
+
+Belongs here: `read_settings`. Not here: settings (see lakehouse/settings.py), the edge for errors (see main.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def read_settings() -> Settings:
+    """Read the settings of this installation for a command that works on it itself.
+
+    What is printed is for programs, too: warnings go beside it, to standard error. What this command starts finds the
+    store on this machine past any proxy.
+
+    Raises:
+        SettingsError: Naming every setting that is unknown or wrong.
+    """
+    import structlog
+
+    from lakehouse.settings import load_settings
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    keep_loopback_direct(os.environ)  # noqa: TID251 - variables of all programs, and no setting of ours
+    return load_settings()
+
+
+def keep_loopback_direct(environ: MutableMapping[str, str]) -> None:
+    """Where a proxy is named, name this machine among what is reached without it.
+
+    A proxy would look for 127.0.0.1 on its own machine, and every client of S3 reads these variables by itself.
+
+    Args:
+        environ: Environment variables; changed where it is needed.
+    """
+    if not any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES):
+        return
+    for name in ("no_proxy", "NO_PROXY"):
+        given = environ.get(name) or environ.get(name.swapcase()) or ""
+        named = [part.strip() for part in given.split(",") if part.strip()]
+        more = () if "*" in named else (host for host in _LOOPBACK if host not in named)
+        environ[name] = ",".join([*named, *more])
