@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from uuid_utils import uuid7
+
 
 def utc_now() -> datetime:
     """The time now, aware, in UTC."""
@@ -15,6 +17,4 @@ def utc_now() -> datetime:
 
 def new_id() -> str:
     """A UUIDv7 as text: unique, and sorts by the time it was made (RFC 9562)."""
-    import uuid_utils
-
-    return str(uuid_utils.uuid7())
+    return str(uuid7())

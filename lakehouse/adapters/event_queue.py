@@ -11,7 +11,8 @@ from __future__ import annotations
 import queue
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from lakehouse.adapters.group_answers import Waiter
 
@@ -19,8 +20,7 @@ _MAX_GROUP = 4096
 _GATHER_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One encoded line; `waiter` is told when it is on disk, and None when nobody waits."""
 
     stream: str

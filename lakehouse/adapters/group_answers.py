@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Waiter(Generic[Answer]):
+class Waiter(msgspec.Struct, Generic[Answer], frozen=True):
     """Somebody who waits: a coroutine of `loop`, or a thread where there is none."""
 
     future: asyncio.Future[Answer] | Future[Answer]

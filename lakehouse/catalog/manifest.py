@@ -154,7 +154,9 @@ class Manifest:
 
 def format_utc(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and a `Z`: sorts as text."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_utc(text: str) -> datetime:

@@ -23,7 +23,8 @@ STREAMS = frozenset(
         "workflow_nodes", "replay_runs", "reviews", "audits", "outcomes", "agent_trajectories",
     }
 )  # fmt: skip
-_ENVELOPE = ("run_id", "task_id", "trace_id", "actor", "config_version", "format_version", "recorded_at")
+# The order in which a line names them.
+_ENVELOPE = dict.fromkeys(("run_id", "task_id", "trace_id", "actor", "config_version", "format_version", "recorded_at"))
 
 
 def make_line(
@@ -43,12 +44,11 @@ def make_line(
     """
     if stream not in STREAMS:
         raise BadInput(f"stream {stream!r} is unknown; streams are {', '.join(sorted(STREAMS))}")
-    envelope = {name: line.get(name) for name in _ENVELOPE}
-    envelope["run_id"] = envelope["run_id"] or run_id
-    envelope |= {"format_version": FORMAT_VERSION, "recorded_at": format_utc(recorded_at)}
-    rest = {name: value for name, value in line.items() if name not in envelope}
+    # What is said twice keeps its first place, so that the envelope leads.
+    whole = {**_ENVELOPE, **line, "format_version": FORMAT_VERSION, "recorded_at": format_utc(recorded_at)}
+    whole["run_id"] = whole["run_id"] or run_id
     try:
-        encoded = orjson.dumps({**envelope, **rest}, option=orjson.OPT_APPEND_NEWLINE)
+        encoded = orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
     except (TypeError, orjson.JSONEncodeError) as error:
         raise BadInput(f"a line of {stream!r} is no JSON: {error}") from None
     if len(encoded) > most_bytes:
