@@ -129,6 +129,10 @@ class HotTable:
         """The same, None when there is none."""
         return self._routes.get(path)
 
+    def by_url(self) -> dict[bytes, Declared]:
+        """All of them by their path as it stands in a request."""
+        return {path.encode(): route for path, route in self._routes.items()}
+
     def find(self, path: str) -> tuple[Declared | _ShortWay, str] | None:
         """The route of a path, and the name in it."""
         route = self._routes.get(path) or self._short.get(path)

@@ -20,9 +20,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from lakehouse.clock import new_id
 from lakehouse.errors import LakehouseError
+from lakehouse_api.auth import Principal
 from lakehouse_api.errors import problem_response
 from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.limits import IDLE_TIMEOUT_S
+from lakehouse_api.plain_way import PlainExchange, PlainWay
 
 MAX_HEAD_BYTES = 64 << 10
 _log = structlog.get_logger("lakehouse.connection")
@@ -36,21 +38,32 @@ class HeadTooLarge(LakehouseError):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection whose headers and whose silence have an end.
+    """A connection whose headers and whose silence have an end, and whose plain requests are answered plainly.
 
-    `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it.
+    `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it; `plain_way`
+    answers what has come whole at once, before uvicorn makes anything of it.
     """
 
+    joined: JoinedWrites
+
     client_stall_s = IDLE_TIMEOUT_S
+    plain_way: PlainWay | None = None
 
     # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
     _gathered_bytes = 0
     _is_in_head = True
     _stall: asyncio.TimerHandle | None = None
+    # A request whose head was plain, while its body comes.
+    _plain: PlainExchange | None = None
+    # The headers that let the last plain request in, and who it was.
+    _let_in: tuple[bytes | None, bytes | None, Principal] | None = None
+    _idle_since_s: float | None = None
+    _idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with the parts of an answer joined."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        self.joined = JoinedWrites(transport, self.loop)
+        super().connection_made(self.joined)  # type: ignore[arg-type]
 
     def eof_received(self) -> None:
         """The client says no more, and may still listen: the transport closes after this."""
@@ -65,6 +78,8 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._gathered_bytes -= len(data)
             self._parse_to_the_limit(data)
+        if self._plain is not None:
+            self._leave_the_plain_way(self._plain)
 
     def _parse_to_the_limit(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
@@ -76,19 +91,107 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._gathered_bytes > MAX_HEAD_BYTES or (data and self._gathered_bytes == MAX_HEAD_BYTES):
                 self._refuse()
 
+    def on_message_begin(self) -> None:
+        # uvicorn makes the scope here; few of the requests need one.
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
     def on_headers_complete(self) -> None:
         self._gathered_bytes = 0
         self._is_in_head = False
-        HttpToolsProtocol.on_headers_complete(self)
+        self._plain = self._begin_plainly()
+        if self._plain is None:
+            self._begin_cycle()
 
     def on_body(self, body: bytes) -> None:
         self._gathered_bytes = 0
-        HttpToolsProtocol.on_body(self, body)
+        if self._plain is not None:
+            self._plain.body += body
+        else:
+            HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         self._gathered_bytes = 0
         self._is_in_head = True
-        HttpToolsProtocol.on_message_complete(self)
+        if self._plain is not None:
+            plain, self._plain = self._plain, None
+            self.cycle = plain  # type: ignore[assignment]
+            plain.start(self.loop)
+        else:
+            HttpToolsProtocol.on_message_complete(self)
+
+    def _begin_plainly(self) -> PlainExchange | None:
+        """A plain request whose turn it is; None for all others."""
+        way, parser = self.plain_way, self.parser
+        route = None if way is None else way.routes.get(self.url)
+        if way is None or route is None or self.expect_100_continue or self.limit_concurrency is not None:
+            return None
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
+            return None
+        is_in_turn = self.cycle is None or self.cycle.response_complete
+        headers = dict(reversed(self.headers))  # the first of a name counts
+        if not is_in_turn or not way.is_plain(headers, self.client):
+            return None
+        principal = self._principal(way, headers)
+        if principal is None:
+            return None
+        return PlainExchange(way, self, route, headers, principal, keep_alive=parser.should_keep_alive())
+
+    def _principal(self, way: PlainWay, headers: dict[bytes, bytes]) -> Principal | None:
+        """Who is asking; the same headers on the same connection are the same."""
+        host, authorization = headers.get(b"host"), headers.get(b"authorization")
+        if self._let_in is not None and self._let_in[0] == host and self._let_in[1] == authorization:
+            return self._let_in[2]
+        principal = way.enter(headers, self.client)
+        self._let_in = None if principal is None else (host, authorization, principal)
+        return principal
+
+    def _begin_cycle(self) -> None:
+        """Hand a request to uvicorn once its head is there."""
+        url, headers, is_expecting = self.url, self.headers, self.expect_100_continue
+        HttpToolsProtocol.on_message_begin(self)
+        self.url, self.expect_100_continue = url, is_expecting
+        self.headers += headers  # the scope holds this list
+        HttpToolsProtocol.on_headers_complete(self)
+
+    def _leave_the_plain_way(self, plain: PlainExchange) -> None:
+        """Hand a request to uvicorn of which more is to come."""
+        self._plain = None
+        self._begin_cycle()
+        if plain.body:
+            HttpToolsProtocol.on_body(self, plain.body)
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer says; the date is of this second."""
+        return self.server_state.default_headers
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; without one the connection ends after a time of silence."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since_s = self.loop.time()
+        if self._idle is None:  # one timer for many requests: it looks how long the silence is
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._end_if_idle)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since_s = None
+
+    def _end_if_idle(self) -> None:
+        self._idle = None
+        if self._idle_since_s is None:
+            return
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle = self.loop.call_later(left_s, self._end_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _refuse(self) -> None:
         """Answer 431, unless another answer is on its way, and close."""
@@ -120,6 +223,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; whoever writes the answer hears of it."""
         self._unwatch()
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
         super().connection_lost(exc)
 
     def _watch(self, waiting_bytes: int) -> None:
@@ -147,6 +253,6 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.transport.get_write_buffer_size() + in_kernel[0]
 
 
-def bounded_protocol(client_stall_s: float) -> type[BoundedProtocol]:
+def bounded_protocol(client_stall_s: float, plain_way: PlainWay | None = None) -> type[BoundedProtocol]:
     """The protocol for uvicorn's configuration, which makes one per connection."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"client_stall_s": client_stall_s})
+    return type("BoundedProtocol", (BoundedProtocol,), {"client_stall_s": client_stall_s, "plain_way": plain_way})

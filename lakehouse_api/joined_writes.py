@@ -41,11 +41,22 @@ class JoinedWrites:
         if self._held_bytes >= _MOST_HELD_BYTES:
             self.flush()
 
+    def write_now(self, data: bytes) -> None:
+        """Send `data`, which is an answer as a whole, and what was held before it."""
+        if self._held:
+            self.flush()
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Send what is held now."""
         held, self._held, self._held_bytes = self._held, [], 0
         if held and not self._transport.is_closing():
             self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+
+    def is_closing(self) -> bool:
+        """Whether the connection has ended, or is about to."""
+        return self._transport.is_closing()
 
     def close(self) -> None:
         """End the connection when everything has gone out."""

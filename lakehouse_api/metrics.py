@@ -5,14 +5,54 @@ Belongs here: the registry and what is counted. Not here: the route (see routes/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_LATENCY_BOUNDS = [str(float(bound)) for bound in _LATENCY_BUCKETS_S] + ["+Inf"]
+
+
+class _Latencies:
+    """Times by route for the one thread that answers requests: added to without a lock, summed up when scraped."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, int], _Series] = {}
+
+    def observe(self, key: tuple[str, str, int], elapsed_s: float) -> None:
+        """Count one request of a method, route and status."""
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series()
+        series.counts[bisect_left(_LATENCY_BUCKETS_S, elapsed_s)] += 1
+        series.sum_s += elapsed_s
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus is told."""
+        name, labels = "lakehouse_http_request_seconds", ("method", "route", "status")
+        family = HistogramMetricFamily(name, "Time to the last byte of an answer, by route template.", labels=labels)
+        for key, series in list(self._series.items()):
+            values = [str(value) for value in key]
+            buckets = list(zip(_LATENCY_BOUNDS, accumulate(series.counts), strict=True))
+            family.add_metric(values, buckets, series.sum_s)
+            family.add_sample(f"{name}_created", dict(zip(labels, values, strict=True)), series.created_s)
+        yield family
+
+
+class _Series:
+    __slots__ = ("counts", "created_s", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(_LATENCY_BOUNDS)
+        self.created_s = time.time()
+        self.sum_s = 0.0
 
 
 class Metrics:
@@ -21,14 +61,11 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.latency = Histogram(
-            "lakehouse_http_request_seconds",
-            "Time to the last byte of an answer, by route template.",
-            ["method", "route", "status"],
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.in_flight = Gauge("lakehouse_http_in_flight", "Requests being answered.", registry=self.registry)
+        self._latencies = _Latencies()
+        self.registry.register(self._latencies)
+        self.in_flight = 0
+        in_flight = Gauge("lakehouse_http_in_flight", "Requests being answered.", registry=self.registry)
+        in_flight.set_function(lambda: self.in_flight)
         self.actions = self._counter("lakehouse_actions", "Audited actions (ingest, sql, storage, catalog).", "status")
         self.rows = self._counter("lakehouse_action_rows", "Rows that actions wrote or answered.")
         self.bytes = self._counter("lakehouse_action_bytes", "Bytes that actions took or answered.")
@@ -58,16 +95,12 @@ class Metrics:
         )
         self._search_series: dict[tuple[str, bool, bool], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
-        self._latency_series: dict[tuple[str, str, int], Histogram] = {}
+        self._validation_series: dict[tuple[str, str], Counter] = {}
         self._action_series: dict[tuple[str, str], tuple[Counter, Counter, Counter]] = {}
 
     def observe_request(self, method: str, route: str, status: int, elapsed_s: float) -> None:
-        """Measure one request; the series are few, and looked up once."""
-        key = (method, route, status)
-        series = self._latency_series.get(key)
-        if series is None:
-            series = self._latency_series[key] = self.latency.labels(method, route, status)
-        series.observe(elapsed_s)
+        """Measure one request; for the thread of the event loop."""
+        self._latencies.observe((method, route, status), elapsed_s)
 
     def count_search(self, arm: str, *, is_embedding_cached: bool, is_answer_cached: bool) -> None:
         """Count one matrix search."""
@@ -88,7 +121,11 @@ class Metrics:
 
     def count_validation(self, kind: str, error: str | None) -> None:
         """Count one validation."""
-        self.validations.labels(kind, error or "none").inc()
+        key = (kind, error or "none")
+        series = self._validation_series.get(key)
+        if series is None:
+            series = self._validation_series[key] = self.validations.labels(*key)
+        series.inc()
 
     def count_action(self, action: str, status: str, *, rows: int = 0, size_bytes: int = 0) -> None:
         """Count one audited action."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -15,13 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.clock import new_id
 from lakehouse.errors import Unavailable
-from lakehouse_api.access_log import AccessLog
+from lakehouse_api.access_log import AccessLine, AccessLog
 from lakehouse_api.errors import internal_error, problem_response
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.request_headers import has_body, header
 
 CLIENT_CLOSED = 499
-_STOPPING = Unavailable("the server is stopping, and this took longer than its grace; try again", retry_after_s=5)
+STOPPING = Unavailable("the server is stopping, and this took longer than its grace; try again", retry_after_s=5)
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = structlog.get_logger("lakehouse.requests")
@@ -43,7 +44,7 @@ class ContextMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -51,35 +52,70 @@ class ContextMiddleware:
         except asyncio.CancelledError:
             # The server is stopping, and its grace is over.
             if exchange.status is None:
-                await problem_response(_STOPPING, scope)(scope, exchange.receive, exchange.send)
+                await problem_response(STOPPING, scope)(scope, exchange.receive, exchange.send)
         except Exception:
             _log.exception("request failed", request_id=exchange.request_id, path=scope["path"])
             if exchange.status is not None:
                 raise  # half an answer is out: the server must break the connection, not end it cleanly
             await internal_error(scope)(scope, exchange.receive, exchange.send)
         finally:
-            self._metrics.in_flight.dec()
-            self._record(scope, exchange)
+            self._metrics.in_flight -= 1
+            record_end(
+                self._metrics, self._access_log, scope["state"],
+                method=scope["method"], path=scope["path"], status=exchange.status, client=scope.get("client"),
+                route=getattr(scope.get("route"), "path_format", "unmatched"),
+                bytes_in=exchange.bytes_in, bytes_out=exchange.bytes_out,
+            )  # fmt: skip
 
-    def _record(self, scope: Scope, exchange: _Exchange) -> None:
-        elapsed_s = time.perf_counter() - exchange.started_s
-        status = exchange.status or CLIENT_CLOSED
-        route = getattr(scope.get("route"), "path_format", "unmatched")
-        self._metrics.observe_request(scope["method"], route, status, elapsed_s)
-        state = scope["state"]
-        self._access_log.add(
-            request_id=exchange.request_id,
-            task_id=state["task_id"],
-            method=scope["method"],
-            path=scope["path"],  # without the query: statements and names of people may be in it
-            route=route,
-            status=status,
-            elapsed_ms=round(elapsed_s * 1000, 2),
-            bytes_in=exchange.bytes_in,
-            bytes_out=exchange.bytes_out,
-            client=(scope.get("client") or ("",))[0],
-            actor=getattr(state.get("principal"), "name", None),
+
+def begun(request_id: str | None, task_id: str | None) -> dict[str, Any]:
+    """The state of a request that begins now.
+
+    Args:
+        request_id: What the client called it; another one is made when there is none, or it is no sane id.
+        task_id: The task that the client says it belongs to; nothing when it is no sane id.
+    """
+    return {"request_id": _sane(request_id) or new_id(), "task_id": _sane(task_id), "started_s": time.perf_counter()}
+
+
+def record_end(
+    metrics: Metrics,
+    access_log: AccessLog,
+    state: dict[str, Any],
+    *,
+    method: str,
+    path: str,
+    route: str,
+    status: int | None,
+    bytes_in: int,
+    bytes_out: int,
+    client: tuple[str, int] | None,
+) -> None:
+    """Measure and log how a request has ended.
+
+    Args:
+        metrics: Takes its time.
+        access_log: Takes its line.
+        state: The request's, as `begun` made it.
+        method: GET, POST and so on.
+        path: Without the query: statements and names of people may be in it.
+        route: The template of the path.
+        status: None when it was not answered.
+        bytes_in: Of its body.
+        bytes_out: Of the answer's.
+        client: Address and port.
+    """
+    elapsed_s = time.perf_counter() - state["started_s"]
+    status = status or CLIENT_CLOSED
+    metrics.observe_request(method, route, status, elapsed_s)
+    actor = getattr(state.get("principal"), "name", None)
+    address = "" if client is None else client[0]
+    access_log.add(
+        AccessLine(
+            state["request_id"], state["task_id"], method, path, route, status, round(elapsed_s * 1000, 2),
+            bytes_in, bytes_out, address, actor,
         )
+    )  # fmt: skip
 
 
 class _Exchange:
@@ -88,18 +124,13 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self.started_s = time.perf_counter()
-        self.request_id = _sane(header(scope, b"x-request-id")) or new_id()
         self.status: int | None = None
         self.bytes_in = 0
         self.bytes_out = 0
         self._has_more_body = has_body(scope)
         state = scope.setdefault("state", {})
-        state |= {
-            "request_id": self.request_id,
-            "task_id": _sane(header(scope, b"x-task-id")),
-            "started_s": self.started_s,
-        }
+        state |= begun(header(scope, b"x-request-id"), header(scope, b"x-task-id"))
+        self.request_id: str = state["request_id"]
 
     async def receive(self) -> Message:
         message = await self._receive()

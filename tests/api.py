@@ -87,14 +87,14 @@ async def running_api(
 
 
 @contextlib.contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The app behind a real socket, in a thread of this process; gives its URL."""
+def serving(app: FastAPI, **config: Any) -> Iterator[str]:
+    """The app behind a real socket, in a thread of this process; gives its URL. `config` is uvicorn's."""
     import uvicorn
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # a client that is early waits
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", **config))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,0 +1,263 @@
+"""The plain way: a plain request of a hot route, from its bytes to those of its answer, without ASGI in between.
+
+What happens is what the layers do, by their own functions: ids, the door, the route, the line of whoever was refused,
+the access log, the metrics. A request that is not plain, or that has not come whole at once, goes through the layers
+(see quick_way.py, app.py), and a test holds the ways against each other.
+
+Belongs here: which requests are plain, one request and its answer. Not here: the connection (see http_protocol.py),
+what a layer does (see middleware_door.py, middleware_context.py, middleware_audit.py), hot routes (see hot_routes.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE
+
+from lakehouse.errors import LakehouseError
+from lakehouse_api.auth import Network, Principal, is_within
+from lakehouse_api.errors import internal_error, problem_response
+from lakehouse_api.hot_routes import Asked, Declared, HotTable
+from lakehouse_api.joined_writes import JoinedWrites
+from lakehouse_api.middleware_audit import append_audit
+from lakehouse_api.middleware_body import MAX_JSON_BYTES
+from lakehouse_api.middleware_context import STOPPING, begun, record_end
+from lakehouse_api.middleware_door import Door
+
+if TYPE_CHECKING:
+    from lakehouse_api.services import Services
+
+Headers = Mapping[bytes, bytes]
+_log = structlog.get_logger("lakehouse.requests")
+
+
+class Connection(Protocol):
+    """What an exchange needs of its connection; uvicorn's protocol has all of it."""
+
+    client: tuple[str, int] | None
+    flow: FlowControl
+    joined: JoinedWrites
+    tasks: set[asyncio.Task[None]]
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer says."""
+        ...
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        ...
+
+
+class PlainWay:
+    """Plain requests of hot routes; one for all connections.
+
+    Args:
+        table: The hot routes.
+        services: What they work with.
+        door: Who may come in.
+        trusted: Proxies whose requests are not plain.
+        root_path: The sub-path.
+    """
+
+    def __init__(
+        self, *, table: HotTable, services: Services, door: Door, trusted: Iterable[Network], root_path: str = ""
+    ) -> None:
+        self.routes: dict[bytes, Declared] = table.by_url()
+        self.services = services
+        self.root_path = root_path
+        self._door = door
+        self._trusted = tuple(trusted)
+
+    def is_plain(self, headers: Headers, client: tuple[str, int] | None) -> bool:
+        """Whether the head of a POST to one of `routes` says nothing out of the ordinary."""
+        length = headers.get(b"content-length", b"")
+        return (
+            length.isdigit()
+            and 0 < int(length) <= MAX_JSON_BYTES
+            and b"origin" not in headers
+            and b"transfer-encoding" not in headers
+            and not (self._trusted and client is not None and is_within(client[0], self._trusted))
+        )
+
+    def enter(self, headers: Headers, client: tuple[str, int] | None) -> Principal | None:
+        """Who is asking; None sends a request that is refused through the layers, which say why."""
+        address = "" if client is None else client[0]
+        try:
+            return self._door.enter_plainly(_text(headers.get(b"host")), _text(headers.get(b"authorization")), address)
+        except LakehouseError:
+            return None
+
+
+class PlainExchange:
+    """One plain request and its answer; the connection takes it for one of uvicorn's request cycles.
+
+    Args:
+        way: What it goes.
+        connection: Where it came from.
+        route: The hot route.
+        headers: By name in lower case, the first of each.
+        principal: Who asks.
+        keep_alive: False: the connection ends with the answer.
+    """
+
+    __slots__ = (
+        "_connection", "_headers", "_principal", "_route", "_state", "_status", "_task", "_way", "body",
+        "disconnected", "keep_alive", "message_event", "response_complete",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        way: PlainWay,
+        connection: Connection,
+        route: Declared,
+        headers: Headers,
+        principal: Principal,
+        *,
+        keep_alive: bool,
+    ) -> None:
+        self._way = way
+        self._connection = connection
+        self._route = route
+        self._headers = headers
+        self._principal = principal
+        self._state: dict[str, Any] = {}
+        self._status: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.body = b""
+        # What uvicorn's protocol looks at and sets.
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NOBODY_WAITS
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to answer, in a task that a stopping server waits for."""
+        self._task = loop.create_task(self._run())
+        self._connection.tasks.add(self._task)
+
+    async def _run(self) -> None:
+        metrics = self._way.services.metrics
+        metrics.in_flight += 1
+        headers = self._headers
+        self._state = begun(_text(headers.get(b"x-request-id")), _text(headers.get(b"x-task-id")))
+        self._state["principal"] = self._principal
+        bytes_out = 0
+        try:
+            bytes_out = await self._answer()
+        except asyncio.CancelledError:
+            # The server is stopping, and its grace is over.
+            if self._status is None:
+                bytes_out = await self._respond(problem_response(STOPPING, self._scope()))
+        except Exception:
+            scope = self._scope()
+            _log.exception("request failed", request_id=self._state["request_id"], path=scope["path"])
+            if self._status is None:
+                bytes_out = await self._respond(internal_error(scope))
+            else:
+                self._connection.joined.close()
+        finally:
+            self._end(bytes_out)
+
+    def _end(self, bytes_out: int) -> None:
+        services, route, connection = self._way.services, self._route, self._connection
+        services.metrics.in_flight -= 1
+        record_end(
+            services.metrics, services.access_log, self._state,
+            method="POST", path=route.path_format, route=route.path_format, status=self._status,
+            bytes_in=len(self.body), bytes_out=bytes_out, client=connection.client,
+        )  # fmt: skip
+        if self._task is not None:
+            connection.tasks.discard(self._task)
+            self._task = None
+        del self._connection  # the connection holds this one until its next request
+
+    async def _answer(self) -> int:
+        way, state = self._way, self._state
+        try:
+            accept = _text(self._headers.get(b"accept"))
+            asked = Asked(way.services, self._principal, state, None, accept=accept)
+            reply = await self._route.answer(asked, self.body)
+            return await self._send(reply.status, _block(reply.headers), reply.body)
+        except LakehouseError as error:
+            return await self._respond(problem_response(error, self._scope()))
+        finally:
+            if not state.get("is_audited"):
+                await append_audit(way.services, self._scope(), self._status or 0)
+
+    async def _respond(self, response: Response) -> int:
+        lengthless = tuple(header for header in response.raw_headers if header[0] != b"content-length")
+        return await self._send(response.status_code, _block(lengthless), bytes(response.body))
+
+    async def _send(self, status: int, headers: bytes, body: bytes) -> int:
+        """Write an answer, when the client has taken what was before it; gives the bytes of its body."""
+        connection = self._connection
+        self._status = status
+        if connection.flow.write_paused and not self.disconnected:
+            await connection.flow.drain()
+        if self.disconnected:
+            return len(body)
+        request_id: str = self._state["request_id"]
+        connection.joined.write_now(
+            b"%b%b%bcontent-length: %d\r\nx-request-id: %b\r\nx-content-type-options: nosniff\r\n%b\r\n%b"
+            % (
+                STATUS_LINE[status],
+                _block(tuple(connection.default_headers)),
+                headers,
+                len(body),
+                request_id.encode(),
+                b"" if self.keep_alive else b"connection: close\r\n",
+                body,
+            )
+        )
+        self.response_complete = True
+        if not self.keep_alive:
+            connection.joined.close()
+        connection.on_response_complete()
+        return len(body)
+
+    def _scope(self) -> Scope:
+        """The request as the layers would have it, for what is written of those that were refused."""
+        path = self._route.path_format
+        return {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": self._way.root_path,
+            "query_string": b"",
+            "headers": list(self._headers.items()),
+            "client": self._connection.client,
+            "route": self._route,
+            "state": self._state,
+        }
+
+
+class _NobodyWaits:
+    """Stands for the event that wakes whoever reads a request's body: here it has come whole."""
+
+    def set(self) -> None:
+        """Wake nobody."""
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
+@lru_cache(maxsize=256)
+def _block(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent; they are few, and the same again and again."""
+    for name, value in headers:
+        if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+            raise RuntimeError(f"the header {name!r} of an answer cannot be sent")
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

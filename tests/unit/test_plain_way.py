@@ -1,0 +1,277 @@
+"""A plain request and its answer on one connection: faults, a stopping server, clients that are slow or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+import uvicorn
+from fastapi import APIRouter
+from uvicorn.server import ServerState
+
+from lakehouse.errors import Unavailable
+from lakehouse_api.access_log import AccessLog
+from lakehouse_api.auth import SCOPES, Authenticator, KnownToken
+from lakehouse_api.hot_routes import Asked, HotTable
+from lakehouse_api.http_protocol import BoundedProtocol, bounded_protocol
+from lakehouse_api.metrics import Metrics
+from lakehouse_api.middleware_door import Door
+from lakehouse_api.plain_way import PlainWay
+from lakehouse_api.struct_bodies import Body
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class PlainWayBody(msgspec.Struct):
+    """What the routes of these tests are asked."""
+
+    number: int = 0
+
+
+class _NoSocket:
+    def getpeername(self) -> tuple[str, int]:
+        return ("127.0.0.1", 5000)
+
+    def getsockname(self) -> tuple[str, int]:
+        return ("127.0.0.1", 80)
+
+    def fileno(self) -> int:
+        raise OSError("there is none")
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"socket": _NoSocket()})
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        assert not self.is_closed
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Lines:
+    """An event log that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    async def append(self, stream: str, line: dict[str, Any], *, durable: bool = True) -> str:
+        self.lines.append(line)
+        return ""
+
+
+class Bench:
+    """One connection to a few routes; requests that are not plain end up in `layered`."""
+
+    def __init__(self) -> None:
+        table = HotTable()
+        self.gate = asyncio.Event()
+        self.layered: list[bytes] = []
+        for path, run in (("/echo", self.echo), ("/wait", self.wait), ("/fault", self.fault), ("/busy", self.busy)):
+            table.declare(APIRouter(), path, run, body=Body(PlainWayBody), scope="read")
+        self.events = Lines()
+        self.logged: list[str] = []
+        logging.getLogger("lakehouse.access").setLevel(logging.INFO)
+        self.access_log = AccessLog(self.logged.append)
+        services: Any = SimpleNamespace(metrics=Metrics(), events=self.events, access_log=self.access_log)
+        self.metrics: Metrics = services.metrics
+        door = Door(Authenticator([KnownToken("ann", _SHA256, SCOPES)]), hosts=["h"], origins=[])
+        way = PlainWay(table=table, services=services, door=door, trusted=(), root_path="")
+        config = uvicorn.Config(
+            self.app,
+            http=bounded_protocol(5, way),
+            lifespan="off",
+            log_config=None,
+            interface="asgi3",
+            proxy_headers=False,
+        )
+        config.load()
+        self.state = ServerState()
+        self.wire = Wire()
+        self.protocol: BoundedProtocol = config.http_protocol_class(  # type: ignore[call-arg, assignment]
+            config=config, server_state=self.state, app_state={}, _loop=asyncio.get_running_loop()
+        )
+        self.protocol.connection_made(self.wire)
+
+    async def echo(self, asked: Asked) -> bytes:
+        """Answer at once."""
+        return b"%d" % asked.body.number
+
+    async def wait(self, asked: Asked) -> bytes:
+        """Answer when the gate opens."""
+        await self.gate.wait()
+        return b"waited"
+
+    async def fault(self, asked: Asked) -> bytes:
+        """Fail."""
+        raise ZeroDivisionError("a fault of ours")
+
+    async def busy(self, asked: Asked) -> bytes:
+        """Refuse."""
+        raise Unavailable("too busy\nfor this", retry_after_s=3)
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Take what is not plain."""
+        body, is_whole = b"", False
+        while not is_whole:
+            message = await receive()
+            body, is_whole = body + message.get("body", b""), not message.get("more_body")
+        self.layered.append(body)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"7")]})
+        await send({"type": "http.response.body", "body": b"layered"})
+
+    async def sent(self, *parts: bytes) -> list[bytes]:
+        """Let parts come, each in a turn of its own; gives what was answered then."""
+        for part in parts:
+            self.protocol.data_received(part)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        answers, self.wire.written = self.wire.written.split(b"HTTP/1.1 ")[1:], b""
+        return answers
+
+    async def line(self) -> dict[str, Any]:
+        """The only line of the access log."""
+        self.access_log.flush()
+        (text,) = "".join(self.logged).splitlines()
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+
+_SHA256 = bytes.fromhex("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")  # of `test`
+
+
+def post(path: str, body: bytes = b'{"number": 7}', fields: str = "") -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer test\r\nContent-Length: {len(body)}\r\n{fields}\r\n"
+    )
+    return head.encode() + body
+
+
+async def test_plain_request_never_meets_the_application() -> None:
+    bench = Bench()
+    (answer,) = await bench.sent(post("/echo"))
+    assert answer.startswith(b"200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n7")
+    assert bench.layered == []
+    assert (await bench.line())["status"] == 200
+    assert bench.state.total_requests == 1
+    assert bench.state.tasks == set()
+
+
+async def test_everything_that_is_not_plain_meets_it_whole() -> None:
+    bench = Bench()
+    whole = post("/echo")
+    for parts in (
+        (whole[:20], whole[20:-5], whole[-5:-2], whole[-2:]),
+        (whole[:-13], whole[-13:]),
+        (post("/echo?a=1"),),
+        (post("/other"),),
+        (post("/echo", fields="Origin: http://h\r\n"),),
+        (whole.replace(b"Bearer test", b"Bearer wrong"),),
+        (whole.replace(b"Host: h", b"Host: elsewhere"),),
+        (whole.replace(b"POST", b"PUT"),),
+    ):
+        (answer,) = await bench.sent(*parts)
+        assert answer.endswith(b"layered")
+    assert bench.layered == [b'{"number": 7}'] * 8
+    assert (await bench.sent(whole))[0].endswith(b"7")
+
+
+async def test_request_behind_one_that_waits_is_answered_after_it() -> None:
+    bench = Bench()
+    assert await bench.sent(post("/wait") + post("/echo") + post("/echo")) == []
+    bench.gate.set()
+    first, second, third = await bench.sent(b"")
+    assert first.endswith(b"waited")
+    assert second.endswith(third[-7:])
+    (last,) = await bench.sent(post("/echo"))
+    assert last.endswith(b"7")
+
+
+async def test_fault_is_500_without_details_and_the_connection_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    (answer,) = await bench.sent(post("/fault", fields="X-Request-Id: my-id\r\n"))
+    assert answer.startswith(b"500 ")
+    assert b"ZeroDivision" not in answer
+    assert b"my-id" in answer
+    assert (await bench.line())["status"] == 500
+    assert bench.events.lines[0]["status"] == "cancelled"
+    (again,) = await bench.sent(post("/echo"))
+    assert again.startswith(b"200 ")
+
+
+async def test_refusal_is_a_problem_document_with_its_headers() -> None:
+    bench = Bench()
+    (answer,) = await bench.sent(post("/busy"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"503 ")
+    assert b"\r\nretry-after: 3\r\n" in head
+    assert head.count(b"content-length") == 1
+    assert json.loads(body)["instance"] == "/busy"
+    assert bench.events.lines[0]["status"] == "failed"
+
+
+async def test_stopping_server_answers_503_and_closes() -> None:
+    bench = Bench()
+    assert await bench.sent(post("/wait")) == []
+    bench.protocol.shutdown()
+    assert not bench.wire.is_closed  # it is waited for
+    (task,) = bench.state.tasks
+    task.cancel()
+    (answer,) = await bench.sent(b"")
+    assert answer.startswith(b"503 ")
+    assert b"the server is stopping" in answer
+    assert b"\r\nconnection: close\r\n" in answer
+    assert bench.wire.is_closed
+    assert bench.metrics.in_flight == 0
+
+
+async def test_answer_waits_for_a_slow_client() -> None:
+    bench = Bench()
+    bench.protocol.pause_writing()
+    assert await bench.sent(post("/echo")) == []
+    assert bench.metrics.in_flight == 1
+    bench.protocol.resume_writing()
+    (answer,) = await bench.sent(b"")
+    assert answer.endswith(b"7")
+
+
+async def test_client_that_has_left_gets_nothing_and_is_logged() -> None:
+    bench = Bench()
+    await bench.sent(post("/wait"))
+    bench.protocol.connection_lost(None)
+    bench.gate.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert bench.wire.written == b""
+    assert (await bench.line())["status"] == 200
+    assert bench.metrics.in_flight == 0
+    assert bench.state.tasks == set()
