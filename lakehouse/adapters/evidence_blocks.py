@@ -6,11 +6,11 @@ evidence_sql.py), blocks after one another (see evidence_engine.py).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.adapters.evidence_hashes import hashes_of_texts
 from lakehouse.adapters.evidence_lines import LineBlock
 from lakehouse.adapters.evidence_quarantine import RefusedLine
 from lakehouse.adapters.evidence_sql import LOOK_CLOSER
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_LINES = 8192
+_ANSWER_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlo
             again = _run(engine, statement, block.table(cleared))
             unfit = {place: reason for place, reason in (unfit | _reasons(again)).items() if reason}
             fit = pa.concat_tables([fit, again.filter(pc.is_null(again["reason"]))]).sort_by("ordinal")
-        unfit |= {place: reason for place, (reason, _) in block.refused.items()}
+        unfit |= block.refused
     reasons = {place: reason for place, reason in unfit.items() if reason != LEFT_OUT}
     # Copied, for a view would hold all of the engine's answer.
     key_hashes = fit["key_hash"].to_numpy().copy()
@@ -82,7 +83,8 @@ def _run(engine: duckdb.DuckDBPyConnection, statement: str, lines: pa.Table) -> 
     batches = lines.combine_chunks().to_batches(max_chunksize=_BATCH_LINES)
     engine.register("lines", pa.Table.from_batches(batches, lines.schema))
     try:
-        return engine.execute(statement).to_arrow_table()
+        # In small pieces: one that grew to a whole block would be made of pages that were never used before.
+        return engine.execute(statement).to_arrow_reader(_ANSWER_ROWS).read_all()
     finally:
         engine.unregister("lines")
 
@@ -98,11 +100,10 @@ def _reasons(rows: pa.Table) -> dict[int, str]:
 def _refused(block: LineBlock, reasons: dict[int, str]) -> Iterator[RefusedLine]:
     for place, reason in sorted(reasons.items()):
         raw = block.line(place)
-        known = block.refused.get(place)
         yield RefusedLine(
             source_key=block.files[block.file[place]].source_key,
             line=int(block.number[place]),
-            sha256=known[1] if known else hashlib.sha256(raw).hexdigest(),
+            sha256=block.sha256[place].as_py(),
             raw=raw[:MAX_KEPT_BYTES],
             is_cut=reason == TOO_LONG or len(raw) > MAX_KEPT_BYTES,
             reason="is no JSON to the engine" if reason == LOOK_CLOSER else reason,
@@ -119,9 +120,13 @@ def _assembled(fit: pa.Table, block: LineBlock) -> pa.Table:
     parts: list[Any] = [
         keys.take(pa.array(block.file[places])),
         pa.array(block.number[places]),
-        fit["sha256"].combine_chunks(),
+        block.sha256.take(pa.array(places)),
         fit["recorded_at"].combine_chunks(),
     ]
-    provenance = pa.StructArray.from_arrays(parts, fields=list(schema.field("provenance").type))
-    columns = [provenance if name == "provenance" else fit[name] for name in schema.names]
+    made = {
+        "provenance": pa.StructArray.from_arrays(parts, fields=list(schema.field("provenance").type)),
+        "input_hash": hashes_of_texts(fit["input_text"]),
+        "output_hash": hashes_of_texts(fit["output_text"]),
+    }
+    columns = [made[name] if name in made else fit[name] for name in schema.names]
     return pa.table(columns, names=schema.names).cast(schema)

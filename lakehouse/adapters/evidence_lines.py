@@ -1,9 +1,9 @@
-"""Raw files as blocks of lines that the engine reads where they lie: no Python object for a line.
+"""Raw files as blocks of lines that the engine reads where they lie: no Python object stays for a line.
 
 Blocks are cut at lines and go on over small files, so that a day of many parts costs no more than one large one.
 
-Belongs here: cutting bytes into lines, which lines are no text at all. Not here: what is in a line (see
-evidence_sql.py).
+Belongs here: cutting bytes into lines, their hashes, which lines are no text at all. Not here: what is in a line (see
+evidence_sql.py), making hashes (see evidence_hashes.py).
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from lakehouse.adapters.evidence_hashes import hashes_of_slices
 from lakehouse.errors import BadInput
 from lakehouse.evidence.fitness import MAX_DEPTH, MAX_KEPT_BYTES, MAX_LINE_BYTES, NOT_UTF8, TOO_LONG
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _LF = 10
 _INLINED = 12
+_PIECE = 256 << 10
 _DAY = re.compile(r"/dt=(\d{4}-\d\d-\d\d)/")
 _NO_DAY = np.iinfo(np.int64).min
 
@@ -74,8 +76,9 @@ class LineBlock:
         text: The lines as an Arrow string view, empty where they are refused.
         file: For each line its file.
         number: For each line its number in the file, from 1.
+        sha256: For each line the SHA-256 of its bytes, hex; of a line that is too long, of all of it.
         is_deep: Whether a line has so many brackets that it may be nested too deep.
-        refused: By place, lines that are no text: the reason and SHA-256.
+        refused: By place, lines that are no text: the reason.
     """
 
     files: Sequence[RawFile]
@@ -84,9 +87,10 @@ class LineBlock:
     ends: npt.NDArray[np.int64]
     file: npt.NDArray[np.int32]
     number: npt.NDArray[np.int64]
+    sha256: pa.Array
     is_deep: npt.NDArray[np.bool_]
     text: pa.Array = None
-    refused: dict[int, tuple[str, str]] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -183,9 +187,11 @@ def _skip(reader: BinaryIO, begun: bytes, block_bytes: int) -> tuple[bytes, str,
 def _block(files: Sequence[RawFile], parts: Sequence[_Part]) -> LineBlock:
     data = parts[0].data if len(parts) == 1 else b"".join(p.data for p in parts)
     octets = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(octets == _LF).astype(np.int64)
+    ends = _places(octets, lambda some: some == _LF)
     starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1] + 1])
     counts = [p.line_count for p in parts]
+    firsts = list(accumulate(counts[:-1], initial=0))
+    cut = {place: p.cut_sha256 for place, p in zip(firsts, parts, strict=True) if p.cut_sha256 is not None}
     block = LineBlock(
         files=files,
         data=data,
@@ -193,24 +199,28 @@ def _block(files: Sequence[RawFile], parts: Sequence[_Part]) -> LineBlock:
         ends=ends,
         file=np.repeat(np.array([p.file for p in parts], dtype=np.int32), counts),
         number=np.concatenate([np.arange(p.first_line, p.first_line + p.line_count, dtype=np.int64) for p in parts]),
+        sha256=hashes_of_slices(data, starts, ends, known=cut),
         is_deep=_bracket_counts(octets, ends) > MAX_DEPTH,
     )
-    place = 0
-    for part in parts:
-        if part.cut_sha256 is not None:
-            block.refused[place] = (TOO_LONG, part.cut_sha256)
-        place += part.line_count
-    for long in np.flatnonzero(ends - starts > MAX_LINE_BYTES):
-        block.refused[int(long)] = (TOO_LONG, hashlib.sha256(block.line(int(long))).hexdigest())
+    too_long = (*cut, *np.flatnonzero(ends - starts > MAX_LINE_BYTES).tolist())
+    block.refused = dict.fromkeys(too_long, TOO_LONG)
     if not _is_utf8(data):
         _refuse_other_bytes(block)
     block.text = _views(octets, starts, ends, list(block.refused))
     return block
 
 
+def _places(
+    octets: npt.NDArray[np.uint8], is_sought: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.int64]:
+    """Where certain bytes are; a piece at a time, for what is made on the way stays in the processor's cache then."""
+    begins = range(0, len(octets), _PIECE)
+    return np.concatenate([np.flatnonzero(is_sought(octets[begin : begin + _PIECE])) + begin for begin in begins])
+
+
 def _bracket_counts(octets: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """How many `[` and `{` each line has; the two differ by one bit."""
-    opened = np.flatnonzero((octets & 0xDF) == ord("["))
+    opened = _places(octets, lambda some: (some & 0xDF) == ord("["))
     return np.diff(np.searchsorted(opened, ends), prepend=0).astype(np.int64)
 
 
@@ -234,7 +244,7 @@ def _refuse_other_bytes(block: LineBlock) -> None:
         try:
             line.decode()
         except UnicodeDecodeError:
-            block.refused[place] = (NOT_UTF8, hashlib.sha256(line).hexdigest())
+            block.refused[place] = NOT_UTF8
 
 
 def _views(

@@ -43,6 +43,7 @@ _LENIENT = (
 _MOMENT = r"(?:19[7-9]|2[01]\d)\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
 _NO_MOMENT = "no time with a zone between 1970 and 2199"
 _TYPED = RESERVED_VIEWS["evidence"]
+_MADE_BESIDE = ("provenance", "input_hash", "output_hash")
 
 
 def evidence_statement(transform: Transform) -> str:
@@ -52,8 +53,8 @@ def evidence_statement(transform: Transform) -> str:
     Python has found it to be fit JSON, whether it may be nested too deep, the day of its folder or null.
 
     Returns:
-        SQL that yields `ordinal`, `sha256`, `reason` (null: fit; or `LOOK_CLOSER`), `recorded_at`, `key_hash` and every
-        evidence column but `provenance`.
+        SQL that yields `ordinal`, `reason` (null: fit; or `LOOK_CLOSER`), `recorded_at`, `key_hash` and every evidence
+        column but `provenance`, `input_hash` and `output_hash`.
     """
     fields = transform.all_fields
     paths = ", ".join(quote_text(f'$."{name}"') for name in fields)
@@ -79,7 +80,7 @@ WITH kinds AS (
 ), judged AS (
   SELECT *, CASE {_reasons(transform)} END AS reason FROM timed
 )
-SELECT ordinal, sha256(text) AS sha256, reason, recorded_at, hash({transform.key or "raw.run_id"}) AS key_hash,
+SELECT ordinal, reason, recorded_at, hash({transform.key or "raw.run_id"}) AS key_hash,
   {_columns(transform)}
 FROM judged"""
 
@@ -151,14 +152,11 @@ def _columns(transform: Transform) -> str:
         "stream": quote_text(transform.stream),
         "metadata": _metadata(transform),
     }
-    given = dict(transform.expressions)
-    for side in ("input", "output"):
-        given[f"{side}_hash"] = f"sha256({given.get(f'{side}_text', 'NULL::VARCHAR')})"
-    listed = {"success_markers": "[]", "failure_markers": "[]"}
+    given, listed = transform.expressions, {"success_markers": "[]", "failure_markers": "[]"}
     return ", ".join(
         f"CAST({made.get(name) or given.get(name) or listed.get(name, 'NULL')} AS {type_}) AS {quote_name(name)}"
         for name, type_ in _TYPED.items()
-        if name != "provenance"
+        if name not in _MADE_BESIDE
     )
 
 
