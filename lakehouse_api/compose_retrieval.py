@@ -5,6 +5,7 @@ Belongs here: constructors and the settings they take. Not here: opening and clo
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,32 +86,29 @@ def compose_retrieval(
     )
     signer = TraceSigner(load_or_make_trace_key(settings))
 
-    async def embed_query(name: str, text: str) -> tuple[Any, bool]:
-        return await embedding.embed_query(name, text)
-
     async def embed_playbook(text: str) -> Any:
         return (await embedding.embed_query(embedder, text))[0]
 
     gathered = GatheredSearches()
 
-    async def nearest_together(view: CorpusView, vector: Any, k: int, selection: Selection) -> Near:
+    def look_together(view: CorpusView, vector: Any, k: int, selection: Selection) -> Awaitable[Near]:
         assert isinstance(view, CorpusReader)
         assert isinstance(view.index, HotIndex)  # asked of corpora in memory alone
-        return await gathered.nearest_rows(view.index, vector, k, selection)
+        return gathered.look(view.index, vector, k, selection)
 
     def config() -> tuple[SearchConfig, str]:
         return live_config.config, live_config.version_name
 
     search = SearchService(
         corpora,
-        embed_query,
+        embedding.embed_query,
         Playbooks(book, embedder=embedder, is_ready=lambda: log.is_replayed),
         config=config,
         sql=_CatalogSql(SqlFilter(sql), watcher),
         signer=signer,
         holdout_share=settings.holdout_share,
-        reranker=Reranker(embed_query, TextVectorCache(embedding.embed_many, most_bytes=_TEXT_VECTOR_BYTES)),
-        together=nearest_together,
+        reranker=Reranker(embedding.embed_query, TextVectorCache(embedding.embed_many, most_bytes=_TEXT_VECTOR_BYTES)),
+        together=look_together,
     )
     desk = PlaybookDesk(book, log, embed_playbook, embedder=embedder)
     return Retrieval(corpora, log, book, desk, search, signer, live_config, gathered)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from lakehouse.catalog.snapshot import CatalogWatcher
     from lakehouse.pathway.search import Found, PathwaySearch
     from lakehouse.query.request import Answer, SqlRequest
+    from lakehouse.retrieval.search_answer import SearchAnswer
     from lakehouse.retrieval.search_request import SearchRequest
-    from lakehouse.retrieval.search_service import SearchAnswer
     from lakehouse.settings import Settings
     from lakehouse.validation import Verdict
     from lakehouse.workflow.document import Workflow

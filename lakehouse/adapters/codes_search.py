@@ -11,8 +11,7 @@ Belongs here: which lists, which candidates. Not here: codes (see faiss_codes.py
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from lakehouse.retrieval.row_batch import Distance
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+_Values = TypeVar("_Values", float, NDArray[np.float32])
 # The first lists hold so many times the rows that are wanted from them.
 ROOM = 2
 
@@ -72,8 +72,8 @@ def _within(farness: Vectors, most: float) -> int:
     return int(farness.searchsorted(np.float32(most), side="right"))
 
 
-def closeness_of(distance: float, kind: Distance) -> float:
-    """A distance on the scale of `Codes.closeness`."""
+def closeness_of(distance: _Values, kind: Distance) -> _Values:
+    """A distance, or some, on the scale of `Codes.closeness`."""
     if kind == "l2":
-        return -math.sqrt(distance)
-    return 1.0 - distance if kind == "cosine" else -distance
+        return cast("_Values", -(distance**0.5))
+    return 1 - distance if kind == "cosine" else -distance

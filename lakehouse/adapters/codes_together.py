@@ -29,7 +29,7 @@ def search_together(codes: Codes, vectors: Vectors, queries: Vectors, k: int) ->
         k: How many are wanted, 1 to n.
     """
     wanted = codes.width.candidates_for(k)
-    farness = -np.stack([codes.closeness(query) for query in queries])
+    farness = -codes.closeness_of_each(queries)
     order = farness.argsort(axis=1)
     farness = np.take_along_axis(farness, order, axis=1)
     scales = np.ones(len(queries), np.float32)
@@ -41,11 +41,10 @@ def search_together(codes: Codes, vectors: Vectors, queries: Vectors, k: int) ->
     lists[np.arange(lists.shape[1]) >= first[:, None]] = -1
     rows = codes.scan_each(queries, lists, wanted)
     distances = row_distances_of_each(vectors, queries, rows, codes.distance)
-    edges = np.partition(distances, k - 1, axis=1)[:, k - 1]
-    last = np.array([closeness_of(float(edge), codes.distance) for edge in edges], np.float32)
-    needed = _within(farness, scales * np.float32(codes.width.reach) - last)
-    needed[rows[:, k - 1] < 0] = codes.lists
     found_rows, found_distances = _nearest_of_each(rows, distances, k)
+    edges = found_distances[:, -1]
+    needed = _within(farness, scales * np.float32(codes.width.reach) - closeness_of(edges, codes.distance))
+    needed[rows[:, k - 1] < 0] = codes.lists
     is_tied = np.count_nonzero(distances <= edges[:, None], axis=1) > k  # which of the equal ones is not arbitrary
     answers = []
     for n, query in enumerate(queries):

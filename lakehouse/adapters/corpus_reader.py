@@ -6,8 +6,8 @@ open_corpus.py, lance_corpus.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from lakehouse.adapters.lance_index import LanceIndex
 from lakehouse.retrieval.corpus_view import Hit
 from lakehouse.retrieval.filter_fit import FilterFit
 from lakehouse.retrieval.filters import Filter
+from lakehouse.retrieval.masking import personal_fields
 from lakehouse.retrieval.relevance import RelevanceModel
 from lakehouse.retrieval.selection import Selection
 
@@ -33,30 +34,35 @@ class CorpusReader:
     is_stale: bool = False
     calibration: RelevanceModel | None = None
 
-    @property
-    def is_in_memory(self) -> bool:
-        """False when searching waits for the store, and so belongs into a thread."""
-        return isinstance(self.index, HotIndex)
+    # What every search asks is made once:
+    is_in_memory: bool = field(init=False)
+    """False when searching waits for the store, and so belongs into a thread."""
+    embedder: str = field(init=False)
+    """Name of the embedder of its vectors."""
+    dimension: int = field(init=False)
+    """Length of its vectors."""
+    distance: str = field(init=False)
+    """`cosine`, `l2` or `dot`."""
+    has_text: bool = field(init=False)
+    """True when rows may have text."""
+    personal: frozenset[str] = field(init=False)
+    """Its personal metadata fields."""
+    state: Hashable = field(init=False)
+    """Another one when the same search may find something else."""
 
-    @property
-    def embedder(self) -> str:
-        """Name of the embedder of its vectors."""
-        return str(self.info["embedder"])
-
-    @property
-    def dimension(self) -> int:
-        """Length of its vectors."""
-        return int(self.info["dimension"])
-
-    @property
-    def distance(self) -> str:
-        """`cosine`, `l2` or `dot`."""
-        return str(self.info.get("distance", "cosine"))
-
-    @property
-    def has_text(self) -> bool:
-        """True when rows may have text."""
-        return bool(self.info.get("has_text", True))
+    def __post_init__(self) -> None:
+        info, personal = self.info, personal_fields(self.info)
+        made = {
+            "is_in_memory": isinstance(self.index, HotIndex),
+            "embedder": str(info["embedder"]),
+            "dimension": int(info["dimension"]),
+            "distance": str(info.get("distance", "cosine")),
+            "has_text": bool(info.get("has_text", True)),
+            "personal": personal,
+            "state": (self.revision, personal, self.calibration),
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     def select(
         self,

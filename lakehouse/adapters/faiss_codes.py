@@ -104,6 +104,13 @@ class Codes:
         products: Vectors = self.centroids @ query
         return products
 
+    def closeness_of_each(self, queries: Vectors) -> Vectors:
+        """The same for some queries (m, d): (m, lists)."""
+        if self.distance == "l2":
+            return np.stack([self.closeness(query) for query in queries])
+        products: Vectors = queries @ self.centroids.T
+        return products
+
     def list_of(self, vectors: Vectors) -> Rows:
         """The list that each row of a matrix is in."""
         _, found = self.index.quantizer.search(padded(vectors), 1)

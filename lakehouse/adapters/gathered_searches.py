@@ -9,25 +9,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.hot_index import Hit, HotIndex, hits_of
+from lakehouse.adapters.hot_search import without_left_out
 from lakehouse.adapters.hot_search_together import is_gatherable
 from lakehouse.retrieval.selection import Selection
 
 _MOST = 64
-_Near: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
-_Waiting: TypeAlias = list[tuple[NDArray[np.float32], asyncio.Future[_Near]]]
+Near: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A query as it is compared, how many rows are wanted of what is meant, who waits."""
+
+    query: NDArray[np.float32]
+    k: int
+    selection: Selection
+    done: asyncio.Future[Near]
+
+    def meant_of(self, near: Near) -> Near:
+        """Of rows that were looked for with those that are left out, what is meant here."""
+        left_out = self.selection.left_out
+        if not len(left_out):
+            return near
+        rows, distances = without_left_out((near[0] - self.selection.first, near[1]), left_out, self.k)
+        return rows + self.selection.first, distances
 
 
 class GatheredSearches:
     """Searches of one event loop."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[int, int], _Waiting] = {}
+        self._groups: dict[tuple[int, int], list[_Asked]] = {}
 
     async def search(self, index: HotIndex, vector: NDArray[np.float32], k: int, selection: Selection) -> Sequence[Hit]:
         """The same as `index.search_vector`, together with the others of this turn.
@@ -37,36 +56,47 @@ class GatheredSearches:
         """
         return hits_of(selection, *await self.nearest_rows(index, vector, k, selection))
 
-    async def nearest_rows(self, index: HotIndex, vector: NDArray[np.float32], k: int, selection: Selection) -> _Near:
+    async def nearest_rows(self, index: HotIndex, vector: NDArray[np.float32], k: int, selection: Selection) -> Near:
         """The same as `index.nearest_rows`, together with the others of this turn.
 
         Raises:
             BadInput: As there.
         """
-        if not is_gatherable(selection):
-            return index.nearest_rows(vector, k, selection)
-        query = index.read_query(vector)
+        return await self.look(index, vector, k, selection)
+
+    def look(self, index: HotIndex, vector: NDArray[np.float32], k: int, selection: Selection) -> asyncio.Future[Near]:
+        """The same, begun at once: whoever looks in several places looks in all of them in one turn.
+
+        Raises:
+            BadInput: As there.
+        """
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[_Near] = loop.create_future()
-        key = (id(selection), k)  # a selection is alive for as long as somebody waits for it
+        done: asyncio.Future[Near] = loop.create_future()
+        meant = selection if selection.base is None else selection.base
+        if not is_gatherable(meant):
+            done.set_result(index.nearest_rows(vector, k, selection))
+            return done
+        asked = _Asked(index.read_query(vector), k, selection, done)
+        # What is left out is looked for with the others; a selection is alive for as long as somebody waits for it.
+        key = (id(meant), min(k, len(selection)) + len(selection.left_out))
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = []
-            loop.call_soon(self._answer, key, index, selection)
-        group.append((query, done))
-        return await done
+            loop.call_soon(self._answer, key, index, meant)
+        group.append(asked)
+        return done
 
     def _answer(self, key: tuple[int, int], index: HotIndex, selection: Selection) -> None:
         group = self._groups.pop(key)
         for start in range(0, len(group), _MOST):
-            part = [(query, done) for query, done in group[start : start + _MOST] if not done.done()]
+            part = [asked for asked in group[start : start + _MOST] if not asked.done.done()]
             if not part:
                 continue
             try:
-                found = index.nearest_rows_of_each([query for query, _ in part], key[1], selection)
+                found = index.nearest_rows_of_each([asked.query for asked in part], key[1], selection)
             except Exception as error:  # each caller hears of it
-                for _, done in part:
-                    done.set_exception(error)
+                for asked in part:
+                    asked.done.set_exception(error)
             else:
-                for (_, done), near in zip(part, found, strict=True):
-                    done.set_result(near)
+                for asked, near in zip(part, found, strict=True):
+                    asked.done.set_result(asked.meant_of(near))

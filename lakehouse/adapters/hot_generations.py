@@ -44,7 +44,7 @@ class Generations:
         """
         numbers = np.asarray(rows, np.int64)
         if not len(numbers) or current.has_rows(numbers):
-            return current, numbers - current.first
+            return current, numbers - current.first if current.first else numbers
         for earlier in [ref() for ref in self._earlier]:
             if earlier is not None and earlier.has_rows(numbers):
                 return earlier, numbers - earlier.first

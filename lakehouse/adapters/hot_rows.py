@@ -149,7 +149,8 @@ class HotRows:
 
     def has_rows(self, numbers: NDArray[np.int64]) -> bool:
         """Whether all of these public numbers are of this generation."""
-        return bool(self.first <= numbers.min() and numbers.max() < self.first + self.view.end)
+        # In one look: what is below the first is very large without a sign.
+        return int((numbers - self.first).view(np.uint64).max()) < self.view.end
 
     def living_ids(self) -> list[str]:
         """The ids that live."""

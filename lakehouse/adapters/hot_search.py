@@ -44,6 +44,9 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
     k = min(k, len(selection))
     if k < 1:
         return np.empty(0, np.int64), np.empty(0, np.float32)
+    if selection.base is not None:
+        both = search_rows(selection.base, query, k + len(selection.left_out), distance)
+        return without_left_out(both, selection.left_out, k)
     codes = rows.codes
     if codes is None or not is_worth_codes(codes, selection, k):
         return nearest(*_all(selection, query, distance), k)
@@ -54,6 +57,13 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
         found = np.concatenate([found, fresh])
         distances = np.concatenate([distances, row_distances(vectors, query, fresh, distance)])
     return nearest(found, distances, k)
+
+
+def without_left_out(found: tuple[Rows, Vectors], left_out: Rows, k: int) -> tuple[Rows, Vectors]:
+    """The first `k` of what was found, the rows of `left_out` dropped: so many more had been looked for."""
+    rows, distances = found
+    is_meant = (rows[:, None] != left_out).all(axis=1)
+    return rows[is_meant][:k], distances[is_meant][:k]
 
 
 def is_worth_codes(codes: Codes, selection: Selection, k: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from lakehouse.answer.bundle import Bundle, Record
 from lakehouse.answer.request import AnswerRequest, Retrieved
 from lakehouse.retrieval.asked import asked_with
-from lakehouse.retrieval.search_service import SearchAnswer
+from lakehouse.retrieval.search_answer import SearchAnswer
 from lakehouse.retrieval.trace import Arm, Shown
 
 PATHWAYS = "pathways"

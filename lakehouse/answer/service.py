@@ -34,8 +34,9 @@ from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.pathway.shape import shape_of
+from lakehouse.retrieval.search_answer import SearchAnswer
 from lakehouse.retrieval.search_request import SearchRequest
-from lakehouse.retrieval.search_service import SearchAnswer, SearchService
+from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import Trace, TraceSigner
 from lakehouse.validation import Verdict
 

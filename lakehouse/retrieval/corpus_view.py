@@ -5,7 +5,7 @@ Belongs here: the Protocols. Not here: who implements them (see lakehouse/adapte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,6 +67,16 @@ class CorpusView(Protocol):
     @property
     def is_in_memory(self) -> bool:
         """False when asking it waits for the store, so that it is asked in a thread."""
+        ...
+
+    @property
+    def personal(self) -> frozenset[str]:
+        """Its personal metadata fields."""
+        ...
+
+    @property
+    def state(self) -> Hashable:
+        """Another one when the same search may find something else."""
         ...
 
     @property

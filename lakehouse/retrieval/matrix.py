@@ -14,9 +14,12 @@ Belongs here: candidates and their merging, over Protocols. Not here: embedding 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +36,7 @@ Near = tuple[Rows, Floats]
 _NOTHING: Near = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One search, checked. `text_weight` is the share of text in a hybrid score, by corpus."""
 
     query: str
@@ -47,8 +49,7 @@ class Ask:
     strong_min_score: float = 0.0
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, gc=False):
     """A row that may be a result. `relevance` is a probability, None without a calibration or a threshold."""
 
     corpus: str
@@ -71,7 +72,6 @@ class Found:
 
     corpus: CorpusView
     rows: Rows
-    ids: list[str]
     scores: Floats
     distances: Floats | None = None
     similarity: Floats | None = None
@@ -124,18 +124,20 @@ def find(
     brought = [] if influence is None else _rows_of(corpus, influence.endorsed_ids(corpus.name), selection)
     numbers = _with(near[0], [*by_text, *brought])
     if not len(numbers):
-        return Found(corpus, numbers, [], np.empty(0, np.float32))
+        return Found(corpus, numbers, np.empty(0, np.float32))
     distances = None
     if vector is not None:
         others = numbers[len(near[0]) :]
         distances = near[1] if not len(others) else np.concatenate([near[1], corpus.distances(vector, others)])
     texts = _filled(numbers.tolist(), by_text, lambda some: corpus.text_scores(ask.query, some)) if wants_text else None
     similarity = None if distances is None else corpus.similarity(distances)
-    closeness = _closeness(corpus, distances)
+    closeness = similarity
+    if distances is not None and corpus.distance == "l2":  # what rises from 0 can be put together with text scores
+        closeness = np.float32(1) / (1 + distances)
     scores = _scores(corpus, ask, similarity if texts is None else closeness, texts)
     found = Found(
-        corpus, numbers, corpus.ids_of(numbers), scores, distances,
-        similarity if corpus.distance == "cosine" else None, strength=scores if closeness is None else closeness,
+        corpus, numbers, scores, distances, similarity if corpus.distance == "cosine" else None,
+        strength=scores if closeness is None else closeness,
     )  # fmt: skip
     is_judged = ask.threshold > 0 or ask.model_class == "strong"
     if is_judged and found.similarity is not None:
@@ -155,57 +157,76 @@ def merge(found: Sequence[Found], ask: Ask, influence: Influence | None = None) 
     """
     if len(found) > 1:
         _make_comparable(found)
-    counts = {one.corpus.name: Counts(hits=len(one.ids)) for one in found}
+    counts: dict[str, Counts] = {}
     kept: list[Candidate] = []
     is_downgraded = False
-    # What nothing drops is made only as far as it may be among the results.
-    most = None if ask.threshold > 0 or ask.model_class == "strong" else ask.k
-    for candidate in (candidate for one in found for candidate in _candidates(one, influence, most)):
-        if _is_irrelevant(candidate, ask):
-            counts[candidate.corpus].dropped += 1
-        elif ask.model_class == "strong" and not _is_endorsed(candidate) and candidate.strength < ask.strong_min_score:
-            counts[candidate.corpus].dropped += 1
-            is_downgraded = True
-        else:
-            kept.append(candidate)
-    kept.sort(key=lambda candidate: (-candidate.score, candidate.corpus, candidate.id))
+    is_judged = ask.threshold > 0 or ask.model_class == "strong"
+    for one in found:
+        count = counts[one.corpus.name] = Counts(hits=len(one.rows))
+        # What nothing drops is made only as far as it may be among the results.
+        candidates = _candidates(one, influence, None if is_judged else ask.k)
+        for candidate in candidates if is_judged else ():
+            if _is_irrelevant(candidate, ask):
+                count.dropped += 1
+            elif ask.model_class == "strong" and _is_weak(candidate, ask):
+                count.dropped += 1
+                is_downgraded = True
+            else:
+                kept.append(candidate)
+        kept += () if is_judged else candidates
+    kept.sort(key=_order)
     results = kept[: ask.k]
     for candidate in results:
         counts[candidate.corpus].kept += 1
     return Merged(results, counts, is_downgraded)
 
 
+def _order(candidate: Candidate) -> tuple[float, str, str]:
+    return (-candidate.score, candidate.corpus, candidate.id)
+
+
 def _candidates(found: Found, influence: Influence | None, most: int | None) -> list[Candidate]:
     """The candidates of one corpus; with `most` at least so many of the best, and all that are equal to the last."""
+    if not len(found.rows):
+        return []
     lifts = None
-    if influence is not None and found.ids:
+    if influence is not None:
         lifts = influence.lifts(found.corpus, found.rows, found.scores, similarity=found.similarity)
     scores = found.scores.astype(np.float64)
     if lifts is not None:
         scores += lifts.boosts
-    places: Sequence[int] = range(len(scores))
+    places = None
     if most is not None and most < len(scores):
-        edge = np.partition(scores, len(scores) - most)[len(scores) - most]
-        places = np.flatnonzero(scores >= edge).tolist()
-    strength = found.scores if found.strength is None else found.strength
-    return [
-        Candidate(
-            found.corpus.name,
-            int(found.rows[n]),
-            found.ids[n],
-            float(scores[n]),
-            None if found.distances is None else float(found.distances[n]),
-            None if found.relevance is None else float(found.relevance[n]),
-            float(strength[n]),
-            None if lifts is None else lifts.at(n),
+        ranked = scores.copy()
+        ranked.partition(len(scores) - most)
+        places = (scores >= ranked[len(scores) - most]).nonzero()[0]
+
+    def chosen(values: NDArray[Any] | None) -> Iterable[Any]:
+        if values is None:
+            return repeat(None)
+        some: list[Any] = (values if places is None else values[places]).tolist()
+        return some
+
+    rows = found.rows if places is None else found.rows[places]
+    at = range(len(rows)) if places is None else places.tolist()
+    return list(
+        map(
+            Candidate,
+            repeat(found.corpus.name),
+            rows.tolist(),
+            found.corpus.ids_of(rows),
+            chosen(scores),
+            chosen(found.distances),
+            chosen(found.relevance),
+            chosen(found.scores if found.strength is None else found.strength),
+            repeat(None) if lifts is None else map(lifts.at, at),
         )
-        for n in places
-    ]
+    )
 
 
 def _make_comparable(found: Sequence[Found]) -> None:
     """Put the scores of several corpora on one scale; the order within each stays."""
-    full = [one for one in found if one.ids]
+    full = [one for one in found if len(one.rows)]
     if all(one.distances is None for one in full):
         return
     has_cosines = all(one.similarity is not None for one in full)
@@ -258,13 +279,6 @@ def _rows_of(corpus: CorpusView, ids: Sequence[str], selection: Selection) -> li
     return [row for row in rows if row is not None and selection.has(row)]
 
 
-def _closeness(corpus: CorpusView, distances: Floats | None) -> Floats | None:
-    """Distances turned into what rises from 0, with which text scores can be put together."""
-    if distances is None:
-        return None
-    return np.float32(1) / (1 + distances) if corpus.distance == "l2" else corpus.similarity(distances)
-
-
 def _is_endorsed(candidate: Candidate) -> bool:
     # What playbooks endorse has been judged by people: a model's doubt does not outweigh that.
     return candidate.lift is not None and candidate.lift.is_endorsed
@@ -272,3 +286,7 @@ def _is_endorsed(candidate: Candidate) -> bool:
 
 def _is_irrelevant(candidate: Candidate, ask: Ask) -> bool:
     return not _is_endorsed(candidate) and candidate.relevance is not None and candidate.relevance < ask.threshold
+
+
+def _is_weak(candidate: Candidate, ask: Ask) -> bool:
+    return not _is_endorsed(candidate) and candidate.strength < ask.strong_min_score

@@ -55,7 +55,7 @@ class Reranker:
         """
         if top < 1 or weight <= 0 or ask.mode == "text":
             return
-        wanted = [(one, str(one.corpus.info.get("rerank_embedder") or "")) for one in found if len(one.ids) > 1]
+        wanted = [(one, str(one.corpus.info.get("rerank_embedder") or "")) for one in found if len(one.rows) > 1]
         await asyncio.gather(*(self._rerank(one, name, ask.query, top, weight) for one, name in wanted if name))
 
     async def _rerank(self, one: Found, embedder: str, query: str, top: int, weight: float) -> None:

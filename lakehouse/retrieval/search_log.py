@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from lakehouse.retrieval.asked import IS_WHOLE, asked_with
+from lakehouse.retrieval.matrix import Candidate
+from lakehouse.retrieval.search_answer import SearchAnswer
 from lakehouse.retrieval.search_request import SearchRequest
-from lakehouse.retrieval.search_service import SearchAnswer
 
 _MAX_RESULTS = 100
+_KEPT_AS = "logged results"
 
 
 def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, task_id: str | None) -> dict[str, Any]:
@@ -23,7 +27,7 @@ def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, tas
         actor: Name of the token.
         task_id: The request's `X-Task-Id`.
     """
-    plan = answer.plan
+    plan, counts = answer.plan, answer.counts.values()
     return {
         "run_id": answer.run_id,
         "task_id": task_id,
@@ -31,7 +35,7 @@ def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, tas
         "actor": actor,
         "config_version": answer.config_version,
         "query": plan.ask.query,
-        "corpora": list(plan.corpora),
+        "corpora": plan.corpora,
         "mode": plan.ask.mode,
         "k": plan.ask.k,
         "model": request.model,
@@ -39,20 +43,29 @@ def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, tas
         "is_filtered": plan.filter is not None or plan.sql_filter is not None,
         "excluded": len(plan.exclude_ids),
         "downgraded": answer.is_downgraded,
-        "hits": sum(c.hits for c in answer.counts.values()),
-        "kept": sum(c.kept for c in answer.counts.values()),
-        "dropped": sum(c.dropped for c in answer.counts.values()),
-        "results": [
-            {
-                "id": r.candidate.id,
-                "corpus": r.candidate.corpus,
-                "score": round(r.candidate.score, 6),
-                "playbook_ids": list(r.candidate.lift.playbook_ids) if r.candidate.lift else [],
-            }
-            for r in answer.results[:_MAX_RESULTS]
-        ],
+        "hits": sum([c.hits for c in counts]),
+        "kept": sum([c.kept for c in counts]),
+        "dropped": sum([c.dropped for c in counts]),
+        "results": orjson.Fragment(_results(answer)),
         "latency_ms": round(answer.total_ms, 3),
         **_asked(request),
+    }
+
+
+def _results(answer: SearchAnswer) -> bytes:
+    """The results as JSON, made once for all answers that show the same."""
+    known = answer.shared.get(_KEPT_AS)
+    if known is None:
+        known = answer.shared[_KEPT_AS] = orjson.dumps([_result(r.candidate) for r in answer.results[:_MAX_RESULTS]])
+    return known
+
+
+def _result(shown: Candidate) -> dict[str, Any]:
+    return {
+        "id": shown.id,
+        "corpus": shown.corpus,
+        "score": round(shown.score, 6),
+        "playbook_ids": shown.lift.playbook_ids if shown.lift else (),
     }
 
 

@@ -7,8 +7,11 @@ search (see search_service.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
+
+import msgspec
+import orjson
 
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.downgrade import class_of_model
@@ -17,10 +20,12 @@ from lakehouse.retrieval.matrix import Ask
 from lakehouse.retrieval.search_config import Mode, PlaybookConfig, SearchConfig, parse_playbook_config
 
 MAX_QUERY_BYTES = 64 << 10
+_KEPT_FILTERS = 4_096
+_LONGEST_KEPT = 1_024
+_AS_JSON_HAS_IT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
+class SearchRequest(msgspec.Struct, frozen=True):
     """A matrix search (CONTRACTS.md section 7); None stands for the config's default."""
 
     query: str
@@ -38,8 +43,7 @@ class SearchRequest:
     force_full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A request that has been checked, under one config."""
 
     ask: Ask
@@ -48,7 +52,7 @@ class Plan:
     sql_filter: str | None
     exclude_ids: frozenset[str]
     use_playbook: bool | Literal["auto"]
-    playbook: PlaybookConfig = field(default_factory=PlaybookConfig)
+    playbook: PlaybookConfig = msgspec.field(default_factory=PlaybookConfig)
     rerank_top: int = 0
     rerank_weight: float = 0.0
 
@@ -62,7 +66,8 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
     """
     if not request.query.strip():
         raise BadInput("query must not be blank", field="query")
-    if len(request.query.encode("utf-8", "replace")) > MAX_QUERY_BYTES:
+    # No character takes more than four bytes.
+    if 4 * len(request.query) > MAX_QUERY_BYTES and len(request.query.encode("utf-8", "replace")) > MAX_QUERY_BYTES:
         raise BadInput(
             f"query has more than {MAX_QUERY_BYTES >> 10} KiB; search for what it says in short", field="query"
         )
@@ -71,22 +76,20 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
         raise BadInput("corpora names one twice", field="corpora")
     k = config.k if request.k is None else request.k
     ask = Ask(
-        query=request.query,
-        k=k,
-        per_corpus_k=max(
-            k, config.rerank_top, config.per_corpus_k if request.per_corpus_k is None else request.per_corpus_k
-        ),
-        mode=request.mode or config.mode,
-        text_weight={name: config.text_weight_of(name) for name in corpora},
-        threshold=config.relevance_threshold if request.threshold is None else request.threshold,
-        model_class="small" if request.force_full else class_of_model(request.model),
-        strong_min_score=config.strong_min_score,
+        request.query,
+        k,
+        max(k, config.rerank_top, config.per_corpus_k if request.per_corpus_k is None else request.per_corpus_k),
+        request.mode or config.mode,
+        {name: config.text_weight_of(name) for name in corpora},
+        config.relevance_threshold if request.threshold is None else request.threshold,
+        "small" if request.force_full else class_of_model(request.model),
+        config.strong_min_score,
     )
     playbook = config.playbook if request.playbook is None else parse_playbook_config(request.playbook, config.playbook)
     return Plan(
         ask,
         corpora,
-        None if request.filter is None else parse_filter(request.filter),
+        None if request.filter is None else _filter_of(request.filter),
         request.sql_filter,
         frozenset(request.exclude_ids),
         request.use_playbook,
@@ -94,3 +97,19 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
         config.rerank_top,
         config.rerank_weight,
     )
+
+
+def _filter_of(document: object) -> Filter:
+    """A filter, read once for all requests that ask for the same: JSON tells apart what may not be taken for equal."""
+    try:
+        written = orjson.dumps(document, option=_AS_JSON_HAS_IT)
+    except TypeError:  # no JSON, or a number with more digits than most
+        return parse_filter(document)
+    if len(written) > _LONGEST_KEPT or b"null" in written:  # what JSON cannot hold is written as null
+        return parse_filter(document)
+    return _read_filter(written)
+
+
+@lru_cache(maxsize=_KEPT_FILTERS)
+def _read_filter(written: bytes) -> Filter:
+    return parse_filter(orjson.loads(written))

@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.filter_fit import refuse_unfit
-from lakehouse.retrieval.masking import personal_fields
 from lakehouse.retrieval.search_request import Plan
 from lakehouse.retrieval.selection import Selection
 
@@ -45,7 +44,7 @@ async def select_rows(plan: Plan, views: Sequence[CorpusView], sql: SqlIds, *, h
         BadInput: A filter does not fit, or the SQL filter is none or does not apply to a corpus.
         Forbidden, TimedOut, Unavailable: The SQL filter says so.
     """
-    masked = {view.name: frozenset() if has_pii else personal_fields(view.info) for view in views}
+    masked = {view.name: frozenset() if has_pii else view.personal for view in views}
     if plan.filter is not None:
         wanted = plan.filter
         fits = await ask(views, lambda: {v.name: v.check(wanted, masked=masked[v.name]) for v in views})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -21,80 +20,25 @@ from lakehouse.errors import BadInput, Unavailable
 from lakehouse.retrieval.answer_cache import MOST_PASSING, AnswerCache, key_of
 from lakehouse.retrieval.calibration import unjudged
 from lakehouse.retrieval.corpus_view import CorpusView
-from lakehouse.retrieval.masking import masked_metadata, personal_fields
-from lakehouse.retrieval.matrix import Candidate, Counts, Merged, Near, find, merge
+from lakehouse.retrieval.matrix import Found, Near, find, merge
 from lakehouse.retrieval.playbook_influence import Influence, Playbooks
 from lakehouse.retrieval.rerank import Reranker
+from lakehouse.retrieval.search_answer import Answered, SearchAnswer, Times, answered_with
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
 from lakehouse.retrieval.search_selection import SqlIds, ask, select_rows
 from lakehouse.retrieval.selection import Selection
-from lakehouse.retrieval.trace import Arm, TraceSigner, encode_shown
+from lakehouse.retrieval.trace import Arm, TraceSigner
 
-_MAX_SHOWN = 200
 Vector = NDArray[np.float32]
 EmbedQuery = Callable[[str, str], Awaitable[tuple[Vector, bool]]]
-NearestTogether = Callable[[CorpusView, Vector, int, Selection], Awaitable[Near]]
+LookTogether = Callable[[CorpusView, Vector, int, Selection], Awaitable[Near]]
 
 
 class Corpora(Protocol):
     """The corpora of a process."""
 
     async def open(self, name: str) -> CorpusView: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One result; `metadata` is a JSON object as bytes, with personal fields masked where the token needs it."""
-
-    candidate: Candidate
-    metadata: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnswer:
-    """What a search gives. Times are milliseconds; `unjudged` says which corpora a threshold left alone, and why.
-
-    `shared` belongs to all answers with the very same results: what is made of these once may be kept there.
-    """
-
-    run_id: str
-    plan: Plan
-    results: list[Result]
-    counts: Mapping[str, Counts]
-    is_downgraded: bool
-    arm: Arm
-    config_version: str
-    trace_id: str
-    stale: list[str]
-    unjudged: Mapping[str, str]
-    embed_ms: float
-    search_ms: float
-    merge_ms: float
-    total_ms: float
-    is_embedding_cached: bool
-    is_answer_cached: bool
-    shared: dict[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """What is the same for every search of one key; `shown` is as traces hold it, `shared` as `SearchAnswer` has it."""
-
-    results: list[Result]
-    merged: Merged
-    shown: bytes
-    shared: dict[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """When the steps of a search were done, seconds; None: an answer that was kept needed no step."""
-
-    begun: float
-    embedded: float | None = None
-    searched: float | None = None
-    is_embedding_cached: bool = True
 
 
 class SearchService:
@@ -109,8 +53,8 @@ class SearchService:
         signer: Signs trace ids.
         holdout_share: Share of `"auto"` searches that are served without playbooks.
         reranker: Ranks the best again by a better embedder, where config and corpus say so.
-        together: Finds the nearest rows of a corpus in memory for all searches of a turn of the event loop at once;
-            None: each finds its own.
+        together: Begins to look for the nearest rows of a corpus in memory, for all searches of a turn of the event
+            loop at once; None: each finds its own.
         clock: The time now, aware, in UTC.
         draw: A number in [0, 1) for the hold-out.
     """
@@ -126,7 +70,7 @@ class SearchService:
         signer: TraceSigner,
         holdout_share: float,
         reranker: Reranker | None = None,
-        together: NearestTogether | None = None,
+        together: LookTogether | None = None,
         clock: Callable[[], datetime] = utc_now,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -139,9 +83,9 @@ class SearchService:
         self._holdout_share = holdout_share
         self._reranker = reranker
         self._together = together
-        self._answers: AnswerCache[_Answered] = AnswerCache()
+        self._answers: AnswerCache[Answered] = AnswerCache()
         # A record anywhere makes these of no use; they must not push out those that no record touches.
-        self._passing: AnswerCache[_Answered] = AnswerCache(most=MOST_PASSING)
+        self._passing: AnswerCache[Answered] = AnswerCache(most=MOST_PASSING)
         self._clock = clock
         self._draw = draw
 
@@ -158,44 +102,47 @@ class SearchService:
         plan = plan_search(request, config)
         views = [await self._corpora.open(name) for name in plan.corpora]
         arm = self._arm(plan)
-        kinds = ((view.revision, personal_fields(view.info), view.calibration) for view in views)
         # What playbooks say is part of an answer that they were asked for, and of no other.
         playbooks = self._playbooks.revision if arm == "playbook" else None
-        state = (arm, config_version, playbooks, *kinds)
+        state = (arm, config_version, playbooks, *(view.state for view in views))
         key = key_of(request, has_pii=has_pii, k=plan.ask.k, state=state)
         kept = self._passing if arm == "playbook" else self._answers
         if (answered := kept.get(key)) is not None:
-            return self._answer(answered, plan, views, names=(arm, config_version), times=_Times(begun))
+            return self._answer(answered, plan, views, names=(arm, config_version), times=Times(begun))
         vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
         embedded = time.perf_counter()
         selections = await select_rows(plan, views, self._sql, has_pii=has_pii)
+        # Begun before playbooks are waited for: both are found at the end of one turn.
+        looks = [self._look(*pair, plan, vectors) for pair in zip(views, selections, strict=True)]
         influence = await self._influence(plan, vectors) if arm == "playbook" else None
-        near = [await self._near(*pair, plan, vectors) for pair in zip(views, selections, strict=True)]
-        found = await ask(
-            views,
-            lambda: [
+        near = [None if look is None else await look for look in looks]
+
+        def found_in_each() -> list[Found]:
+            return [
                 find(view, plan.ask, vectors.get(view.embedder), selection, influence, near=rows)
                 for view, selection, rows in zip(views, selections, near, strict=True)
-            ],
-        )
+            ]
+
+        def answered_by(found: Sequence[Found]) -> Answered:
+            return answered_with(merge(found, plan.ask, influence), views, has_pii=has_pii)
+
+        found = await ask(views, found_in_each)
         if plan.rerank_top and self._reranker is not None:
             await self._reranker.rerank(found, plan.ask, top=plan.rerank_top, weight=plan.rerank_weight)
         searched = time.perf_counter()
-        merged = merge(found, plan.ask, influence)
-        results = await ask(views, lambda: _results(merged, {view.name: view for view in views}, has_pii=has_pii))
-        answered = _Answered(results, merged, _shown(merged.results))
+        answered = await ask(views, lambda: answered_by(found))
         kept.put(key, answered)
-        times = _Times(begun, embedded, searched, is_embedding_cached=is_cached)
+        times = Times(begun, embedded, searched, is_embedding_cached=is_cached)
         return self._answer(answered, plan, views, names=(arm, config_version), times=times)
 
     def _answer(
         self,
-        answered: _Answered,
+        answered: Answered,
         plan: Plan,
         views: Sequence[CorpusView],
         *,
         names: tuple[Arm, str],
-        times: _Times,
+        times: Times,
     ) -> SearchAnswer:
         """Sign what was found, now or before, as the answer of this run."""
         (arm, config_version), run_id = names, new_id()
@@ -241,30 +188,32 @@ class SearchService:
             plan.ask.query, vector, corpora=plan.corpora, config=plan.playbook, now=self._clock(), first=first
         )
 
-    async def _near(
+    def _look(
         self, view: CorpusView, selection: Selection, plan: Plan, vectors: Mapping[str, Vector]
-    ) -> Near | None:
+    ) -> Awaitable[Near] | None:
         """The nearest rows of a corpus in memory, looked for together with other searches; None: `find` looks."""
         vector = None if plan.ask.mode == "text" else vectors.get(view.embedder)
         if vector is None or self._together is None or not view.is_in_memory:
             return None
-        return await self._together(view, vector, plan.ask.per_corpus_k, selection)
+        return self._together(view, vector, plan.ask.per_corpus_k, selection)
 
     async def _vectors(
         self, plan: Plan, views: Sequence[CorpusView], *, with_playbook: bool
     ) -> tuple[dict[str, Vector], bool]:
         """The query by every embedder that is needed; a corpus's query is embedded by the corpus's own model."""
-        wanted = {view.embedder for view in views} if plan.ask.mode != "text" else set()
+        searched = () if plan.ask.mode == "text" else views
+        wanted = [view.embedder for view in searched]
         if with_playbook and len(self._playbooks):
-            wanted.add(self._playbooks.embedder)
+            wanted.append(self._playbooks.embedder)
         vectors: dict[str, Vector] = {}
         is_cached = True
         for name in wanted:
-            vectors[name], was_cached = await self._embed(name, plan.ask.query)
-            is_cached = is_cached and was_cached
-        for view in views:
-            vector = vectors.get(view.embedder)
-            if vector is not None and plan.ask.mode != "text" and len(vector) != view.dimension:
+            if name not in vectors:
+                vectors[name], was_cached = await self._embed(name, plan.ask.query)
+                is_cached = is_cached and was_cached
+        for view in searched:
+            vector = vectors[view.embedder]
+            if len(vector) != view.dimension:
                 raise BadInput(
                     f"corpus {view.name!r} has vectors of {view.dimension} dimensions, but its embedder"
                     f" {view.embedder!r} gives {len(vector)}: search it by vector, or make an index of that embedder's"
@@ -272,25 +221,8 @@ class SearchService:
         return vectors, is_cached
 
 
-def _results(merged: Merged, views: Mapping[str, CorpusView], *, has_pii: bool) -> list[Result]:
-    metadata: dict[tuple[str, str], bytes] = {}
-    for name, view in views.items():
-        mine = [c for c in merged.results if c.corpus == name]
-        if not mine:
-            continue
-        documents = view.metadata_of(np.array([c.row for c in mine], np.int64))
-        personal = frozenset() if has_pii else personal_fields(view.info)
-        for candidate, document in zip(mine, documents, strict=True):
-            metadata[name, candidate.id] = masked_metadata(document, personal) if personal else document
-    return [Result(c, metadata[c.corpus, c.id]) for c in merged.results]
-
-
 def _unjudged(plan: Plan, views: Sequence[CorpusView]) -> dict[str, str]:
     if plan.ask.threshold <= 0:
         return {}
     reasons = {view.name: unjudged(view, plan.ask.mode) for view in views}
     return {name: reason for name, reason in reasons.items() if reason is not None}
-
-
-def _shown(results: Sequence[Candidate]) -> bytes:
-    return encode_shown((c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in results[:_MAX_SHOWN])

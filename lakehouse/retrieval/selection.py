@@ -24,6 +24,9 @@ _CACHE_ENTRIES = 256
 _SPARSE = 16
 # What a selection takes beside its rows.
 _ENTRY_BYTES = 500
+# So many rows that are left out are kept as such: the others are those of the selection that they were taken from.
+_FEW_LEFT_OUT = 256
+_NONE_LEFT_OUT: Rows = np.empty(0, np.int64)
 _Asked: TypeAlias = tuple[Filter | None, frozenset[str]]
 
 
@@ -40,7 +43,7 @@ class Selection:
         rows: Those that are meant, ascending.
     """
 
-    __slots__ = ("_count", "_mask", "_rows", "end", "first", "kept", "source")
+    __slots__ = ("_count", "_mask", "_rows", "base", "end", "first", "kept", "left_out", "source")
 
     def __init__(
         self, source: Any, first: int, end: int, *, mask: Mask | None = None, rows: Rows | None = None
@@ -49,6 +52,9 @@ class Selection:
         self.first = first
         self.end = end
         self.kept: Any = None  # what a search engine made of it
+        # What is meant here is what is meant there without a few: a search of `base` serves both.
+        self.base: Selection | None = None
+        self.left_out = _NONE_LEFT_OUT
         self._mask = mask
         self._rows = rows
         self._count = end if mask is None else int(np.count_nonzero(mask))
@@ -80,12 +86,17 @@ class Selection:
     def rows(self) -> Rows:
         """The rows meant, ascending, counted from 0."""
         if self._rows is None:
-            self._rows = np.arange(self.end) if self._mask is None else np.flatnonzero(self._mask)
+            is_whole = self._mask is None and self.base is None
+            self._rows = np.arange(self.end) if is_whole else np.flatnonzero(self.mask())
         return self._rows
 
     def mask(self) -> Mask:
         """One bool a row; not to be written to."""
         if self._mask is not None:
+            return self._mask
+        if self.base is not None:
+            self._mask = self.base.mask().copy()
+            self._mask[self.left_out] = False
             return self._mask
         mask = np.full(self.end, self._rows is None)
         if self._rows is not None:
@@ -99,6 +110,8 @@ class Selection:
         at = row - self.first
         if not 0 <= at < self.end or self.is_all:
             return 0 <= at < self.end
+        if self.base is not None:
+            return self.base.has(row) and at not in self.left_out.tolist()
         if self._mask is None and self._rows is not None:
             place = int(self._rows.searchsorted(at))
             return place < len(self._rows) and int(self._rows[place]) == at
@@ -106,6 +119,12 @@ class Selection:
 
     def without(self, rows: Rows) -> Selection:
         """The same without some rows, counted from 0."""
+        if self.base is None and len(rows) <= _FEW_LEFT_OUT:
+            left_out = sorted({row for row in rows.tolist() if self.has(self.first + row)})
+            rest = Selection(self.source, self.first, self.end)
+            rest.base, rest.left_out = self, np.array(left_out, np.int64)
+            rest._count = len(self) - len(left_out)
+            return rest if left_out else self
         mask = self.mask().copy()
         mask[rows] = False
         return Selection(self.source, self.first, self.end, mask=mask)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lakehouse.chat.service import ChatService
     from lakehouse.pathway.search import Found, PathwaySearch
     from lakehouse.query.request import Answer, SqlRequest
+    from lakehouse.retrieval.search_answer import SearchAnswer
     from lakehouse.retrieval.search_request import SearchRequest
-    from lakehouse.retrieval.search_service import SearchAnswer
     from lakehouse.validation import Verdict
     from lakehouse.workflow.document import Workflow
     from lakehouse.workflow.record import RunResult

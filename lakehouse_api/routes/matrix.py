@@ -16,9 +16,9 @@ from fastapi import APIRouter, Path, Query, Request
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.retrieval.playbook import PlaybookBook, PlaybookEntry
 from lakehouse.retrieval.playbook_desk import NewRecord, Recorded
+from lakehouse.retrieval.search_answer import Result, SearchAnswer
 from lakehouse.retrieval.search_log import search_line
 from lakehouse.retrieval.search_request import SearchRequest
-from lakehouse.retrieval.search_service import Result, SearchAnswer
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from lakehouse.retrieval.answer_cache import AnswerCache, key_of
 from lakehouse.retrieval.search_request import SearchRequest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def found_in(view: CorpusReader, ask: Ask = ASK) -> Found:
 
 
 def order(found: Found) -> list[str]:
-    return [found.ids[n] for n in best_of(found.scores, len(found.ids))]
+    return found.corpus.ids_of(found.rows[best_of(found.scores, len(found.rows))])
 
 
 async def test_corpus_with_a_better_embedder_is_ranked_again() -> None:
@@ -132,7 +133,7 @@ async def test_row_without_text_counts_as_nothing_alike() -> None:
     [(0, 1.0, "vector", "better"), (5, 0.0, "vector", "better"), (5, 1.0, "text", "better"), (5, 1.0, "vector", None)],
 )
 async def test_nothing_is_asked_where_nothing_is_wanted(top: int, weight: float, mode: str, name: str | None) -> None:
-    ask = replace(ASK, mode=mode)
+    ask = msgspec.structs.replace(ASK, mode=mode)
     better, found = Better(), found_in(corpus("night watch", "nurse at night", reranker=name), ask)
     before = found.scores.tolist()
     await Reranker(better.query, better).rerank([found], ask, top=top, weight=weight)

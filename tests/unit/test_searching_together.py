@@ -125,6 +125,29 @@ async def test_selected_rows_fresh_rows_and_none_are_answered_as_always(index: H
     assert found <= {f"r{n}" for n in range(100)}
 
 
+@pytest.mark.parametrize("only", [None, 3_000, 100])
+async def test_what_is_left_out_is_not_found_and_the_next_ones_are(index: HotIndex, only: int | None) -> None:
+    gathered, vectors = GatheredSearches(), clustered(6, 9)
+    base = index.select(only_ids=None if only is None else [f"r{n}" for n in range(only)])
+    for vector in vectors:
+        near = [hit.id for hit in index.search_vector(vector, 30, base)]
+        few = base.without(index.rows_of(near[:20:2]))
+        assert len(few) == len(base) - 10
+        alone = index.search_vector(vector, 15, few)
+        assert [hit.id for hit in alone] == [name for name in near if name not in near[:20:2]][:15]
+        together = await asyncio.gather(*(gathered.search(index, one, 15, few) for one in (vector, *vectors)))
+        assert [hit.id for hit in together[0]] == [hit.id for hit in alone]
+        everything = await gathered.search(index, vector, len(few) + 5, few)
+        assert len(everything) == len(few)
+
+
+def test_ids_that_are_few_are_found_as_many_are(index: HotIndex) -> None:
+    ids = [f"r{n}" for n in range(0, 100, 3)] + ["nobody"]
+    rows = index.rows_of(ids)
+    assert rows.tolist() == [index.rows_of([one])[0] for one in ids]
+    assert rows[-1] == -1
+
+
 @pytest.mark.parametrize("distance", ["cosine", "l2"])
 def test_odd_dimensions_are_read_from_memory_that_is_still_theirs(distance: Distance) -> None:
     vectors = np.random.default_rng(8).standard_normal((6_000, 385)).astype(np.float32)

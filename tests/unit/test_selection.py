@@ -24,6 +24,25 @@ def test_rows_of_a_mask_are_the_same_in_whichever_form_they_are_kept(share: floa
     )
 
 
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+def test_a_selection_without_a_few_says_what_its_mask_says(share: float) -> None:
+    mask = np.random.default_rng(2).random(1_000) < share
+    base = Selection.of_mask(None, 100, 1_000, mask)
+    wanted = mask.copy()
+    wanted[[3, 4, 999]] = False
+    few = base.without(np.array([4, 3, 999, 3]))
+    assert len(few) == wanted.sum()
+    assert [few.has(row) for row in range(90, 1_110)] == [
+        100 <= r < 1_100 and wanted[r - 100] for r in range(90, 1_110)
+    ]
+    assert few.rows().tolist() == np.flatnonzero(wanted).tolist()
+    again = few.without(np.array([5]))
+    wanted[5] = False
+    assert again.mask().tolist() == wanted.tolist()
+    assert few.among(np.arange(1_000) < 500).mask().tolist() == (few.mask() & (np.arange(1_000) < 500)).tolist()
+    assert base.without(np.array([], np.int64)) is base
+
+
 def test_few_rows_take_little_memory_even_when_their_mask_was_asked_for() -> None:
     mask = np.zeros(100_000, np.bool_)
     mask[:50] = True

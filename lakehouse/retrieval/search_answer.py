@@ -1,0 +1,102 @@
+"""What a search gives, and what of it is the same for all who ask the very same.
+
+Belongs here: the shapes, making results out of candidates. Not here: the search (see search_service.py), the line of
+the log (see search_log.py), JSON (see lakehouse_api/routes/matrix.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from lakehouse.retrieval.corpus_view import CorpusView
+from lakehouse.retrieval.masking import masked_metadata
+from lakehouse.retrieval.matrix import Candidate, Counts, Merged
+from lakehouse.retrieval.search_request import Plan
+from lakehouse.retrieval.trace import Arm, encode_shown
+
+_MAX_SHOWN = 200
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One result; `metadata` is a JSON object as bytes, with personal fields masked where the token needs it."""
+
+    candidate: Candidate
+    metadata: bytes
+
+
+class SearchAnswer(msgspec.Struct, frozen=True):
+    """What a search gives. Times are milliseconds; `unjudged` says which corpora a threshold left alone, and why.
+
+    `shared` belongs to all answers with the very same results: what is made of these once may be kept there.
+    """
+
+    run_id: str
+    plan: Plan
+    results: list[Result]
+    counts: Mapping[str, Counts]
+    is_downgraded: bool
+    arm: Arm
+    config_version: str
+    trace_id: str
+    stale: list[str]
+    unjudged: Mapping[str, str]
+    embed_ms: float
+    search_ms: float
+    merge_ms: float
+    total_ms: float
+    is_embedding_cached: bool
+    is_answer_cached: bool
+    shared: dict[str, bytes] = {}
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What is the same for every search of one key; `shown` is as traces hold it, `shared` as `SearchAnswer` has it."""
+
+    results: list[Result]
+    merged: Merged
+    shown: bytes
+    shared: dict[str, bytes] = {}
+
+
+class Times(msgspec.Struct, frozen=True):
+    """When the steps of a search were done, seconds; None: an answer that was kept needed no step."""
+
+    begun: float
+    embedded: float | None = None
+    searched: float | None = None
+    is_embedding_cached: bool = True
+
+
+def answered_with(merged: Merged, views: Sequence[CorpusView], *, has_pii: bool) -> Answered:
+    """The results that candidates make.
+
+    Args:
+        merged: The candidates.
+        views: The corpora that they are of.
+        has_pii: False: personal fields are masked.
+    """
+    shown = ((c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in merged.results[:_MAX_SHOWN])
+    return Answered(_results(merged.results, views, has_pii=has_pii), merged, encode_shown(shown))
+
+
+def _results(candidates: Sequence[Candidate], views: Sequence[CorpusView], *, has_pii: bool) -> list[Result]:
+    if len(views) == 1:
+        return list(map(Result, candidates, _metadata(candidates, views[0], has_pii=has_pii)))
+    found: dict[int, bytes] = {}
+    for view in views:
+        places = [n for n, candidate in enumerate(candidates) if candidate.corpus == view.name]
+        mine = _metadata([candidates[n] for n in places], view, has_pii=has_pii)
+        found.update(zip(places, mine, strict=True))
+    return [Result(candidate, found[n]) for n, candidate in enumerate(candidates)]
+
+
+def _metadata(candidates: Sequence[Candidate], view: CorpusView, *, has_pii: bool) -> list[bytes]:
+    if not candidates:
+        return []
+    documents = view.metadata_of(np.array([candidate.row for candidate in candidates], np.int64))
+    if has_pii or not view.personal:
+        return documents
+    return [masked_metadata(document, view.personal) for document in documents]
