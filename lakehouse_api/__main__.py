@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from lakehouse.adapters.spare_memory import share_arenas
+from lakehouse.adapters.spare_memory import keep_little
 from lakehouse.settings import SettingsError, load_settings
 from lakehouse.settings_folders import make_folders
 from lakehouse_api.logs import configure_logs
@@ -29,7 +29,7 @@ def main() -> int:
     # A product of matrices takes tens of microseconds here; a team of threads that waits for its members by spinning
     # takes many times that of all cores when others are busy. The library reads it once, when numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - the library's own, and no setting of ours
-    share_arenas()
+    keep_little()
     try:
         settings = load_settings()
         configure_logs(settings.log_level)

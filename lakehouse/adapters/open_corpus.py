@@ -134,6 +134,7 @@ class OpenCorpus:
         except Conflict as error:
             _log.info("the snapshot is not used", corpus=self.table.name, reason=error.detail)
             return None
+        give_back()
         self._saved = self._at
         return CorpusReader(self.table.name, live.info, index, live.revision, calibration=calibration_of(live.info))
 
