@@ -1,8 +1,9 @@
 """The writer of a memory log: what gathers while the last group is written is the next group.
 
-No waiting for company, but for what the same turn of an event loop still brings: requests that came together go
-together, since an object for the first of them would hold the others up. A group is one object; its callers are
-answered together, with one wake-up for each event loop, when the object is in the bucket and in the state.
+What is waited for is what the same turn of an event loop still brings: requests that came together go together, since
+an object for the first of them would hold the others up. Groups of some keep a distance (see group_pace.py). A group is
+one object; its callers are answered together, with one wake-up for each event loop, when the object is in the bucket
+and in the state.
 
 Belongs here: grouping, the thread, answers. Not here: the object's way into the bucket (see memory_stream.py).
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from lakehouse.adapters.group_answers import Waiter, answer_all, coroutine_waiter, thread_waiter
+from lakehouse.adapters.group_pace import GroupPace
 from lakehouse.adapters.memory_applied import AppliedLog
 from lakehouse.adapters.memory_stream import OwnStream
 from lakehouse.errors import LakehouseError, StoreUnavailable, Unavailable
@@ -29,6 +31,8 @@ _WAITING_BYTES = 64 << 20
 _SETTLE_S = 1.0
 # A turn of an event loop is over long before; one that stands still must not hold up what others have sent.
 _LONGEST_TURN_S = 0.1
+# An object costs the store and this process some 4 ms of processor time.
+_APART_S = 0.02
 _log = structlog.get_logger("lakehouse.memory")
 
 Answer = Entry | Exception
@@ -55,6 +59,7 @@ class MemoryWriter:
         self._clock = clock
         self._lock = threading.Lock()
         self._ready = threading.Event()
+        self._pace = GroupPace(_APART_S)
         self._waiting: list[_Caller] = []
         self._waiting_bytes = 0
         self._turns: set[asyncio.AbstractEventLoop] = set()
@@ -147,6 +152,7 @@ class MemoryWriter:
 
     def _next_group(self) -> tuple[list[_Caller], bool]:
         """What has gathered; empty when the last object is to be settled meanwhile. True when nothing can follow."""
+        self._pace.keep()
         # Whoever ends a turn, appends without a loop, or stops, sets the event after that.
         if not self._waiting and self._is_running:
             self._ready.wait(None if self._stream.is_settled else _SETTLE_S)
@@ -155,6 +161,7 @@ class MemoryWriter:
         self._ready.clear()
         with self._lock:
             group = self._cut()
+            self._pace.begin(len(group))
             return group, not self._is_running and not self._waiting
 
     def _cut(self) -> list[_Caller]:
