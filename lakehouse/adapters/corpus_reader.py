@@ -64,6 +64,11 @@ class CorpusReader:
         for name, value in made.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def numbering(self) -> object:
+        """The index: its numbers are never used twice."""
+        return self.index
+
     def select(
         self,
         *,

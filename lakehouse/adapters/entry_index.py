@@ -1,24 +1,31 @@
-"""Playbook entries by the embedding of their query, in a hot index of their own.
+"""Playbook entries by the embedding of their query: searches of one turn of the event loop together, codes for many.
 
-Belongs here: the `EntryIndex` over `HotIndex`. Not here: entries (see lakehouse/retrieval/playbook.py).
+Belongs here: the `EntryIndex` in memory. Not here: its rows (see entry_rows.py), entries (see
+lakehouse/retrieval/playbook.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lakehouse.adapters.gathered_searches import GatheredSearches
-from lakehouse.adapters.hot_index import HotIndex, hits_of
-from lakehouse.retrieval.corpus_view import Hit
+from lakehouse.adapters.entry_rows import EntryRows, Rows, Vectors
+from lakehouse.adapters.hot_generations import Generations
+from lakehouse.adapters.hot_rows import RowsView
+from lakehouse.adapters.hot_search import search_rows
+from lakehouse.adapters.hot_search_together import search_rows_of_each
+from lakehouse.adapters.hot_upkeep import Upkeep
+from lakehouse.errors import BadInput
+from lakehouse.retrieval.playbook_index import NO_ENTRIES, Nearby
+from lakehouse.retrieval.row_batch import Distance, read_query
 from lakehouse.retrieval.selection import Selection
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+_MOST = 64
+_Look = tuple[NDArray[np.float32], float, asyncio.Future[Nearby]]
 
 
 class HotEntryIndex:
@@ -28,67 +35,122 @@ class HotEntryIndex:
         dimension: Gives the length of the vectors.
     """
 
+    distance: Distance = "cosine"
+
     def __init__(self, dimension: Callable[[], int]) -> None:
         self._dimension = dimension
-        self._making = threading.Lock()
-        self._made: HotIndex | None = None
-        self._gathered = GatheredSearches()
+        self._writing = threading.Lock()
+        self._rows: EntryRows | None = None
+        self._recent: tuple[RowsView, Selection] | None = None
+        self._upkeep = Upkeep(self)
+        self._generations: Generations[EntryRows] = Generations()
+        self._looks: dict[int, list[_Look]] = {}
 
-    def upsert(self, batch: pa.RecordBatch) -> None:
-        """Insert or replace entries."""
-        self._index().upsert(batch)
+    def put(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Insert or replace entries, no id twice; vectors are of length 1.
+
+        Raises:
+            BadInput: Another dimension, or a value that is no finite number; nothing was changed.
+        """
+        dimension = self.generation.dimension
+        if vectors.shape != (len(ids), dimension) or not np.isfinite(vectors).all():
+            raise BadInput(f"{len(ids)} entries need finite vectors of {dimension} values, not {vectors.shape}")
+        with self._writing:
+            self.generation.append(ids, vectors)
+        self._upkeep.kick()
 
     def delete(self, ids: Sequence[str]) -> int:
         """Take entries away; how many were there."""
-        return 0 if self._made is None else self._made.delete(ids)
+        if self._rows is None:
+            return 0
+        with self._writing:
+            count = self._rows.delete(ids)
+        self._upkeep.kick()
+        return count
 
-    def nearest(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Sequence[Hit]:
+    def nearest(self, vector: Vectors, k: int, max_distance: float) -> Nearby:
         """The nearest entries within a cosine distance, nearest first."""
-        index = self._made
-        if index is None:
-            return []
-        selection = index.select()
-        return _within(selection, *index.nearest_rows(vector, k, selection), max_distance)
+        if self._rows is None:
+            return NO_ENTRIES
+        selection, query = self._selection(), self._query(vector)
+        return _nearby(selection, *search_rows(selection, query, k, self.distance), max_distance)
 
-    async def nearest_together(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Sequence[Hit]:
-        """The same, together with the others of this turn of the event loop."""
-        index = self._made
-        if index is None:
-            return []
-        selection = index.select()
-        return _within(selection, *await self._gathered.nearest_rows(index, vector, k, selection), max_distance)
+    def look(self, vector: Vectors, k: int, max_distance: float) -> asyncio.Future[Nearby]:
+        """The same, together with the others of this turn of the running event loop."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Nearby] = loop.create_future()
+        if self._rows is None:
+            done.set_result(NO_ENTRIES)
+            return done
+        group = self._looks.get(k)
+        if group is None:
+            group = self._looks[k] = []
+            loop.call_soon(self._answer, k)
+        group.append((self._query(vector), max_distance, done))
+        return done
 
-    def vector_of(self, id: str) -> NDArray[np.float32]:  # noqa: A002 - the key of the rows
-        """The vector of an entry that is there."""
-        index = self._index()
-        row = index.row_of(id)
-        if row is None:
-            raise KeyError(id)
-        vector: NDArray[np.float32] = index.vectors_of(np.array([row], np.int64))[0]
-        return vector
+    def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows
+        """The row of an entry that is there."""
+        return None if self._rows is None else self._rows.row_of(id)
 
-    def vectors_of(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The vectors of those of some entries that are there."""
-        index = self._made
-        if index is None or not ids:
-            return {}
-        rows = index.rows_of(ids)
-        there = rows >= 0
-        if not there.any():
-            return {}
-        vectors = index.vectors_of(rows[there])
-        return dict(zip([one for one, is_there in zip(ids, there, strict=True) if is_there], vectors, strict=True))
+    def vectors_at(self, rows: Rows) -> Vectors:
+        """The vectors of some rows, (n, dimension).
 
-    def _index(self) -> HotIndex:
-        with self._making:
-            if self._made is None:
-                self._made = HotIndex(dimension=self._dimension(), distance="cosine", has_text=False)
-            return self._made
+        Raises:
+            NotFound: One of them is gone.
+        """
+        current = self.generation
+        if current.first:  # else there was never another generation, and each number is a place
+            current, rows = self._generations.find(current, rows)
+        vectors: Vectors = current.vectors.view().take(rows, axis=0)
+        return vectors
+
+    @property
+    def generation(self) -> EntryRows:
+        """The rows that searches begin with now."""
+        if self._rows is None:
+            self._rows = EntryRows(self._dimension())
+        return self._rows
+
+    def swap(self, copy: EntryRows, old: EntryRows, copied: RowsView) -> None:
+        """Search a compacted copy of `copied`, a view of `old`, from now on, with what was written since."""
+        with self._writing:
+            self._generations.leave(old, old.catch_up(copy, copied))
+            self._rows = copy
+            self._recent = None
+
+    def _query(self, vector: Vectors) -> Vectors:
+        return read_query(vector, dimension=self.generation.dimension, distance=self.distance)
+
+    def _selection(self) -> Selection:
+        """All entries that live; one and the same until one is written."""
+        rows = self.generation
+        view, recent = rows.view, self._recent
+        if recent is None or recent[0] is not view:
+            alive = None if view.live == view.end else view.alive
+            recent = self._recent = (view, Selection(rows, rows.first, view.end, mask=alive))
+        return recent[1]
+
+    def _answer(self, k: int) -> None:
+        group = self._looks.pop(k)
+        for start in range(0, len(group), _MOST):
+            part = [look for look in group[start : start + _MOST] if not look[2].done()]
+            if not part:
+                continue
+            try:
+                selection = self._selection()
+                found = search_rows_of_each(selection, np.stack([query for query, _, _ in part]), k, self.distance)
+                nearby = [_nearby(selection, *near, look[1]) for near, look in zip(found, part, strict=True)]
+            except Exception as error:  # each caller hears of it
+                for _, _, done in part:
+                    done.set_exception(error)
+            else:
+                for (_, _, done), near in zip(part, nearby, strict=True):
+                    done.set_result(near)
 
 
-def _within(
-    selection: Selection, rows: NDArray[np.int64], distances: NDArray[np.float32], max_distance: float
-) -> Sequence[Hit]:
-    """Those of some rows, nearest first, that are near enough; ids are made for no others."""
-    count = int(np.count_nonzero(distances.astype(np.float64) <= max_distance))
-    return hits_of(selection, rows[:count], distances[:count])
+def _nearby(selection: Selection, rows: Rows, distances: Vectors, max_distance: float) -> Nearby:
+    """Those of some rows, counted from 0 and nearest first, that are near enough."""
+    near = [distance for distance in distances.tolist() if distance <= max_distance]
+    ids: list[str] = selection.source.ids
+    return Nearby(near, [ids[row] for row in rows[: len(near)].tolist()])

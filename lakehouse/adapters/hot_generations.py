@@ -7,32 +7,44 @@ left (see hot_upkeep.py).
 from __future__ import annotations
 
 import weakref
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lakehouse.adapters.hot_rows import HotRows
 from lakehouse.errors import NotFound
 
 Rows = NDArray[np.int64]
 
 
-class Generations:
+class Numbered(Protocol):
+    """One generation of rows."""
+
+    @property
+    def first(self) -> int: ...
+
+    def has_rows(self, numbers: Rows) -> bool: ...
+
+
+Generation = TypeVar("Generation", bound=Numbered)
+
+
+class Generations(Generic[Generation]):
     """The generations before the one that searches begin with.
 
     Each is known as long as a selection keeps it, and after that where the rows of the last one went.
     """
 
     def __init__(self) -> None:
-        self._earlier: list[weakref.ref[HotRows]] = []
+        self._earlier: list[weakref.ref[Any]] = []
         self._moved: tuple[int, Rows] = (0, np.empty(0, np.int64))
 
-    def leave(self, old: HotRows, moved: Rows) -> None:
+    def leave(self, old: Generation, moved: Rows) -> None:
         """Note that a generation was left; `moved` are the numbers that its rows have now (see `HotRows.catch_up`)."""
         self._earlier = [ref for ref in self._earlier if ref() is not None] + [weakref.ref(old)]
         self._moved = (old.first, moved)
 
-    def find(self, current: HotRows, rows: Rows) -> tuple[HotRows, Rows]:
+    def find(self, current: Generation, rows: Rows) -> tuple[Generation, Rows]:
         """The generation of some rows, and where they are in it.
 
         Args:

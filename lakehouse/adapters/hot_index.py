@@ -68,7 +68,7 @@ class HotIndex:
         self._rows = HotRows(dimension, has_text=has_text)
         self._recent = RecentSelections()
         self._upkeep = Upkeep(self)
-        self._generations = Generations()
+        self._generations: Generations[HotRows] = Generations()
 
     def __len__(self) -> int:
         return self._rows.view.live

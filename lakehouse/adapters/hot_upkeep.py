@@ -10,15 +10,17 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from typing import Literal, Protocol
+from collections.abc import Sized
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from lakehouse.adapters.background_turn import background_turn
 from lakehouse.adapters.codes_probe import measure
-from lakehouse.adapters.faiss_codes import train
-from lakehouse.adapters.hot_rows import HotRows, RowsView
+from lakehouse.adapters.faiss_codes import Codes, train
+from lakehouse.adapters.hot_rows import RowsView
 from lakehouse.adapters.spare_memory import give_back
+from lakehouse.retrieval.growing import GrowingArray
 from lakehouse.retrieval.row_batch import Distance
 
 Task = Literal["train", "extend", "compact"]
@@ -34,7 +36,23 @@ _PATIENCE_S = 8.0
 _log = structlog.get_logger("lakehouse.hot_index")
 
 
-def due(rows: HotRows, *, expected_rows: int = 0) -> Task | None:
+class KeptRows(Protocol):
+    """One generation of rows that are kept up."""
+
+    dimension: int
+    view: RowsView
+    codes: Codes | None
+
+    @property
+    def ids(self) -> Sized: ...
+
+    @property
+    def vectors(self) -> GrowingArray: ...
+
+    def copy_living(self, view: RowsView) -> Any: ...
+
+
+def due(rows: KeptRows, *, expected_rows: int = 0) -> Task | None:
     """What is to be done to these rows.
 
     Args:
@@ -59,9 +77,9 @@ class Kept(Protocol):
     distance: Distance
 
     @property
-    def generation(self) -> HotRows: ...
+    def generation(self) -> KeptRows: ...
 
-    def swap(self, copy: HotRows, old: HotRows, copied: RowsView) -> None: ...
+    def swap(self, copy: Any, old: Any, copied: RowsView) -> None: ...
 
 
 class Upkeep:

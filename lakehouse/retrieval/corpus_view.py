@@ -55,6 +55,11 @@ class CorpusView(Protocol):
         ...
 
     @property
+    def numbering(self) -> object:
+        """One and the same object for as long as a row's number means the same row and the same text."""
+        ...
+
+    @property
     def has_text(self) -> bool:
         """True when text search finds anything in it."""
         ...

@@ -11,17 +11,14 @@ Operations (payloads are JSON; `vector` is the query's embedding, float16 little
     delete    {playbook_id}
     merge     {playbook_id, into}               `into` is older, and says the same
 
-Belongs here: entries, evidence, the fold. Not here: what evidence is worth (see playbook_scoring.py), the log (see
-lakehouse/memory), where vectors are looked up (see playbook_index.py).
+Belongs here: all entries, the fold. Not here: one of them (see playbook_entry.py), what evidence is worth (see
+playbook_scoring.py), the log (see lakehouse/memory), where vectors are looked up (see playbook_index.py).
 """
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +27,11 @@ from numpy.typing import NDArray
 
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.rows import RowRules
-from lakehouse.retrieval.playbook_codec import Key, decode_vector, index_rows, key_of
+from lakehouse.retrieval.playbook_codec import Key, decode_vectors
+from lakehouse.retrieval.playbook_entry import Evidence, PlaybookEntry
 
 if TYPE_CHECKING:
-    from lakehouse.retrieval.corpus_view import Hit
-    from lakehouse.retrieval.playbook_index import Embed, EntryIndex
+    from lakehouse.retrieval.playbook_index import Embed, EntryIndex, Nearby
 
 RECORD, FEEDBACK, DELETE, MERGE = "record", "feedback", "delete", "merge"
 TABLE = "playbooks"
@@ -45,49 +42,6 @@ _MERGE_LOOKS = 16
 _NEWEST = 256
 ROW_RULES = RowRules(subject_field="playbook_id", ending_ops=frozenset({DELETE, MERGE}))
 """How entries of this log become rows of its table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One judgement of an entry: −1 (failed) to 1 (worked), who gave it, when, and its place in the log."""
-
-    order: str
-    source: str
-    score: float
-    at: datetime
-
-
-@dataclass(slots=True)
-class PlaybookEntry:
-    """A query and an answer that worked or failed for it, with the evidence."""
-
-    playbook_id: str
-    query: str = ""
-    answer_id: str = ""
-    answer_corpus: str | None = None
-    tags: tuple[str, ...] = ()
-    created_at: datetime | None = None
-    first_order: str = ""
-    evidence: dict[str, Evidence] = field(default_factory=dict)
-    is_deleted: bool = False
-    merged_into: str | None = None
-    merged: set[str] = field(default_factory=set)
-
-    @property
-    def is_live(self) -> bool:
-        """False while only feedback has arrived, and once it is deleted or merged into another."""
-        return self.created_at is not None and not self.is_deleted and self.merged_into is None
-
-    @property
-    def key(self) -> Key:
-        """Equal keys, equal entries: the query but for case and spaces, and the answer."""
-        return key_of(self.query, self.answer_id, self.answer_corpus)
-
-    def keep(self, key: str, evidence: Evidence) -> None:
-        """Take evidence; of two with one key the later in the log's order counts."""
-        known = self.evidence.get(key)
-        if known is None or known.order < evidence.order:
-            self.evidence[key] = evidence
 
 
 class PlaybookBook:
@@ -104,22 +58,23 @@ class PlaybookBook:
         self._embedder = embedder
         self._embed = embed
         self._entries: dict[str, PlaybookEntry] = {}
-        self._by_key: dict[Key, tuple[str, ...]] = {}  # nearly always one
-        self._by_answer: dict[str, dict[str, None]] = defaultdict(dict)
-        self._live: set[str] = set()
+        # By the hash of its key the id of a live entry, or of several.
+        self._by_key: dict[int, str | tuple[str, ...]] = {}
+        # By answer the id of the one live entry that speaks of it, or of all in the order in which they came.
+        self._by_answer: dict[str, str | dict[str, None]] = {}
+        self._live = 0
         self._listeners: list[Callable[[Iterable[str]], None]] = []
         self._applying = threading.Lock()
         self.revision = 0
         self.sources: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._live)
+        return self._live
 
     def subscribe(self, listener: Callable[[Iterable[str]], None]) -> None:
-        """Call `listener` with the ids of answers whose entries have changed, at first with all there are."""
+        """Call `listener` with the ids of answers whose entries have changed."""
         with self._applying:
             self._listeners.append(listener)
-            listener(list(self._by_answer))
 
     def unsubscribe(self, listener: Callable[[Iterable[str]], None]) -> None:
         """Call it no more."""
@@ -127,22 +82,19 @@ class PlaybookBook:
 
     def entries_for(self, corpus: str, answer_id: str) -> list[PlaybookEntry]:
         """The newest live entries that speak of an answer of a corpus, those without a corpus included."""
+        held = self._by_answer.get(answer_id, ())
         # Made in one step of the interpreter: the one thread that applies cannot come in between.
-        newest = list(islice(reversed(self._by_answer.get(answer_id, {})), _NEWEST))
+        newest = [held] if isinstance(held, str) else list(islice(reversed(held), _NEWEST))
         found = (self._entries[i] for i in newest)
         return [entry for entry in found if entry.is_live and entry.answer_corpus in (None, corpus)]
 
-    def vector_of(self, entry: PlaybookEntry) -> NDArray[np.float32] | None:
-        """The embedding of an entry's query; None when the entry went meanwhile."""
-        try:
-            return self._index.vector_of(entry.playbook_id)
-        except KeyError:
-            return None
+    def row_of(self, entry: PlaybookEntry) -> int | None:
+        """Where the embedding of an entry's query is; None when the entry went meanwhile."""
+        return self._index.row_of(entry.playbook_id)
 
-    def vectors_of(self, entries: Sequence[PlaybookEntry]) -> list[NDArray[np.float32] | None]:
-        """The same for several entries, looked up at once."""
-        found = self._index.vectors_of([entry.playbook_id for entry in entries])
-        return [found.get(entry.playbook_id) for entry in entries]
+    def vectors_at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The embeddings at some rows; raises `NotFound` when one is gone."""
+        return self._index.vectors_at(rows)
 
     def get(self, playbook_id: str) -> PlaybookEntry | None:
         """The live entry that holds what this one said, or None."""
@@ -157,27 +109,42 @@ class PlaybookBook:
 
     def find(self, key: Key) -> str | None:
         """The id of the live entry with this key, of the oldest of several."""
-        return min(self._by_key.get(key, ()), default=None)
+        held = self._by_key.get(hash(key))
+        if held is None:
+            return None
+        ids = (held,) if isinstance(held, str) else held
+        return min((i for i in ids if self._entries[i].key == key), default=None)
 
-    def nearest(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> list[tuple[float, PlaybookEntry]]:
-        """The live entries whose query is at most `max_distance` (cosine) away, nearest first."""
-        return self._live_of(self._index.nearest(vector, k, max_distance))
+    def nearest(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> Nearby:
+        """The entries whose query is at most `max_distance` (cosine) away, nearest first."""
+        return self._index.nearest(vector, k, max_distance)
 
-    async def nearest_together(
-        self, vector: NDArray[np.float32], *, k: int, max_distance: float
-    ) -> list[tuple[float, PlaybookEntry]]:
-        """The same, looked for together with what others ask in this turn of the event loop."""
-        return self._live_of(await self._index.nearest_together(vector, k, max_distance))
+    def look(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> Awaitable[Nearby]:
+        """The same, looked for together with what others ask in this turn of the event loop; it is asked at once."""
+        return self._index.look(vector, k, max_distance)
+
+    def live_of(self, nearby: Nearby) -> Iterator[tuple[float, PlaybookEntry]]:
+        """Those that are still there of entries that were found; each is looked up when it is its turn."""
+        for distance, playbook_id in zip(nearby.distances, nearby.ids, strict=True):
+            entry = self._entries.get(playbook_id)
+            if entry is not None and entry.is_live:
+                yield distance, entry
 
     def plan_merges(self, playbook_ids: Iterable[str]) -> list[tuple[str, str]]:
         """Pairs (entry, older one that says the same): nearly the same query, the same answer."""
         merges = []
         for playbook_id in sorted(playbook_ids):
             entry = self._entries.get(playbook_id)
-            if entry is None or not entry.is_live or (vector := self.vector_of(entry)) is None:
+            if entry is None or not entry.is_live or (row := self.row_of(entry)) is None:
                 continue
-            near = self.nearest(vector, k=_MERGE_LOOKS, max_distance=MERGE_DISTANCE)
-            twins = [e.playbook_id for _, e in near if e.key[1:] == entry.key[1:] and e.playbook_id < playbook_id]
+            vector = self.vectors_at(np.array([row], np.int64))[0]
+            near = self.live_of(self.nearest(vector, k=_MERGE_LOOKS, max_distance=MERGE_DISTANCE))
+            answer = entry.answer_id, entry.answer_corpus
+            twins = [
+                e.playbook_id
+                for _, e in near
+                if (e.answer_id, e.answer_corpus) == answer and e.playbook_id < playbook_id
+            ]
             if twins:
                 merges.append((playbook_id, min(twins)))
         return merges
@@ -190,13 +157,16 @@ class PlaybookBook:
             answers: set[str] = set()
             for entry in entries:
                 playbook_id = str(entry.payload["playbook_id"])
-                book = self._entries.setdefault(playbook_id, PlaybookEntry(playbook_id))
-                before = book.key
+                book = self._entries.get(playbook_id)
+                if book is None:
+                    book = self._entries[playbook_id] = PlaybookEntry(playbook_id)
+                before = book.key if book.is_live else None
+                answers.add(book.answer_id)
                 self.sources.add(entry.actor)
-                if entry.op == RECORD and _record(book, entry):
-                    new[playbook_id] = entry.payload
+                if entry.op == RECORD and book.record(entry):
+                    new[book.playbook_id] = entry.payload
                 elif entry.op == FEEDBACK:
-                    _judge(book, entry, str(entry.payload.get("key") or entry.op_id))
+                    book.judge(entry)
                 elif entry.op == DELETE:
                     book.is_deleted = True
                     gone.append(playbook_id)
@@ -204,92 +174,81 @@ class PlaybookBook:
                     self._merge(book, str(entry.payload["into"]))
                     gone.append(playbook_id)
                 self._settle(book, before)
-                answers |= {before[1], self._heir(book).answer_id}
-            self._store([payload for playbook_id, payload in new.items() if self._entries[playbook_id].is_live])
+                answers.add(self._heir(book).answer_id)
+            self._store({i: payload for i, payload in new.items() if self._entries[i].is_live})
             if gone:
                 self._index.delete(gone)
             self.revision += 1
             for listener in self._listeners:
                 listener(answers)
 
-    def evidence_of(self, entry: PlaybookEntry) -> list[Evidence]:
+    def evidence_of(self, entry: PlaybookEntry) -> Sequence[Evidence]:
         """The evidence of an entry and of those that were merged into it."""
         if not entry.merged:
-            return list(entry.evidence.values())
+            return entry.evidence
         gathered = PlaybookEntry(entry.playbook_id)
         waiting = [entry]
         while waiting:
             book = waiting.pop()
             waiting += [self._entries[child] for child in book.merged]
             if not book.is_deleted:
-                for key, evidence in book.evidence.items():
-                    gathered.keep(key, evidence)
-        return list(gathered.evidence.values())
-
-    def _live_of(self, hits: Sequence[Hit]) -> list[tuple[float, PlaybookEntry]]:
-        found = ((hit.value, self._entries.get(hit.id)) for hit in hits)
-        return [(distance, entry) for distance, entry in found if entry is not None and entry.is_live]
+                for evidence in book.evidence:
+                    gathered.keep(evidence)
+        return gathered.evidence
 
     def _merge(self, book: PlaybookEntry, into: str) -> None:
         # Of two heirs the older one: whichever is heard first, all processes end with the same.
         if book.merged_into is not None and book.merged_into <= into:
             return
         if book.merged_into is not None:
-            self._entries[book.merged_into].merged.discard(book.playbook_id)
+            self._entries[book.merged_into].merged -= {book.playbook_id}
         book.merged_into = into
-        self._entries.setdefault(into, PlaybookEntry(into)).merged.add(book.playbook_id)
+        self._entries.setdefault(into, PlaybookEntry(into)).merged |= {book.playbook_id}
 
-    def _settle(self, book: PlaybookEntry, before: Key) -> None:
-        """Keep the keys to the live entries, now that an entry has changed."""
-        for key in {before, book.key}:
-            others = tuple(i for i in self._by_key.get(key, ()) if i != book.playbook_id)
-            ids = (*others, book.playbook_id) if book.is_live and key == book.key else others
-            if ids:
-                self._by_key[key] = ids
+    def _settle(self, book: PlaybookEntry, before: Key | None) -> None:
+        """Keep the keys to the live entries, now that one has changed; `before`: its key, if it was one of them."""
+        after = book.key if book.is_live else None
+        if after == before:
+            return
+        self._live += (after is not None) - (before is not None)
+        if before is not None:
+            _take_out(self._by_key, hash(before), book.playbook_id)
+            held = self._by_answer[before[1]]
+            if isinstance(held, dict):
+                del held[book.playbook_id]
+            if not isinstance(held, dict) or not held:
+                del self._by_answer[before[1]]
+        if after is not None:
+            held_ids = self._by_key.get(hash(after), ())
+            others = (held_ids,) if isinstance(held_ids, str) else held_ids
+            self._by_key[hash(after)] = (*others, book.playbook_id) if others else book.playbook_id
+            known = self._by_answer.get(book.answer_id)
+            if isinstance(known, dict):
+                known[book.playbook_id] = None
             else:
-                self._by_key.pop(key, None)
-        if book.answer_id:
-            if book.is_live:
-                self._by_answer[book.answer_id].setdefault(book.playbook_id)
-            else:
-                self._by_answer[book.answer_id].pop(book.playbook_id, None)
-        (self._live.add if book.is_live else self._live.discard)(book.playbook_id)
+                alone = book.playbook_id if known is None else {known: None, book.playbook_id: None}
+                self._by_answer[book.answer_id] = alone
 
     def _heir(self, book: PlaybookEntry) -> PlaybookEntry:
         while book.merged_into is not None:
             book = self._entries[book.merged_into]
         return book
 
-    def _store(self, payloads: list[Mapping[str, Any]]) -> None:
+    def _store(self, payloads: Mapping[str, Mapping[str, Any]]) -> None:
+        """Put the vectors of new entries into the index, by their ids."""
         if not payloads:
             return
-        vectors: list[NDArray[np.float32] | None] = [
-            decode_vector(str(p["vector"])) if p.get("embedder") == self._embedder and p.get("vector") else None
-            for p in payloads
-        ]
-        missing = [n for n, vector in enumerate(vectors) if vector is None]
-        if missing:
-            embedded = self._embed([str(payloads[n]["query"]) for n in missing])
-            for n, vector in zip(missing, embedded, strict=True):
-                vectors[n] = vector
-        self._index.upsert(index_rows(payloads, np.stack([v for v in vectors if v is not None])))
+        texts = {
+            i: str(p["vector"]) for i, p in payloads.items() if p.get("embedder") == self._embedder and p.get("vector")
+        }
+        if texts:
+            self._index.put([self._entries[i].playbook_id for i in texts], decode_vectors(list(texts.values())))
+        if missing := [i for i in payloads if i not in texts]:
+            self._index.put(missing, self._embed([str(payloads[i]["query"]) for i in missing]))
 
 
-def _record(book: PlaybookEntry, entry: Entry) -> bool:
-    """Take a record's evidence; True when it gives the entry its words, and the index its vector."""
-    _judge(book, entry, str(entry.payload.get("key") or entry.op_id))
-    # Of two records of one entry the first in the log's order gives its words, wherever it was heard first.
-    if book.created_at is not None and str(entry.order) >= book.first_order:
-        return False
-    payload = entry.payload
-    book.first_order = str(entry.order)
-    book.query, book.answer_id = str(payload["query"]), str(payload["answer_id"])
-    book.answer_corpus = payload.get("answer_corpus")
-    book.tags = tuple(payload.get("tags") or ())
-    book.created_at = entry.recorded_at
-    return True
-
-
-def _judge(book: PlaybookEntry, entry: Entry, key: str) -> None:
-    score = min(1.0, max(-1.0, float(entry.payload["score"])))
-    book.keep(key, Evidence(str(entry.order), entry.actor, score, entry.recorded_at))
+def _take_out(held_by: dict[int, str | tuple[str, ...]], key: int, playbook_id: str) -> None:
+    held = held_by.pop(key)
+    others = () if isinstance(held, str) else tuple(i for i in held if i != playbook_id)
+    if others:
+        held_by[key] = others if len(others) > 1 else others[0]

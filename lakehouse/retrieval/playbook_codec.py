@@ -1,4 +1,4 @@
-"""Playbook entries as the log and the index keep them: vectors as text, keys, rows.
+"""Playbook entries as the log and the index keep them: vectors as text, keys.
 
 Belongs here: stored shapes. Not here: what entries mean (see playbook.py).
 """
@@ -6,14 +6,10 @@ Belongs here: stored shapes. Not here: what entries mean (see playbook.py).
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Key = tuple[str, str, str | None]
 
@@ -25,34 +21,18 @@ def encode_vector(vector: NDArray[np.float32]) -> str:
 
 def decode_vector(text: str) -> NDArray[np.float32]:
     """An embedding from the log, of unit length again."""
-    vector = np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float32)
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+    vector: NDArray[np.float32] = decode_vectors([text])[0]
+    return vector
+
+
+def decode_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Embeddings from the log, (n, dimension), of unit length again; one at least, all of one length."""
+    values = np.frombuffer(b"".join(map(base64.b64decode, texts)), dtype="<f2").astype(np.float32)
+    vectors = values.reshape(len(texts), -1)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return np.asarray(vectors / np.maximum(lengths, np.float32(1e-12))[:, None], np.float32)
 
 
 def key_of(query: str, answer_id: str, answer_corpus: str | None) -> Key:
     """The key of an entry: equal keys, equal entries."""
     return " ".join(query.casefold().split()), answer_id, answer_corpus
-
-
-def index_rows(payloads: Iterable[Mapping[str, Any]], vectors: NDArray[np.float32]) -> pa.RecordBatch:
-    """Recorded entries as rows of an index.
-
-    Args:
-        payloads: (n,) of `record` operations.
-        vectors: (n, dimension) embeddings of their queries.
-    """
-    import pyarrow as pa
-
-    from lakehouse.tables.corpus import corpus_schema
-
-    rows = list(payloads)
-    ids = [str(p["playbook_id"]) for p in rows]
-    columns = [
-        pa.array(ids),
-        pa.array(ids),
-        pa.array([str(p["query"]) for p in rows]),
-        pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
-        pa.array(["{}"] * len(rows)),
-        pa.nulls(len(rows), pa.string()),
-    ]
-    return pa.record_batch(columns, schema=corpus_schema(vectors.shape[1]))

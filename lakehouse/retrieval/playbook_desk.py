@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.memory.entry import Entry
-from lakehouse.retrieval.playbook import DELETE, FEEDBACK, RECORD, PlaybookBook, PlaybookEntry
+from lakehouse.retrieval.playbook import DELETE, FEEDBACK, RECORD, PlaybookBook
 from lakehouse.retrieval.playbook_codec import Key, encode_vector, key_of
+from lakehouse.retrieval.playbook_entry import PlaybookEntry
 from lakehouse.retrieval.trace import Trace
 
 EmbedQuery = Callable[[str], Awaitable[NDArray[np.float32]]]

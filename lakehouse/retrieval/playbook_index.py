@@ -5,33 +5,44 @@ Belongs here: the protocols. Not here: entries (see playbook.py), the index (see
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-    from lakehouse.retrieval.corpus_view import Hit
+class Nearby(NamedTuple):
+    """Entries near a query, nearest first: their cosine distances and their ids."""
+
+    distances: Sequence[float]
+    ids: Sequence[str]
+
+
+NO_ENTRIES = Nearby((), ())
 
 
 class EntryIndex(Protocol):
-    """Nearest entries by the embedding of their query."""
+    """Nearest entries by the embedding of their query. Vectors are of length 1."""
 
-    def upsert(self, batch: pa.RecordBatch) -> None: ...
+    def put(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Insert or replace entries, no id twice."""
+        ...
 
     def delete(self, ids: Sequence[str]) -> int: ...
 
-    def nearest(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Sequence[Hit]: ...
+    def nearest(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Nearby: ...
 
-    async def nearest_together(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Sequence[Hit]: ...
+    def look(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Awaitable[Nearby]:
+        """`nearest` together with what others ask in this turn of the event loop; it is asked at once."""
+        ...
 
-    def vector_of(self, id: str) -> NDArray[np.float32]: ...  # noqa: A002
+    def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows
+        """Where the vector of an entry is, None when there is none."""
+        ...
 
-    def vectors_of(self, ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
-        """The vectors of those of some entries that are there."""
+    def vectors_at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of some rows, (n, dimension); raises `NotFound` when one is gone."""
         ...
 
 

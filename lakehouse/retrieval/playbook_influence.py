@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.retrieval.corpus_view import CorpusView
-from lakehouse.retrieval.playbook import Evidence, PlaybookBook, PlaybookEntry
-from lakehouse.retrieval.playbook_profiles import AnswerProfiles, AskedAnswers, AskedQuery, Description, ProfileEntry
+from lakehouse.retrieval.playbook import PlaybookBook
+from lakehouse.retrieval.playbook_entry import Evidence, PlaybookEntry
+from lakehouse.retrieval.playbook_index import Nearby
+from lakehouse.retrieval.playbook_profiles import AnswerProfiles, AskedAnswers, AskedQuery, ProfileEntry
 from lakehouse.retrieval.playbook_scoring import (
     Answer,
     Judgement,
@@ -45,8 +48,7 @@ _TINY = 1e-6
 _HALF_LIVES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Lift:
+class Lift(msgspec.Struct, frozen=True, gc=False):
     """What playbooks do to one candidate: how much it is lifted (negative: sunk), by which near entries."""
 
     boost: float
@@ -70,7 +72,7 @@ class Lifts:
         """The lift of one candidate; None: it stays as it is."""
         boost, verdict = float(self.boosts[place]), self.verdicts.get(place)
         if verdict is None:
-            return Lift(boost, ()) if boost else None
+            return Lift(boost, ()) if abs(boost) > _TINY else None
         return Lift(boost, verdict.playbook_ids, is_endorsed=verdict.endorsed > 0)
 
 
@@ -106,7 +108,7 @@ class Playbooks:
         corpora: Collection[str],
         config: PlaybookConfig,
         now: datetime,
-        first: Sequence[FoundEntry] | None = None,
+        first: Nearby | None = None,
     ) -> Influence | None:
         """What entries near a query say; None where none is near, and the search is as it were without.
 
@@ -125,9 +127,12 @@ class Playbooks:
         profiles = self._profiles_under(config.half_life_days)
         return Influence(query, vector, self.embedder, verdicts_of(near, config=config), config, profiles, now)
 
-    async def first_look(self, vector: Floats, config: PlaybookConfig) -> Sequence[FoundEntry]:
-        """The entries nearest to a query, looked for together with what others ask in this turn of the event loop."""
-        return await self._book.nearest_together(vector, k=_looks(config), max_distance=config.max_distance)
+    def first_look(self, vector: Floats, config: PlaybookConfig) -> Awaitable[Nearby]:
+        """The entries nearest to a query, looked for together with what others ask in this turn of the event loop.
+
+        It is asked at once, so that other things can be asked before it is awaited.
+        """
+        return self._book.look(vector, k=_looks(config), max_distance=config.max_distance)
 
     def _chosen(
         self,
@@ -136,25 +141,25 @@ class Playbooks:
         corpora: Collection[str],
         config: PlaybookConfig,
         now: datetime,
-        first: Sequence[FoundEntry] | None,
+        first: Nearby | None,
     ) -> list[NearEntry]:
         """The entries that have a say; looks further where those of other corpora or of one source are in the way."""
         looks, wanted = _looks(config), (None, *corpora)
+        nearby = first
         while True:
-            found = (
-                first if first is not None else self._book.nearest(vector, k=looks, max_distance=config.max_distance)
-            )
-            first = None
-            mine = [(distance, entry) for distance, entry in found if entry.answer_corpus in wanted]
+            if nearby is None:
+                nearby = self._book.nearest(vector, k=looks, max_distance=config.max_distance)
+            found = len(nearby.ids)
+            mine = (one for one in self._book.live_of(nearby) if one[1].answer_corpus in wanted)
             near = choose_near(self._judged(mine, config=config, now=now), config=config)
             is_full = len(near) == config.top_k
             most = _MOST_CROWDED_LOOKS if is_full else _MOST_LOOKS
             is_fair = is_full and (len(self._book.sources) < 2 or not _is_crowded(near))
-            if is_fair or len(found) < looks or looks >= most:
+            if is_fair or found < looks or looks >= most:
                 return near
-            looks = min(_MOST_LOOKS, looks * _CHOICE)
+            looks, nearby = min(_MOST_LOOKS, looks * _CHOICE), None
 
-    def _judged(self, found: Sequence[FoundEntry], *, config: PlaybookConfig, now: datetime) -> list[NearEntry]:
+    def _judged(self, found: Iterable[FoundEntry], *, config: PlaybookConfig, now: datetime) -> list[NearEntry]:
         """Entries with what they are worth; where all are of one source no more than may have a say."""
         judged: list[NearEntry] = []
         is_alone, having = len(self._book.sources) < 2, 0
@@ -173,7 +178,7 @@ class Playbooks:
             distance,
             _worth(evidence, half_life_days=config.half_life_days, now=now),
             entry.query,
-            frozenset(one.source for one in evidence),
+            _alone(evidence[0].source) if len(evidence) == 1 else frozenset(one.source for one in evidence),
         )
 
     def _profiles_under(self, half_life_days: float) -> AnswerProfiles:
@@ -183,6 +188,7 @@ class Playbooks:
             if profiles is None:
                 profiles = AnswerProfiles(
                     lambda corpus, answer_id, now: self._endorsed(corpus, answer_id, now, half_life_days),
+                    self._book,
                     half_life_days=half_life_days,
                 )
                 self._profiles[half_life_days] = profiles
@@ -193,18 +199,13 @@ class Playbooks:
             return profiles
 
     def _endorsed(self, corpus: str, answer_id: str, now: datetime, half_life_days: float) -> list[ProfileEntry]:
-        worthy: list[tuple[PlaybookEntry, float, str]] = []
+        endorsed: list[ProfileEntry] = []
         for entry in self._book.entries_for(corpus, answer_id):
             evidence = self._book.evidence_of(entry)
             worth = _worth(evidence, half_life_days=half_life_days, now=now)
-            if worth > 0:
-                worthy.append((entry, worth, min(one.source for one in evidence)))
-        vectors = self._book.vectors_of([entry for entry, _, _ in worthy])
-        return [
-            ProfileEntry(entry.query, vector, worth, source)
-            for (entry, worth, source), vector in zip(worthy, vectors, strict=True)
-            if vector is not None
-        ]
+            if worth > 0 and (row := self._book.row_of(entry)) is not None:
+                endorsed.append(ProfileEntry(entry.query, worth, min(one.source for one in evidence), row))
+        return endorsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +238,14 @@ class Influence:
         verdicts = self._verdicts_by_place(corpus, rows)
         if not verdicts:
             return None
-        ids = corpus.ids_of(rows)
-        likeness, confidence = self.profiles.likeness(
+        of = self.profiles.likeness(
             AskedQuery(self.vector, corpus.term_weights(self.query)),
-            AskedAnswers(corpus.name, ids, rows.tolist()),
-            describe=lambda positions: self._describe(corpus, rows[positions]),
+            AskedAnswers(corpus, rows, self._similarity(corpus, rows, similarity)),
             now=self.now,
         )
-        said = [verdicts.get(place) for place in range(len(rows))]
-        boosts = boosts_of(scores, said, likeness=likeness, confidence=confidence, config=self.config)
-        is_nothing = np.abs(boosts) <= _TINY
-        is_nothing[list(verdicts)] = False
-        boosts[is_nothing] = 0
+        boosts = boosts_of(
+            scores, verdicts, known=of.places, likeness=of.likeness, confidence=of.confidence, config=self.config
+        )
         return Lifts(boosts, verdicts)
 
     def _verdicts_by_place(self, corpus: CorpusView, rows: NDArray[np.int64]) -> dict[int, Verdict]:
@@ -258,14 +255,18 @@ class Influence:
             row = corpus.row_of(answer_id) if name in (None, corpus.name) else None
             if row is not None and (name is not None or row not in by_row):
                 by_row[row] = verdict
-        places = ((row, np.flatnonzero(rows == row)) for row in by_row)
-        return {int(at[0]): by_row[row] for row, at in places if len(at)}
+        numbers: list[int] = rows.tolist()
+        return {numbers.index(row): verdict for row, verdict in by_row.items() if row in numbers}
 
-    def _describe(self, corpus: CorpusView, rows: NDArray[np.int64]) -> list[Description]:
-        texts = corpus.texts_of(rows)
-        if corpus.embedder != self.embedder:
-            return [Description(text) for text in texts]
-        return [Description(text, vector) for text, vector in zip(texts, corpus.vectors_of(rows), strict=True)]
+    def _similarity(self, corpus: CorpusView, rows: NDArray[np.int64], known: Floats | None) -> Floats | None:
+        """The cosines of the query and the rows' vectors where these are by the playbooks' embedder."""
+        if corpus.embedder != self.embedder or corpus.dimension != len(self.vector):
+            return None
+        if known is not None:
+            return known
+        vectors = corpus.vectors_of(rows)
+        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+        return np.asarray(vectors @ self.vector / np.maximum(lengths, np.float32(1e-9)), np.float32)
 
 
 def _looks(config: PlaybookConfig) -> int:
@@ -277,6 +278,11 @@ def _is_crowded(near: Sequence[NearEntry]) -> bool:
     """Whether one source alone has more than half of the places."""
     ((_, most),) = Counter(entry.sources for entry in near).most_common(1)
     return most > max(1, len(near) // 2)
+
+
+@lru_cache(maxsize=1024)
+def _alone(source: str) -> frozenset[str]:
+    return frozenset((source,))
 
 
 def _worth(evidence: Sequence[Evidence], *, half_life_days: float, now: datetime) -> float:

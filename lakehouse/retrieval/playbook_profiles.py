@@ -5,27 +5,37 @@ embedding (as heavy as two entries) and those of its endorsed queries, or to its
 takes an answer away from its own words by endorsing it for others), and the share of the query's words, weighted by
 their rarity in the corpus, that stand in the answer or in one of these queries.
 
+Words are told apart by 31 bits of Python's hash, keyed anew in each process: that one of a query's words is taken for
+one of two thousand others happens in one of 100,000 searches, and moves one likeness a little.
+
 Source: Rocchio 1971, Relevance feedback in information retrieval (the vector); document expansion by queries, Nogueira
 et al. 2019 (the words), with queries that really were asked.
 
-Belongs here: making profiles, keeping them until an entry changes, likeness. Not here: what likeness does (see
-playbook_scoring.py), entries (see playbook.py).
+Belongs here: making profiles, keeping them until an entry changes, likeness. Not here: how they are kept (see
+profile_table.py), what likeness does (see playbook_scoring.py), entries (see playbook.py).
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.errors import NotFound
+from lakehouse.retrieval.corpus_view import CorpusView
+from lakehouse.retrieval.profile_table import NO_TERM, Profile, Profiles, ProfileTable
 from lakehouse.retrieval.tokens import terms_of
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 COVERAGE_SHARE = 0.3
 ANSWER_WEIGHT = 2.0
@@ -35,24 +45,24 @@ MAX_ENTRIES = 64
 # Until entries have faded by so little that a profile may stay as it is.
 _DAY_S = 86_400.0
 _MAX_AGE_S = _DAY_S
+_TERM_BITS = (1 << 31) - 1
+# When more answers have changed since the last search, all profiles are made anew, as they are asked for.
+_MOST_TOUCHED = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileEntry:
-    """A query that an answer was endorsed for: its unit vector, its worth (above 0), who recorded it."""
+class ProfileEntry(msgspec.Struct, frozen=True, gc=False):
+    """A query that an answer was endorsed for: its worth (above 0), who recorded it, where its unit vector is."""
 
     query: str
-    vector: Floats
     worth: float
     source: str
+    row: int
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What an answer itself says: its text, and its vector where that is by the playbooks' own embedder."""
+class EntryVectors(Protocol):
+    """The vectors of entries by their rows; `NotFound` where one is gone."""
 
-    text: str = ""
-    vector: Floats | None = None
+    def vectors_at(self, rows: Rows) -> Floats: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,142 +78,196 @@ class AskedQuery:
 
 @dataclass(frozen=True, slots=True)
 class AskedAnswers:
-    """Answers of one corpus and their rows; another row for an answer says that its text is another."""
+    """Answers of one corpus.
 
-    corpus: str
-    ids: Sequence[str]
-    rows: Sequence[int]
+    Attributes:
+        corpus: Which.
+        rows: (n,) theirs; another row for an answer says that its text is another.
+        similarity: (n,) cosines of the query and the answers' own vectors; None where the corpus's are of another
+            embedder than the playbooks'.
+    """
+
+    corpus: CorpusView
+    rows: Rows
+    similarity: Floats | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Profile:
-    vector: Floats
-    own: Floats  # the answer's own vector, or the profile's where it has none of the playbooks' embedder
-    terms: NDArray[np.int32]
-    strength: float
-    key: tuple[int, int]  # version of its entries, row of its answer
-    made_at: float
+class Likeness:
+    """Of those of some answers that entries endorse: (m,) places, likeness from 0 to 1, confidence from 0 to 1."""
+
+    places: Rows
+    likeness: Floats
+    confidence: Floats
 
 
 EntriesOf = Callable[[str, str, datetime], Sequence[ProfileEntry]]
-Describe = Callable[[list[int]], Sequence[Description]]
+_NOBODY = Likeness(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
+
+
+class _Corpus:
+    """The profiles of one corpus, for as long as its rows have the numbers that they have."""
+
+    def __init__(self, corpus: CorpusView) -> None:
+        self.numbering = weakref.ref(corpus.numbering)
+        self.table = ProfileTable()
+        self.touched: set[str] = set()
+        self.asking = threading.Lock()
 
 
 class AnswerProfiles:
-    """Profiles by (corpus, answer id), made when they are first asked for and again when an entry has changed.
+    """Profiles by the rows of corpora, made when they are first asked for and again when an entry has changed.
 
     Args:
         entries_of: The endorsed entries of an answer of a corpus, as of a time.
+        vectors: Has the vectors of entries.
         half_life_days: How soon a profile's confidence halves.
     """
 
-    def __init__(self, entries_of: EntriesOf, *, half_life_days: float) -> None:
+    def __init__(self, entries_of: EntriesOf, vectors: EntryVectors, *, half_life_days: float) -> None:
         self._entries_of = entries_of
+        self._vectors = vectors
         self._half_life_days = half_life_days
-        self._versions: dict[str, int] = {}
-        self._profiles: dict[tuple[str, str], _Profile] = {}
-        self._numbers: dict[str, int] = {}
-        self._numbering = threading.Lock()
+        self._corpora: dict[str, _Corpus] = {}
 
     def touch(self, answer_ids: Iterable[str]) -> None:
         """Say that entries of these answers have changed; call it after the change can be seen."""
-        for answer_id in answer_ids:
-            self._versions[answer_id] = self._versions.get(answer_id, 0) + 1
+        ids = list(answer_ids)
+        for name, kept in tuple(self._corpora.items()):
+            if kept.numbering() is None:
+                self._corpora.pop(name, None)
+            kept.touched.update(ids)
 
-    def likeness(
-        self, query: AskedQuery, answers: AskedAnswers, *, describe: Describe, now: datetime
-    ) -> tuple[Floats, Floats]:
+    def likeness(self, query: AskedQuery, answers: AskedAnswers, *, now: datetime) -> Likeness:
         """How like a query is to the profiles of some answers, and how much these are worth.
 
         Args:
             query: What was asked.
-            answers: (n,) of one corpus.
-            describe: Is given positions among the answers and says what those are; asked once for each new profile.
+            answers: Of one corpus.
             now: The time now, aware.
-
-        Returns:
-            (n,) likeness from 0 to 1, NaN for an answer that no entry endorses, and (n,) confidence from 0 to 1.
         """
-        likeness = np.full(len(answers.ids), np.nan, np.float32)
-        confidence = np.zeros(len(answers.ids), np.float32)
-        found = self._profiles_of(answers, describe, now)
-        if not found:
-            return likeness, confidence
-        at, profiles = list(found), list(found.values())
-        cosines = np.maximum(
-            np.stack([profile.vector for profile in profiles]) @ query.vector,
-            np.stack([profile.own for profile in profiles]) @ query.vector,
-        )
-        share = COVERAGE_SHARE if query.term_weights else 0.0
-        likeness[at] = (1 - share) * cosines + share * self._coverage(profiles, query.term_weights)
-        ages_days = (now.timestamp() - np.array([profile.made_at for profile in profiles])) / _DAY_S
-        strengths = np.array([profile.strength for profile in profiles])
-        confidence[at] = np.minimum(1, strengths * 0.5 ** (np.maximum(ages_days, 0) / self._half_life_days))
-        return np.maximum(likeness, 0), confidence
+        kept = self._corpora.get(answers.corpus.name)
+        if kept is None or kept.numbering() is not answers.corpus.numbering:
+            kept = self._corpora[answers.corpus.name] = _Corpus(answers.corpus)
+        with kept.asking:
+            try:
+                return self._likeness(kept, query, answers, now)
+            except NotFound:
+                # The index of entries has moved its rows more than once: all profiles are made anew.
+                kept.table = ProfileTable()
+                return self._likeness(kept, query, answers, now)
 
-    def _profiles_of(self, answers: AskedAnswers, describe: Describe, now: datetime) -> dict[int, _Profile]:
-        """The profiles of those answers that have any, by position; missing and outdated ones are made."""
-        found: dict[int, _Profile] = {}
-        missing: list[int] = []
-        oldest = now.timestamp() - _MAX_AGE_S
-        for n, answer_id in enumerate(answers.ids):
-            version = self._versions.get(answer_id)
-            if version is None:
-                continue
-            profile = self._profiles.get((answers.corpus, answer_id))
-            if profile is None or profile.key != (version, answers.rows[n]) or profile.made_at < oldest:
-                missing.append(n)
+    def _likeness(self, kept: _Corpus, query: AskedQuery, answers: AskedAnswers, now: datetime) -> Likeness:
+        now_s = now.timestamp()
+        self._forget_touched(kept, answers.corpus)
+        slots = self._slots_of(kept.table, answers, now)
+        places = (slots >= 0).nonzero()[0]
+        if not len(places):
+            return _NOBODY
+        profiles = kept.table.gather(slots[places])
+        of = profiles.of
+        if of["made_at"].min() < now_s - _MAX_AGE_S:
+            for row in answers.rows[places[of["made_at"] < now_s - _MAX_AGE_S]].tolist():
+                kept.table.outdate(row)
+            return self._likeness(kept, query, answers, now)
+        products = profiles.weights * (self._vectors.vectors_at(profiles.rows) @ query.vector)
+        cosines = np.add.reduceat(products, profiles.first_rows)
+        if answers.similarity is not None:
+            own = answers.similarity[places]
+            cosines = np.maximum((cosines + of["own"] * own) * of["scale"], own)
+        else:
+            cosines *= of["scale"]
+        if query.term_weights:
+            covered = _coverage(profiles, query.term_weights)
+            cosines = np.float32(1 - COVERAGE_SHARE) * cosines + np.float32(COVERAGE_SHARE) * covered
+        ages_days = np.maximum(now_s - of["made_at"], 0) / _DAY_S
+        confidence = np.minimum(1, of["strength"] * 0.5 ** (ages_days / self._half_life_days))
+        return Likeness(places, np.maximum(cosines, np.float32(0)), confidence.astype(np.float32))
+
+    def _forget_touched(self, kept: _Corpus, corpus: CorpusView) -> None:
+        if len(kept.touched) > _MOST_TOUCHED:
+            kept.touched.clear()
+            kept.table = ProfileTable()
+        # Taken out one by one: what is touched meanwhile stays for the next search.
+        for _ in range(len(kept.touched)):
+            row = corpus.row_of(kept.touched.pop())
+            if row is not None:
+                kept.table.outdate(row)
+
+    def _slots_of(self, table: ProfileTable, answers: AskedAnswers, now: datetime) -> NDArray[np.int64]:
+        """Where the profiles of answers are, -1 without; those that are missing are made."""
+        rows = answers.rows.tolist()
+        slots = table.slots_of(rows)
+        if None in slots:
+            self._make(table, answers, [row for row, slot in zip(rows, slots, strict=True) if slot is None], now)
+            slots = table.slots_of(rows)
+        return np.array(slots, np.int64)
+
+    def _make(self, table: ProfileTable, answers: AskedAnswers, rows: Sequence[int], now: datetime) -> None:
+        corpus = answers.corpus
+        numbers = np.array(rows, np.int64)
+        entries: dict[int, Sequence[ProfileEntry]] = {}
+        for row, answer_id in zip(rows, corpus.ids_of(numbers), strict=True):
+            if found := self._entries_of(corpus.name, answer_id, now):
+                entries[row] = found
             else:
-                found[n] = profile
-        for n, description in zip(missing, describe(missing) if missing else (), strict=True):
-            answer_id = answers.ids[n]
-            # The version first: a change while the profile is made leaves it outdated, and it is made again.
-            key = (self._versions[answer_id], answers.rows[n])
-            entries = self._entries_of(answers.corpus, answer_id, now)
-            made = self._make(entries, description, key, made_at=now.timestamp())
-            found[n] = self._profiles[answers.corpus, answer_id] = made
-        return {n: profile for n, profile in found.items() if profile.strength > 0}
+                table.put(row, None)
+        if not entries:
+            return
+        known = np.array(list(entries), np.int64)
+        owns = None if answers.similarity is None else corpus.vectors_of(known)
+        for n, (row, own_terms) in enumerate(self._own_terms(table, corpus, known).items()):
+            own = None if owns is None else owns[n]
+            table.put(row, self._profile(entries[row], own, own_terms, made_at=now.timestamp()))
 
-    def _make(
-        self, entries: Sequence[ProfileEntry], description: Description, key: tuple[int, int], *, made_at: float
-    ) -> _Profile:
-        best = sorted(entries, key=lambda entry: -entry.worth)[:MAX_ENTRIES]
-        if not best:
-            nothing = np.empty(0, np.float32)
-            return _Profile(nothing, nothing, np.empty(0, np.int32), 0.0, key, made_at)
+    def _own_terms(self, table: ProfileTable, corpus: CorpusView, rows: Rows) -> dict[int, list[int]]:
+        """The terms of the answers' own texts: a row's text never changes, so they are read once."""
+        terms = {row: table.own_terms(row) for row in rows.tolist()}
+        if unread := [row for row, some in terms.items() if not some]:
+            for row, text in zip(unread, corpus.texts_of(np.array(unread, np.int64)), strict=True):
+                terms[row] = list({hash(term) & _TERM_BITS for term in terms_of(text)})
+        return terms
+
+    def _profile(
+        self, entries: Sequence[ProfileEntry], own: Floats | None, own_terms: list[int], *, made_at: float
+    ) -> Profile:
+        best = sorted(entries, key=lambda entry: -entry.worth)[:MAX_ENTRIES] if len(entries) > 1 else entries
         weights = _capped(best)
-        vector = np.asarray(weights @ np.stack([entry.vector for entry in best]), np.float32)
-        own = None
-        if description.vector is not None and description.vector.shape == vector.shape:
-            own = description.vector / max(float(np.linalg.norm(description.vector)), 1e-9)
-            vector = vector + ANSWER_WEIGHT * own
-        vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
-        terms = {term for text in (description.text, *(e.query for e in best)) for term in terms_of(text)}
-        strength = float(sum(entry.worth for entry in best))
-        return _Profile(vector, vector if own is None else own, self._number(terms), strength, key, made_at)
-
-    def _number(self, terms: Iterable[str]) -> NDArray[np.int32]:
-        numbers = self._numbers
-        with self._numbering:
-            return np.array(sorted(numbers.setdefault(term, len(numbers)) for term in terms), np.int32)
-
-    def _coverage(self, profiles: Sequence[_Profile], term_weights: Mapping[str, float]) -> Floats:
-        """The share of the weight of the query's terms that each profile has."""
-        numbered = {self._numbers[term]: weight for term, weight in term_weights.items() if term in self._numbers}
-        if not numbered:
-            return np.zeros(len(profiles), np.float32)
-        keys = np.array(sorted(numbered), np.int32)
-        weights = np.array([numbered[key] for key in keys.tolist()]) / sum(term_weights.values())
-        terms = np.concatenate([profile.terms for profile in profiles])
-        owners = np.repeat(np.arange(len(profiles)), [len(profile.terms) for profile in profiles])
-        at = np.minimum(np.searchsorted(keys, terms), len(keys) - 1)
-        is_there = keys[at] == terms
-        return np.asarray(np.bincount(owners[is_there], weights[at[is_there]], len(profiles)), np.float32)
+        rows = [entry.row for entry in best]
+        vector = np.array(weights, np.float32) @ self._vectors.vectors_at(np.array(rows, np.int64))
+        own_weight = 0.0
+        if own is not None:
+            own_weight = ANSWER_WEIGHT
+            vector = vector + (ANSWER_WEIGHT / max(float(np.sqrt(own @ own)), 1e-9)) * own
+        asked = {hash(term) & _TERM_BITS for entry in best for term in terms_of(entry.query)}
+        return Profile(
+            made_at,
+            best[0].worth if len(best) == 1 else sum(entry.worth for entry in best),
+            1 / max(float(np.sqrt(vector @ vector)), 1e-9),
+            own_weight,
+            rows,
+            weights,
+            [NO_TERM, *own_terms, *asked.difference(own_terms)],
+            len(own_terms),
+        )
 
 
-def _capped(entries: Sequence[ProfileEntry]) -> Floats:
+def _coverage(profiles: Profiles, term_weights: Mapping[str, float]) -> Floats:
+    """The share of the weight of the query's terms that each profile has."""
+    numbers = np.array([hash(term) & _TERM_BITS for term in term_weights], np.int32)
+    order = numbers.argsort()
+    keys = numbers[order]
+    shares = np.array(list(term_weights.values()), np.float32)[order] / np.float32(sum(term_weights.values()))
+    at = np.minimum(keys.searchsorted(profiles.terms), len(keys) - 1)
+    found = shares[at] * (keys[at] == profiles.terms)
+    return np.asarray(np.add.reduceat(found, profiles.first_terms), np.float32)
+
+
+def _capped(entries: Sequence[ProfileEntry]) -> list[float]:
     """The weights of entries, those of one source held down together."""
+    if len(entries) == 1:
+        return [entries[0].worth * min(1.0, SOURCE_WEIGHT / entries[0].worth)]
     totals: dict[str, float] = defaultdict(float)
     for entry in entries:
         totals[entry.source] += entry.worth
-    return np.array([e.worth * min(1.0, SOURCE_WEIGHT / totals[e.source]) for e in entries], np.float32)
+    return [entry.worth * min(1.0, SOURCE_WEIGHT / totals[entry.source]) for entry in entries]

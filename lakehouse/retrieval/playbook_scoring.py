@@ -24,6 +24,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,8 +52,7 @@ class Judgement:
     age_days: float
 
 
-@dataclass(frozen=True, slots=True)
-class NearEntry:
+class NearEntry(msgspec.Struct, frozen=True, gc=False):
     """An entry near a query.
 
     `worth` is from −1 to 1 (see `worth_of`); `sources` are those that judged it; `query` is its own text.
@@ -66,8 +66,7 @@ class NearEntry:
     sources: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What near entries say of an answer, for it and against it, and which entries these are.
 
     `endorsed` and `rejected` are from 0 to 1; `same` is from −1 to 1, what entries of the very same query say.
@@ -109,6 +108,8 @@ def choose_near(found: Sequence[NearEntry], *, config: PlaybookConfig) -> list[N
         config: With `top_k` and `max_distance`.
     """
     near = [entry for entry in found if entry.distance <= config.max_distance and entry.worth != 0]
+    if len(near) <= config.top_k:
+        return near  # room for all
     share = max(1, config.top_k // 2)
     taken: dict[frozenset[str], int] = defaultdict(int)
     first: list[NearEntry] = []
@@ -129,14 +130,19 @@ def verdicts_of(near: Sequence[NearEntry], *, config: PlaybookConfig) -> dict[An
         near: From `choose_near`, nearest first.
         config: With `max_distance`, at which nearness ends.
     """
-    named: dict[tuple[frozenset[str], str], set[Answer]] = defaultdict(set)
-    for entry in near:
-        named[entry.sources, entry.query].add(entry.answer)
     by_answer: dict[Answer, list[NearEntry]] = defaultdict(list)
     for entry in near:
         by_answer[entry.answer].append(entry)
-    splits = {key: min(1.0, ANSWERS_PER_QUERY / len(answers)) for key, answers in named.items()}
+    splits = _splits(near) if len(by_answer) > ANSWERS_PER_QUERY else {}
     return {answer: _verdict(entries, splits, config) for answer, entries in by_answer.items()}
+
+
+def _splits(near: Sequence[NearEntry]) -> dict[tuple[frozenset[str], str], float]:
+    """What is left of the word of sources on a query for which they name many answers."""
+    named: dict[tuple[frozenset[str], str], set[Answer]] = defaultdict(set)
+    for entry in near:
+        named[entry.sources, entry.query].add(entry.answer)
+    return {key: min(1.0, ANSWERS_PER_QUERY / len(answers)) for key, answers in named.items()}
 
 
 def _verdict(
@@ -144,7 +150,7 @@ def _verdict(
 ) -> Verdict:
     endorsed = rejected = same_for = same_against = 0.0
     for entry in entries:
-        worth = entry.worth * splits[entry.sources, entry.query]
+        worth = entry.worth * splits.get((entry.sources, entry.query), 1.0) if splits else entry.worth
         value = worth * nearness(entry.distance, config.max_distance) ** 2
         endorsed, rejected = max(endorsed, value), max(rejected, -value)
         if entry.distance <= SAME_QUERY:
@@ -159,8 +165,9 @@ def nearness(distance: float, max_distance: float) -> float:
 
 def boosts_of(
     scores: Floats,
-    verdicts: Sequence[Verdict | None],
+    verdicts: Mapping[int, Verdict],
     *,
+    known: NDArray[np.int64],
     likeness: Floats,
     confidence: Floats,
     config: PlaybookConfig,
@@ -169,38 +176,35 @@ def boosts_of(
 
     Args:
         scores: (n,) of the candidates without playbooks, the best about 1.
-        verdicts: (n,) what near entries say of each, or None.
-        likeness: (n,) of the query and each answer's profile, 0 to 1; NaN for an answer without entries.
-        confidence: (n,) what the profiles are worth, 0 to 1.
+        verdicts: By place among them what near entries say.
+        known: (m,) places of those whose answers have entries, ascending.
+        likeness: (m,) of the query and the profiles of these, 0 to 1.
+        confidence: (m,) what the profiles are worth, 0 to 1.
         config: With `boost`, which scales all, the change of places up to 1.
 
     Returns:
         (n,) to be added to `scores`; all 0 where no entry is near.
     """
     boosts = np.zeros(len(scores), np.float32)
-    if not any(verdicts) or config.boost == 0:
+    if not verdicts or config.boost == 0:
         return boosts
-    endorsed = np.array([v.endorsed if v else 0.0 for v in verdicts], np.float32)
-    rejected = np.array([v.rejected if v else 0.0 for v in verdicts], np.float32)
-    is_known = ~np.isnan(likeness)
-    like = np.where(is_known, likeness, 0).astype(np.float32)
-    wanted = scores + LIKENESS_ORDER * confidence * _above(like, LIKENESS_FLOOR) + endorsed - rejected
-    boosts += min(1.0, config.boost) * (_change_places(scores, wanted, is_known) - scores)
-    lift = LIKENESS_LIFT * confidence * _above(like, 1 - config.max_distance) * is_known
-    same = np.array([v.same if v else 0.0 for v in verdicts], np.float32)
-    boosts += config.boost * (lift + ENDORSEMENT_LIFT * endorsed - REJECTION_LIFT * rejected + same)
+    said = np.zeros(len(scores), np.float32)
+    for place, verdict in verdicts.items():
+        said[place] = verdict.endorsed - verdict.rejected
+        own = ENDORSEMENT_LIFT * verdict.endorsed - REJECTION_LIFT * verdict.rejected + verdict.same
+        boosts[place] = config.boost * own
+    if len(known):
+        before = scores[known]
+        wanted = before + LIKENESS_ORDER * confidence * _above(likeness, LIKENESS_FLOOR) + said[known]
+        # Their scores handed out anew, the best to the most wanted.
+        after = np.empty_like(before)
+        after[np.argsort(-wanted, kind="stable")] = np.sort(before)[::-1]
+        lift = LIKENESS_LIFT * confidence * _above(likeness, 1 - config.max_distance)
+        boosts[known] += min(1.0, config.boost) * (after - before) + config.boost * lift
     return boosts
 
 
 def _above(values: Floats, floor: float) -> Floats:
     """0 up to the floor, rising to 1 at 1."""
-    return np.asarray(np.clip((values - floor) / max(1 - floor, 1e-6), 0, 1), np.float32)
-
-
-def _change_places(scores: Floats, wanted: Floats, is_known: NDArray[np.bool_]) -> Floats:
-    """The scores with those of the known handed out anew, the best to the most wanted."""
-    changed = scores.copy()
-    known = np.flatnonzero(is_known)
-    by_wish = known[np.argsort(-wanted[known], kind="stable")]
-    changed[by_wish] = -np.sort(-scores[known])
-    return changed
+    above = (values - np.float32(floor)) / np.float32(max(1 - floor, 1e-6))
+    return np.asarray(np.minimum(np.maximum(above, np.float32(0)), np.float32(1)), np.float32)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.retrieval.playbook import PlaybookBook, PlaybookEntry
+from lakehouse.retrieval.playbook import PlaybookBook
+from lakehouse.retrieval.playbook_entry import PlaybookEntry
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,9 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 
 from lakehouse.errors import LakehouseError, Unavailable
-from lakehouse.retrieval.playbook import PlaybookBook, PlaybookEntry
+from lakehouse.retrieval.playbook import PlaybookBook
 from lakehouse.retrieval.playbook_desk import NewRecord, Recorded
+from lakehouse.retrieval.playbook_entry import PlaybookEntry
 from lakehouse.retrieval.search_answer import Result, SearchAnswer
 from lakehouse.retrieval.search_log import search_line
 from lakehouse.retrieval.search_request import SearchRequest

@@ -6,6 +6,7 @@ Belongs here: these pages. Not here: traces (see lakehouse/pathway), playbooks (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from lakehouse.clock import utc_now
 from lakehouse.errors import NotFound
 from lakehouse.pathway.history import history_of
-from lakehouse.retrieval.playbook import Evidence, PlaybookEntry
+from lakehouse.retrieval.playbook_entry import Evidence, PlaybookEntry
 from lakehouse.retrieval.playbook_scoring import Judgement, worth_of
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_blocking
 from lakehouse_api.routes.matrix import delete_playbook
@@ -129,7 +130,7 @@ async def ui_playbook_forget(
 
 
 def weights_over_time(
-    evidence: list[Evidence], *, now: datetime, half_life_days: float
+    evidence: Sequence[Evidence], *, now: datetime, half_life_days: float
 ) -> list[tuple[datetime, float]]:
     """The weight at each judgement and at even steps between the first and now.
 
@@ -149,13 +150,13 @@ def weights_over_time(
     ]
 
 
-def _weight(evidence: list[Evidence], now: datetime, half_life_days: float) -> float:
+def _weight(evidence: Sequence[Evidence], now: datetime, half_life_days: float) -> float:
     day = timedelta(days=1)
     judged = (Judgement(one.source, one.score, (now - one.at) / day) for one in evidence)
     return worth_of(judged, half_life_days=half_life_days)
 
 
-def _entry(services: Services, playbook_id: str) -> tuple[PlaybookEntry, list[Evidence]]:
+def _entry(services: Services, playbook_id: str) -> tuple[PlaybookEntry, Sequence[Evidence]]:
     services.retrieval.require_memory()
     entry = services.retrieval.book.get(playbook_id)
     if entry is None:

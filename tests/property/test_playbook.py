@@ -69,7 +69,10 @@ def shape(book: PlaybookBook) -> Any:
     ]
     index: FlatIndex = book._index  # type: ignore[assignment]
     vectors = {i: tuple(np.round(v, 3).tolist()) for i, v in index.vectors.items()}
-    return live, vectors, sorted((key, min(held)) for key, held in book._by_key.items())
+    keys = {e.key for e in book._entries.values()}
+    answers = {e.answer_id for e in book._entries.values()}
+    said = {answer: {e.playbook_id for e in book.entries_for("c", answer)} for answer in answers}
+    return live, len(book), vectors, {key: book.find(key) for key in keys}, said
 
 
 @settings(max_examples=300, deadline=None)
@@ -123,5 +126,5 @@ def test_entry_of_another_embedder_is_embedded_again() -> None:
     book = make_book()
     other = record(1, "p1", angle=1.0)
     book.apply([Entry(other.op_id, other.order, RECORD, {**other.payload, "embedder": "old"}, START, "ann")])
-    [(distance, found)] = book.nearest(unit(0.0), k=1, max_distance=0.1)
+    [(distance, found)] = book.live_of(book.nearest(unit(0.0), k=1, max_distance=0.1))
     assert (round(distance, 3), found.playbook_id) == (0.0, "p1")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from lakehouse.retrieval.playbook_scoring import (
     ENDORSEMENT_LIFT,
@@ -40,13 +41,26 @@ def entry(answer: str = "a", distance: float = 0.1, **more: object) -> NearEntry
     return NearEntry(f"{answer}@{distance}", ("onet", answer), distance, **values | more)  # type: ignore[arg-type]
 
 
-def boosts(scores: list[float], verdicts: list[Verdict | None], **more: object) -> list[float]:
-    values: dict[str, object] = {
-        "likeness": np.full(len(scores), np.nan, np.float32),
-        "confidence": np.ones(len(scores), np.float32),
-        "config": CONFIG,
-    }
-    return boosts_of(np.array(scores, np.float32), verdicts, **values | more).tolist()  # type: ignore[arg-type]
+def boosts(
+    scores: list[float],
+    verdicts: list[Verdict | None],
+    *,
+    likeness: NDArray[np.float32] | None = None,
+    confidence: NDArray[np.float32] | None = None,
+    config: PlaybookConfig = CONFIG,
+) -> list[float]:
+    """What the candidates gain; the likeness of one without entries is NaN."""
+    likeness = np.full(len(scores), np.nan, np.float32) if likeness is None else likeness
+    confidence = np.ones(len(scores), np.float32) if confidence is None else confidence
+    known = np.flatnonzero(~np.isnan(likeness))
+    return boosts_of(
+        np.array(scores, np.float32),
+        {place: verdict for place, verdict in enumerate(verdicts) if verdict is not None},
+        known=known,
+        likeness=likeness[known],
+        confidence=confidence[known],
+        config=config,
+    ).tolist()
 
 
 def test_fresh_word_of_one_source_counts_as_it_is_however_often_it_is_said() -> None:

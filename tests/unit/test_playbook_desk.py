@@ -67,7 +67,8 @@ def book_of(desk: PlaybookDesk) -> PlaybookBook:
 
 async def test_record_is_found_by_a_similar_query(desk: PlaybookDesk) -> None:
     recorded = await desk.record(NewRecord("welder", "w-1", "workers", 1.0, ["fill"]), actor="ann")
-    [(distance, entry)] = book_of(desk).nearest(letters(["a welder"])[0], k=5, max_distance=0.35)
+    book = book_of(desk)
+    [(distance, entry)] = book.live_of(book.nearest(letters(["a welder"])[0], k=5, max_distance=0.35))
     assert distance < 0.35
     assert (entry.playbook_id, entry.answer_id, entry.tags) == (recorded.playbook_id, "w-1", ("fill",))
     assert not recorded.is_merged

@@ -234,16 +234,16 @@ def test_entries_of_one_source_are_judged_as_far_as_they_have_a_say_and_all_say_
     told = Told()
     for n in range(40):
         told.record("abcdefghij"[n % 10], angle=0.01 * n, days_ago=n, score=0.0 if n < 3 else 1.0)
-    found = told.book.nearest(unit(0.0), k=32, max_distance=DEFAULTS.max_distance)
+    found = list(told.book.live_of(told.book.nearest(unit(0.0), k=32, max_distance=DEFAULTS.max_distance)))
     judged = told.playbooks._judged(found, config=DEFAULTS, now=NOW)
     assert len(judged) == DEFAULTS.top_k + 3
     everyone = [told.playbooks._near(distance, entry, config=DEFAULTS, now=NOW) for distance, entry in found]
     assert choose_near(judged, config=DEFAULTS) == choose_near(everyone, config=DEFAULTS)
     for one, (_, entry) in zip(everyone, found, strict=True):
-        said = [Judgement("ann", e.score, (NOW - e.at).days) for e in entry.evidence.values()]
+        said = [Judgement("ann", e.score, (NOW - e.at).days) for e in entry.evidence]
         assert one.worth == worth_of(said, half_life_days=DEFAULTS.half_life_days)
     told.record("a", actor="bob")
-    found = told.book.nearest(unit(0.0), k=32, max_distance=DEFAULTS.max_distance)
+    found = list(told.book.live_of(told.book.nearest(unit(0.0), k=32, max_distance=DEFAULTS.max_distance)))
     assert len(told.playbooks._judged(found, config=DEFAULTS, now=NOW)) == 32
 
 

@@ -22,8 +22,9 @@ from lakehouse.adapters.chart_svg import chart_svg
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.errors import BadInput, InsufficientStorage, NotFound
 from lakehouse.lineage.answer import Lineage, Memory, PlacedSample, RawLine, RunLineage, RunScore
+from lakehouse.memory.entry import Order
 from lakehouse.retrieval.filters import parse_filter
-from lakehouse.retrieval.playbook import Evidence
+from lakehouse.retrieval.playbook_entry import Evidence
 from lakehouse_api.ui.chart_documents import rows_chart, series_chart
 from lakehouse_api.ui.dependencies import whole_number
 from lakehouse_api.ui.facet_filters import filter_of
@@ -180,7 +181,11 @@ def test_lineage_is_drawn_from_the_raw_line_to_the_corpus() -> None:
 
 
 def test_weight_rises_with_a_judgement_and_fades() -> None:
-    evidence = [Evidence("1", "ann", 1.0, NOW), Evidence("2", "bob", 1.0, NOW + timedelta(days=10))]
+    orders = [Order(n, "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c", n, 0) for n in (1, 2)]
+    evidence = [
+        Evidence("1", orders[0], "ann", 1.0, NOW),
+        Evidence("2", orders[1], "bob", 1.0, NOW + timedelta(days=10)),
+    ]
     points = weights_over_time(evidence, now=NOW + timedelta(days=100), half_life_days=30)
     weights = dict(points)
     assert weights[NOW] == pytest.approx(1.0)

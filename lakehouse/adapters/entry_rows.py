@@ -1,0 +1,119 @@
+"""Entries of playbooks in memory: ids and vectors, nothing else; searched and kept up as the rows of a hot index are.
+
+A write appends, then publishes, as in hot_rows.py; an entry is a few hundred in one millisecond, since nothing of it
+goes through Arrow.
+
+Belongs here: one generation of rows. Not here: searching them (see entry_index.py), codes and compaction (see
+hot_upkeep.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.faiss_codes import Codes
+from lakehouse.adapters.hot_rows import RowsView
+from lakehouse.errors import Unavailable
+from lakehouse.retrieval.growing import GrowingArray
+
+Rows = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+_COPY_ROWS = 16_384
+
+
+class EntryRows:
+    """One generation. Any number of threads read; one at a time writes (the index sees to it).
+
+    Args:
+        dimension: Length of the vectors.
+        first: Public number of its first row.
+    """
+
+    def __init__(self, dimension: int, *, first: int = 0) -> None:
+        self.first = first
+        self.dimension = dimension
+        self.vectors = GrowingArray(np.float32, dimension)
+        self.ids: list[str] = []
+        self.codes: Codes | None = None
+        self.view = RowsView(0, 0, np.empty(0, np.bool_))
+        self._alive = GrowingArray(np.bool_)
+        self._row_of: dict[str, int] = {}
+        self._publishing = threading.Lock()
+
+    def append(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Add rows, of ids that differ, and publish them at once; a row that had one of the ids is dead then.
+
+        Raises:
+            Unavailable: An earlier append broke off in the middle (no memory).
+        """
+        if not len(self.vectors) == len(self.ids) == self.view.end:
+            raise Unavailable("an earlier write to the index of playbooks broke off; restart this process")
+        start, end = self.view.end, self.view.end + len(ids)
+        self.vectors.append(vectors)
+        self.ids += ids
+        with self._publishing:
+            replaced = [row for row in map(self._row_of.get, ids) if row is not None]
+            self._row_of.update(zip(ids, range(start, end), strict=True))
+            self._bury(replaced)
+            # Beyond what any reader of an earlier view looks at.
+            self._alive.append(np.ones(end - start, np.bool_))
+            self._publish(end)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Let rows die; how many lived."""
+        with self._publishing:
+            rows = [row for row in (self._row_of.pop(one, None) for one in ids) if row is not None]
+            if rows:
+                self._bury(rows)
+                self._publish(self.view.end)
+            return len(rows)
+
+    def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows
+        """The public number of the row of an id that lives."""
+        row = self._row_of.get(id)
+        return None if row is None else self.first + row
+
+    def has_rows(self, numbers: Rows) -> bool:
+        """Whether all of these public numbers are of this generation."""
+        return bool(self.first <= numbers.min() and numbers.max() < self.first + self.view.end)
+
+    def copy_living(self, view: RowsView) -> EntryRows:
+        """A new generation with the rows that live in a view, in their order; `catch_up` brings it up to date."""
+        copy = EntryRows(self.dimension)
+        rows = np.flatnonzero(view.alive)
+        for start in range(0, len(rows), _COPY_ROWS):
+            self._copy(rows[start : start + _COPY_ROWS], copy)
+        return copy
+
+    def catch_up(self, copy: EntryRows, copied: RowsView) -> Rows:
+        """Bring a copy of `copied` to what is here now; see `HotRows.catch_up`."""
+        now = self.view
+        gone = np.flatnonzero(copied.alive & ~now.alive[: copied.end])
+        copy.delete([one for one in map(self.ids.__getitem__, gone.tolist()) if one not in self._row_of])
+        fresh = copied.end + np.flatnonzero(now.alive[copied.end :])
+        if len(fresh):
+            self._copy(fresh, copy)
+        copy.first = self.first + now.end
+        moved = np.full(now.end, -1)
+        kept = np.concatenate([np.flatnonzero(copied.alive), fresh])
+        moved[kept] = copy.first + np.arange(len(kept))
+        return moved
+
+    def _copy(self, rows: Rows, copy: EntryRows) -> None:
+        copy.append([self.ids[row] for row in rows.tolist()], self.vectors.view()[rows])
+
+    def _publish(self, end: int) -> None:
+        self.view = RowsView(end, len(self._row_of), self._alive.view(0, end))
+
+    def _bury(self, rows: Sequence[int]) -> None:
+        if rows:
+            # A copy: readers of earlier views go on with what they have.
+            alive = GrowingArray(np.bool_)
+            alive.reserve(len(self._alive) + len(self._alive) // 8)
+            alive.append(self._alive.view())
+            alive.view()[list(rows)] = False
+            self._alive = alive

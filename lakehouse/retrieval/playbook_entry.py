@@ -1,0 +1,113 @@
+"""A playbook entry: a query, an answer, and the evidence that speaks for or against it.
+
+A process holds hundreds of thousands of these, so they take little: no dictionary for a single judgement, one object
+for what many say alike, and nothing that the garbage collector has to look at.
+
+Belongs here: one entry and how records and judgements change it. Not here: all of them (see playbook.py), what
+evidence is worth (see playbook_scoring.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from functools import lru_cache
+
+import msgspec
+
+from lakehouse.memory.entry import Entry, Order
+from lakehouse.retrieval.playbook_codec import Key, key_of
+
+_SHARED_SCORES = {score: score for score in (-1.0, 0.0, 0.5, 1.0)}
+
+
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """One judgement of an entry: −1 (failed) to 1 (worked), who gave it, when, and its place in the log.
+
+    Of several with one `key` the latest in the log's order counts.
+    """
+
+    key: str
+    order: Order
+    source: str
+    score: float
+    at: datetime
+
+
+class PlaybookEntry(msgspec.Struct, gc=False, eq=False):
+    """A query and an answer that worked or failed for it, with the evidence: one judgement, or several by their key."""
+
+    playbook_id: str
+    query: str = ""
+    answer_id: str = ""
+    answer_corpus: str | None = None
+    tags: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    first_order: Order | None = None
+    held: Evidence | dict[str, Evidence] | None = None
+    is_deleted: bool = False
+    merged_into: str | None = None
+    merged: frozenset[str] = frozenset()
+
+    @property
+    def is_live(self) -> bool:
+        """False while only feedback has arrived, and once it is deleted or merged into another."""
+        return self.created_at is not None and not self.is_deleted and self.merged_into is None
+
+    @property
+    def key(self) -> Key:
+        """Equal keys, equal entries: the query but for case and spaces, and the answer."""
+        return key_of(self.query, self.answer_id, self.answer_corpus)
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The judgements that count, without those of entries that were merged into this one."""
+        held = self.held
+        if held is None:
+            return ()
+        return tuple(held.values()) if isinstance(held, dict) else (held,)
+
+    def keep(self, evidence: Evidence) -> None:
+        """Take evidence; of two with one key the later in the log's order counts."""
+        held = self.held
+        if held is None:
+            self.held = evidence
+            return
+        if not isinstance(held, dict):
+            if held.key == evidence.key:
+                self.held = max(held, evidence, key=_order_of)
+                return
+            held = self.held = {held.key: held}
+        known = held.get(evidence.key)
+        held[evidence.key] = evidence if known is None else max(known, evidence, key=_order_of)
+
+    def judge(self, entry: Entry) -> None:
+        """Take what a log entry says of it."""
+        score = min(1.0, max(-1.0, float(entry.payload["score"])))
+        key = str(entry.payload.get("key") or entry.op_id)
+        score = _SHARED_SCORES.get(score, score)
+        self.keep(Evidence(key, entry.order, sys.intern(entry.actor), score, entry.recorded_at))
+
+    def record(self, entry: Entry) -> bool:
+        """Take a record's evidence; True when it gives the entry its words, and the index its vector."""
+        self.judge(entry)
+        # Of two records of one entry the first in the log's order gives its words, wherever it was heard first.
+        if self.first_order is not None and entry.order >= self.first_order:
+            return False
+        payload = entry.payload
+        corpus = payload.get("answer_corpus")
+        self.first_order = entry.order
+        self.query, self.answer_id = str(payload["query"]), sys.intern(str(payload["answer_id"]))
+        self.answer_corpus = corpus if corpus is None else sys.intern(str(corpus))
+        self.tags = _shared_tags(tuple(payload.get("tags") or ()))
+        self.created_at = entry.recorded_at
+        return True
+
+
+def _order_of(evidence: Evidence) -> Order:
+    return evidence.order
+
+
+@lru_cache(maxsize=1024)
+def _shared_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tags

@@ -1,0 +1,115 @@
+"""The index of playbook entries: the same answers as by brute force, through writes, deletions and compactions."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lakehouse.adapters.entry_index import HotEntryIndex
+from lakehouse.errors import BadInput, NotFound
+from tests.fakes.entry_index import FlatIndex
+
+DIMENSION = 32
+DRAW = np.random.default_rng(7)
+
+
+def vectors(count: int) -> NDArray[np.float32]:
+    drawn = DRAW.normal(size=(count, DIMENSION)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+
+
+def filled(count: int) -> tuple[HotEntryIndex, FlatIndex]:
+    """The index and its model, written to by some hundred at a time, some of them again."""
+    index, model = HotEntryIndex(lambda: DIMENSION), FlatIndex()
+    ids = [f"p{n}" for n in range(count)]
+    for start in range(0, count, 100):
+        some = ids[start : start + 100] + ids[max(0, start - 10) : start]
+        drawn = vectors(len(some))
+        index.put(some, drawn)
+        model.put(some, drawn)
+    return index, model
+
+
+def assert_same(index: HotEntryIndex, model: FlatIndex, *, max_distance: float = 2.0) -> None:
+    for query in vectors(5):
+        got, wanted = index.nearest(query, 20, max_distance), model.nearest(query, 20, max_distance)
+        assert got.distances == pytest.approx(wanted.distances, abs=1e-5)
+        assert set(got.ids) == set(wanted.ids)
+
+
+def test_index_without_entries_finds_none_and_asks_for_no_dimension() -> None:
+    def dimension() -> int:
+        raise AssertionError("a model was loaded for nothing")
+
+    index = HotEntryIndex(dimension)
+    assert index.nearest(vectors(1)[0], 5, 2.0).ids == ()
+    assert index.delete(["a"]) == 0
+    assert index.row_of("a") is None
+    assert asyncio.run(_looked(index, vectors(2))) == [((), ()), ((), ())]
+
+
+def test_entries_are_found_as_by_brute_force_within_a_distance() -> None:
+    index, model = filled(1000)
+    assert_same(index, model)
+    assert_same(index, model, max_distance=0.7)
+
+
+def test_rows_keep_their_vectors_and_name_those_of_entries_that_are_there() -> None:
+    index, model = filled(300)
+    row = index.row_of("p7")
+    assert row is not None
+    assert index.vectors_at(np.array([row, row])).tolist() == [model.vectors["p7"].tolist()] * 2
+    index.delete(["p7"])
+    assert index.row_of("p7") is None
+
+
+def test_compaction_moves_rows_and_changes_no_answer() -> None:
+    index, model = filled(6000)
+    kept = index.row_of("p5999")
+    for _ in range(2):
+        gone = random.Random(3).sample(sorted(model.vectors), 2000)
+        index.delete(gone)
+        model.delete(gone)
+        index._upkeep.settle()
+        drawn = vectors(50)
+        index.put(gone[:50], drawn)
+        model.put(gone[:50], drawn)
+    assert index.generation.first > 0
+    assert index.generation.view.end < 6000
+    assert_same(index, model)
+    for playbook_id in ("p1", "p77", *gone[:2]):
+        row = index.row_of(playbook_id)
+        assert (row is None) == (playbook_id not in model.vectors)
+        if row is not None:
+            assert index.vectors_at(np.array([row]))[0].tolist() == model.vectors[playbook_id].tolist()
+    assert kept is not None
+    with pytest.raises(NotFound):
+        index.vectors_at(np.array([kept]))
+
+
+def test_searches_of_one_turn_are_answered_as_if_alone() -> None:
+    index, _ = filled(800)
+    queries = vectors(70)
+    together = asyncio.run(_looked(index, queries))
+    alone = [tuple(index.nearest(query, 10, 0.9)) for query in queries]
+    for got, wanted in zip(together, alone, strict=True):
+        assert got[0] == pytest.approx(wanted[0], abs=1e-5)
+        assert got[1] == wanted[1]
+
+
+def test_vectors_that_nothing_can_be_compared_with_are_refused_and_change_nothing() -> None:
+    index, model = filled(100)
+    with pytest.raises(BadInput):
+        index.put(["x"], np.full((1, DIMENSION), np.nan, np.float32))
+    with pytest.raises(BadInput):
+        index.put(["x"], np.ones((1, 3), np.float32))
+    assert_same(index, model)
+
+
+async def _looked(index: HotEntryIndex, queries: NDArray[np.float32]) -> list[tuple[object, object]]:
+    looks = [index.look(query, 10, 0.9) for query in queries]
+    return [tuple(near) for near in await asyncio.gather(*looks)]  # type: ignore[misc]
