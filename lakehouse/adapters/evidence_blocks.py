@@ -14,17 +14,14 @@ from lakehouse.adapters.evidence_hashes import hashes_of_texts
 from lakehouse.adapters.evidence_lines import LineBlock
 from lakehouse.adapters.evidence_quarantine import RefusedLine
 from lakehouse.adapters.evidence_sql import LOOK_CLOSER
+from lakehouse.adapters.evidence_statements import LinesEngine
 from lakehouse.evidence.fitness import LEFT_OUT, MAX_KEPT_BYTES, TOO_LONG, why_unfit
 from lakehouse.tables.evidence import evidence_schema
 
 if TYPE_CHECKING:
-    import duckdb
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-
-_BATCH_LINES = 8192
-_ANSWER_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +43,18 @@ class MadeBlock:
     left_out: int = 0
 
 
-def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlock) -> MadeBlock:
+def make_block(engine: LinesEngine, statement: str, block: LineBlock) -> MadeBlock:
     """Make evidence of a block.
 
     Args:
-        engine: A connection that nobody else uses meanwhile; its database has one thread: rows keep their order.
+        engine: One that nobody else uses meanwhile.
         statement: See `evidence_statement`.
         block: The lines.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    fit = _run(engine, statement, block.table())
+    fit = engine.run(statement, block.table())
     unfit = _reasons(fit)
     if unfit:
         fit = fit.filter(pc.is_null(fit["reason"]))
@@ -66,7 +63,7 @@ def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlo
                 unfit[place] = why_unfit(block.line(place)) or ""
         cleared = [place for place, reason in unfit.items() if not reason]
         if cleared:
-            again = _run(engine, statement, block.table(cleared))
+            again = engine.run(statement, block.table(cleared))
             unfit = {place: reason for place, reason in (unfit | _reasons(again)).items() if reason}
             fit = pa.concat_tables([fit, again.filter(pc.is_null(again["reason"]))]).sort_by("ordinal")
         unfit |= block.refused
@@ -75,18 +72,6 @@ def make_block(engine: duckdb.DuckDBPyConnection, statement: str, block: LineBlo
     key_hashes = fit["key_hash"].to_numpy().copy()
     refused = list(_refused(block, reasons))
     return MadeBlock(len(block), _assembled(fit, block), key_hashes, refused, len(unfit) - len(reasons))
-
-
-def _run(engine: duckdb.DuckDBPyConnection, statement: str, lines: pa.Table) -> pa.Table:
-    import pyarrow as pa
-
-    batches = lines.combine_chunks().to_batches(max_chunksize=_BATCH_LINES)
-    engine.register("lines", pa.Table.from_batches(batches, lines.schema))
-    try:
-        # In small pieces: one that grew to a whole block would be made of pages that were never used before.
-        return engine.execute(statement).to_arrow_reader(_ANSWER_ROWS).read_all()
-    finally:
-        engine.unregister("lines")
 
 
 def _reasons(rows: pa.Table) -> dict[int, str]:

@@ -25,13 +25,12 @@ from lakehouse.adapters.evidence_copies import CORRECTED, DUPLICATE, SERVES, jud
 from lakehouse.adapters.evidence_lines import LineBlock, RawFile, read_blocks
 from lakehouse.adapters.evidence_quarantine import LineQuarantine
 from lakehouse.adapters.evidence_sql import evidence_statement
+from lakehouse.adapters.evidence_statements import LinesEngine
 from lakehouse.adapters.evidence_writer import EvidenceWriter, copy_rows
 from lakehouse.adapters.spare_memory import give_back
 from lakehouse.evidence.transform import Transform
-from lakehouse.query.quoting import quote_text
 
 if TYPE_CHECKING:
-    import duckdb
     import numpy.typing as npt
 
 BLOCK_BYTES = 24 << 20
@@ -88,9 +87,9 @@ class EvidenceEngine:
     ) -> None:
         self._block_bytes = block_bytes
         self._threads = threads
-        self._engines: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+        self._engines: SimpleQueue[LinesEngine] = SimpleQueue()
         for _ in range(threads):
-            self._engines.put(_open(folder, memory_bytes // threads))
+            self._engines.put(LinesEngine(folder, memory_bytes=memory_bytes // threads))
 
     def close(self) -> None:
         """Give its memory back."""
@@ -126,7 +125,7 @@ class EvidenceEngine:
                     give_back()
         engine = self._engines.get()
         try:
-            kinds = judge_copies(engine, staged, hashes)
+            kinds = judge_copies(engine.connection, staged, hashes)
         finally:
             self._engines.put(engine)
         corrected = duplicate = 0
@@ -171,22 +170,3 @@ class EvidenceEngine:
             return make_block(engine, statement, block)
         finally:
             self._engines.put(engine)
-
-
-def _open(folder: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    engine = duckdb.connect(
-        config={
-            "threads": 1,
-            "memory_limit": f"{memory_bytes}B",
-            "temp_directory": str(folder),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-        }
-    )
-    engine.execute("LOAD json")
-    engine.execute(f"SET allowed_directories = [{quote_text(f'{folder}/')}]")
-    engine.execute("SET enable_external_access = false")
-    return engine

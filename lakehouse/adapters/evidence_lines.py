@@ -113,7 +113,7 @@ class LineBlock:
         else:
             # Arrow cannot take rows of a view.
             places = np.array(checked, dtype=np.int64)
-            text = pa.array([self.line(place).decode() for place in checked], pa.string())
+            text = pa.array([self.line(place).decode() for place in checked], pa.string_view())
         columns: dict[str, Any] = {
             "ordinal": places,
             "text": text,

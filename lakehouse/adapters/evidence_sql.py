@@ -79,10 +79,13 @@ WITH kinds AS (
   FROM opened
 ), judged AS (
   SELECT *, CASE {_reasons(transform)} END AS reason FROM timed
+), told AS (
+  SELECT *, CASE WHEN reason IS NULL THEN to_json(struct_pack({_declared_rest(transform)}))::VARCHAR END AS rest
+  FROM judged
 )
 SELECT ordinal, reason, recorded_at, hash({transform.key or "raw.run_id"}) AS key_hash,
   {_columns(transform)}
-FROM judged"""
+FROM told"""
 
 
 def declared_structure(transform: Transform) -> str:
@@ -160,17 +163,22 @@ def _columns(transform: Transform) -> str:
     )
 
 
-def _metadata(transform: Transform) -> str:
-    """What has no column of its own: declared fields as a JSON object, fields that are not declared and marks behind.
-
-    The texts are joined, not merged: a merge would drop what is null in them.
-    """
+def _declared_rest(transform: Transform) -> str:
+    """The declared fields that have no column of their own, as arguments of `struct_pack`."""
     promoted = (ENVELOPE_PROMOTED | transform.promoted) - ({"run_id"} if transform.key else set())
-    declared = ", ".join(
+    return ", ".join(
         f"{quote_name(name)} := raw.{quote_name(name)}{'::JSON' if _TYPES[kind] == 'JSON' else ''}"
         for name, kind in transform.all_fields.items()
         if name not in promoted
     )
+
+
+def _metadata(transform: Transform) -> str:
+    """What has no column of its own: declared fields as a JSON object, fields that are not declared and marks behind.
+
+    The texts are joined, not merged: a merge would drop what is null in them. Most lines have nothing to join, and
+    cutting a text counts its characters.
+    """
     undeclared = f"json_merge_patch(text, {quote_text(json.dumps(dict.fromkeys(transform.all_fields)))})"
     at_us = "epoch_us(recorded_at)"
     off_day = (
@@ -182,11 +190,12 @@ def _metadata(transform: Transform) -> str:
         f"json_object('evidence_off_day_s', ({off_day}),"
         f" 'evidence_ahead_s', CASE WHEN {ahead} > {AHEAD_S} THEN {ahead} END)"
     )
-    is_marked = f"{at_us} < day_us OR {at_us} >= day_us + {_DAY_US} OR {ahead} > {AHEAD_S}"
+    is_marked = f"({at_us} < day_us OR {at_us} >= day_us + {_DAY_US} OR {ahead} > {AHEAD_S})"
+    has_undeclared = "field_count <> list_count(kinds) - 1"
     return (
-        f"CASE WHEN reason IS NULL THEN concat(to_json(struct_pack({declared}))[:-2],"
-        f" CASE WHEN field_count <> list_count(kinds) - 1 THEN ',' || {undeclared}[2:-2] END,"
-        f" CASE WHEN {is_marked} THEN ',' || {marks}[2:-2] END, '}}') END"
+        f"CASE WHEN reason IS NULL AND ({has_undeclared} OR {is_marked}) THEN concat(rest[:-2],"
+        f" CASE WHEN {has_undeclared} THEN ',' || {undeclared}[2:-2] END,"
+        f" CASE WHEN {is_marked} THEN ',' || {marks}[2:-2] END, '}}') ELSE rest END"
     )
 
 

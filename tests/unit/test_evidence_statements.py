@@ -1,0 +1,54 @@
+"""Plans that are kept: other lines, other statements, other types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from lakehouse.adapters.evidence_statements import LinesEngine
+
+DOUBLED = "SELECT ordinal, text || text AS text FROM lines"
+COUNTED = "SELECT count(*) AS n FROM lines"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[LinesEngine]:
+    made = LinesEngine(tmp_path, memory_bytes=64 << 20)
+    yield made
+    made.close()
+
+
+def lines(first: int, count: int) -> pa.Table:
+    numbers = range(first, first + count)
+    texts = pa.array([f"<{number}>" for number in numbers], pa.string())
+    return pa.table({"ordinal": pa.array(numbers, pa.int64()), "text": texts})
+
+
+def test_one_plan_reads_the_lines_of_each_run(engine: LinesEngine) -> None:
+    for first, count in ((0, 3), (3, 1), (4, 0), (4, 20_000)):
+        made = engine.run(DOUBLED, lines(first, count))
+        assert made["ordinal"].to_pylist() == list(range(first, first + count))
+        assert made["text"].to_pylist() == [f"<{n}><{n}>" for n in range(first, first + count)]
+
+
+def test_statements_take_turns(engine: LinesEngine) -> None:
+    for count in (1, 2, 3):
+        assert engine.run(COUNTED, lines(0, count))["n"].to_pylist() == [count]
+        assert engine.run(DOUBLED, lines(0, count)).num_rows == count
+
+
+def test_lines_of_other_types_are_refused(engine: LinesEngine) -> None:
+    engine.run(COUNTED, lines(0, 1))
+    with pytest.raises(TypeError, match="the plans are for"):
+        engine.run(COUNTED, lines(0, 1).cast(pa.schema({"ordinal": pa.int32(), "text": pa.string()})))
+
+
+def test_after_a_fault_the_next_lines_are_read(engine: LinesEngine) -> None:
+    failing = "SELECT CASE WHEN ordinal = 1 THEN error('no') ELSE text END AS text FROM lines"
+    with pytest.raises(duckdb.Error, match="no"):
+        engine.run(failing, lines(0, 2))
+    assert engine.run(failing, lines(2, 2)).num_rows == 2
