@@ -32,17 +32,15 @@ async def validated(
         BadInput: The kind is unknown, or the artifact or the context is no object.
         Unavailable: A fill, and no workers to check it against.
     """
-    if kind == "fill":
+    if kind == "fill" and not roster.is_loaded:
         await _settled(roster)
-    judge = partial(validate, kind, artifact, context, roster=roster)
-    if sum(len(value) for value in artifact.values() if isinstance(value, str)) > _LONG:
-        return await anyio.to_thread.run_sync(judge)
-    return judge()
+    if sum([len(value) for value in artifact.values() if isinstance(value, str)]) > _LONG:
+        return await anyio.to_thread.run_sync(partial(validate, kind, artifact, context, roster=roster))
+    return validate(kind, artifact, context, roster=roster)
 
 
 async def _settled(roster: StoredRoster) -> None:
     """Wait a moment while a new version of the workers is being read."""
-    if not roster.is_loaded:
-        with anyio.move_on_after(_PATIENCE_S):
-            while not roster.is_loaded:
-                await anyio.sleep(0.01)
+    with anyio.move_on_after(_PATIENCE_S):
+        while not roster.is_loaded:
+            await anyio.sleep(0.01)

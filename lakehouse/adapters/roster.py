@@ -78,6 +78,7 @@ class StoredRoster:
         self._objects = objects
         self._catalog = catalog
         self._loaded = LoadedRoster()
+        self._named: tuple[CatalogSnapshot | None, tuple[str, str]] = None, ("", "")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -96,7 +97,7 @@ class StoredRoster:
     @property
     def is_loaded(self) -> bool:
         """Whether memory holds what the catalog's snapshot names, or says why it cannot."""
-        return self._catalog.age_s is not None and self._loaded.version == _version(self._catalog.current())
+        return self._catalog.age_s is not None and self._loaded.version == self._version()
 
     @property
     def given(self) -> frozenset[str]:
@@ -115,7 +116,7 @@ class StoredRoster:
             StoreUnavailable: The catalog is not known yet.
             Unavailable: There is no usable dataset `workers`, or a new version is being read; says what to do.
         """
-        loaded, version = self._loaded, _version(self._catalog.current())
+        loaded, version = self._loaded, self._version()
         if self._catalog.age_s is None:
             raise StoreUnavailable("the object store did not answer, so workers are not known", retry_after_s=5)
         if loaded.version != version:
@@ -123,6 +124,14 @@ class StoredRoster:
         if loaded.fault is not None:
             raise Unavailable(loaded.fault, dataset=WORKERS, retry_after_s=10)
         return replace(loaded, is_current=False) if self._catalog.is_stale else loaded
+
+    def _version(self) -> tuple[str, str]:
+        """The version that the catalog names now; told once for each of its snapshots."""
+        snapshot, (seen, version) = self._catalog.current(), self._named
+        if seen is not snapshot:
+            version = _version(snapshot)
+            self._named = snapshot, version
+        return version
 
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK_S):

@@ -56,7 +56,8 @@ class SortedIntegers:
     def __init__(self, numbers: pa.Array) -> None:
         values = numbers.to_numpy(zero_copy_only=False).astype(np.int64)
         self.order: NDArray[np.int64] = np.argsort(values, kind="stable")
-        self._values = values[self.order]
+        # A view gives plain integers, which the search of a handful costs less with than one call of numpy.
+        self._values = memoryview(values[self.order])
 
     def __len__(self) -> int:
         return len(self._values)
@@ -66,7 +67,7 @@ class SortedIntegers:
         if not text.isascii() or len(text) > _MAX_INTEGER_DIGITS or not text.removeprefix("-").isdecimal():
             return -1
         number = int(text)
-        at = int(np.searchsorted(self._values, number, side="right")) - 1
+        at = bisect_right(self._values, number) - 1
         return at if at >= 0 and self._values[at] == number and str(number) == text else -1
 
 
@@ -76,7 +77,7 @@ class Texts(Sequence[bytes]):
     def __init__(self, texts: pa.Array) -> None:
         offsets, data = texts.buffers()[1:]
         first = texts.offset
-        self._offsets = np.frombuffer(offsets, np.int64)[first : first + len(texts) + 1]
+        self._offsets = memoryview(offsets).cast("B").cast("q")[first : first + len(texts) + 1]
         self._data = memoryview(b"" if data is None else data)
 
     def __len__(self) -> int:
@@ -95,14 +96,14 @@ class Categories:
     """
 
     def __init__(self, texts: pa.Array, order: NDArray[Any]) -> None:
-        self._words = [*(word or "" for word in texts.dictionary.to_pylist()), ""]
+        self._words: list[str] = [*(word or "" for word in texts.dictionary.to_pylist()), ""]
         empty = len(self._words) - 1
         codes = texts.indices.fill_null(empty).to_numpy(zero_copy_only=False)
         smallest = np.uint16 if empty < 1 << 16 else np.uint32
-        self._codes = codes.astype(smallest)[order]
+        self._codes = memoryview(codes.astype(smallest)[order])
 
     def __getitem__(self, row: int) -> str:
-        return str(self._words[self._codes[row]])
+        return self._words[self._codes[row]]
 
 
 class WorkerColumns:
@@ -125,7 +126,9 @@ class WorkerColumns:
         names = _one(table["name"]).cast(pa.large_string()).fill_null("")
         self._names = Texts(names.take(pa.array(order)))
         self.given, self.family = _words_at(names, r"\s.*$"), _words_at(names, r"^.*\s")
-        self._categories = [Categories(_one(table[name]), order) for name in ("role", "city", "state", "status")]
+        self._role, self._city, self._state, self._status = (
+            Categories(_one(table[name]), order) for name in ("role", "city", "state", "status")
+        )
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -135,8 +138,8 @@ class WorkerColumns:
         row = self._ids.find(worker_id)
         if row < 0:
             return None
-        role, city, state, status = (category[row] for category in self._categories)
-        return Worker(self._names[row].decode("utf-8", "replace"), role, city, state, status)
+        name = self._names[row].decode("utf-8", "replace")
+        return Worker(name, self._role[row], self._city[row], self._state[row], self._status[row])
 
 
 class BlockColumns:

@@ -94,7 +94,7 @@ def _incomplete(artifact: Mapping[str, Any], context: Mapping[str, Any]) -> Refu
 
 def _inconsistent(fills: Sequence[Fill], context: Mapping[str, Any], roster: Roster) -> Iterator[tuple[str, str]]:
     """Every rule that does not hold, and in words; the ids name who, the worker's own data stays in the dataset."""
-    wanted, seen = {field: _folded(context[field]) for field in _PLACES}, set()
+    seen: set[str] = set()
     if len(fills) != context["target_count"]:
         yield "fill.count", f"{len(fills)} are proposed, and {int(context['target_count'])} are wanted"
     client = "" if is_blank(context.get("client_id")) else str(context["client_id"])
@@ -108,20 +108,20 @@ def _inconsistent(fills: Sequence[Fill], context: Mapping[str, Any], roster: Ros
         if worker is None:
             yield "fill.phantom", f"there is no worker with the id {quoted(worker_id)}"
             continue
-        for rule, said in _unsuited(worker, fill, wanted):
+        for rule, said in _unsuited(worker, fill, context):
             yield rule, f"candidate {quoted(worker_id)} {said}"
         if client and roster.is_blocked(client, worker_id):
             yield "fill.blocked", f"candidate {quoted(worker_id)} is blocked for client {quoted(client)}"
 
 
-def _unsuited(worker: Worker, fill: Fill, wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _unsuited(worker: Worker, fill: Fill, context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not is_same_name(fill["name"], worker.name):
         yield "fill.name", f"has another name in the dataset than {quoted(fill['name'])}"
-    if _folded(worker.status) != ACTIVE:
+    if not _is_alike(worker.status, ACTIVE):
         yield "fill.inactive", "is not active"
-    if _folded(worker.role) != wanted["role"]:
+    if not _is_alike(worker.role, context["role"]):
         yield "fill.role", "has another role than context.role"
-    if _folded(worker.city) != wanted["city"] or _folded(worker.state) != wanted["state"]:
+    if not _is_alike(worker.city, context["city"]) or not _is_alike(worker.state, context["state"]):
         yield "fill.place", "is in another place than context.city and context.state"
 
 
@@ -134,6 +134,10 @@ def _findings(context: Mapping[str, Any], roster: Roster) -> list[Finding]:
         reason = "the store does not answer, and workers may have changed since they were read"
         found.append(Finding("fill.stale", "fills", reason))
     return found
+
+
+def _is_alike(text: str, other: str) -> bool:
+    return text == other or _folded(text) == _folded(other)
 
 
 def _folded(text: str) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from lakehouse.validation.plain_text import plain
+from lakehouse.validation.words import letter_runs
 
 _ALL = (
     r"(?:all |any |every |the |your |my |these |those |of |previous |prior |above |earlier |preceding |foregoing "
@@ -62,7 +64,26 @@ _PATTERNS = {
         re.IGNORECASE,
     ),
 }  # fmt: skip
-# Without any of these nothing above can match; looking for words costs a fraction of looking for patterns.
+# Each match of a pattern in an ASCII text holds one of these words, or one of these parts; looking for words costs a
+# fraction of looking for patterns.
+_WORDS = {
+    "injection.override": frozenset(
+        b"ignore disregard forget override bypass skip follow following instruction instructions mode anything"
+        b" jailbreak pretend act without mark always must should".split()
+    ),
+    "injection.role": frozenset(b"system assistant developer instruction".split()),
+    "injection.exfiltration": frozenset(
+        b"prompt instructions api apikey apikeys token tokens password passwords credentials secret secrets variables"
+        b" vars private history system hidden initial original".split()
+    ),
+}
+_PARTS = {
+    "injection.override": ("you are now",),
+    "injection.role": ("<", "["),
+    "injection.exfiltration": ("training data", "[", "://"),
+}
+_ANY_WORD = frozenset().union(*_WORDS.values())
+# Without any of these nothing above can match in any text.
 _HINTS = (
     "ignore", "disregard", "forget", "overrid", "bypass", "skip", "follow", "instruction", "you are now", " mode",
     "anything now", "jailbreak", "pretend", "act as", "without", "mark ", "always", "must", "should",
@@ -82,18 +103,38 @@ _FLAG = "\U0001f3f4"
 
 def injection_signs(text: str) -> dict[str, int]:
     """How often each sign is in a text; signs that are not in it are left out."""
-    seen = plain(text)
     found: dict[str, int] = {}
-    lowered = seen.lower()
-    if any(hint in lowered for hint in _HINTS):
-        for rule, pattern in _PATTERNS.items():
-            count = sum(1 for _ in pattern.finditer(seen))
-            if count:
-                found[rule] = count
+    seen = plain(text)
+    for rule in _possible(seen):
+        count = sum(1 for _ in _PATTERNS[rule].finditer(seen))
+        if count:
+            found[rule] = count
     hidden = 0 if text.isascii() else _hidden(text)
     if hidden:
         found["injection.hidden"] = hidden
     return found
+
+
+def _possible(seen: str) -> Iterable[str]:
+    """The rules whose patterns may match in a plain text."""
+    lowered = seen.lower()
+    if not seen.isascii():
+        return _PATTERNS if any(hint in lowered for hint in _HINTS) else ()
+    words = letter_runs(seen)
+    if _ANY_WORD.isdisjoint(words) and not _has_part(lowered):
+        return ()
+    return [
+        rule
+        for rule in _PATTERNS
+        if not _WORDS[rule].isdisjoint(words) or any(part in lowered for part in _PARTS[rule])
+    ]
+
+
+def _has_part(lowered: str) -> bool:
+    # Spelled out: a loop over them costs as much as all else here.
+    return (
+        "<" in lowered or "[" in lowered or "://" in lowered or "you are now" in lowered or "training data" in lowered
+    )
 
 
 def _hidden(text: str) -> int:

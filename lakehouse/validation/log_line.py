@@ -12,8 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from lakehouse.validation.log_json import log_json
 from lakehouse.validation.rules import RULES_VERSION
 from lakehouse.validation.texts import loggable
 from lakehouse.validation.verdict import Verdict
@@ -45,7 +44,7 @@ def validation_line(
     refusal = verdict.refusal
     sent, is_cut = _json(artifact, MAX_INPUT)
     within, is_context_cut = _json(context or {}, MAX_CONTEXT)
-    markers = sorted({finding.rule for finding in verdict.findings})
+    markers = sorted({finding.rule for finding in verdict.findings}) if verdict.findings else []
     return {
         "run_id": run_id,
         "task_id": task_id,
@@ -69,5 +68,5 @@ def validation_line(
 
 def _json(value: Mapping[str, Any], most: int) -> tuple[str, bool]:
     """A value as JSON text with sorted keys; cut when it is too long to keep."""
-    text = orjson.dumps(loggable(value), option=orjson.OPT_SORT_KEYS).decode()
+    text = log_json(value)
     return text[:most], len(text) > most

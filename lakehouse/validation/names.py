@@ -11,18 +11,20 @@ Belongs here: the comparison, greetings. Not here: the refusal (see messages.py)
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lakehouse.validation.plain_text import plain
+from lakehouse.validation.words import word_runs
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _TITLE = r"(?:(?:mr|mrs|ms|miss|mx|dr|prof|sr|sra)\b\.? {0,2})?"
-_GREETING = re.compile(
-    r"(?:^|[\n.!?>])[ \t\r\n]{0,8}"
-    r"(?:hi|hello|hey|dear|greetings|howdy|hola|welcome|good (?:morning|afternoon|evening|day))"
-    rf"([ \t,:]{{1,3}}){_TITLE}([^\n\r,!.:;?()\[\]<>\"]{{1,60}})([\n\r,!.:;?()\[\]<>\"]|$)?",
-    re.IGNORECASE,
+_GREETED = (
+    r"[ \t\r\n]{0,8}(?:hi|hello|hey|dear|greetings|howdy|hola|welcome|good (?:morning|afternoon|evening|day))"
+    rf"([ \t,:]{{1,3}}){_TITLE}([^\n\r,!.:;?()\[\]<>\"]{{1,60}})([\n\r,!.:;?()\[\]<>\"]|$)?"
 )
+# At the beginning of a text, and behind a mark: two patterns, so that the second is looked for at marks alone.
+_GREETING_FIRST = re.compile(_GREETED, re.IGNORECASE)
+_GREETING_BEHIND = re.compile(rf"[\n.!?>]{_GREETED}", re.IGNORECASE)
 _SAID = re.compile(
     rf"\b(?:candidate|applicant)(?:'s)? ?(?:name)? ?(?::|=|\bis\b|\bnamed\b) {{0,2}}{_TITLE}"
     r"((?-i:[^\W\d_a-z][\w'’-]{0,40}(?: [^\W\d_a-z][\w'’-]{0,40}){1,3}))",
@@ -86,6 +88,10 @@ _FORMS = _forms()
 
 def name_words(name: str) -> tuple[str, ...]:
     """The words of a name, for comparison."""
+    if name.isascii() and name.isprintable():
+        words = name.lower().split()
+        if "".join(words).isalnum():
+            return tuple(words)
     return tuple(_NOT_WORD.sub(" ", plain(name)).casefold().split())
 
 
@@ -115,12 +121,17 @@ def other_person(text: str, candidate: str | None, others: Sequence[str]) -> str
 
 def names_candidate(text: str, candidate: str) -> bool:
     """Whether any word of the candidate's name is in a text."""
-    words = set(_NOT_WORD.sub(" ", plain(text)).casefold().split())
+    seen = plain(text)
+    if seen.isascii() and candidate.isascii():
+        runs = word_runs(seen)
+        if any(word.encode() in runs for word in name_words(candidate) if len(word) > 1):
+            return True
+    words = set(_NOT_WORD.sub(" ", seen).casefold().split())
     return any(words & (_FORMS.get(word, set()) | {word}) for word in name_words(candidate) if len(word) > 1)
 
 
 def _greeted(text: str, ours: tuple[str, ...], known: Sequence[tuple[str, tuple[str, ...]]]) -> str | None:
-    for greeting in _GREETING.finditer(text):
+    for greeting in _greetings(text):
         # After "Hello, " a sentence may begin: only what stands alone is a name there.
         is_apart = "," in greeting[1] or ":" in greeting[1]
         for part in _JOIN.split(greeting[2]):
@@ -135,8 +146,21 @@ def _greeted(text: str, ours: tuple[str, ...], known: Sequence[tuple[str, tuple[
     return None
 
 
+def _greetings(text: str) -> Iterator[re.Match[str]]:
+    first, begin = _GREETING_FIRST.match(text), 0
+    if first is not None:
+        yield first
+        begin = first.end()
+    yield from _GREETING_BEHIND.finditer(text, begin)
+
+
+def _may_be_said(text: str) -> bool:
+    lowered = text.lower()
+    return not text.isascii() or "candidate" in lowered or "applicant" in lowered
+
+
 def _said(text: str, ours: tuple[str, ...]) -> str | None:
-    if not ours:
+    if not ours or not _may_be_said(text):
         return None
     return next((said[1] for said in _SAID.finditer(text) if not _is_ours(name_words(said[1]), ours)), None)
 
@@ -172,7 +196,7 @@ def _may_be_name(word: str) -> bool:
 
 
 def _is_ours(words: tuple[str, ...], ours: tuple[str, ...]) -> bool:
-    return all(
+    return words == ours or all(
         word in ours or any((len(word) == 1 and one.startswith(word)) or word in _FORMS.get(one, ()) for one in ours)
         for word in words
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from lakehouse.validation.plain_text import plain, unmarked
+from lakehouse.validation.words import first_digit
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,7})(?:[.,][0-9]{1,2})?"
 _AMOUNT = rf"(?<![0-9.,]){_DIGITS} ?k?(?![0-9])"
@@ -91,12 +92,8 @@ _PRICED_AFTER = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[!?;\n]|\.(?![0-9])")
-# Without any of these nothing above can match, and most messages have none.
-_HINTS = (
-    "$", "€", "£", "/", "pay", "wage", "salar", "hour", "hr", "rate", "earn", "compens", "remun", "stipend", "dollar",
-    "buck", "euro", "usd", "cad", "aud", "eur", "gbp", "mxn", "gross", "take-home",
-)  # fmt: skip
-_SHORT_HINT = re.compile(r"[0-9] ?(?:k|ph)\b", re.IGNORECASE)
+# Without a flag for case, so that it is looked for at digits alone; U+212A is a K as well.
+_SHORT_HINT = re.compile(r"[0-9] ?(?:[kK\u212a]|[pP][hH])\b")
 _CENTS = re.compile(r"\.[0-9]{2}(?![0-9])")
 _RATE_WORD = re.compile(r"\b(?:rate|pay|paid|paying)\b", re.IGNORECASE)
 _NEAR = 160
@@ -110,8 +107,7 @@ def discloses_pay(text: str) -> bool:
 
 
 def _discloses(text: str) -> bool:
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS) and _SHORT_HINT.search(text) is None:
+    if not _may_disclose(text):
         return False
     if _SPOKEN_BY_HOUR.search(text):
         return True
@@ -119,6 +115,22 @@ def _discloses(text: str) -> bool:
         if any(not _is_price(text, match) for match in pattern.finditer(text)):
             return True
     return any(_is_bare_rate(text, match) for match in _BARE_BY_HOUR.finditer(text))
+
+
+def _may_disclose(text: str) -> bool:
+    """Whether a text has anything of that without which no pattern matches; most messages have nothing."""
+    lowered, digit = text.lower(), first_digit(text)
+    if digit < 0:  # then only money in words can be there
+        return "hour" in lowered or "hr" in lowered or "dollars" in lowered or "bucks" in lowered
+    # Spelled out: a loop over them takes twice as long.
+    return (
+        "$" in lowered or "/" in lowered or "pay" in lowered or "wage" in lowered or "salar" in lowered
+        or "hour" in lowered or "hr" in lowered or "rate" in lowered or "earn" in lowered or "compens" in lowered
+        or "remun" in lowered or "stipend" in lowered or "dollar" in lowered or "buck" in lowered
+        or "eur" in lowered or "usd" in lowered or "cad" in lowered or "aud" in lowered or "gbp" in lowered
+        or "mxn" in lowered or "gross" in lowered or "take-home" in lowered or "€" in lowered or "£" in lowered
+        or _SHORT_HINT.search(text, digit) is not None
+    )  # fmt: skip
 
 
 def _is_price(text: str, match: re.Match[str]) -> bool:

@@ -65,7 +65,7 @@ _TABLE = _Table()
 
 def plain(text: str) -> str:
     """The text as a reader sees it."""
-    if text.isascii() and _CONTROL.search(text) is None:
+    if text.isascii() and (text.replace("\n", " ").isprintable() or _CONTROL.search(text) is None):
         return text
     return text.translate(_TABLE)
 

@@ -11,15 +11,27 @@ RFC 6761; ITU-T E.164.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lakehouse.validation.social_security import mask_ssns
 
 _MAX_ADDRESS, _MAX_LOCAL_BYTES = 254, 64
+_MOST_KEPT = 4_096
+# Addresses as nearly all are, of which nothing needs to be asked: a dot-atom, a short domain of letters, digits and
+# single hyphens, and a top-level domain of letters that is not reserved.
+_COMMON = re.compile(
+    r"(?=[^@]{1,64}@.{4,63}\Z)[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+(?:\.[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+)*"
+    r"@(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+([A-Za-z]{2,})"
+)
+_RESERVED = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
 _PHONE = re.compile(r"\+[0-9][0-9 ().\-\u00a0\u2010\u2011/]{3,30}")
 
 
 def address_fault(address: str) -> str | None:
     """What keeps an e-mail address from being deliverable-shaped, None when nothing does."""
+    common = _COMMON.fullmatch(address)
+    if common is not None and common[1].lower() not in _RESERVED:
+        return None
     from email_validator import EmailNotValidError, validate_email
 
     if len(address) > _MAX_ADDRESS:
@@ -37,27 +49,35 @@ def address_fault(address: str) -> str | None:
 
 def phone_fault(phone: str) -> str | None:
     """What keeps a phone from being parsed as E.164, None when nothing does."""
-    import phonenumbers
-
     written = phone.strip()
     if not written.startswith("+"):
         return "it must begin with + and the country code, such as +14155550132"
     if _PHONE.fullmatch(written) is None:
         return "it may hold digits, spaces, hyphens, dots and brackets after the +, and nothing else"
-    try:
-        number = phonenumbers.parse(written, None)
-    except phonenumbers.NumberParseException:
-        return "no country has such a number"
-    if not phonenumbers.is_possible_number(number):
-        return "it has too few or too many digits for its country"
-    return None
+    return _judged(written)[0]
 
 
 def is_assigned(phone: str) -> bool:
     """Whether a phone that parses lies in a range that its country gives out."""
+    return _judged(phone.strip())[1]
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _judged(written: str) -> tuple[str | None, bool]:
+    """What keeps a phone from being parsed, and whether it is one that its country gives out.
+
+    Kept for the last few thousand: whoever is written to once is written to again, and libphonenumber tries dozens of
+    patterns on each.
+    """
     import phonenumbers
 
-    return phonenumbers.is_valid_number(phonenumbers.parse(phone.strip(), None))
+    try:
+        number = phonenumbers.parse(written, None)
+    except phonenumbers.NumberParseException:
+        return "no country has such a number", False
+    if not phonenumbers.is_possible_number(number):
+        return "it has too few or too many digits for its country", False
+    return None, phonenumbers.is_valid_number(number)
 
 
 def _plain_fault(reason: str) -> str:

@@ -35,7 +35,10 @@ def text_fault(artifact: Mapping[str, Any], field: str, rule: str, *, most: int 
 
 def is_blank(value: object) -> bool:
     """True for a missing text, and one that shows nothing."""
-    return value is None or (isinstance(value, str) and not shown(value))
+    if value is None:
+        return True
+    # What begins with a mark or a letter of ASCII shows at least that.
+    return isinstance(value, str) and not "!" <= value[:1] <= "~" and not shown(value)
 
 
 def shown(value: str) -> str:

@@ -9,6 +9,7 @@ TS 23.040 section 9.2.3.
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 GSM_LIMIT, UCS2_LIMIT = 160, 70
@@ -16,6 +17,8 @@ _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
+# What most messages are: characters of `_BASIC` that are ASCII.
+_ONE_SEPTET_EACH = re.compile(r"[\n\r -Z_a-z]*")
 _EXTENSION = frozenset("\f^{}\\[~]|€")
 
 
@@ -29,6 +32,8 @@ class SmsLength(NamedTuple):
 
 def sms_length(body: str) -> SmsLength:
     """Count a body."""
+    if _ONE_SEPTET_EACH.fullmatch(body) is not None:
+        return SmsLength("GSM-7", len(body), GSM_LIMIT)
     others = set(body) - _BASIC
     if others <= _EXTENSION:
         return SmsLength("GSM-7", len(body) + sum(body.count(character) for character in others), GSM_LIMIT)

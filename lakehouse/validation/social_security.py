@@ -14,12 +14,16 @@ import re
 from collections.abc import Iterator
 
 from lakehouse.validation.plain_text import plain, plain_with_origins, unmarked
+from lakehouse.validation.words import first_digit, letter_runs
 
 MASK = "***-**-****"
 WITHHELD = "[withheld: it holds a Social Security number]"
 
 _GAP = r"(\s{0,2}[-./_]\s{0,2}|[ \t]{1,2}|)"
-_NINE = re.compile(rf"(?<![0-9])(?!000|666|9)[0-9]{{3}}{_GAP}(?!00)[0-9]{{2}}{_GAP}(?!0000)[0-9]{{4}}(?![0-9])")
+# A digit first and what must not stand before it second: so it is looked for at digits alone, and four times as fast.
+_NINE = re.compile(
+    rf"[0-8](?<![0-9]{{2}})[0-9]{{2}}(?<!000)(?<!666){_GAP}(?!00)[0-9]{{2}}{_GAP}(?!0000)[0-9]{{4}}(?![0-9])"
+)
 _WORDS = (
     r"(?<![a-z])(?:s[. ]?s[. ]?n(?:'?s|umber|o)?(?![a-z])\.?"
     r"|ss ?(?:#|no\b|num\b|nr\b|numbers?\b)"
@@ -74,7 +78,26 @@ _NUMBER_AFTER = re.compile(
     rf"|own )?(?:{_DOCUMENTS}|{_NUMBERS})\b",
     re.IGNORECASE,
 )
-_NINE_DIGITS = re.compile(r"[0-9](?:[\s()./_-]{0,5}[0-9]){8}")
+# How every name of the number, and every misspelling, begins; letters of no ASCII are what a pattern without regard to
+# case takes for these.
+_ANY_NAME = re.compile(
+    r"[sS\u017f](?:[. ]?[sS\u017f][. ]?[nN#]|[oO][cCiIsS\u0130\u0131\u017f]|[cC][iI\u0130\u0131]|[eE][gG])"
+)
+# The digits of _ANY_GROUPS, wherever they stand.
+_NINE_APART = re.compile(r"[0-9](?<![0-9]{2})(?:[\s()./_-]{0,3}[0-9]){8}(?![0-9])")
+# Of their words each match of them in an ASCII text holds one.
+_DOCUMENT_WORDS = frozenset(
+    b"order orders ord po wo vacancy vacancies invoice invoices inv posting postings requisition requisitions req"
+    b" tracking ticket tickets sku serial shipment shipments rma docket permit permits booking bookings reservation"
+    b" reservations confirmation confirmations receipt receipts parcel parcels package packages batch solicitation"
+    b" solicitations bid bids contract contracts job jobs case cases part parts lot item items model models policy"
+    b" claim claims reference references ref quote quotes".split()
+)
+_OTHER_WORDS = _DOCUMENT_WORDS.union(
+    b"badge routing aba account accounts acct passport license licence zip zipcode postal ein fein duns npi dea locker"
+    b" gate isbn imei vin extension ext barcode upc member employee worker client customer student call calls phone"
+    b" phones telephone tel mobile cell fax text dial ring reach whatsapp sms contact".split()
+)
 _LETTER = re.compile(r"[A-Za-z]")
 _BEFORE, _AFTER = 64, 32
 _DIGITS = 9
@@ -82,10 +105,16 @@ _DIGITS = 9
 
 def holds_ssn(text: str) -> bool:
     """Whether a Social Security number is in a text, in any of the forms above, HTML or not."""
-    if next(_spans(plain(text)), None) is not None:
+    if _holds(plain(text)):
         return True
     read = unmarked(text)
-    return read is not None and next(_spans(plain(read)), None) is not None
+    return read is not None and _holds(plain(read))
+
+
+def may_hold_ssn(seen: str) -> bool:
+    """Whether a number may be in a plain text, or in a text that is a part of it; surely there is none if False."""
+    digit = first_digit(seen)
+    return digit >= 0 and (_NINE.search(seen, digit) is not None or _may_be_named(seen, digit))
 
 
 def mask_ssns(text: str) -> str:
@@ -100,7 +129,7 @@ def mask_ssns(text: str) -> str:
         _, origins = plain_with_origins(text)
         text = _cut(text, [(origins[start], origins[end - 1] + 1) for start, end in spans])
     read = unmarked(text)
-    is_spread = read is not None and next(_spans(plain(read)), None) is not None
+    is_spread = read is not None and _holds(plain(read))
     return WITHHELD if is_spread else text
 
 
@@ -112,7 +141,7 @@ def ssn_spans(text: str) -> list[tuple[int, int]]:
         _, origins = plain_with_origins(text)
         spans = [(origins[start], origins[end - 1] + 1) for start, end in spans]
     read = unmarked(text)
-    if read is not None and not spans and next(_spans(plain(read)), None) is not None:
+    if read is not None and not spans and _holds(plain(read)):
         return [(0, len(text))]
     return spans
 
@@ -128,17 +157,32 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
+def _holds(seen: str) -> bool:
+    """Whether a number is in a plain text."""
+    return next(_spans(seen), None) is not None
+
+
+def _may_be_named(seen: str, at: int) -> bool:
+    """Whether _ANY_GROUPS may match in a text whose first digit is at a place."""
+    return _NINE_APART.search(seen, at) is not None and _ANY_NAME.search(seen) is not None
+
+
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     """Where numbers are in a plain text."""
-    if _NINE_DIGITS.search(text) is None:
+    digit = first_digit(text)
+    if digit < 0:
         return
-    for match in _NINE.finditer(text):
+    for match in _NINE.finditer(text, digit):
         if _is_ssn(text, match):
             yield match.start(), match.end()
+    if not _may_be_named(text, digit):
+        return
     for match in _ANY_GROUPS.finditer(text):
         digits = "".join(c for c in match[1] if c.isdigit())
-        is_named_otherwise = _DOCUMENT_BEFORE.search(text[max(0, match.start(1) - _BEFORE) : match.start(1)])
-        if _NINE.fullmatch(digits) and not _is_zip(match[1]) and not is_named_otherwise:
+        if _NINE.fullmatch(digits) is None or _is_zip(match[1]):
+            continue
+        before = text[max(0, match.start(1) - _BEFORE) : match.start(1)]
+        if not _may_name(before, _DOCUMENT_WORDS) or _DOCUMENT_BEFORE.search(before) is None:
             yield match.start(1), match.end(1)
 
 
@@ -149,8 +193,9 @@ def _is_ssn(text: str, match: re.Match[str]) -> bool:
     if form == "zip":
         return False
     has_words = _LETTER.search(before) is not None
-    ssn = _SSN_BEFORE.search(before) if has_words else None
-    other = _other_name(form).search(before) if has_words else None
+    ssn = _SSN_BEFORE.search(before) if has_words and _ANY_NAME.search(before) is not None else None
+    words, other_name = _other_name(form)
+    other = other_name.search(before) if has_words and _may_name(before, words) else None
     if other is not None and (ssn is None or other.start() > ssn.start()):
         return False
     if ssn is not None or _SSN_AFTER.match(after):
@@ -162,11 +207,16 @@ def _is_ssn(text: str, match: re.Match[str]) -> bool:
     return (has_words and _SSN_NEAR.search(before) is not None) or _SSN_NEAR.search(after) is not None
 
 
-def _other_name(form: str) -> re.Pattern[str]:
-    """What may stand before a number of this form that makes it none."""
+def _may_name(before: str, words: frozenset[bytes]) -> bool:
+    """Whether something that a number may be called stands in a text."""
+    return not before.isascii() or not words.isdisjoint(letter_runs(before))
+
+
+def _other_name(form: str) -> tuple[frozenset[bytes], re.Pattern[str]]:
+    """What may stand before a number of this form that makes it none: the words, and how they stand."""
     if form == "-":
-        return _DOCUMENT_BEFORE  # no phone is written so
-    return _PHONE_BEFORE if form in (" ", ".") else _NUMBER_BEFORE
+        return _DOCUMENT_WORDS, _DOCUMENT_BEFORE  # no phone is written so
+    return _OTHER_WORDS, _PHONE_BEFORE if form in (" ", ".") else _NUMBER_BEFORE
 
 
 def _form(first: str, second: str) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 
 from lakehouse.validation.social_security import MASK, WITHHELD, holds_ssn, mask_ssns
 
-MAX_DEPTH, MAX_LEAVES, MAX_CHARACTERS = 12, 20_000, 50_000
+MAX_DEPTH, MAX_LEAVES, MAX_CHARACTERS, MAX_KEY = 12, 20_000, 50_000, 200
 # Addresses and ids are what they are for, and no finding.
 _ADDRESSED = frozenset({"to", "candidate_id", "client_id"})
-_SSN_KEY = re.compile(r"ssn|social.?sec", re.IGNORECASE)
-_INTEGER_BITS = 63
+SSN_KEY = re.compile(r"ssn|social.?sec", re.IGNORECASE)
+INTEGER_BITS = 63
 
 
 def texts_of(artifact: Mapping[str, Any]) -> dict[str, str]:
@@ -61,20 +61,22 @@ def loggable(value: Any, *, key: str = "", depth: int = 0) -> Any:
     if isinstance(value, str):
         if len(value) > MAX_CHARACTERS:
             value = value[:MAX_CHARACTERS] + "…"
-        text = mask_ssns(value).encode("utf-8", "replace").decode()
-        return WITHHELD if _SSN_KEY.search(key) and holds_ssn(f"SSN {text}") else text
+        text = mask_ssns(value)
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode()
+        return WITHHELD if SSN_KEY.search(key) and holds_ssn(f"SSN {text}") else text
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):
-        text = str(value) if abs(value) < 1 << _INTEGER_BITS else "…"
-        return MASK if _SSN_KEY.search(key) and holds_ssn(f"SSN {text}") else value if text != "…" else text
+        text = str(value) if abs(value) < 1 << INTEGER_BITS else "…"
+        return MASK if SSN_KEY.search(key) and holds_ssn(f"SSN {text}") else value if text != "…" else text
     if isinstance(value, float):
         return value
     if depth >= MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
         return {
-            loggable(str(k)[:200]): loggable(v, key=str(k)[:200], depth=depth + 1)
+            loggable(str(k)[:MAX_KEY]): loggable(v, key=str(k)[:MAX_KEY], depth=depth + 1)
             for k, v in list(value.items())[:MAX_LEAVES]
         }
     if isinstance(value, list | tuple):

@@ -75,8 +75,10 @@ def _check(
 def _text_findings(artifact: Mapping[str, Any]) -> list[Finding]:
     found: list[Finding] = []
     for field, text in texts_of(artifact).items():
-        where = mask_ssns(field[:100])
         signs = injection_signs(text) | personal_data(text)
+        if not signs:
+            continue
+        where = mask_ssns(field[:100])
         found += [Finding(rule, where, BY_ID[rule].what, count) for rule, count in signs.items()]
         if len(found) >= MAX_FINDINGS:
             break

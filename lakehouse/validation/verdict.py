@@ -6,15 +6,15 @@ lakehouse_api/routes/validation.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 ErrorKind = Literal["Schema", "Completeness", "Consistency", "Policy"]
 Kind = Literal["email", "sms", "fill", "playbook"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why an artifact is refused.
 
     Args:
@@ -40,8 +40,7 @@ class Refusal:
         return {"Kind": self.error.lower(), "Field": self.field, "Reason": self.reason}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something worth knowing that does not refuse: where it is and how often, never the text itself."""
 
     rule: str
@@ -54,8 +53,7 @@ class Finding:
         return {"rule": self.rule, "field": self.field, "reason": self.reason, "count": self.count}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The result of one validation; `refusal` is None when it passed."""
 
     kind: Kind
