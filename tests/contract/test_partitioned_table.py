@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,12 @@ def test_each_commit_is_a_version_that_can_be_read_later(objects: S3ObjectStore)
     assert table.read() == made[-1]
     assert set(table.read().partitions) == set("abc")
     assert set(stored(objects)) == {KEY, f"{KEY[:-5]}/1.json", f"{KEY[:-5]}/2.json"}
+
+
+def test_stored_form_has_every_field() -> None:
+    made = partition("a", rows=3)
+    manifest = TableManifest(TABLE, 1, "c", MOMENT, {"day": made})
+    assert orjson.loads(manifest.to_json())["partitions"] == {"day": orjson.loads(orjson.dumps(asdict(made)))}
 
 
 def test_none_removes_a_partition(objects: S3ObjectStore) -> None:
