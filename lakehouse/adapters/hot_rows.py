@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _COPY_ROWS = 16_384
 _SPARE_ROWS = 1_024
 _PARSED_ROWS = 4_096
+# So many numbers are looked at one by one sooner than all at once.
+_FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,10 @@ class HotRows:
 
     def has_rows(self, numbers: NDArray[np.int64]) -> bool:
         """Whether all of these public numbers are of this generation."""
-        # In one look: what is below the first is very large without a sign.
-        return int((numbers - self.first).view(np.uint64).max()) < self.view.end
+        if len(numbers) <= _FEW:
+            some = numbers.tolist()
+            return bool(self.first <= min(some) and max(some) < self.first + self.view.end)
+        return bool(self.first <= numbers.min() and numbers.max() < self.first + self.view.end)
 
     def living_ids(self) -> list[str]:
         """The ids that live."""

@@ -25,6 +25,9 @@ _KNOWN_WORDS = 1 << 15
 _LONGEST_KNOWN = 48
 # Handing a few words to the tokenizer's threads takes longer than the words.
 _FEW = 32
+# As this vocabulary writes the beginning of a word, and what its special tokens begin with.
+_WORD_BEGINS = "▁"
+_SPECIAL = "<"
 
 
 class StaticEmbedder:
@@ -93,9 +96,16 @@ class _Words:
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, none added before or after."""
         if len(texts) <= _FEW:
-            return [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+            return [self._tokens_of(text) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
+
+    def _tokens_of(self, text: str) -> list[int]:
+        if _SPECIAL in text or " " in text:
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+            return ids
+        # What the tokenizer does to a word, without what it does for all texts: that takes as long again.
+        return [token.id for token in self._tokenizer.model.tokenize(_WORD_BEGINS + text)]
 
     def _sums(self, words: Sequence[str]) -> Vectors:
         def rows_of(ids: list[int]) -> Vectors:

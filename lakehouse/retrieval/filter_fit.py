@@ -34,6 +34,11 @@ class FilterFit:
     unfit: Mapping[Compare, frozenset[Kind]]
     is_empty: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """True when the corpus has nothing against the filter."""
+        return not self.unknown and not self.unfit and not self.is_empty
+
 
 def fit_of(
     filter: Filter,  # noqa: A002 - the word of the contract
@@ -73,6 +78,8 @@ def refuse_unfit(filter: Filter, fits: Mapping[str, FilterFit], *, known: frozen
     Raises:
         BadInput: A field that no named corpus has, or a value of a kind that occurs there in none that has it.
     """
+    if any(fit.is_whole for fit in fits.values()):
+        return
     filled = {name: fit for name, fit in fits.items() if not fit.is_empty}
     if not filled:
         return

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
 _SMALLEST = 16
+_FEW = 64
 
 
 class GrowingArray:
@@ -89,18 +90,24 @@ class GrowingStrings:
 
     def bytes_of(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The texts of some rows as UTF-8."""
-        offsets = self._offsets.view()
-        data: memoryview = self._data.view().data
-        return [data[a:b].tobytes() for a, b in zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)]
+        return [piece.tobytes() for piece in self._pieces(rows)]
 
     def texts_of(self, rows: NDArray[np.int64]) -> list[str]:
         """The texts of some rows."""
-        return [text.decode() for text in self.bytes_of(rows)]
+        return [str(piece, "utf-8") for piece in self._pieces(rows)]
 
     @property
     def bytes(self) -> int:
         """Memory of the texts that are there."""
         return self._data.bytes + self._offsets.bytes
+
+    def _pieces(self, rows: NDArray[np.int64]) -> list[memoryview]:
+        offsets = self._offsets.view()
+        data: memoryview = self._data.view().data
+        if len(rows) <= _FEW:  # numbers one by one cost less than calls for all of them
+            ends = offsets.data
+            return [data[ends[row] : ends[row + 1]] for row in rows.tolist()]
+        return [data[a:b] for a, b in zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)]
 
     def _append(self, array: pa.LargeStringArray) -> None:
         if not len(array):

@@ -23,6 +23,7 @@ from lakehouse.retrieval.growing import GrowingStrings
 Mask = NDArray[np.bool_]
 # Each takes some kilobytes; the fields beyond (keys that are data) are looked for in the JSON itself.
 MAX_FIELDS = 4_096
+_KEPT_FITS = 4_096
 _OPPOSITE = {"ne": "eq", "nin": "in"}
 
 
@@ -62,6 +63,8 @@ class MetadataColumns:
         self._json = GrowingStrings()
         self._fields: dict[str, FieldColumn] = {}
         self._is_full = False
+        # Rows only come, so a filter that fits them fits for ever.
+        self._fitting: dict[tuple[Filter, frozenset[str]], FilterFit] = {}
 
     def __len__(self) -> int:
         return len(self._json)
@@ -124,7 +127,14 @@ class MetadataColumns:
 
         Rows that were deleted count until the index is compacted.
         """
-        return fit_of(filter, self._kinds_of, is_empty=not len(self), masked=masked)
+        known = self._fitting.get((filter, masked))
+        if known is None:
+            known = fit_of(filter, self._kinds_of, is_empty=not len(self), masked=masked)
+            if known.is_whole:
+                if len(self._fitting) >= _KEPT_FITS:
+                    self._fitting.clear()
+                self._fitting[filter, masked] = known
+        return known
 
     def field_kinds(self) -> dict[str, frozenset[Kind]]:
         """Every field with the kinds of values that occur in it."""

@@ -6,6 +6,7 @@ lakehouse/adapters/hot_rows.py), items of a request (see vector_items.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -112,19 +113,25 @@ def read_query(vector: object, *, dimension: int, distance: Distance) -> NDArray
     Raises:
         BadInput: Another dimension, a value that is no finite number, zero under `cosine`.
     """
-    try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
-            query = np.ascontiguousarray(vector, np.float32)
-    except (TypeError, ValueError):
-        raise BadInput("the query's vector must be a list of numbers") from None
+    query = _as_floats(vector)
     if query.shape != (dimension,):
         got = f"{query.shape[0]} values" if query.ndim == 1 else f"shape {query.shape}"
         raise BadInput(f"the query's vector has {got}, this index has dimension {dimension}", dimension=dimension)
     square = float(query @ query)
     if _PLAIN[0] < square < _PLAIN[1]:
-        return query if distance != "cosine" else query * np.float32(1 / np.sqrt(square))
+        return query if distance != "cosine" else query * np.float32(1 / math.sqrt(square))
     checked: NDArray[np.float32] = check_vectors(query[None, :], distance=distance)[0]
     return checked
+
+
+def _as_floats(vector: object) -> NDArray[np.float32]:
+    if isinstance(vector, np.ndarray) and vector.dtype == np.float32 and vector.flags.c_contiguous:
+        return vector  # as embedders give it
+    try:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+            return np.ascontiguousarray(vector, np.float32)
+    except (TypeError, ValueError):
+        raise BadInput("the query's vector must be a list of numbers") from None
 
 
 def _vectors(column: pa.Array, ids: Sequence[str], dimension: int) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ Belongs here: its fields. Not here: the log (see lakehouse/events), which search
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from lakehouse.retrieval.search_request import SearchRequest
 
 _MAX_RESULTS = 100
 _KEPT_AS = "logged results"
+_KEPT_FILTERS = 1_024
 
 
 def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, task_id: str | None) -> dict[str, Any]:
@@ -75,4 +77,16 @@ def _asked(request: SearchRequest) -> dict[str, Any]:
         return {"asked": {IS_WHOLE: False}}  # no task of a replay has one
     if request.filter is None and not request.exclude_ids:
         return {}
-    return {"asked": asked_with(filter=request.filter, exclude_ids=list(request.exclude_ids))}
+    if request.exclude_ids:
+        return {"asked": asked_with(filter=request.filter, exclude_ids=list(request.exclude_ids))}
+    try:
+        written = orjson.dumps(request.filter)
+    except TypeError:  # a number that has more digits than most
+        return {"asked": asked_with(filter=request.filter)}
+    return {"asked": orjson.Fragment(_asked_for(written))}
+
+
+@lru_cache(maxsize=_KEPT_FILTERS)
+def _asked_for(written: bytes) -> bytes:
+    """What a filter alone was asked for with; busy callers send the same few."""
+    return orjson.dumps(asked_with(filter=orjson.loads(written)))

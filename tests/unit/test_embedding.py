@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -116,6 +117,19 @@ def test_static_vector_is_the_mean_of_the_token_rows() -> None:
         for _ in range(2):  # unknown words, then known ones
             assert_allclose(embedder.embed([text])[0], mean / np.linalg.norm(mean), atol=1e-6)
         assert embedder.count_tokens([text]) == len(ids)
+
+
+@pytest.fixture(scope="module")
+def static() -> StaticEmbedder:
+    return StaticEmbedder()
+
+
+@settings_of(deadline=None, max_examples=50)
+@given(words=st.lists(st.text(st.characters(exclude_categories=("Cs", "Z", "C")), min_size=1), min_size=1, max_size=5))
+def test_static_word_has_the_tokens_that_the_tokenizer_gives_it(static: StaticEmbedder, words: list[str]) -> None:
+    tokenizer = static._words._tokenizer
+    for word in (*words, "</s>", "a<s>b", "▁", "▁▁x", "'s", "Ünïcode-₹1🙂"):
+        assert static._words.tokens([word])[0] == tokenizer.encode(word, add_special_tokens=False).ids
 
 
 def test_static_words_beyond_those_kept_are_embedded_alike() -> None:
