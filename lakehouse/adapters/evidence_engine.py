@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,14 +88,26 @@ class EvidenceEngine:
     ) -> None:
         self._block_bytes = block_bytes
         self._threads = threads
-        self._engines: SimpleQueue[LinesEngine] = SimpleQueue()
-        for _ in range(threads):
-            self._engines.put(LinesEngine(folder, memory_bytes=memory_bytes // threads))
+        self._folder = folder
+        self._engine_bytes = memory_bytes // threads
+        # The last one used comes first: it has its plans, and days of one block never open another.
+        self._idle: LifoQueue[LinesEngine] = LifoQueue()
 
     def close(self) -> None:
         """Give its memory back."""
-        while not self._engines.empty():
-            self._engines.get().close()
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    @contextmanager
+    def _engine(self) -> Iterator[LinesEngine]:
+        try:
+            engine = self._idle.get_nowait()
+        except Empty:
+            engine = LinesEngine(self._folder, memory_bytes=self._engine_bytes)
+        try:
+            yield engine
+        finally:
+            self._idle.put(engine)
 
     def materialize(self, transform: Transform, files: Sequence[RawFile], target: Path) -> Materialized:
         """Make the evidence of one partition.
@@ -123,11 +136,8 @@ class EvidenceEngine:
                 writer.write(made.records)
                 if len(hashes) % _BLOCKS_HELD == 0:
                     give_back()
-        engine = self._engines.get()
-        try:
+        with self._engine() as engine:
             kinds = judge_copies(engine.connection, staged, hashes)
-        finally:
-            self._engines.put(engine)
         corrected = duplicate = 0
         if kinds is not None:
             corrected, duplicate = int((kinds == CORRECTED).sum()), int((kinds == DUPLICATE).sum())
@@ -165,8 +175,5 @@ class EvidenceEngine:
                 yield pending.popleft().result()
 
     def _make(self, statement: str, block: LineBlock) -> MadeBlock:
-        engine = self._engines.get()
-        try:
+        with self._engine() as engine:
             return make_block(engine, statement, block)
-        finally:
-            self._engines.put(engine)
