@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from lakehouse.adapters.group_answers import Waiter, answer_all, coroutine_waiter, thread_waiter
@@ -38,8 +38,7 @@ _log = structlog.get_logger("lakehouse.memory")
 Answer = Entry | Exception
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
+class _Caller(msgspec.Struct, frozen=True):
     draft: Draft
     waiter: Waiter[Entry]
 

@@ -7,11 +7,12 @@ keys.py).
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import msgspec
 import orjson
 
 from lakehouse.catalog.manifest import parse_utc
@@ -26,8 +27,7 @@ _ORDER = re.compile(rf"(?P<hlc>[0-9a-f]{{16}})-(?P<writer>{_UUID})-(?P<seq>[0-9]
 _MAX_OP = 64
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, order=True, gc=False):
     """Where an entry stands; its text, `<hlc>-<writer>-<seq>-<position>`, sorts the same way.
 
     Attributes:
@@ -55,11 +55,10 @@ class Order:
         match = _ORDER.fullmatch(text)
         if match is None or (hlc := int(match["hlc"], 16)) >= HLC_LIMIT:
             raise BadInput(f"{text[:100]!r} is no revision; pass one that a write answered, unchanged")
-        return cls(hlc, match["writer"], int(match["seq"]), int(match["position"]))
+        return cls(hlc, sys.intern(match["writer"]), int(match["seq"]), int(match["position"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One operation, as every process sees it. `payload` is what JSON gives back, never to be changed."""
 
     op_id: str
@@ -70,8 +69,7 @@ class Entry:
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """An entry that waits for its place; `payload_json` is its payload as it will be stored."""
 
     op_id: str

@@ -112,8 +112,9 @@ class PlaybookBook:
         held = self._by_key.get(hash(key))
         if held is None:
             return None
-        ids = (held,) if isinstance(held, str) else held
-        return min((i for i in ids if self._entries[i].key == key), default=None)
+        if isinstance(held, str):
+            return held if self._entries[held].key == key else None
+        return min((i for i in held if self._entries[i].key == key), default=None)
 
     def nearest(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> Nearby:
         """The entries whose query is at most `max_distance` (cosine) away, nearest first."""

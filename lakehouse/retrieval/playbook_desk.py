@@ -8,9 +8,9 @@ lakehouse/memory).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +31,7 @@ class Log(Protocol):
     async def append(self, op: str, payload: dict[str, Any], *, actor: str) -> Entry: ...
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """A query, the answer that worked or failed for it, and by how much (−1 to 1).
 
     Of several records of one answer under one `key` the latest counts.
@@ -46,8 +45,7 @@ class NewRecord:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """Where a write went: the entry, whether it was there before, the revision at which it is visible."""
 
     playbook_id: str
