@@ -162,7 +162,7 @@ class PlainExchange:
             if self._status is None:
                 bytes_out = await self._respond(internal_error(scope))
             else:
-                self._connection.joined.close()
+                self._connection.joined.close()  # something is out: the answer must not look like one that ended well
         finally:
             self._end(bytes_out)
 
@@ -174,6 +174,8 @@ class PlainExchange:
             method="POST", path=route.path_format, route=route.path_format, status=self._status,
             bytes_in=len(self.body), bytes_out=bytes_out, client=connection.client,
         )  # fmt: skip
+        if not self.response_complete and not self.disconnected:
+            connection.joined.close()  # whoever still reads must not take silence for an answer to come
         if self._task is not None:
             connection.tasks.discard(self._task)
             self._task = None

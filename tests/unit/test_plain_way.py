@@ -264,6 +264,18 @@ async def test_answer_waits_for_a_slow_client() -> None:
     assert answer.endswith(b"7")
 
 
+async def test_stopping_server_closes_on_a_client_that_takes_nothing() -> None:
+    bench = Bench()
+    bench.protocol.pause_writing()
+    await bench.sent(post("/echo"))
+    (task,) = bench.state.tasks
+    task.cancel()
+    assert await bench.sent(b"") == []
+    assert bench.wire.is_closed
+    assert bench.metrics.in_flight == 0
+    bench.protocol.connection_lost(None)
+
+
 async def test_client_that_has_left_gets_nothing_and_is_logged() -> None:
     bench = Bench()
     await bench.sent(post("/wait"))
