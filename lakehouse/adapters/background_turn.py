@@ -12,8 +12,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lakehouse.adapters.giving_way import lower_priority_of
+
 PATIENCE_S = 10.0
 """The turn is a courtesy: work that has waited so long begins beside what is stuck."""
+_LIBRARIES = ("lance",)  # their threads carry the work; they are made when there is some
 _turn = threading.Lock()
 
 
@@ -21,6 +24,7 @@ _turn = threading.Lock()
 def background_turn() -> Iterator[None]:
     """Wait for the turn and hold it, for one piece of work that waits for no other."""
     is_taken = _turn.acquire(timeout=PATIENCE_S)
+    lower_priority_of(*_LIBRARIES)
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.folded_salvage import salvage
+from lakehouse.adapters.giving_way import breathe
 from lakehouse.adapters.lance_files import among
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
@@ -84,7 +85,7 @@ class LanceFoldedRows:
 
     def merge(self, entries: Sequence[Entry], folded_through: Mapping[str, int], *, fence: int) -> None:
         table = self._open_or_create()
-        rows = to_rows(entries, self._rules)
+        rows = to_rows(entries, self._rules, between=breathe)
         if not rows.num_rows:
             self._say(table, folded_through, fence)
             return
@@ -155,7 +156,7 @@ class LanceFoldedRows:
             return rows  # all of them hold on
         op_ids = rows.column(KEY).to_pylist()
         rows = rows.filter(pa.array([op_id not in stored for op_id in op_ids], pa.bool_()))
-        ended = ends([*stored.values(), *marks_of(rows)], self._rules)
+        ended = ends([*stored.values(), *marks_of(rows, between=breathe)], self._rules)
         changed = [op_id for op_id, mark in stored.items() if ended.get(op_id) != mark.valid_to]
         if changed:
             rows = pa.concat_tables([rows, table.take_ids(changed).select(rows.column_names).cast(rows.schema)])
@@ -165,7 +166,7 @@ class LanceFoldedRows:
         for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
             where = among("subject_id", subjects[first : first + _SUBJECTS_AT_ONCE])
             for batch in table.scan(VALIDITY_COLUMNS, where=where):
-                yield from marks_of(batch)
+                yield from marks_of(batch, between=breathe)
 
     def _replace(self, rows: pa.Table, folded_through: Mapping[str, int], fence: int) -> None:
         try:

@@ -18,6 +18,7 @@ import structlog
 from lakehouse.adapters.background_turn import background_turn
 from lakehouse.adapters.codes_probe import measure
 from lakehouse.adapters.faiss_codes import Codes, train
+from lakehouse.adapters.giving_way import lower_own_priority
 from lakehouse.adapters.hot_rows import RowsView
 from lakehouse.adapters.spare_memory import give_back
 from lakehouse.retrieval.growing import GrowingArray
@@ -117,6 +118,7 @@ class Upkeep:
                 self._do(task)
 
     def _run(self) -> None:
+        lower_own_priority()
         while True:
             with self._lock:
                 if (task := self._due()) is None:

@@ -23,7 +23,7 @@ from lakehouse.storage.objects import ObjectStore
 
 _PORTION_ENTRIES = 4_000
 # Portions in a row keep the disk from those who write meanwhile: between two of them it is theirs.
-_REST_SHARE, _LONGEST_REST_S = 2.0, 1.0
+_REST_SHARE, _LONGEST_REST_S = 3.0, 3.0
 _PRUNE_S = 3600.0
 
 

@@ -68,8 +68,13 @@ class Mark:
     valid_to: datetime | None
 
 
-def to_rows(entries: Iterable[Entry], rules: RowRules) -> pa.Table:
+def to_rows(entries: Iterable[Entry], rules: RowRules, *, between: Callable[[], object] = lambda: None) -> pa.Table:
     """One row per operation, open-ended; of entries with the same op_id the first in order.
+
+    Args:
+        entries: In any order.
+        rules: Of the table.
+        between: Called between pieces of the work, by those who have time.
 
     Returns:
         A table that conforms to `rules.schema`, in the log's order.
@@ -81,12 +86,11 @@ def to_rows(entries: Iterable[Entry], rules: RowRules) -> pa.Table:
         first.setdefault(entry.op_id, entry)
     unique = list(first.values())
     # A few at a time: Arrow holds the interpreter while it takes a list in, and whoever writes meanwhile waits.
-    parts = [
-        pa.Table.from_pylist(
-            [_row(entry, rules) for entry in unique[start : start + _ROWS_AT_ONCE]], schema=rules.schema
-        )
-        for start in range(0, len(unique), _ROWS_AT_ONCE)
-    ]
+    parts = []
+    for start in range(0, len(unique), _ROWS_AT_ONCE):
+        rows = [_row(entry, rules) for entry in unique[start : start + _ROWS_AT_ONCE]]
+        parts.append(pa.Table.from_pylist(rows, schema=rules.schema))
+        between()
     return pa.concat_tables(parts) if parts else rules.schema.empty_table()
 
 
@@ -98,10 +102,12 @@ def to_entries(batch: pa.RecordBatch) -> Iterator[Entry]:
         yield Entry(op_id, Order.parse(order), op, orjson.loads(payload), recorded_at, actor)
 
 
-def marks_of(batch: pa.RecordBatch | pa.Table) -> Iterator[Mark]:
-    """The marks of rows; only `VALIDITY_COLUMNS` are looked at."""
-    columns = [batch.column(name).to_pylist() for name in VALIDITY_COLUMNS]
-    return map(Mark, *columns)
+def marks_of(batch: pa.RecordBatch | pa.Table, *, between: Callable[[], object] = lambda: None) -> Iterator[Mark]:
+    """The marks of rows; only `VALIDITY_COLUMNS` are looked at. `between` as in `to_rows`."""
+    for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+        part = batch.slice(start, _ROWS_AT_ONCE)
+        yield from map(Mark, *(part.column(name).to_pylist() for name in VALIDITY_COLUMNS))
+        between()
 
 
 def ends(marks: Sequence[Mark], rules: RowRules) -> dict[str, datetime]:

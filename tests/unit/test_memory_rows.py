@@ -104,3 +104,12 @@ def test_folding_in_any_portions_gives_the_same_validity(
 def test_rows_come_in_the_logs_order(count: int) -> None:
     entries = [entry(n, "add") for n in range(1, count + 1)]
     assert to_rows(entries[::-1], RULES).column("op_id").to_pylist() == [e.op_id for e in entries]
+
+
+def test_who_has_time_is_asked_between_pieces_of_many_rows() -> None:
+    pauses: list[str] = []
+    entries = [entry(number, "add", f"u{number}") for number in range(600)]
+    rows = to_rows(entries, RULES, between=lambda: pauses.append("rows"))
+    marks = list(marks_of(rows, between=lambda: pauses.append("marks")))
+    assert pauses == ["rows"] * 3 + ["marks"] * 3
+    assert [mark.op_id for mark in marks] == [one.op_id for one in entries]
