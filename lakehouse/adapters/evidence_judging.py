@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.evidence_lake import INDEX_TABLE, empty
+from lakehouse.adapters.evidence_lake import INDEX_TABLE, empty, make_list
 from lakehouse.query.quoting import quote_text
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def judge_lines(engine: duckdb.DuckDBPyConnection, task: ToJudge, folder: Path) 
         folder: Where the files are made.
     """
     _gather(engine, task)
-    engine.execute("CREATE TABLE retracted (run_id VARCHAR)")
-    engine.execute("INSERT INTO retracted SELECT unnest(?::VARCHAR[])", [list(task.retracted)])
+    make_list(engine, "retracted", "run_id", task.retracted)
     engine.execute(_JUDGED)
     found = dict(engine.execute("SELECT status, count(*) FROM judged GROUP BY 1").fetchall())
     index, excluded = folder / "index.parquet", folder / "excluded.parquet"
@@ -114,8 +113,7 @@ def _gather(engine: duckdb.DuckDBPyConnection, task: ToJudge) -> None:
     """Make the relation `lines`: those that stay of the index before, and those of new files."""
     parts = []
     if task.before is not None:
-        engine.execute("CREATE TABLE named (evidence_key VARCHAR)")
-        engine.execute("INSERT INTO named SELECT unnest(?::VARCHAR[])", [list(task.named)])
+        make_list(engine, "named", "evidence_key", task.named)
         source = f"read_parquet([{quote_text(task.root + task.before)}], hive_partitioning = false)"
         parts.append(f"SELECT {_COLUMNS} FROM {source} SEMI JOIN named USING (evidence_key)")
     if task.new:

@@ -90,6 +90,15 @@ def open_lake(
         raise StoreUnavailable(f"the evidence could not be read ({type(error).__name__})", retry_after_s=5) from None
 
 
+def make_list(engine: duckdb.DuckDBPyConnection, table: str, column: str, texts: Sequence[str]) -> None:
+    """Make a table of one column of texts; through Arrow, for as a parameter each of thousands takes 80 µs."""
+    import pyarrow as pa
+
+    engine.register("given", pa.table({column: pa.array(texts, pa.string())}))
+    engine.execute(f"CREATE TABLE {table} AS FROM given")
+    engine.unregister("given")
+
+
 def add_relations(
     engine: duckdb.DuckDBPyConnection, bucket: str, index: TableManifest, scored: TableManifest | None = None
 ) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from lakehouse.adapters.evidence_lake import CURRENT, EVIDENCE, open_lake, root_of
+from lakehouse.adapters.evidence_lake import CURRENT, EVIDENCE, make_list, open_lake, root_of
 from lakehouse.adapters.evidence_materializer import TABLE as EVIDENCE_TABLES
 from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.scratch import scratch_folder
@@ -131,9 +131,8 @@ class RetractedRuns:
         runs = None if before is None else before.file(RUNS)
         if before is None or runs is None or self._store.head(runs.key) is None:
             return _Known()
-        keys, digests = [file.key for file in files], [_digest(subject) for subject in subjects]
-        engine.execute("CREATE TABLE wanted_files AS SELECT unnest(?::VARCHAR[]) AS evidence_key", [keys])
-        engine.execute("CREATE TABLE wanted AS SELECT unnest(?::VARCHAR[]) AS subject", [digests])
+        make_list(engine, "wanted_files", "evidence_key", [file.key for file in files])
+        make_list(engine, "wanted", "subject", [_digest(subject) for subject in subjects])
         engine.execute(
             f"INSERT INTO found SELECT subject, evidence_key, run_id FROM read_parquet(["
             f"{quote_text(root_of(self._location) + runs.key)}]) SEMI JOIN wanted USING (subject)"

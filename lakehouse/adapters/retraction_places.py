@@ -18,6 +18,7 @@ from lakehouse.adapters.evidence_lake import (
     INDEX_TABLE,
     SCORED_TABLE,
     add_relations,
+    make_list,
     open_lake,
     root_of,
 )
@@ -73,7 +74,7 @@ def find_held(store: ObjectStore, location: S3Location, runs: Sequence[str], *, 
     with scratch_folder(work_dir, "held-") as folder, open_lake(location, folder) as engine:
         index = PartitionedTable(store, INDEX_TABLE).read()
         add_relations(engine, location.bucket, index, PartitionedTable(store, SCORED_TABLE).read())
-        engine.execute("CREATE TABLE retracting AS SELECT DISTINCT unnest(?::VARCHAR[]) AS run_id", [list(runs)])
+        make_list(engine, "retracting", "run_id", sorted(set(runs)))
         lines = [HeldLine(*row) for row in engine.execute(_LINES).fetchall()]
         lines += _superseded(store, engine, root_of(location), lines)
         scores = engine.execute(
@@ -102,7 +103,7 @@ def builds_that_hold(
 ) -> dict[str, int]:
     """Kept builds that some runs are in, by entry, with how many sides of samples; raises as `find_held`."""
     with scratch_folder(work_dir, "held-") as folder, open_lake(location, folder) as engine:
-        engine.execute("CREATE TABLE retracting AS SELECT DISTINCT unnest(?::VARCHAR[]) AS run_id", [list(runs)])
+        make_list(engine, "retracting", "run_id", sorted(set(runs)))
         return _builds(store, engine, root_of(location))
 
 
