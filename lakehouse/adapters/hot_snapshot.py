@@ -30,7 +30,7 @@ from lakehouse.errors import BadInput, Conflict, NotFound
 from lakehouse.retrieval.row_batch import Distance
 from lakehouse.retrieval.text_index import TextIndex
 
-FORMAT_VERSION = 2  # 1 may hold widths that were measured wrongly for odd dimensions
+FORMAT_VERSION = 3  # 1 may hold widths that were measured wrongly for odd dimensions, 2 codes that find less
 _MANIFEST = "manifest.json"
 _BATCH_ROWS = 65_536
 

@@ -11,7 +11,7 @@ import threading
 VECTOR_BYTES = 4
 # Measured on résumés and on short notes: codes beside the vectors, the table of ids, texts with their postings and
 # metadata with its columns, each about as large again as what is stored.
-_CODES_SHARE = 0.1
+_CODES_SHARE = 0.15
 _ROW_BYTES = 100
 _TEXT_FACTOR = 2.0
 _UNKNOWN_TEXT_BYTES = 256

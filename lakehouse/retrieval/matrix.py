@@ -275,8 +275,8 @@ def _text_share(corpus: CorpusView, ask: Ask, texts: Floats) -> Floats:
 
 
 def _rows_of(corpus: CorpusView, ids: Sequence[str], selection: Selection) -> list[int]:
-    rows = (corpus.row_of(answer_id) for answer_id in ids)
-    return [row for row in rows if row is not None and selection.has(row)]
+    rows = [row for answer_id in ids if (row := corpus.row_of(answer_id)) is not None]
+    return selection.those_of(rows) if rows else rows
 
 
 def _is_endorsed(candidate: Candidate) -> bool:

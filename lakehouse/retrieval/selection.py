@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -107,20 +108,26 @@ class Selection:
 
     def has(self, row: int) -> bool:
         """Whether a row, by its public number, is meant."""
-        at = row - self.first
-        if not 0 <= at < self.end or self.is_all:
-            return 0 <= at < self.end
+        return bool(self.those_of((row,)))
+
+    def those_of(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows, by their public numbers, that are meant."""
+        numbers = np.array([row for row in rows if 0 <= row - self.first < self.end], np.int64)
+        if self.is_all or not len(numbers):
+            return list(numbers.tolist())
         if self.base is not None:
-            return self.base.has(row) and at not in self.left_out.tolist()
-        if self._mask is None and self._rows is not None:
-            place = int(self._rows.searchsorted(at))
-            return place < len(self._rows) and int(self._rows[place]) == at
-        return bool(self.mask()[at])
+            left_out = set(self.left_out.tolist())
+            return [row for row in self.base.those_of(rows) if row - self.first not in left_out]
+        at = numbers - self.first
+        if self._mask is None and self._rows is not None and len(self._rows):
+            places = np.minimum(self._rows.searchsorted(at), len(self._rows) - 1)
+            return list(numbers[self._rows[places] == at].tolist())
+        return list(numbers[self.mask()[at]].tolist())
 
     def without(self, rows: Rows) -> Selection:
         """The same without some rows, counted from 0."""
         if self.base is None and len(rows) <= _FEW_LEFT_OUT:
-            left_out = sorted({row for row in rows.tolist() if self.has(self.first + row)})
+            left_out = sorted({row - self.first for row in self.those_of((rows + self.first).tolist())})
             rest = Selection(self.source, self.first, self.end)
             rest.base, rest.left_out = self, np.array(left_out, np.int64)
             rest._count = len(self) - len(left_out)
