@@ -179,9 +179,10 @@ class PlaybookBook:
             self._store({i: payload for i, payload in new.items() if self._entries[i].is_live})
             if gone:
                 self._index.delete(gone)
-            self.revision += 1
             for listener in self._listeners:
                 listener(answers)
+            # Last: an answer that is kept under it must have been made of nothing older.
+            self.revision += 1
 
     def evidence_of(self, entry: PlaybookEntry) -> Sequence[Evidence]:
         """The evidence of an entry and of those that were merged into it."""

@@ -46,6 +46,8 @@ MAX_ENTRIES = 64
 _DAY_S = 86_400.0
 _MAX_AGE_S = _DAY_S
 _TERM_BITS = (1 << 31) - 1
+_LOWEST = (1 << 16) - 1
+_FEW_TERMS = 200
 # When more answers have changed since the last search, all profiles are made anew, as they are asked for.
 _MOST_TOUCHED = 4096
 
@@ -254,13 +256,24 @@ class AnswerProfiles:
 
 def _coverage(profiles: Profiles, term_weights: Mapping[str, float]) -> Floats:
     """The share of the weight of the query's terms that each profile has."""
-    numbers = np.array([hash(term) & _TERM_BITS for term in term_weights], np.int32)
-    order = numbers.argsort()
-    keys = numbers[order]
-    shares = np.array(list(term_weights.values()), np.float32)[order] / np.float32(sum(term_weights.values()))
-    at = np.minimum(keys.searchsorted(profiles.terms), len(keys) - 1)
-    found = shares[at] * (keys[at] == profiles.terms)
-    return np.asarray(np.add.reduceat(found, profiles.first_terms), np.float32)
+    keys = np.array([hash(term) & _TERM_BITS for term in term_weights], np.int32)
+    shares = np.array(list(term_weights.values()), np.float32) / np.float32(sum(term_weights.values()))
+    terms = profiles.terms
+    # Few of thousands of terms are the query's: most are passed over by a look into a table at their lowest bits.
+    lowest = keys & _LOWEST
+    if len(keys) <= _FEW_TERMS and len(set(lowest.tolist())) == len(keys):
+        places = np.zeros(_LOWEST + 1, np.uint8)
+        places[lowest] = np.arange(1, len(keys) + 1)
+        likely = places[terms & _LOWEST]
+        at = likely.nonzero()[0]
+        which = likely[at] - np.uint8(1)
+    else:
+        order = keys.argsort()
+        keys, shares = keys[order], shares[order]
+        at, which = np.arange(len(terms)), np.minimum(keys.searchsorted(terms), len(keys) - 1)
+    is_it = keys[which] == terms[at]
+    owners = profiles.first_terms.searchsorted(at[is_it], side="right") - 1
+    return np.asarray(np.bincount(owners, shares[which[is_it]], len(profiles.of)), np.float32)
 
 
 def _capped(entries: Sequence[ProfileEntry]) -> list[float]:

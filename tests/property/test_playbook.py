@@ -128,3 +128,13 @@ def test_entry_of_another_embedder_is_embedded_again() -> None:
     book.apply([Entry(other.op_id, other.order, RECORD, {**other.payload, "embedder": "old"}, START, "ann")])
     [(distance, found)] = book.live_of(book.nearest(unit(0.0), k=1, max_distance=0.1))
     assert (round(distance, 3), found.playbook_id) == (0.0, "p1")
+
+
+def test_revision_changes_after_those_who_listen_have_heard() -> None:
+    book = make_book()
+    heard: list[tuple[int, set[str]]] = []
+    book.subscribe(lambda answers: heard.append((book.revision, set(answers))))
+    book.apply([record(1, "p1", answer="a")])
+    book.apply([record(2, "p2", answer="b"), entry(3, DELETE, {"playbook_id": "p1"})])
+    assert book.revision == 2
+    assert [(revision, answers - {""}) for revision, answers in heard] == [(0, {"a"}), (1, {"a", "b"})]

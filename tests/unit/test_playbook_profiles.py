@@ -109,6 +109,20 @@ def test_answer_is_as_like_as_its_own_vector_where_that_is_nearer() -> None:
     assert entries.ask("a", vector=Z, weights={})[0] == pytest.approx([1])
 
 
+@pytest.mark.parametrize("unheard", [0, 10, 150, 1500])
+def test_coverage_of_a_long_query_is_the_share_of_what_its_words_weigh(unheard: int) -> None:
+    entries = Entries()
+    entries.add("a", "nurses by night", X)
+    entries.add("b", "welder", X)
+    weights = {"nurs": 3.0, "night": 2.0, **{f"word{n}": 1.0 for n in range(unheard)}}
+    without, _ = entries.ask("ab", weights={})
+    likeness, _ = entries.ask("ab", weights=weights)
+    covered = 5 / (5 + unheard)
+    assert likeness == pytest.approx(
+        [(1 - COVERAGE_SHARE) * without[0] + COVERAGE_SHARE * covered, (1 - COVERAGE_SHARE) * without[1]]
+    )
+
+
 def test_profile_is_made_once_until_an_entry_or_the_answer_changes_or_a_day_has_passed() -> None:
     entries = Entries()
     entries.add("a", "nurse", X)
