@@ -151,7 +151,7 @@ class _Spaces(dict[int, int]):
 _SPACES = _Spaces()
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 15)
 def _term(word: str) -> str:
     """The stem of a word, or nothing for a stop word."""
     return "" if word in STOP_WORDS else str(_stemmer().stemWord(word[:MAX_TERM_CHARS]))
