@@ -5,7 +5,7 @@ Belongs here: decoding and checks. Not here: what is asked (see scenarios.py).
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -100,13 +100,15 @@ def read_found(
         raise Wrong("there are no results" if not ids else "there are more results than wanted", f"{len(ids)}: {query}")
     if len(set(ids)) < len(ids):
         raise Wrong("a result comes twice", query)
-    if any(one in excluded for one in ids):
+    if excluded and not set(ids).isdisjoint(excluded):
         raise Wrong("an excluded id came back", query)
-    scores = [result.score for result in found.results]
-    if any(after > before + _TOLERANCE for before, after in itertools.pairwise(scores)):
-        raise Wrong("results are not sorted by score", query)
+    before = math.inf
+    for result in found.results:  # no generators here and below: they cost the generator of load more than the checks
+        if result.score > before + _TOLERANCE:
+            raise Wrong("results are not sorted by score", query)
+        before = result.score
     for name, value in (wanted or {}).items():
-        if any(getattr(result.metadata, name) != value for result in found.results):
+        if [value] * len(ids) != [getattr(result.metadata, name) for result in found.results]:
             raise Wrong("a result is against the filter", f"{name} {value!r}: {query}")
     return found
 

@@ -8,7 +8,6 @@ Belongs here: these values. Not here: the scenarios (see scenarios.py).
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from lakehouse.load.mix import RequestKind, ScenarioKind
@@ -16,8 +15,7 @@ from lakehouse.load.mix import RequestKind, ScenarioKind
 _MOST_DETAIL = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One request: its kind, method, path, and JSON body as bytes."""
 
     kind: RequestKind
@@ -36,8 +34,7 @@ class Reply(NamedTuple):
 Steps = Generator[Ask, Reply, None]
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """A scenario to play; `requests` is how many it makes when nothing fails."""
 
     kind: ScenarioKind
