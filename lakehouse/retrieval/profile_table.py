@@ -32,6 +32,8 @@ _PROFILE = np.dtype(
 )  # fmt: skip
 # So much of what is kept may be of profiles that are gone before it is packed.
 _LEAST_LEFT = 1 << 16
+# Of so many rows it is kept that they have none: of a large corpus that would be nearly all.
+_MOST_NOTHINGS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class ProfileTable:
         self._records = GrowingArray(_PROFILE)
         self._rows, self._weights = GrowingArray(np.int64), GrowingArray(np.float32)
         self._terms = GrowingArray(np.int32)
-        self._left = 0
+        self._left = self._nothings = 0
 
     def slots_of(self, rows: Sequence[int]) -> list[int | None]:
         """Where the profiles of some rows are: -1 for a row that has none, None for one that nothing is known of."""
@@ -94,9 +96,9 @@ class ProfileTable:
         if slot != _NOTHING:
             self._left += int(self._records.view()[slot]["terms"])
         if profile is None:
-            self._slots[row] = _NOTHING
             if slot != _NOTHING:
                 self._free.append(slot)
+            self._put_nothing(row)
             return
         if slot == _NOTHING:
             slot = self._free.pop() if self._free else self._new_slot()
@@ -140,6 +142,13 @@ class ProfileTable:
             self._terms.view()[terms],
             first_terms,
         )
+
+    def _put_nothing(self, row: int) -> None:
+        if self._nothings >= _MOST_NOTHINGS:  # to find out again takes a microsecond a row
+            self._slots = {row: slot for row, slot in self._slots.items() if slot != _NOTHING}
+            self._nothings = 0
+        self._slots[row] = _NOTHING
+        self._nothings += 1
 
     def _new_slot(self) -> int:
         self._records.append(np.zeros(1, _PROFILE))
