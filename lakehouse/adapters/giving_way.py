@@ -31,7 +31,7 @@ def breathe() -> None:
 def lower_own_priority() -> None:
     """Let this thread, and those that it starts from now on, give way."""
     if _TASKS.is_dir():
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW)
+        _lower(threading.get_native_id())
 
 
 def lower_priority_of(*prefixes: str) -> int:
@@ -45,9 +45,15 @@ def lower_priority_of(*prefixes: str) -> int:
     """
     count = 0
     for task in _TASKS.glob("*/comm"):
-        # A thread may end meanwhile.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
             if task.read_text().startswith(prefixes):
-                os.setpriority(os.PRIO_PROCESS, int(task.parent.name), _LOW)
+                _lower(int(task.parent.name))
                 count += 1
     return count
+
+
+def _lower(thread_id: int) -> None:
+    # What is lower already stays so: to raise it is not allowed. Some hosts allow neither, and it is only a courtesy.
+    with contextlib.suppress(OSError):
+        if os.getpriority(os.PRIO_PROCESS, thread_id) < _LOW:
+            os.setpriority(os.PRIO_PROCESS, thread_id, _LOW)

@@ -59,3 +59,15 @@ def test_a_thread_gives_way_with_those_that_it_starts() -> None:
     in_a_thread(work)
     assert seen == [10, 10]
     assert own_priority() == before
+
+
+def test_a_thread_that_is_lower_already_stays_so() -> None:
+    seen: list[int] = []
+
+    def work() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        lower_own_priority()
+        seen.append(own_priority())
+
+    in_a_thread(work)
+    assert seen == [15]
