@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lakehouse.adapters.codes_search import closeness_of, search_codes
 from lakehouse.adapters.faiss_codes import Codes, SearchWidth
 from lakehouse.adapters.faiss_kernels import nearest, row_distances
+from lakehouse.adapters.short_vectors import ShortVectors, lengthened
 from lakehouse.retrieval.row_batch import Distance
 
 Vectors = NDArray[np.float32]
@@ -41,7 +42,7 @@ class Probes:
     own: Rows
 
 
-def measure(codes: Codes, vectors: Vectors) -> Codes:
+def measure(codes: Codes, vectors: Vectors | ShortVectors) -> Codes:
     """The codes with the width that finds enough of the ten nearest for every kind of probe.
 
     Args:
@@ -57,11 +58,11 @@ def measure(codes: Codes, vectors: Vectors) -> Codes:
     return replace(codes, width=replace(codes.width, recall=round(float(recall), 4)))
 
 
-def make_probes(vectors: Vectors, distance: Distance) -> Probes:
+def make_probes(vectors: Vectors | ShortVectors, distance: Distance) -> Probes:
     """Probes of all kinds, answered exactly."""
     draw = np.random.default_rng(_SEED)
     rows = draw.integers(0, len(vectors), (_PROBES, _BETWEEN))
-    some = vectors[rows]
+    some = lengthened(vectors[rows])
     flat = some.reshape(-1, some.shape[2])
     anywhere = flat.mean(axis=0) + flat.std(axis=0) * draw.standard_normal((_PROBES, flat.shape[1]))
     kinds = [some[:, 0], some[:, :2].mean(axis=1), some.mean(axis=1), anywhere]
@@ -73,7 +74,7 @@ def make_probes(vectors: Vectors, distance: Distance) -> Probes:
     return Probes(queries, _exact(vectors, queries, own, distance), own)
 
 
-def _candidates(codes: Codes, vectors: Vectors, probes: Probes) -> int:
+def _candidates(codes: Codes, vectors: Vectors | ShortVectors, probes: Probes) -> int:
     """How many rows must be taken, in the order of the codes, so that the true ten are among them."""
     lists = np.arange(codes.lists)
     places = []
@@ -88,7 +89,7 @@ def _candidates(codes: Codes, vectors: Vectors, probes: Probes) -> int:
     return _CANDIDATES[-1]
 
 
-def _margins(codes: Codes, vectors: Vectors, probes: Probes) -> tuple[float, float]:
+def _margins(codes: Codes, vectors: Vectors | ShortVectors, probes: Probes) -> tuple[float, float]:
     """How far behind the tenth result the centroid of a true row's list may be; and from that, behind the nearest."""
     behind, ahead = [], []
     for query, truth in zip(probes.queries, probes.truth, strict=True):
@@ -105,14 +106,16 @@ def _margins(codes: Codes, vectors: Vectors, probes: Probes) -> tuple[float, flo
     return reach, max(0.0, float(np.quantile(near, 0.9)) + reach)
 
 
-def _found(codes: Codes, vectors: Vectors, query: Vectors, truth: Rows, own: int) -> int:
+def _found(codes: Codes, vectors: Vectors | ShortVectors, query: Vectors, truth: Rows, own: int) -> int:
     """How many of the true ten a search finds."""
     rows, distances = search_codes(codes, vectors, query, K + 1)
     rows, _ = nearest(rows[rows != own], distances[rows != own], K)
     return int(np.count_nonzero(_is_near(vectors, query, rows, truth, codes.distance)))
 
 
-def _is_near(vectors: Vectors, query: Vectors, rows: Rows, truth: Rows, distance: Distance) -> NDArray[np.bool_]:
+def _is_near(
+    vectors: Vectors | ShortVectors, query: Vectors, rows: Rows, truth: Rows, distance: Distance
+) -> NDArray[np.bool_]:
     """Which rows are as near as the true ones: by distance, since of equal rows one is as good as another."""
     edge = row_distances(vectors, query, truth, distance).max()
     near: NDArray[np.bool_] = row_distances(vectors, query, rows, distance) <= edge + 1e-6 * abs(edge)
@@ -125,12 +128,12 @@ def _by_kind(found: list[int]) -> NDArray[np.float64]:
     return shares
 
 
-def _exact(vectors: Vectors, queries: Vectors, own: Rows, distance: Distance) -> Rows:
+def _exact(vectors: Vectors | ShortVectors, queries: Vectors, own: Rows, distance: Distance) -> Rows:
     """The nearest rows of each query, by blocks of a matrix product."""
     best_rows = np.empty((len(queries), 0), np.int64)
     best = np.empty((len(queries), 0), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
-        block = vectors[start : start + _BLOCK_ROWS]
+        block = lengthened(vectors[start : start + _BLOCK_ROWS])
         values = -(queries @ block.T)
         if distance == "l2":
             values = 2 * values + np.einsum("ij,ij->i", block, block)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_codes import Codes
 from lakehouse.adapters.faiss_kernels import row_distances
+from lakehouse.adapters.short_vectors import ShortVectors
 from lakehouse.retrieval.row_batch import Distance
 
 Vectors = NDArray[np.float32]
@@ -28,7 +29,7 @@ ROOM = 2
 
 
 def search_codes(
-    codes: Codes, vectors: Vectors, query: Vectors, k: int, *, selector: Any = None, share: float = 1.0
+    codes: Codes, vectors: Vectors | ShortVectors, query: Vectors, k: int, *, selector: Any = None, share: float = 1.0
 ) -> tuple[Rows, Vectors]:
     """Rows near a query with their exact distances: the nearest k, all but surely, and others.
 

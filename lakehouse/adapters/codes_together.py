@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from lakehouse.adapters.codes_search import ROOM, closeness_of, search_codes
 from lakehouse.adapters.faiss_codes import Codes
 from lakehouse.adapters.faiss_kernels import nearest, row_distances_of_each
+from lakehouse.adapters.short_vectors import ShortVectors
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 
-def search_together(codes: Codes, vectors: Vectors, queries: Vectors, k: int) -> list[tuple[Rows, Vectors]]:
+def search_together(
+    codes: Codes, vectors: Vectors | ShortVectors, queries: Vectors, k: int
+) -> list[tuple[Rows, Vectors]]:
     """The nearest rows of each query and their exact distances, nearest first.
 
     Args:

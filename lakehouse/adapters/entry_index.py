@@ -19,6 +19,7 @@ from lakehouse.adapters.hot_rows import RowsView
 from lakehouse.adapters.hot_search import search_rows
 from lakehouse.adapters.hot_search_together import search_rows_of_each
 from lakehouse.adapters.hot_upkeep import Upkeep
+from lakehouse.adapters.short_vectors import lengthened, products_of, shortened
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.playbook_index import NO_ENTRIES, Nearby
 from lakehouse.retrieval.row_batch import Distance, read_query
@@ -56,7 +57,7 @@ class HotEntryIndex:
         if vectors.shape != (len(ids), dimension) or not np.isfinite(vectors).all():
             raise BadInput(f"{len(ids)} entries need finite vectors of {dimension} values, not {vectors.shape}")
         with self._writing:
-            self.generation.append(ids, vectors)
+            self.generation.append(ids, shortened(vectors))
         self._upkeep.kick()
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -99,11 +100,13 @@ class HotEntryIndex:
         Raises:
             NotFound: One of them is gone.
         """
-        current = self.generation
-        if current.first:  # else there was never another generation, and each number is a place
-            current, rows = self._generations.find(current, rows)
-        vectors: Vectors = current.vectors.view().take(rows, axis=0)
-        return vectors
+        current, places = self._find(rows)
+        return lengthened(current.vectors.view().take(places, axis=0))
+
+    def products_at(self, rows: Rows, vector: Vectors) -> Vectors:
+        """The cosines of a vector of length 1 and the vectors of some rows; raises as `vectors_at`."""
+        current, places = self._find(rows)
+        return products_of(current.vectors.view(), vector, places)
 
     @property
     def generation(self) -> EntryRows:
@@ -118,6 +121,12 @@ class HotEntryIndex:
             self._generations.leave(old, old.catch_up(copy, copied))
             self._rows = copy
             self._recent = None
+
+    def _find(self, rows: Rows) -> tuple[EntryRows, Rows]:
+        current = self.generation
+        if current.first:  # else there was never another generation, and each number is a place
+            return self._generations.find(current, rows)
+        return current, rows
 
     def _query(self, vector: Vectors) -> Vectors:
         return read_query(vector, dimension=self.generation.dimension, distance=self.distance)

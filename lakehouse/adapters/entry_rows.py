@@ -1,7 +1,8 @@
 """Entries of playbooks in memory: ids and vectors, nothing else; searched and kept up as the rows of a hot index are.
 
 A write appends, then publishes, as in hot_rows.py; an entry is a few hundred in one millisecond, since nothing of it
-goes through Arrow.
+goes through Arrow. Vectors are kept short (see short_vectors.py); of rows that no code covers yet, each of which every
+search compares, they are kept long as well.
 
 Belongs here: one generation of rows. Not here: searching them (see entry_index.py), codes and compaction (see
 hot_upkeep.py).
@@ -17,12 +18,16 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_codes import Codes
 from lakehouse.adapters.hot_rows import RowsView
+from lakehouse.adapters.short_vectors import ShortVectors, lengthened
 from lakehouse.errors import Unavailable
 from lakehouse.retrieval.growing import GrowingArray
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 _COPY_ROWS = 16_384
+# Rows are kept long until codes cover so many of them, and where there are no codes for so many in all.
+_MOST_COVERED = 512
+_MOST_LONG = 32_768
 
 
 class EntryRows:
@@ -36,7 +41,9 @@ class EntryRows:
     def __init__(self, dimension: int, *, first: int = 0) -> None:
         self.first = first
         self.dimension = dimension
-        self.vectors = GrowingArray(np.float32, dimension)
+        self.vectors = GrowingArray(np.int16, dimension)
+        # The first row that is kept long, and the long ones from there on.
+        self._long = (0, GrowingArray(np.float32, dimension))
         self.ids: list[str] = []
         self.codes: Codes | None = None
         self.view = RowsView(0, 0, np.empty(0, np.bool_))
@@ -44,7 +51,7 @@ class EntryRows:
         self._row_of: dict[str, int] = {}
         self._publishing = threading.Lock()
 
-    def append(self, ids: Sequence[str], vectors: Vectors) -> None:
+    def append(self, ids: Sequence[str], vectors: ShortVectors) -> None:
         """Add rows, of ids that differ, and publish them at once; a row that had one of the ids is dead then.
 
         Raises:
@@ -54,6 +61,7 @@ class EntryRows:
             raise Unavailable("an earlier write to the index of playbooks broke off; restart this process")
         start, end = self.view.end, self.view.end + len(ids)
         self.vectors.append(vectors)
+        self._keep_long(vectors)
         self.ids += ids
         with self._publishing:
             replaced = [row for row in map(self._row_of.get, ids) if row is not None]
@@ -76,6 +84,13 @@ class EntryRows:
         """The public number of the row of an id that lives."""
         row = self._row_of.get(id)
         return None if row is None else self.first + row
+
+    def span(self, start: int, end: int) -> Vectors:
+        """The vectors of rows that stand side by side."""
+        first, long = self._long
+        if start >= first:
+            return long.view(start - first, end - first)
+        return lengthened(self.vectors.view(start, end))
 
     def has_rows(self, numbers: Rows) -> bool:
         """Whether all of these public numbers are of this generation."""
@@ -102,6 +117,17 @@ class EntryRows:
         kept = np.concatenate([np.flatnonzero(copied.alive), fresh])
         moved[kept] = copy.first + np.arange(len(kept))
         return moved
+
+    def _keep_long(self, new: ShortVectors) -> None:
+        """Keep what was appended last long, too, and let go what nobody compares one by one any more."""
+        first, long = self._long
+        covered = 0 if self.codes is None else self.codes.end
+        if covered - first > _MOST_COVERED:
+            first, long, new = covered, GrowingArray(np.float32, self.dimension), self.vectors.view(covered)
+        elif len(long) + len(new) > _MOST_LONG:
+            first, long, new = len(self.vectors), GrowingArray(np.float32, self.dimension), new[:0]
+        long.append(lengthened(new))
+        self._long = first, long
 
     def _copy(self, rows: Rows, copy: EntryRows) -> None:
         copy.append([self.ids[row] for row in rows.tolist()], self.vectors.view()[rows])

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_kernels import faiss_library
+from lakehouse.adapters.short_vectors import ShortVectors, lengthened
 from lakehouse.retrieval.row_batch import Distance
 
 Vectors = NDArray[np.float32]
@@ -29,7 +30,7 @@ _SEED = 7
 _TRAINING_ROWS = 30_000
 _ROWS_PER_LIST = 40
 _ITERATIONS = 10
-_ADD_ROWS = 65_536
+_ADD_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Codes:
         products: Vectors = queries @ self.centroids.T
         return products
 
-    def list_of(self, vectors: Vectors) -> Rows:
+    def list_of(self, vectors: Vectors | ShortVectors) -> Rows:
         """The list that each row of a matrix is in."""
         _, found = self.index.quantizer.search(padded(vectors), 1)
         lists: Rows = found[:, 0]
@@ -168,14 +169,14 @@ class Codes:
         )  # fmt: skip
         return rows
 
-    def extended(self, vectors: Vectors) -> Codes:
+    def extended(self, vectors: Vectors | ShortVectors) -> Codes:
         """The codes of all rows of a matrix that begins with the rows coded here."""
         faiss = faiss_library()
         longer = faiss.clone_index(self.index)
         _add(longer, vectors, self.end)
         return replace(self, index=longer, end=len(vectors))
 
-    def recoded(self, vectors: Vectors) -> Codes:
+    def recoded(self, vectors: Vectors | ShortVectors) -> Codes:
         """The codes of all rows of another matrix, by what was learned from this one."""
         faiss = faiss_library()
         other = faiss.clone_index(self.index)
@@ -189,7 +190,7 @@ class Codes:
         faiss.write_index(self.index, str(path))
 
 
-def train(vectors: Vectors, distance: Distance) -> Codes:
+def train(vectors: Vectors | ShortVectors, distance: Distance) -> Codes:
     """Codes of all rows of a matrix, trained on a sample of them; a search looks at all lists until it is measured.
 
     Args:
@@ -242,8 +243,9 @@ def list_count(rows: int) -> int:
     return max(16, 1 << int(np.log2(max(1.0, 0.75 * np.sqrt(rows)))))
 
 
-def padded(vectors: Vectors) -> Vectors:
+def padded(vectors: Vectors | ShortVectors) -> Vectors:
     """The same with a zero behind each row where the dimension is odd: a byte holds the codes of two values."""
+    vectors = lengthened(vectors)
     if vectors.shape[1] % 2 == 0:
         return np.ascontiguousarray(vectors)
     return np.pad(vectors, ((0, 0), (0, 1)))
@@ -254,6 +256,6 @@ def _codes(index: Any, distance: Distance, trained_rows: int, width: SearchWidth
     return Codes(index, centroids, distance, int(index.ntotal), trained_rows, width)
 
 
-def _add(index: Any, vectors: Vectors, start: int) -> None:
+def _add(index: Any, vectors: Vectors | ShortVectors, start: int) -> None:
     for first in range(start, len(vectors), _ADD_ROWS):
         index.add(padded(vectors[first : first + _ADD_ROWS]))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.adapters.short_vectors import ShortVectors, products_of, products_of_each
 from lakehouse.retrieval.row_batch import Distance
 
 Vectors = NDArray[np.float32]
@@ -44,8 +45,10 @@ def span_distances(vectors: Vectors, query: Vectors, distance: Distance) -> Vect
     return _as_distances(found, distance)
 
 
-def row_distances(vectors: Vectors, query: Vectors, rows: Rows, distance: Distance) -> Vectors:
-    """The distances of some rows, in their order."""
+def row_distances(vectors: Vectors | ShortVectors, query: Vectors, rows: Rows, distance: Distance) -> Vectors:
+    """The distances of some rows, in their order; short vectors have no distance `l2`."""
+    if vectors.dtype == np.int16:
+        return _as_distances(products_of(vectors, query, rows), distance)
     faiss = faiss_library()
     found = np.empty(len(rows), np.float32)
     kernel: Callable[..., Any] = faiss.fvec_L2sqr_by_idx if distance == "l2" else faiss.fvec_inner_products_by_idx
@@ -55,8 +58,10 @@ def row_distances(vectors: Vectors, query: Vectors, rows: Rows, distance: Distan
     return _as_distances(found, distance)
 
 
-def row_distances_of_each(vectors: Vectors, queries: Vectors, rows: Rows, distance: Distance) -> Vectors:
+def row_distances_of_each(vectors: Vectors | ShortVectors, queries: Vectors, rows: Rows, distance: Distance) -> Vectors:
     """The distances of some rows of each query: (m, c) for queries (m, d) and rows (m, c); infinite for row -1."""
+    if vectors.dtype == np.int16:
+        return _as_distances(products_of_each(vectors, queries, rows), distance)
     faiss = faiss_library()
     found = np.empty(rows.shape, np.float32)
     kernel: Callable[..., Any] = faiss.fvec_L2sqr_by_idx if distance == "l2" else faiss.fvec_inner_products_by_idx

@@ -105,6 +105,10 @@ class HotRows:
         rows.view = RowsView(len(alive), len(rows._table), alive)
         return rows
 
+    def span(self, start: int, end: int) -> NDArray[np.float32]:
+        """The vectors of rows that stand side by side."""
+        return self.vectors.view(start, end)
+
     def append(self, batch: RowBatch) -> None:
         """Add rows and publish them at once; a row that had one of the ids is dead from then on.
 

@@ -74,11 +74,12 @@ def is_worth_codes(codes: Codes, selection: Selection, k: int) -> bool:
 
 
 def _all(selection: Selection, query: Vectors, distance: Distance) -> tuple[Rows, Vectors]:
-    vectors = selection.source.vectors.view(0, selection.end)
+    rows: HotRows = selection.source
+    vectors = rows.vectors.view(0, selection.end)
     if len(selection) < _DENSE * selection.end:
         picked = selection.rows()
         return picked, row_distances(vectors, query, picked, distance)
-    distances = span_distances(vectors, query, distance)
+    distances = span_distances(rows.span(0, selection.end), query, distance)
     if selection.is_all:
         return np.arange(selection.end), distances
     return selection.rows(), distances[selection.mask()]

@@ -84,7 +84,7 @@ def _living(selection: Selection, found: Found) -> Found:
 def _compared(selection: Selection, start: int, queries: Vectors, k: int, distance: Distance) -> list[Found]:
     """The nearest of the rows from `start` on: all by one product, then the best by their exact distances."""
     vectors = selection.source.vectors.view(0, selection.end)
-    products = queries @ vectors[start:].T
+    products = queries @ selection.source.span(start, selection.end).T
     count = products.shape[1]
     take = min(k + _SPARE, count)
     best = np.argpartition(products, count - take, axis=1)[:, count - take :] + start

@@ -96,6 +96,10 @@ class PlaybookBook:
         """The embeddings at some rows; raises `NotFound` when one is gone."""
         return self._index.vectors_at(rows)
 
+    def products_at(self, rows: NDArray[np.int64], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosines of a unit vector and the embeddings at some rows; raises as `vectors_at`."""
+        return self._index.products_at(rows, vector)
+
     def get(self, playbook_id: str) -> PlaybookEntry | None:
         """The live entry that holds what this one said, or None."""
         known = self._entries.get(playbook_id)

@@ -45,6 +45,10 @@ class EntryIndex(Protocol):
         """The vectors of some rows, (n, dimension); raises `NotFound` when one is gone."""
         ...
 
+    def products_at(self, rows: NDArray[np.int64], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosines of a vector of length 1 and those of some rows; raises as `vectors_at`."""
+        ...
+
 
 class Embed(Protocol):
     """Embeds texts: (n, dimension), rows of unit length."""

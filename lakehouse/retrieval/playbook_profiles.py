@@ -66,6 +66,8 @@ class EntryVectors(Protocol):
 
     def vectors_at(self, rows: Rows) -> Floats: ...
 
+    def products_at(self, rows: Rows, vector: Floats) -> Floats: ...
+
 
 @dataclass(frozen=True, slots=True)
 class AskedQuery:
@@ -172,7 +174,7 @@ class AnswerProfiles:
             for row in answers.rows[places[of["made_at"] < now_s - _MAX_AGE_S]].tolist():
                 kept.table.outdate(row)
             return self._likeness(kept, query, answers, now)
-        products = profiles.weights * (self._vectors.vectors_at(profiles.rows) @ query.vector)
+        products = profiles.weights * self._vectors.products_at(profiles.rows, query.vector)
         cosines = np.add.reduceat(products, profiles.first_rows)
         if answers.similarity is not None:
             own = answers.similarity[places]

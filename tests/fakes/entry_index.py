@@ -52,3 +52,6 @@ class FlatIndex:
         if any(row not in self._at for row in rows.tolist()):
             raise NotFound("a row is gone")
         return np.stack([self._at[row] for row in rows.tolist()])
+
+    def products_at(self, rows: NDArray[np.int64], vector: Vectors) -> Vectors:
+        return np.asarray(self.vectors_at(rows) @ vector, np.float32)

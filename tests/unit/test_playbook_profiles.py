@@ -44,6 +44,9 @@ class Entries:
             raise NotFound("a row is gone")
         return np.stack([self.vectors[row - self.first] for row in rows.tolist()])
 
+    def products_at(self, rows: NDArray[np.int64], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self.vectors_at(rows) @ vector, np.float32)
+
     def move(self) -> None:
         """All vectors go to other rows."""
         self.first += len(self.vectors)
