@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,8 +37,7 @@ async def _stay() -> Message:
     return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(msgspec.Struct):
     """A request of a hot route: who asks, the request's state (its ids), its decoded body, the name in its path.
 
     `receive` gives what comes after the body: that the client goes away. `accept` is the header of that name.
@@ -52,8 +52,7 @@ class Asked:
     accept: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer with a status of its own; a route that gives bytes has the one that it was declared with."""
 
     body: bytes

@@ -34,10 +34,8 @@ def search_together(
     wanted = codes.width.candidates_for(k)
     farness = -codes.closeness_of_each(queries)
     order = farness.argsort(axis=1)
-    farness = np.take_along_axis(farness, order, axis=1)
-    scales = np.ones(len(queries), np.float32)
-    if codes.distance == "dot":
-        scales = np.linalg.norm(queries, axis=1)
+    farness.sort(axis=1)
+    scales = np.linalg.norm(queries, axis=1) if codes.distance == "dot" else np.float32(1)
     first = _within(farness, farness[:, 0] + scales * np.float32(codes.width.gap))
     first = np.maximum(first, min(codes.lists, 1 + int(ROOM * wanted * codes.lists / codes.end)))
     lists = np.ascontiguousarray(order[:, : first.max()])
@@ -48,27 +46,25 @@ def search_together(
     edges = found_distances[:, -1]
     needed = _within(farness, scales * np.float32(codes.width.reach) - closeness_of(edges, codes.distance))
     needed[rows[:, k - 1] < 0] = codes.lists
-    is_tied = np.count_nonzero(distances <= edges[:, None], axis=1) > k  # which of the equal ones is not arbitrary
-    answers = []
-    for n, query in enumerate(queries):
-        if needed[n] > first[n]:
-            answers.append(nearest(*search_codes(codes, vectors, query, k), k))
-        elif is_tied[n]:
-            answers.append(nearest(rows[n], distances[n], k))
-        else:
-            answers.append((found_rows[n], found_distances[n]))
+    is_tied = _within(distances, edges) > k  # which of the equal ones is not arbitrary
+    answers = list(zip(found_rows, found_distances, strict=True))
+    for n in is_tied.nonzero()[0].tolist():
+        answers[n] = nearest(rows[n], distances[n], k)
+    for n in (needed > first).nonzero()[0].tolist():
+        answers[n] = nearest(*search_codes(codes, vectors, queries[n], k), k)
     return answers
 
 
 def _nearest_of_each(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
     """The k nearest rows of each query, nearest first."""
-    near = np.argpartition(distances, k - 1, axis=1)[:, :k]
-    rows, distances = np.take_along_axis(rows, near, axis=1), np.take_along_axis(distances, near, axis=1)
+    each = np.arange(len(rows))[:, None]
+    near = distances.argpartition(k - 1, axis=1)[:, :k]
+    rows, distances = rows[each, near], distances[each, near]
     order = np.lexsort((rows, distances))
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+    return rows[each, order], distances[each, order]
 
 
 def _within(farness: Vectors, most: Vectors) -> NDArray[np.int64]:
-    """How many of the lists, closest first, are at most so far, for each query."""
-    counts: NDArray[np.int64] = np.count_nonzero(farness <= most[:, None], axis=1)
+    """How many of the lists, or rows, are at most so far, for each query."""
+    counts: NDArray[np.int64] = (farness <= most[:, None]).sum(axis=1)
     return counts

@@ -73,8 +73,9 @@ def row_distances_of_each(vectors: Vectors | ShortVectors, queries: Vectors, row
 def nearest(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
     """The `k` rows with the least distances, nearest first, the lower row first where they are equal."""
     if len(rows) > 4 * k:
-        edge = np.partition(distances, k - 1)[k - 1]
-        near = np.flatnonzero(distances <= edge)
+        ranked = distances.copy()
+        ranked.partition(k - 1)
+        near = (distances <= ranked[k - 1]).nonzero()[0]
         rows, distances = rows[near], distances[near]
     order = np.lexsort((rows, distances))[:k]
     return rows[order], distances[order]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +24,7 @@ _MOST = 64
 Near: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(msgspec.Struct):
     """A query as it is compared, how many rows are wanted of what is meant, who waits."""
 
     query: NDArray[np.float32]

@@ -87,8 +87,7 @@ def _compared(selection: Selection, start: int, queries: Vectors, k: int, distan
     products = queries @ selection.source.span(start, selection.end).T
     count = products.shape[1]
     take = min(k + _SPARE, count)
-    best = np.argpartition(products, count - take, axis=1)[:, count - take :] + start
-    rows = np.ascontiguousarray(best, np.int64)
+    rows = products.argpartition(count - take, axis=1)[:, count - take :] + start
     distances = row_distances_of_each(vectors, queries, rows, distance)
     return [nearest(*pair, k) for pair in zip(rows, distances, strict=True)]
 

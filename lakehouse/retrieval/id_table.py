@@ -39,11 +39,12 @@ class IdTable:
 
     def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows
         """The row of an id, None when there is none."""
+        row_at = self._rows.item
         mask = len(self._rows) - 1
         wanted = hash(id)
         slot = wanted & mask
-        while (row := int(self._rows[slot])) != _EMPTY:
-            if row >= 0 and int(self._hashes[slot]) == wanted:
+        while (row := row_at(slot)) != _EMPTY:
+            if row >= 0 and self._hashes.item(slot) == wanted:
                 return row
             slot = (slot + 1) & mask
         return None

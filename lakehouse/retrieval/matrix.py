@@ -15,7 +15,6 @@ Belongs here: candidates and their merging, over Protocols. Not here: embedding 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -62,8 +61,7 @@ class Candidate(msgspec.Struct, gc=False):
     lift: Lift | None = None
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct, eq=False):
     """The candidates of one corpus, in no order: (n,) of each.
 
     `similarity` are cosines, None where there are none. `strength` is what the downgrade gate looks at, which does not
@@ -79,8 +77,7 @@ class Found:
     strength: Floats | None = None
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct, gc=False):
     """Of one corpus: candidates, results, and what the relevance filter and the gate dropped."""
 
     hits: int = 0
@@ -88,8 +85,7 @@ class Counts:
     dropped: int = 0
 
 
-@dataclass(slots=True)
-class Merged:
+class Merged(msgspec.Struct):
     """The results, best first, with the counts of each corpus."""
 
     results: list[Candidate]
@@ -218,7 +214,7 @@ def _candidates(found: Found, influence: Influence | None, most: int | None) -> 
             chosen(scores),
             chosen(found.distances),
             chosen(found.relevance),
-            chosen(found.scores if found.strength is None else found.strength),
+            repeat(0.0) if most is not None else chosen(found.scores if found.strength is None else found.strength),
             repeat(None) if lifts is None else map(lifts.at, at),
         )
     )

@@ -28,9 +28,10 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """What a search gives. Times are milliseconds; `unjudged` says which corpora a threshold left alone, and why.
+    """What a search gives. Times are milliseconds with three decimals.
 
-    `shared` belongs to all answers with the very same results: what is made of these once may be kept there.
+    `unjudged` says which corpora a threshold left alone, and why. `shared` belongs to all answers with the very same
+    results: what is made of these once may be kept there.
     """
 
     run_id: str

@@ -45,16 +45,15 @@ async def select_rows(plan: Plan, views: Sequence[CorpusView], sql: SqlIds, *, h
         Forbidden, TimedOut, Unavailable: The SQL filter says so.
     """
     masked = {view.name: frozenset() if has_pii else view.personal for view in views}
-    if plan.filter is not None:
-        wanted = plan.filter
+    wanted = plan.filter
+    if wanted is not None:
         fits = await ask(views, lambda: {v.name: v.check(wanted, masked=masked[v.name]) for v in views})
         refuse_unfit(wanted, fits)
+    if plan.sql_filter is None:
+        return await ask(views, lambda: [_select(view, plan, masked[view.name]) for view in views])
     selections = []
     for view in views:
-        select = partial(view.select, filter=plan.filter, exclude_ids=plan.exclude_ids, masked=masked[view.name])
-        if plan.sql_filter is None:
-            selections.append(await ask([view], partial(select, only_ids=None, only_sources=None)))
-            continue
+        select = partial(view.select, filter=wanted, exclude_ids=plan.exclude_ids, masked=masked[view.name])
         dataset, id_column = _dataset_of(view)
         ids = await sql.ids(plan.sql_filter, dataset=dataset, id_column=id_column, has_pii=has_pii)
         if view.info.get("chunking") is None:
@@ -62,6 +61,12 @@ async def select_rows(plan: Plan, views: Sequence[CorpusView], sql: SqlIds, *, h
         else:  # in a thread, for the first to ask reads the source of every row
             selections.append(await asyncio.to_thread(select, only_ids=None, only_sources=ids))
     return selections
+
+
+def _select(view: CorpusView, plan: Plan, masked: frozenset[str]) -> Selection:
+    return view.select(
+        filter=plan.filter, only_ids=None, only_sources=None, exclude_ids=plan.exclude_ids, masked=masked
+    )
 
 
 def _dataset_of(view: CorpusView) -> tuple[str, str]:

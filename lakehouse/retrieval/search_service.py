@@ -160,10 +160,10 @@ class SearchService:
             trace_id=trace_id,
             stale=[view.name for view in views if view.is_stale],
             unjudged=_unjudged(plan, views),
-            embed_ms=(embedded - times.begun) * 1000,
-            search_ms=(searched - embedded) * 1000,
-            merge_ms=(done - searched) * 1000,
-            total_ms=(done - times.begun) * 1000,
+            embed_ms=_ms(embedded - times.begun),
+            search_ms=_ms(searched - embedded),
+            merge_ms=_ms(done - searched),
+            total_ms=_ms(done - times.begun),
             is_embedding_cached=times.is_embedding_cached,
             is_answer_cached=times.searched is None,
             shared=answered.shared,
@@ -219,6 +219,11 @@ class SearchService:
                     f" {view.embedder!r} gives {len(vector)}: search it by vector, or make an index of that embedder's"
                 )
         return vectors, is_cached
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds with three decimals; `round` takes four times as long."""
+    return int(seconds * 1e6 + 0.5) / 1e3
 
 
 def _unjudged(plan: Plan, views: Sequence[CorpusView]) -> dict[str, str]:

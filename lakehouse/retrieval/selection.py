@@ -127,7 +127,7 @@ class Selection:
     def without(self, rows: Rows) -> Selection:
         """The same without some rows, counted from 0."""
         if self.base is None and len(rows) <= _FEW_LEFT_OUT:
-            left_out = sorted({row - self.first for row in self.those_of((rows + self.first).tolist())})
+            left_out = sorted(self._meant(rows.tolist()))
             rest = Selection(self.source, self.first, self.end)
             rest.base, rest.left_out = self, np.array(left_out, np.int64)
             rest._count = len(self) - len(left_out)
@@ -135,6 +135,12 @@ class Selection:
         mask = self.mask().copy()
         mask[rows] = False
         return Selection(self.source, self.first, self.end, mask=mask)
+
+    def _meant(self, rows: list[int]) -> set[int]:
+        """Those of some rows, counted from 0, that are meant."""
+        if self.is_all:
+            return {row for row in rows if 0 <= row < self.end}
+        return {row - self.first for row in self.those_of([row + self.first for row in rows])}
 
     def among(self, mask: Mask) -> Selection:
         """Those of the rows of a mask, one bool a row, that are meant here."""
