@@ -101,6 +101,7 @@ class Settings(
 
     # SQL
     sql_workers: Count = Field(2, description="SQL worker processes; each runs one query at a time.")
+    sql_idle_s: Seconds = Field(60, description="A SQL worker without a query ends after this long; the next query starts one.")
     sql_max_rows: Count = Field(10_000, description="Default row limit of an answer.")
     sql_json_max_rows: Count = Field(100_000, description="Largest `max_rows` of a JSON answer; Arrow and CSV stream without a limit.")
     sql_timeout_s: Seconds = Field(30, description="Time limit of a query.")

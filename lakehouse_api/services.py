@@ -113,8 +113,7 @@ class Services:
             await stack.enter_async_context(self.answers.running())
             await stack.enter_async_context(self.lineage.running())
             await stack.enter_async_context(self.observer.running())
-            for work in (self._warm(), self._make_bucket()):
-                stack.push_async_callback(end_task, asyncio.create_task(work))
+            stack.push_async_callback(end_task, asyncio.create_task(self._make_bucket()))
             yield
 
     def require_writable(self) -> None:
@@ -126,13 +125,6 @@ class Services:
         """
         self.disk.require_space()
         self.events.require_room()
-
-    async def _warm(self) -> None:
-        """Start a SQL worker ahead of the first query, which would otherwise wait for it."""
-        try:
-            await self.sql.warm()
-        except (LakehouseError, OSError, TimeoutError) as error:
-            _log.warning("no SQL worker could be started", reason=str(error))
 
     async def _make_bucket(self) -> None:
         """Make the bucket if it is missing; tried again until the store answers."""

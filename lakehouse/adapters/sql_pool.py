@@ -1,5 +1,8 @@
 """The SQL pool: a few worker processes, one query each, really cancelled, replaced when they die.
 
+A worker starts with a query that finds none, and ends when it had none to run for a while: a process takes 70 MB and
+more, and many installations are asked for SQL once a day.
+
 Belongs here: which worker, which limits, in which order. Not here: a worker's life (see sql_process.py), what it does
 (see sql_worker.py), HTTP (see lakehouse_api/routes/sql.py).
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -53,19 +57,20 @@ class SqlPool:
         self._prepared: dict[str, Prepared] = {}
         self._busy = 0
         self._killed = 0
+        self._ending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Make room; workers start with the first query, or with `warm`."""
+        """Make room; workers start with the first query."""
         for _ in range(self._settings.sql_workers):
             self._turns.give(None)
-
-    async def warm(self) -> None:
-        """Start a worker ahead of the first query."""
-        async with self._worker():
-            pass
+        self._ending = asyncio.create_task(self._end_idle())
 
     async def stop(self) -> None:
         """Kill every worker."""
+        if self._ending is not None:
+            self._ending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ending
         for worker in tuple(self._workers):
             await worker.end()
         self._workers.clear()
@@ -191,6 +196,8 @@ class SqlPool:
                 self._killed += 1
                 await asyncio.shield(self._retire(worker))
                 worker = None
+            if worker is not None:
+                worker.used_s = time.monotonic()
             self._turns.give(worker)
 
     @contextlib.asynccontextmanager
@@ -208,10 +215,20 @@ class SqlPool:
             await asyncio.shield(worker.cancel())
             raise
 
+    async def _end_idle(self) -> None:
+        """End workers that have run nothing for a while, as long as the pool is open."""
+        while True:
+            await asyncio.sleep(self._settings.sql_idle_s / 4)
+            for worker in self._turns.exchange(self._is_over, None):
+                await self._retire(worker)
+
+    def _is_over(self, worker: SqlProcess | None) -> bool:
+        return worker is not None and time.monotonic() - worker.used_s >= self._settings.sql_idle_s
+
     async def _retire(self, worker: SqlProcess | None) -> None:
         if worker is not None:
-            self._workers.discard(worker)
             await worker.end()
+            self._workers.discard(worker)  # last: `stop` finds it when this was cancelled in between
 
     def _config(self) -> EngineConfig:
         where, settings, keys = self._location, self._settings, self._keys.current()

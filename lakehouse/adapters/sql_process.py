@@ -36,7 +36,8 @@ class WorkerDied(Unavailable):
 class SqlProcess:
     """A worker of one's own. `is_sound` is False from the moment it must not be given another query.
 
-    `cancelling` is the pipe for numbers of messages to be cancelled; its end tells the worker that nobody needs it.
+    `cancelling` is the pipe for numbers of messages to be cancelled; its end tells the worker that nobody needs it;
+    `used_s` is when its last query was done, on the clock that only rises.
     """
 
     process: asyncio.subprocess.Process
@@ -44,6 +45,7 @@ class SqlProcess:
     config: EngineConfig
     cancelling: int
     is_sound: bool = True
+    used_s: float = 0.0
     _number: int = 0
     _is_asked: bool = False
     _known_views: dict[tuple[bool, str], str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Worker = TypeVar("Worker")
@@ -45,3 +46,9 @@ class Turns(Generic[Worker]):
                 turn.set_result(worker)
                 return
         self._idle.append(worker)
+
+    def exchange(self, is_over: Callable[[Worker], bool], instead: Worker) -> list[Worker]:
+        """Put `instead` in the places of those idle workers whose time `is_over`; gives them, for good."""
+        over = [worker for worker in self._idle if is_over(worker)]
+        self._idle = [instead if worker in over else worker for worker in self._idle]
+        return over

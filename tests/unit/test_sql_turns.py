@@ -57,3 +57,12 @@ async def test_worker_handed_to_somebody_who_gives_up_is_not_lost() -> None:
     await asyncio.gather(leaving, return_exceptions=True)
     assert leaving.cancelled()
     assert await staying == "a"
+
+
+async def test_idle_worker_whose_time_is_over_is_exchanged_and_one_at_work_is_not() -> None:
+    turns: Turns[str | None] = Turns()
+    for name in ("old", "young", "at work"):
+        turns.give(name)
+    assert await turns.take(1) == "at work"
+    assert turns.exchange(lambda name: name != "young", None) == ["old"]
+    assert [await turns.take(1), await turns.take(1)] == ["young", None]
