@@ -82,10 +82,16 @@ def compose_services(settings: Settings) -> Services:
     configs = ConfigStore(objects)
     live_configs = LiveConfigs.of(configs)
     retrieval = compose_retrieval(
-        settings, objects, embedding=embedding, sql=sql, watcher=watcher, live_config=live_configs.search
+        settings,
+        objects,
+        embedding=embedding,
+        sql=sql,
+        watcher=watcher,
+        live_config=live_configs.search,
+        work_dir=work_dir,
     )
     memory_views.add(TABLE, lambda: playbook_table(retrieval.book), version=lambda: _entries_of(retrieval.log))
-    pathways = compose_pathways(settings, objects, embedding=embedding)
+    pathways = compose_pathways(settings, objects, embedding=embedding, work_dir=work_dir)
     memory_views.add(
         pathway_trace.TABLE, lambda: pathway_table(pathways.book), version=lambda: _entries_of(pathways.log)
     )

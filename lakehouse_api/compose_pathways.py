@@ -21,12 +21,16 @@ from lakehouse_api.compose_retrieval import for_small_writes
 from lakehouse_api.pathways import Pathways
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lakehouse.adapters.embedding_service import EmbeddingService
     from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.settings import Settings
 
 
-def compose_pathways(settings: Settings, objects: S3ObjectStore, *, embedding: EmbeddingService) -> Pathways:
+def compose_pathways(
+    settings: Settings, objects: S3ObjectStore, *, embedding: EmbeddingService, work_dir: Path
+) -> Pathways:
     """Make the pathway side; nothing is started and nothing asked of the store yet."""
     embedder = settings.pathway_embedder
     index = HotTraceIndex(lambda: embedding.get(embedder).dimension)
@@ -38,6 +42,7 @@ def compose_pathways(settings: Settings, objects: S3ObjectStore, *, embedding: E
         LanceFoldedRows(LanceTables(objects.location, objects), objects, TABLE, ROW_RULES),
         poll_s=settings.memory_poll_s,
         fold_s=settings.memory_fold_s,
+        folder=work_dir,
     )
     recalled = RecentlyRecalled()
 

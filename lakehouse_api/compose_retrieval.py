@@ -37,6 +37,8 @@ from lakehouse_api.live_config import LiveConfig
 from lakehouse_api.retrieval import Retrieval
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lakehouse.adapters.embedding_service import EmbeddingService
     from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.adapters.sql_pool import SqlPool
@@ -58,6 +60,7 @@ def compose_retrieval(
     sql: SqlPool,
     watcher: CatalogWatcher,
     live_config: LiveConfig[SearchConfig],
+    work_dir: Path,
 ) -> Retrieval:
     """Make the retrieval side; nothing is started and nothing asked of the store yet."""
     tables = LanceTables(objects.location, objects)
@@ -75,6 +78,7 @@ def compose_retrieval(
         poll_s=settings.memory_poll_s,
         fold_s=settings.memory_fold_s,
         upkeep=PlaybookTwins(book),
+        folder=work_dir,
     )
     corpora = Corpora(
         tables,

@@ -13,17 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from lakehouse.adapters.kept_entries import KeptEntries, Place
+from lakehouse.errors import Unavailable
 from lakehouse.memory.entry import Entry, Order
 from lakehouse.memory.hybrid_clock import HybridClock
 from lakehouse.memory.log_object import LogObject
 from lakehouse.memory.state import MemoryState
 from lakehouse.memory.stream import Gap, Stream
 
-# Entries that wait to be folded are kept here up to this much; more are read from the bucket again.
+# Entries that wait to be folded are kept beside the bucket up to this much; more are read from it again.
 _TAIL_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
 _log = structlog.get_logger("lakehouse.memory")
@@ -36,17 +39,17 @@ class AppliedLog:
         table: Name of the memory table, for log lines.
         state: What entries add up to.
         clock: Advanced by what is read.
+        folder: Of the files in which entries wait for the fold; None: that of the system.
     """
 
-    def __init__(self, table: str, state: MemoryState, clock: HybridClock) -> None:
+    def __init__(self, table: str, state: MemoryState, clock: HybridClock, *, folder: Path | None = None) -> None:
         self.table = table
         self.streams: dict[str, Stream] = {}
         self.counts = {"entries": 0, "corrupt_lines": 0, "refused_entries": 0, "lost_objects": 0}
         self._state = state
         self._clock = clock
         self._newest: Order | None = None
-        self._tail: dict[str, dict[int, tuple[tuple[Entry, ...], int]]] = {}
-        self._tail_bytes = 0
+        self._tail = KeptEntries(folder)
         self._waiters: list[tuple[Order, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._lock = threading.RLock()
 
@@ -57,8 +60,8 @@ class AppliedLog:
 
     @property
     def is_tail_long(self) -> bool:
-        """Whether half of what may wait for the fold in memory does."""
-        return self._tail_bytes > _TAIL_BYTES // 2
+        """Whether half of what may wait for the fold here does."""
+        return self._tail.bytes > _TAIL_BYTES // 2
 
     @property
     def has_waiters(self) -> bool:
@@ -148,26 +151,26 @@ class AppliedLog:
                 self._waiters.append((order, loop, future))
         return future
 
-    def tail(self, writer: str, first: int, last: int) -> list[tuple[Entry, ...]] | None:
-        """Entries of the objects `first` to `last` if all of them are kept here."""
+    def tail(self, writer: str, first: int, last: int) -> Iterator[tuple[Entry, ...]] | None:
+        """Entries of the objects `first` to `last`, read one after the other, if all of them are kept here.
+
+        Raises:
+            Unavailable: While they are read: the disk fails. The bucket has them, and is asked the next time.
+        """
         with self._lock:
-            kept = self._tail.get(writer, {})
-            if any(seq not in kept for seq in range(first, last + 1)):
-                return None
-            return [kept[seq][0] for seq in range(first, last + 1)]
+            places = self._tail.find(writer, first, last)
+        return None if places is None else self._read(writer, places)
 
     def forget(self, folded_through: Mapping[str, int]) -> None:
         """Drop what is folded from the tail."""
         with self._lock:
-            for writer, kept in self._tail.items():
-                for seq in [seq for seq in kept if seq <= folded_through.get(writer, 0)]:
-                    self._tail_bytes -= kept.pop(seq)[1]
+            self._tail.forget(folded_through)
 
     def drop(self, writer: str) -> None:
         """Forget a stream of which nothing is left."""
         with self._lock:
             self.streams.pop(writer, None)
-            self._tail.pop(writer, None)
+            self._tail.drop(writer)
 
     def stats(self) -> dict[str, Any]:
         """Counts, and the streams' missing objects."""
@@ -177,7 +180,7 @@ class AppliedLog:
                 **self.counts,
                 "streams": len(self.streams),
                 "missing_objects": missing,
-                "tail_bytes": self._tail_bytes,
+                "tail_bytes": self._tail.bytes,
             }
 
     def _apply(self, entries: Sequence[Entry]) -> dict[str, Exception]:
@@ -202,9 +205,19 @@ class AppliedLog:
         return refused
 
     def _keep(self, item: LogObject, size: int) -> None:
-        if self._tail_bytes + size <= _TAIL_BYTES:
-            self._tail.setdefault(item.writer, {})[item.seq] = (item.entries, size)
-            self._tail_bytes += size
+        if self._tail.bytes + size <= _TAIL_BYTES:
+            self._tail.keep(item.writer, item.seq, item.entries, size)
+
+    def _read(self, writer: str, places: Sequence[Place]) -> Iterator[tuple[Entry, ...]]:
+        for place in places:
+            try:
+                entries = place.read()
+            except (OSError, ValueError, RecursionError) as error:
+                with self._lock:
+                    self._tail.drop(writer)
+                told = f"entries of {self.table!r} that wait for the fold cannot be read from the disk ({error})"
+                raise Unavailable(told, retry_after_s=1) from error
+            yield entries
 
     def _count_corrupt(self, item: LogObject) -> None:
         self.counts["corrupt_lines"] += len(item.corrupt)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -56,6 +57,7 @@ class MemoryLog:
         lease_s: How long after the death of a process that folds another takes over.
         upkeep: Called by the process that folds, with entries that are about to go into the table and with
             `append_sync`; in the background also with none, once in `fold_s`. Entries whose upkeep failed are folded.
+        folder: Of files without a name in which entries wait for the fold; None: that of the system.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class MemoryLog:
         gap_s: float = 5.0,
         lease_s: float = 30.0,
         upkeep: Upkeep | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.table = check_table(table)
         self._clock = clock
@@ -78,7 +81,7 @@ class MemoryLog:
         self._fold_s = fold_s
         self._gap_s = gap_s
         hybrid = HybridClock(clock)
-        self._applied = AppliedLog(table, state, hybrid)
+        self._applied = AppliedLog(table, state, hybrid, folder=folder)
         self._stream = OwnStream(objects, table, clock=clock)
         self._writer = MemoryWriter(self._stream, self._applied, hybrid)
         self._follower = MemoryFollower(
@@ -129,7 +132,7 @@ class MemoryLog:
             _log.warning("memory_lease_kept", table=self.table, error=error.detail)
 
     async def append(self, op: str, payload: Mapping[str, Any], *, actor: str) -> Entry:
-        """Write one entry; returns when it is in the bucket and in the state.
+        """Write one entry; gives it when it is in the bucket and in the state, the text of its order as `revision`.
 
         A caller that is cancelled while it waits may find its entry recorded later.
 
@@ -137,9 +140,6 @@ class MemoryLog:
             op: What is done.
             payload: A JSON object of at most 1 MiB.
             actor: Who does it.
-
-        Returns:
-            The entry; the text of its order is the write's `revision`.
 
         Raises:
             BadInput: The payload is no JSON.
