@@ -222,8 +222,8 @@ class TextIndex:
         index._vocabulary = {word: number for number, word in enumerate(words)}
         saturation = Saturation(k1, b, average)
         bare = Segment(
-            0, arrays["lengths"], arrays["terms"], arrays["starts"], arrays["rows"], arrays["counts"],
-            np.empty(0, np.float32), np.empty(0, np.float32),
+            0, arrays["lengths"], np.empty(0, np.float32), arrays["terms"], arrays["starts"], arrays["rows"],
+            arrays["counts"], np.empty(0, np.float32),
         )  # fmt: skip
         rows = len(bare.lengths)
         index._state = _State((reweigh(bare, saturation),), Tail(rows), rows, filled, tokens, saturation)

