@@ -22,7 +22,7 @@ from lakehouse.errors import Unavailable
 from lakehouse.retrieval.filters import Filter
 from lakehouse.retrieval.growing import GrowingArray, GrowingStrings
 from lakehouse.retrieval.id_table import IdTable
-from lakehouse.retrieval.metadata_columns import MetadataColumns, read_metadata
+from lakehouse.retrieval.metadata_columns import MetadataColumns
 from lakehouse.retrieval.row_batch import RowBatch
 from lakehouse.retrieval.selection import FilterMasks, RecentSelections, Selection
 from lakehouse.retrieval.source_table import SourceTable
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _COPY_ROWS = 16_384
 _SPARE_ROWS = 1_024
-_PARSED_ROWS = 4_096
 # So many numbers are looked at one by one sooner than all at once.
 _FEW = 64
 
@@ -82,7 +81,7 @@ class HotRows:
         strings: pa.Table,
         text_index: TextIndex | None,
     ) -> HotRows:
-        """A generation as it was kept: `strings` has the columns `id`, `text` and `metadata`.
+        """A generation as it was kept: `strings` has the columns `id`, `text` and `metadata`, and may be mapped.
 
         Raises:
             ValueError: The parts are of different lengths.
@@ -96,10 +95,8 @@ class HotRows:
         rows.vectors.adopt(vectors)
         rows._alive.adopt(alive)
         rows.ids.append(strings["id"])
-        rows.texts.append(strings["text"])
-        for batch in strings.select(["metadata"]).to_batches(_PARSED_ROWS):
-            texts = batch.column(0).to_pylist()
-            rows.columns.append(batch.column(0), read_metadata(texts, ids=texts))
+        rows.texts.adopt(_whole(strings["text"]))
+        rows.columns.restore(_whole(strings["metadata"]))
         living = np.flatnonzero(alive)
         rows._table.put(rows.ids.texts_of(living), living)
         rows.view = RowsView(len(alive), len(rows._table), alive)
@@ -132,6 +129,12 @@ class HotRows:
             self._alive.append(np.ones(end - start, np.bool_))
             live = self.view.live + end - start - len(replaced)
             self.view = RowsView(end, live, self._alive.view(0, end))
+
+    def read_from(self, strings: pa.Table) -> None:
+        """Read texts and metadata, which are the same, from a mapped file; nobody may write meanwhile."""
+        if len(strings) == self.view.end:
+            self.texts.adopt(_whole(strings["text"]))
+            self.columns.adopt(_whole(strings["metadata"]))
 
     def delete(self, ids: Collection[str]) -> int:
         """Let rows die; how many lived."""
@@ -279,3 +282,8 @@ class HotRows:
         texts = pa.array(self.texts.texts_of(rows), pa.large_string())
         metadata = pa.array([m.decode() for m in self.columns.json_of(rows)], pa.large_string())
         return RowBatch(self.ids.texts_of(rows), self.vectors.view()[rows], texts, metadata)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.LargeStringArray:
+    """A column in one piece: as it stands there where it is one, else a copy."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

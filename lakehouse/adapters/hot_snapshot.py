@@ -2,6 +2,10 @@
 
     manifest.json  vectors.npy  alive.npy  strings.arrow  codes.faiss  text/{terms.arrow,postings.npz}
 
+Texts and metadata, of which a search reads those of its results, are read from a mapped file: pages that nobody reads
+take no memory, and others go when memory is short. It is a copy without a name, for a process dies of a mapped file
+that somebody makes shorter.
+
 A snapshot is a copy of what the table says; one that is damaged, or of another version of the table, is refused, and
 the index is built from the table.
 
@@ -11,10 +15,13 @@ Belongs here: writing, checking, reading. Not here: where snapshots are kept (se
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +39,8 @@ from lakehouse.retrieval.text_index import TextIndex
 
 FORMAT_VERSION = 3  # 1 may hold widths that were measured wrongly for odd dimensions, 2 codes that find less
 _MANIFEST = "manifest.json"
-_BATCH_ROWS = 65_536
+_STRINGS = "strings.arrow"
+_COPY_BYTES = 1 << 20
 
 
 def save_rows(
@@ -57,7 +65,7 @@ def save_rows(
             rows.text_index.save(fresh / "text")
     np.save(fresh / "vectors.npy", rows.vectors.view(0, view.end))
     np.save(fresh / "alive.npy", view.alive)
-    _write_strings(rows, view.end, fresh / "strings.arrow")
+    _write_strings(rows, view.end, fresh / _STRINGS)
     if codes is not None:
         codes.write(fresh / "codes.faiss")
     content = {
@@ -73,6 +81,10 @@ def save_rows(
     manifest = {"sha256": _content_digest(content), "content": content}
     (fresh / _MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     _put_in_place(fresh, folder)
+    with writing:
+        if rows.view.end == view.end:
+            with suppress(OSError):  # no room for a copy: they stay in memory
+                rows.read_from(_mapped_strings(folder / _STRINGS)[0])
 
 
 def load_rows(folder: Path, *, source: Mapping[str, Any] | None) -> tuple[HotRows, Distance]:
@@ -120,9 +132,9 @@ def _read(folder: Path, content: Mapping[str, Any]) -> HotRows:
     text_index = TextIndex.load(folder / "text") if content["has_text"] else None
     vectors = np.load(folder / "vectors.npy")
     alive = np.load(folder / "alive.npy")
-    with pa.OSFile(str(folder / "strings.arrow")) as file:
-        strings = pa.ipc.open_file(file).read_all()
+    strings, mapped = _mapped_strings(folder / _STRINGS)
     rows = HotRows.restored(content["dimension"], vectors, alive, strings, text_index)
+    mapped.madvise(mmap.MADV_DONTNEED)  # all of it was read for once
     if (codes := content["codes"]) is not None:
         width = SearchWidth(**codes["width"])
         rows.codes = faiss_codes.read(
@@ -138,11 +150,18 @@ def _read(folder: Path, content: Mapping[str, Any]) -> HotRows:
 def _write_strings(rows: HotRows, end: int, path: Path) -> None:
     kind = pa.large_string()
     schema = pa.schema([("id", kind), ("text", kind), ("metadata", kind)])
+    # One batch, so that a column stands in one piece; it is written from where it is.
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for start in range(0, end, _BATCH_ROWS):
-            stop = min(end, start + _BATCH_ROWS)
-            parts = [strings.view(start, stop) for strings in (rows.ids, rows.texts, rows.columns)]
-            writer.write_batch(pa.record_batch(parts, schema=schema))
+        parts = [strings.view(0, end) for strings in (rows.ids, rows.texts, rows.columns)]
+        writer.write_batch(pa.record_batch(parts, schema=schema))
+
+
+def _mapped_strings(path: Path) -> tuple[pa.Table, mmap.mmap]:
+    with path.open("rb") as file, tempfile.TemporaryFile(dir=path.parent) as copy:
+        shutil.copyfileobj(file, copy, _COPY_BYTES)
+        copy.flush()
+        mapped = mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all(), mapped
 
 
 def _files(folder: Path) -> list[str]:

@@ -38,6 +38,8 @@ class GrowingArray:
 
     def append(self, values: NDArray[Any]) -> None:
         """Add rows."""
+        if not len(values):
+            return  # what was adopted may be read-only
         end = self._count + len(values)
         self.reserve(end)
         self._array[self._count : end] = values
@@ -51,7 +53,7 @@ class GrowingArray:
             self._array = grown
 
     def adopt(self, values: NDArray[Any]) -> None:
-        """Take an array over as all rows, without a copy."""
+        """Take an array over as all rows, without a copy; it may be read-only: what is added makes a copy of it."""
         self._array, self._count = values, len(values)
 
     def view(self, start: int = 0, end: int | None = None) -> NDArray[Any]:
@@ -80,6 +82,20 @@ class GrowingStrings:
         array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
         for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
             self._append(chunk.cast(pa.large_string()).fill_null(""))
+
+    def adopt(self, texts: pa.LargeStringArray) -> None:
+        """Take over as all texts what may stand in a mapped file, without a copy of their bytes.
+
+        Readers may go on meanwhile where these are the very texts that are there.
+
+        Args:
+            texts: Without nulls.
+        """
+        _, offset_buffer, data_buffer = texts.buffers()
+        offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+        self._data.adopt(data)
+        self._offsets.adopt(offsets - offsets[0])
 
     def view(self, start: int = 0, end: int | None = None) -> pa.LargeStringArray:
         """Texts `start` to `end` as an Arrow array without a copy."""

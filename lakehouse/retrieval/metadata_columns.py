@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 # Each takes some kilobytes; the fields beyond (keys that are data) are looked for in the JSON itself.
 MAX_FIELDS = 4_096
 _KEPT_FITS = 4_096
+_READ_ROWS = 4_096
 _OPPOSITE = {"ne": "eq", "nin": "in"}
 
 
@@ -76,14 +77,19 @@ class MetadataColumns:
             metadata: Their JSON.
             documents: The same, read by `read_metadata`.
         """
-        for path, (rows, cells) in _by_field(documents, len(self._json)).items():
-            if (column := self._fields.get(path)) is None:
-                if len(self._fields) >= MAX_FIELDS:
-                    self._is_full = True
-                    continue
-                column = self._fields[path] = FieldColumn()
-            column.append(rows, cells)
+        self._add_fields(documents, len(self._json))
         self._json.append(metadata)
+
+    def restore(self, metadata: pa.LargeStringArray) -> None:
+        """Take over all rows, as they were kept: the columns are made of them, the JSON stays where it is."""
+        for start in range(0, len(metadata), _READ_ROWS):
+            texts = metadata.slice(start, _READ_ROWS).to_pylist()
+            self._add_fields(read_metadata(texts, ids=texts), start)
+        self._json.adopt(metadata)
+
+    def adopt(self, metadata: pa.LargeStringArray) -> None:
+        """Have the JSON of all rows, which is the same, from elsewhere: a mapped file."""
+        self._json.adopt(metadata)
 
     def json_of(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The JSON of some rows, as it was given."""
@@ -144,6 +150,15 @@ class MetadataColumns:
     def bytes(self) -> int:
         """Memory of the JSON and the columns, about."""
         return self._json.bytes + sum(column.bytes for column in tuple(self._fields.values()))
+
+    def _add_fields(self, documents: Sequence[Mapping[str, object]], first: int) -> None:
+        for path, (rows, cells) in _by_field(documents, first).items():
+            if (column := self._fields.get(path)) is None:
+                if len(self._fields) >= MAX_FIELDS:
+                    self._is_full = True
+                    continue
+                column = self._fields[path] = FieldColumn()
+            column.append(rows, cells)
 
     def _kinds_of(self, path: str) -> frozenset[Kind] | None:
         column = self._fields.get(path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pytest
 
 from lakehouse.adapters.hot_index import HotIndex
@@ -67,6 +68,47 @@ def test_snapshot_is_replaced_whole(index: HotIndex, folder: Path) -> None:
     with pytest.raises(Conflict, match="'version': 8"):
         HotIndex.load(folder, source=SOURCE)
     HotIndex.load(folder)
+
+
+def test_saved_and_loaded_indexes_read_what_nobody_can_harm_and_go_on(vectors: Any, tmp_path: Path) -> None:
+    made = HotIndex(dimension=16)
+    metadata = [{"n": i % 3, "tags": ["a"]} for i in range(300)]
+    made.upsert(batch_of(vectors[:300], texts=[f"text{i % 7}" for i in range(300)], metadata=metadata))
+    asked = [vectors[i] for i in (0, 3, 250)]
+
+    def told(index: HotIndex) -> list[Any]:
+        rows = [np.array([hit.row for hit in index.search_vector(v, 5, index.select())]) for v in asked]
+        return [(index.metadata_of(r), index.texts_of(r), index.ids_of(r)) for r in rows]
+
+    before = told(made)
+    made.save(tmp_path / "snapshot")
+    loaded = HotIndex.load(tmp_path / "snapshot")
+    for path in (tmp_path / "snapshot").glob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    for index in (made, loaded):
+        assert told(index) == before
+        index.upsert(batch_of(-vectors[:2], ["x0", "x1"]))  # without a text
+        index.upsert(batch_of(-vectors[2:3], ["x2"], texts=["crane"], metadata=[{"n": 7}]))
+        assert told(index) == before
+        assert index.texts_of(np.array([300, 302])) == ["", "crane"]
+        assert len(index.select(filter=parse_filter({"n": 7}))) == 1
+    loaded.save(tmp_path / "again")
+    assert told(HotIndex.load(tmp_path / "again")) == before
+
+
+def test_snapshot_whose_strings_are_in_several_batches_is_read(index: HotIndex, folder: Path, vectors: Any) -> None:
+    from lakehouse.adapters.hot_snapshot import _content_digest, _digest
+
+    path = folder / "strings.arrow"
+    table = pa.ipc.open_file(path.read_bytes()).read_all()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1_000)
+    manifest = orjson.loads((folder / "manifest.json").read_bytes())
+    manifest["content"]["files"]["strings.arrow"] = _digest(path)
+    manifest["sha256"] = _content_digest(manifest["content"])
+    (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
+    assert answers(HotIndex.load(folder), vectors) == answers(index, vectors)
 
 
 @pytest.mark.parametrize(
