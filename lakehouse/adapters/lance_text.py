@@ -24,7 +24,7 @@ from lakehouse.adapters.lance_rows import LanceRows
 from lakehouse.errors import Unavailable
 from lakehouse.retrieval.selection import Selection
 from lakehouse.retrieval.text_index import K1, MAX_QUERY_TERMS, B, TextIndex
-from lakehouse.retrieval.text_segment import Saturation
+from lakehouse.retrieval.text_segment import Saturation, weights_of
 from lakehouse.retrieval.tokens import MAX_TERM_CHARS, terms_of, tokenize
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class TextSample:
         is_wanted = columns >= 0
         cells = np.zeros((len(found.counts), len(factors)), np.uint16)
         np.add.at(cells, (text_of[is_wanted], columns[is_wanted]), 1)
-        weights = self._saturation.weights(cells, found.counts[:, None].astype(np.uint32))
+        weights = weights_of(cells, self._saturation.norms(found.counts[:, None].astype(np.uint32)))
         scores: Scores = weights @ np.array(list(factors.values()), np.float32)
         return scores
 
