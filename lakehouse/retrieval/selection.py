@@ -112,12 +112,13 @@ class Selection:
 
     def those_of(self, rows: Sequence[int]) -> list[int]:
         """Those of some rows, by their public numbers, that are meant."""
-        numbers = np.array([row for row in rows if 0 <= row - self.first < self.end], np.int64)
-        if self.is_all or not len(numbers):
-            return list(numbers.tolist())
+        inside = [row for row in rows if 0 <= row - self.first < self.end]
+        if self.is_all or not inside:
+            return inside
         if self.base is not None:
             left_out = set(self.left_out.tolist())
             return [row for row in self.base.those_of(rows) if row - self.first not in left_out]
+        numbers = np.array(inside, np.int64)
         at = numbers - self.first
         if self._mask is None and self._rows is not None and len(self._rows):
             places = np.minimum(self._rows.searchsorted(at), len(self._rows) - 1)
@@ -127,7 +128,7 @@ class Selection:
     def without(self, rows: Rows) -> Selection:
         """The same without some rows, counted from 0."""
         if self.base is None and len(rows) <= _FEW_LEFT_OUT:
-            left_out = sorted(self._meant(rows.tolist()))
+            left_out = sorted({row - self.first for row in self.those_of((rows + self.first).tolist())})
             rest = Selection(self.source, self.first, self.end)
             rest.base, rest.left_out = self, np.array(left_out, np.int64)
             rest._count = len(self) - len(left_out)
@@ -135,12 +136,6 @@ class Selection:
         mask = self.mask().copy()
         mask[rows] = False
         return Selection(self.source, self.first, self.end, mask=mask)
-
-    def _meant(self, rows: list[int]) -> set[int]:
-        """Those of some rows, counted from 0, that are meant."""
-        if self.is_all:
-            return {row for row in rows if 0 <= row < self.end}
-        return {row - self.first for row in self.those_of([row + self.first for row in rows])}
 
     def among(self, mask: Mask) -> Selection:
         """Those of the rows of a mask, one bool a row, that are meant here."""
