@@ -54,6 +54,7 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="none",  # nothing here speaks it
         proxy_headers=False,  # ours believes the trusted proxies alone
         timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         lifespan="on",

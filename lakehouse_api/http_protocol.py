@@ -15,38 +15,31 @@ import fcntl
 import termios
 from contextlib import suppress
 
+import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from lakehouse.clock import new_id
-from lakehouse.errors import LakehouseError
 from lakehouse_api.auth import Principal
-from lakehouse_api.errors import problem_response
+from lakehouse_api.head_errors import MAX_HEAD_BYTES, too_large, too_late
 from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.limits import IDLE_TIMEOUT_S
 from lakehouse_api.plain_way import PlainExchange, PlainWay
 
-MAX_HEAD_BYTES = 64 << 10
 _log = structlog.get_logger("lakehouse.connection")
-
-
-class HeadTooLarge(LakehouseError):
-    """The request line and the headers are larger than allowed."""
-
-    status = 431
-    title = "Request header fields too large"
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose headers and whose silence have an end, and whose plain requests are answered plainly.
 
-    `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it; `plain_way`
-    answers what has come whole at once, before uvicorn makes anything of it.
+    `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it, `head_s` the
+    longest from the first byte of a head to its last; `plain_way` answers what has come whole at once, before uvicorn
+    makes anything of it.
     """
 
     joined: JoinedWrites
 
     client_stall_s = IDLE_TIMEOUT_S
+    head_s = IDLE_TIMEOUT_S
     plain_way: PlainWay | None = None
 
     # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
@@ -59,11 +52,16 @@ class BoundedProtocol(HttpToolsProtocol):
     _let_in: tuple[bytes | None, bytes | None, Principal] | None = None
     _idle_since_s: float | None = None
     _idle: asyncio.TimerHandle | None = None
+    # Runs while a head that nobody has asked to wait is not there as a whole.
+    _head: asyncio.TimerHandle | None = None
+    # A head that wished for another protocol, without that wish; None when there was no such wish.
+    _head_again: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with the parts of an answer joined."""
         self.joined = JoinedWrites(transport, self.loop)
         super().connection_made(self.joined)  # type: ignore[arg-type]
+        self._head = self.loop.call_later(self.head_s, self._end_without_head)
 
     def eof_received(self) -> None:
         """The client says no more, and may still listen: the transport closes after this."""
@@ -74,18 +72,41 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse what came, and stop at the limit."""
         self._gathered_bytes += len(data)
         if self._gathered_bytes <= MAX_HEAD_BYTES:
-            HttpToolsProtocol.data_received(self, data)
+            self._parse(data)
         else:
             self._gathered_bytes -= len(data)
             self._parse_to_the_limit(data)
         if self._plain is not None:
             self._leave_the_plain_way(self._plain)
+        if self._is_in_head and self._head is None and (self.cycle is None or self.cycle.response_complete):
+            self._head = self.loop.call_later(self.head_s, self._end_without_head)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse; a request that would rather speak another protocol (HTTP/2, say) is one like all others.
+
+        After such a head the parser takes what follows, a body even, for that protocol's: it gets the head once more.
+        """
+        self._unset_keepalive_if_required()
+        parts: list[bytes | memoryview] = [data]
+        try:
+            while parts:
+                part = parts.pop()
+                try:
+                    self.parser.feed_data(part)
+                except httptools.HttpParserUpgrade as wish:
+                    if self._head_again is not None:
+                        parts += [memoryview(part)[wish.args[0] :], self._head_again]
+                        self._head_again = None
+        except httptools.HttpParserError:
+            told = "Invalid HTTP request received."
+            self.logger.warning(told)
+            self.send_400_response(told)
 
     def _parse_to_the_limit(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
             room = MAX_HEAD_BYTES - self._gathered_bytes if self._is_in_head else len(data)
             self._gathered_bytes += min(room, len(data))
-            HttpToolsProtocol.data_received(self, data[:room])
+            self._parse(data[:room])
             data = data[room:]
             # Trailers are headers too, and come with no part of the body.
             if self._gathered_bytes > MAX_HEAD_BYTES or (data and self._gathered_bytes == MAX_HEAD_BYTES):
@@ -100,6 +121,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._gathered_bytes = 0
         self._is_in_head = False
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._head_again = self._without_upgrade()
+            return
         self._plain = self._begin_plainly()
         if self._plain is None:
             self._begin_cycle()
@@ -114,6 +141,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._gathered_bytes = 0
         self._is_in_head = True
+        if self._head_again is not None:
+            return
         if self._plain is not None:
             plain, self._plain = self._plain, None
             self.cycle = plain  # type: ignore[assignment]
@@ -127,7 +156,7 @@ class BoundedProtocol(HttpToolsProtocol):
         route = None if way is None else way.routes.get(self.url)
         if way is None or route is None or self.expect_100_continue or self.limit_concurrency is not None:
             return None
-        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             return None
         is_in_turn = self.cycle is None or self.cycle.response_complete
         headers = dict(reversed(self.headers))  # the first of a name counts
@@ -154,6 +183,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, is_expecting
         self.headers += headers  # the scope holds this list
         HttpToolsProtocol.on_headers_complete(self)
+
+    def _without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, lines)
 
     def _leave_the_plain_way(self, plain: PlainExchange) -> None:
         """Hand a request to uvicorn of which more is to come."""
@@ -201,13 +235,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
-        request_id = new_id()
-        detail = f"the request line and the headers have at most {MAX_HEAD_BYTES >> 10} KiB here"
-        error = HeadTooLarge(detail, max_bytes=MAX_HEAD_BYTES)
-        response = problem_response(error, {"state": {"request_id": request_id}})
-        headers = [*response.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))
+        self.transport.write(too_large())
+        self.transport.close()
+
+    def _end_without_head(self) -> None:
+        """Close on a client that keeps a connection with a head that does not end, or says nothing at all."""
+        self._head = None
+        if self.transport.is_closing():
+            return
+        if self._gathered_bytes:
+            self.transport.write(too_late(self.head_s))
         self.transport.close()
 
     def pause_writing(self) -> None:
@@ -223,9 +260,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; whoever writes the answer hears of it."""
         self._unwatch()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        for timer in (self._idle, self._head):
+            if timer is not None:
+                timer.cancel()
+        self._idle = self._head = None
         super().connection_lost(exc)
 
     def _watch(self, waiting_bytes: int) -> None:

@@ -11,7 +11,7 @@ from lakehouse.errors import TooLarge
 from lakehouse_api.errors import problem_response
 from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
 from lakehouse_api.receiving import receive_within
-from lakehouse_api.request_headers import has_body, header
+from lakehouse_api.request_headers import body_length, has_body, header
 
 MAX_JSON_BYTES = 1 << 20
 # Routes that take lists of texts, or long ones.
@@ -37,8 +37,7 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         max_bytes = max(self._max_bytes, _larger_bytes(scope))
-        length = header(scope, b"content-length") or ""
-        if length.isdecimal() and int(length) > max_bytes:
+        if (body_length(header(scope, b"content-length")) or 0) > max_bytes:
             await _refuse(max_bytes, scope, receive, send)
             return
         if not has_body(scope):

@@ -30,6 +30,7 @@ from lakehouse_api.middleware_audit import append_audit
 from lakehouse_api.middleware_body import MAX_JSON_BYTES
 from lakehouse_api.middleware_context import STOPPING, begun, record_end
 from lakehouse_api.middleware_door import Door
+from lakehouse_api.request_headers import body_length
 
 if TYPE_CHECKING:
     from lakehouse_api.services import Services
@@ -78,10 +79,9 @@ class PlainWay:
 
     def is_plain(self, headers: Headers, client: tuple[str, int] | None) -> bool:
         """Whether the head of a POST to one of `routes` says nothing out of the ordinary."""
-        length = headers.get(b"content-length", b"")
+        length = _text(headers.get(b"content-length"))
         return (
-            length.isdigit()
-            and 0 < int(length) <= MAX_JSON_BYTES
+            0 < (body_length(length) or 0) <= MAX_JSON_BYTES
             and b"origin" not in headers
             and b"transfer-encoding" not in headers
             and not (self._trusted and client is not None and is_within(client[0], self._trusted))
@@ -179,7 +179,9 @@ class PlainExchange:
         if self._task is not None:
             connection.tasks.discard(self._task)
             self._task = None
-        del self._connection  # the connection holds this one until its next request
+        # The connection holds this one until its next request, and may be silent for long.
+        del self._connection
+        self.body, self._headers, self._state = b"", {}, {}
 
     async def _answer(self) -> int:
         way, state = self._way, self._state

@@ -26,7 +26,7 @@ from lakehouse_api.middleware_audit import append_audit
 from lakehouse_api.middleware_body import MAX_JSON_BYTES
 from lakehouse_api.middleware_door import Door
 from lakehouse_api.receiving import receive_within
-from lakehouse_api.request_headers import header
+from lakehouse_api.request_headers import body_length, header
 
 if TYPE_CHECKING:
     from lakehouse_api.services import Services
@@ -87,8 +87,7 @@ class QuickWayMiddleware:
     def _is_plain(self, scope: Scope) -> bool:
         if header(scope, b"origin") is not None or header(scope, b"transfer-encoding") is not None:
             return False
-        length = header(scope, b"content-length") or ""
-        if not length.isdecimal() or not 0 < int(length) <= MAX_JSON_BYTES:
+        if not 0 < (body_length(header(scope, b"content-length")) or 0) <= MAX_JSON_BYTES:
             return False
         peer = scope.get("client")
         return not self._trusted or peer is None or not is_within(peer[0], self._trusted)

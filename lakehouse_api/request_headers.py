@@ -8,6 +8,7 @@ from __future__ import annotations
 from starlette.types import Scope
 
 _SEEN = "lakehouse.headers"
+_MOST_DIGITS = 100
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -17,6 +18,14 @@ def header(scope: Scope, name: bytes) -> str | None:
         seen = scope[_SEEN] = dict(reversed(scope["headers"]))
     value = seen.get(name)
     return None if value is None else value.decode("latin-1")
+
+
+def body_length(text: str | None) -> int | None:
+    """The number in a Content-Length, which may have any number of zeros in front; None when there is none."""
+    if text is None or not text.isdecimal():
+        return None
+    # Python makes no number of thousands of digits; of these no server lets a body begin.
+    return int(text) if len(text) < _MOST_DIGITS else int(text.lstrip("0")[:_MOST_DIGITS] or "0")
 
 
 def has_body(scope: Scope) -> bool:

@@ -19,6 +19,7 @@ from lakehouse.errors import BadInput, InsufficientStorage, TooLarge
 from lakehouse.storage.objects import ObjectReader
 from lakehouse_api.dependencies import run_blocking
 from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
+from lakehouse_api.request_headers import body_length
 from lakehouse_api.services import Services
 
 _BUFFER_BYTES = 1 << 20
@@ -31,12 +32,13 @@ def check_length(request: Request, cap_bytes: int, what: str, *, form_bytes: int
         TooLarge: `Content-Length` is over the cap.
         BadInput: It is no number.
     """
-    length = request.headers.get("content-length")
-    if length is None:
+    told = request.headers.get("content-length")
+    if told is None:
         return
-    if not length.isdecimal():
-        raise BadInput(f"Content-Length {length[:40]!r} is no number")
-    if int(length) > cap_bytes + form_bytes:
+    length = body_length(told)
+    if length is None:
+        raise BadInput(f"Content-Length {told[:40]!r} is no number")
+    if length > cap_bytes + form_bytes:
         raise TooLarge(f"{what} has at most {cap_bytes} bytes here, this one has {length}", max_bytes=cap_bytes)
 
 

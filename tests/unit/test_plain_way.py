@@ -287,3 +287,82 @@ async def test_client_that_has_left_gets_nothing_and_is_logged() -> None:
     assert (await bench.line())["status"] == 200
     assert bench.metrics.in_flight == 0
     assert bench.state.tasks == set()
+
+
+async def test_finished_request_is_not_kept_by_its_silent_connection() -> None:
+    bench = Bench()
+    await bench.sent(post("/echo", b'{"number": 7}' + b" " * 10_000))
+    assert bench.protocol.cycle is not None
+    assert len(bench.protocol.cycle.body) == 0
+
+
+async def test_number_of_thousands_of_digits_is_a_length_like_others() -> None:
+    bench = Bench()
+    (answer,) = await bench.sent(post("/echo").replace(b"Length: ", b"Length: " + b"0" * 5000))
+    assert answer.endswith(b"\r\n\r\n7")
+
+
+UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARA\r\n"
+WEBSOCKET = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+
+
+@pytest.mark.parametrize("fields", [UPGRADE, WEBSOCKET])
+async def test_wish_for_another_protocol_is_not_granted_and_the_body_belongs_to_its_request(fields: str) -> None:
+    bench = Bench()
+    inner = post("/echo", b'{"number": 1}')
+    for whole in (post("/echo", fields=fields), post("/other", inner, fields=fields)):
+        for parts in ((whole,), (whole[:-1], whole[-1:]), (whole[:40], whole[40:-20], whole[-20:])):
+            (answer,) = await bench.sent(*parts)
+            assert answer.endswith((b"\r\n\r\n7", b"layered"))
+    assert bench.layered == [b'{"number": 7}', inner, inner, inner]
+    answers = await bench.sent(post("/echo", fields=fields) * 500 + post("/echo"))
+    assert answers[0].endswith(b"\r\n\r\n7")
+    for _ in range(3000):
+        answers += await bench.sent(b"") if len(answers) < 501 else []
+    assert len(answers) == 501
+
+
+async def test_connect_has_no_body_and_ends_what_is_parsed() -> None:
+    bench = Bench()
+    connect = b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n"
+    assert len(await bench.sent(connect + post("/echo"))) == 1
+
+
+async def until_closed(bench: Bench) -> bytes:
+    async with asyncio.timeout(10):
+        while not bench.wire.is_closed:
+            await asyncio.sleep(0.002)
+    return bench.wire.written
+
+
+async def test_head_that_does_not_end_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedProtocol, "head_s", 0.05)
+    bench = Bench()
+    assert len(await bench.sent(post("/echo"))) == 1
+    whole = post("/echo")
+    for byte in whole[:20]:  # each of them is news, and yet the head has no end
+        await bench.sent(bytes([byte]))
+    told = await until_closed(bench)
+    assert told.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"\r\nconnection: close\r\n" in told
+    assert json.loads(told.partition(b"\r\n\r\n")[2])["status"] == 408
+
+
+async def test_connection_that_says_nothing_is_closed_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedProtocol, "head_s", 0.02)
+    assert await until_closed(Bench()) == b""
+
+
+async def test_time_for_a_head_does_not_run_for_bodies_and_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedProtocol, "head_s", 0.02)
+    bench = Bench()
+    assert await bench.sent(post("/wait")) == []
+    await asyncio.sleep(0.06)
+    bench.gate.set()
+    assert len(await bench.sent(b"")) == 1
+    slow = post("/echo")
+    assert await bench.sent(slow[:-1]) == []
+    await asyncio.sleep(0.06)
+    (answer,) = await bench.sent(slow[-1:])
+    assert answer.endswith(b"layered")
+    assert not bench.wire.is_closed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse_api.request_headers import has_body, header
+from lakehouse_api.request_headers import body_length, has_body, header
 
 
 def test_the_first_header_of_a_name_counts() -> None:
@@ -31,3 +31,14 @@ def test_bytes_beyond_ascii_are_read_as_latin_1() -> None:
 )
 def test_a_body_is_announced(headers: list[tuple[bytes, bytes]], is_announced: bool) -> None:
     assert has_body({"headers": headers}) is is_announced
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        (None, None), ("", None), ("+5", None), ("5 ", None), ("5", 5), ("005", 5), ("0", 0),
+        ("0" * 5000, 0), ("0" * 5000 + "42", 42), ("9" * 5000, int("9" * 100)),
+    ],
+)  # fmt: skip
+def test_length_is_read_whatever_stands_in_front(text: str | None, length: int | None) -> None:
+    assert body_length(text) == length
