@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +60,7 @@ class PlaybookBook:
         # By the hash of its key the id of a live entry, or of several.
         self._by_key: dict[int, str | tuple[str, ...]] = {}
         # By answer the id of the one live entry that speaks of it, or of all in the order in which they came.
-        self._by_answer: dict[str, str | dict[str, None]] = {}
+        self._by_answer: dict[str, str | list[str]] = {}
         self._live = 0
         self._listeners: list[Callable[[Iterable[str]], None]] = []
         self._applying = threading.Lock()
@@ -83,8 +82,8 @@ class PlaybookBook:
     def entries_for(self, corpus: str, answer_id: str) -> list[PlaybookEntry]:
         """The newest live entries that speak of an answer of a corpus, those without a corpus included."""
         held = self._by_answer.get(answer_id, ())
-        # Made in one step of the interpreter: the one thread that applies cannot come in between.
-        newest = [held] if isinstance(held, str) else list(islice(reversed(held), _NEWEST))
+        # Cut off in one step of the interpreter: the one thread that applies cannot come in between.
+        newest = [held] if isinstance(held, str) else held[: -_NEWEST - 1 : -1]
         found = (self._entries[i] for i in newest)
         return [entry for entry in found if entry.is_live and entry.answer_corpus in (None, corpus)]
 
@@ -113,7 +112,7 @@ class PlaybookBook:
 
     def find(self, key: Key) -> str | None:
         """The id of the live entry with this key, of the oldest of several."""
-        held = self._by_key.get(hash(key))
+        held = self._by_key.get(_hash_of(key))
         if held is None:
             return None
         if isinstance(held, str):
@@ -168,7 +167,7 @@ class PlaybookBook:
                 before = book.key if book.is_live else None
                 answers.add(book.answer_id)
                 self.sources.add(entry.actor)
-                if entry.op == RECORD and book.record(entry):
+                if entry.op == RECORD and book.record(entry, same_answer=self._same_answer):
                     new[book.playbook_id] = entry.payload
                 elif entry.op == FEEDBACK:
                     book.judge(entry)
@@ -218,22 +217,30 @@ class PlaybookBook:
             return
         self._live += (after is not None) - (before is not None)
         if before is not None:
-            _take_out(self._by_key, hash(before), book.playbook_id)
+            _take_out(self._by_key, _hash_of(before), book.playbook_id)
             held = self._by_answer[before[1]]
-            if isinstance(held, dict):
-                del held[book.playbook_id]
-            if not isinstance(held, dict) or not held:
+            if isinstance(held, list):
+                held.remove(book.playbook_id)
+            if isinstance(held, str) or not held:
                 del self._by_answer[before[1]]
         if after is not None:
-            held_ids = self._by_key.get(hash(after), ())
+            key = _hash_of(after)
+            held_ids = self._by_key.get(key, ())
             others = (held_ids,) if isinstance(held_ids, str) else held_ids
-            self._by_key[hash(after)] = (*others, book.playbook_id) if others else book.playbook_id
+            self._by_key[key] = (*others, book.playbook_id) if others else book.playbook_id
             known = self._by_answer.get(book.answer_id)
-            if isinstance(known, dict):
-                known[book.playbook_id] = None
+            if isinstance(known, list):
+                known.append(book.playbook_id)
             else:
-                alone = book.playbook_id if known is None else {known: None, book.playbook_id: None}
+                alone = book.playbook_id if known is None else [known, book.playbook_id]
                 self._by_answer[book.answer_id] = alone
+
+    def _same_answer(self, answer_id: str) -> str:
+        """The text of an answer's id that other entries have already, so that all have one."""
+        held = self._by_answer.get(answer_id)
+        if held is None:
+            return answer_id
+        return self._entries[held if isinstance(held, str) else held[0]].answer_id
 
     def _heir(self, book: PlaybookEntry) -> PlaybookEntry:
         while book.merged_into is not None:
@@ -251,6 +258,11 @@ class PlaybookBook:
             self._index.put([self._entries[i].playbook_id for i in texts], decode_vectors(list(texts.values())))
         if missing := [i for i in payloads if i not in texts]:
             self._index.put(missing, self._embed([str(payloads[i]["query"]) for i in missing]))
+
+
+def _hash_of(key: Key) -> int:
+    """The hash of a key without the bits that would make a larger number of it in memory."""
+    return hash(key) >> 4
 
 
 def _take_out(held_by: dict[int, str | tuple[str, ...]], key: int, playbook_id: str) -> None:

@@ -9,7 +9,9 @@ evidence is worth (see playbook_scoring.py).
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 
@@ -18,16 +20,17 @@ import msgspec
 from lakehouse.memory.entry import Entry, Order
 from lakehouse.retrieval.playbook_codec import Key, key_of
 
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SHARED_SCORES = {score: score for score in (-1.0, 0.0, 0.5, 1.0)}
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One judgement of an entry: −1 (failed) to 1 (worked), who gave it, when, and its place in the log.
 
-    Of several with one `key` the latest in the log's order counts.
+    Of several with one `key` the latest in the log's order counts; most have none but the number of their operation.
     """
 
-    key: str
+    key: str | int
     order: Order
     source: str
     score: float
@@ -44,7 +47,7 @@ class PlaybookEntry(msgspec.Struct, gc=False, eq=False):
     tags: tuple[str, ...] = ()
     created_at: datetime | None = None
     first_order: Order | None = None
-    held: Evidence | dict[str, Evidence] | None = None
+    held: Evidence | dict[str | int, Evidence] | None = None
     is_deleted: bool = False
     merged_into: str | None = None
     merged: frozenset[str] = frozenset()
@@ -84,12 +87,18 @@ class PlaybookEntry(msgspec.Struct, gc=False, eq=False):
     def judge(self, entry: Entry) -> None:
         """Take what a log entry says of it."""
         score = min(1.0, max(-1.0, float(entry.payload["score"])))
-        key = str(entry.payload.get("key") or entry.op_id)
+        given = entry.payload.get("key")
+        key = str(given) if given else _number_of(entry.op_id)
         score = _SHARED_SCORES.get(score, score)
         self.keep(Evidence(key, entry.order, sys.intern(entry.actor), score, entry.recorded_at))
 
-    def record(self, entry: Entry) -> bool:
-        """Take a record's evidence; True when it gives the entry its words, and the index its vector."""
+    def record(self, entry: Entry, *, same_answer: Callable[[str], str] = str) -> bool:
+        """Take a record's evidence; True when it gives the entry its words, and the index its vector.
+
+        Args:
+            entry: Of the log.
+            same_answer: Gives the one text that all entries have for an answer's id.
+        """
         self.judge(entry)
         # Of two records of one entry the first in the log's order gives its words, wherever it was heard first.
         if self.first_order is not None and entry.order >= self.first_order:
@@ -97,11 +106,16 @@ class PlaybookEntry(msgspec.Struct, gc=False, eq=False):
         payload = entry.payload
         corpus = payload.get("answer_corpus")
         self.first_order = entry.order
-        self.query, self.answer_id = str(payload["query"]), sys.intern(str(payload["answer_id"]))
+        self.query, self.answer_id = str(payload["query"]), same_answer(str(payload["answer_id"]))
         self.answer_corpus = corpus if corpus is None else sys.intern(str(corpus))
         self.tags = _shared_tags(tuple(payload.get("tags") or ()))
         self.created_at = entry.recorded_at
         return True
+
+
+def _number_of(op_id: str) -> str | int:
+    """The number that a UUID is, in a third of its memory; any other text as it is."""
+    return int(op_id.replace("-", ""), 16) if _UUID.fullmatch(op_id) else op_id
 
 
 def _order_of(evidence: Evidence) -> Order:
