@@ -29,7 +29,14 @@ ROOM = 2
 
 
 def search_codes(
-    codes: Codes, vectors: Vectors | ShortVectors, query: Vectors, k: int, *, selector: Any = None, share: float = 1.0
+    codes: Codes,
+    vectors: Vectors | ShortVectors,
+    query: Vectors,
+    k: int,
+    *,
+    selector: Any = None,
+    share: float = 1.0,
+    max_distance: float = np.inf,
 ) -> tuple[Rows, Vectors]:
     """Rows near a query with their exact distances: the nearest k, all but surely, and others.
 
@@ -40,25 +47,29 @@ def search_codes(
         k: How many are wanted, 1 or more.
         selector: From `faiss_codes.selector_of`: rows that may come.
         share: Of the rows that may.
+        max_distance: Rows farther away than this are not wanted; the lists that have no others are not scanned.
 
     Returns:
-        Rows and distances in no order; fewer than k only where fewer may come.
+        Rows and distances in no order; fewer than k only where fewer may come, or are wanted.
     """
     wanted = codes.width.candidates_for(k)
     farness = -codes.closeness(query)
     order = farness.argsort()
     farness = farness[order]
     scale = float(np.linalg.norm(query)) if codes.distance == "dot" else 1.0
-    first = _within(farness, float(farness[0]) + scale * codes.width.gap)
+    most = codes.lists
+    if max_distance < np.inf:
+        most = _within(farness, scale * codes.width.reach - closeness_of(max_distance, codes.distance))
+    first = min(most, _within(farness, float(farness[0]) + scale * codes.width.gap))
     first = max(first, min(codes.lists, 1 + int(ROOM * wanted * codes.lists / (codes.end * share))))
     rows, looks = codes.scan(query, order[:first], wanted, selector=selector)
     distances = row_distances(vectors, query, rows, codes.distance)
-    needed = codes.lists
+    needed = most
     if len(rows) >= k:
         ranked = distances.copy()
         ranked.partition(k - 1)
         last = closeness_of(float(ranked[k - 1]), codes.distance)
-        needed = _within(farness, scale * codes.width.reach - last)
+        needed = min(most, _within(farness, scale * codes.width.reach - last))
     if needed <= first:
         return rows, distances
     more, more_looks = codes.scan(query, order[first:needed], wanted, selector=selector)

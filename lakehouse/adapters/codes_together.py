@@ -21,7 +21,7 @@ Rows = NDArray[np.int64]
 
 
 def search_together(
-    codes: Codes, vectors: Vectors | ShortVectors, queries: Vectors, k: int
+    codes: Codes, vectors: Vectors | ShortVectors, queries: Vectors, k: int, *, max_distance: float = np.inf
 ) -> list[tuple[Rows, Vectors]]:
     """The nearest rows of each query and their exact distances, nearest first.
 
@@ -30,6 +30,7 @@ def search_together(
         vectors: (n, d), as they are compared.
         queries: (m, d), likewise.
         k: How many are wanted, 1 to n.
+        max_distance: Rows farther away than this are not wanted, and do not come.
     """
     wanted = codes.width.candidates_for(k)
     farness = -codes.closeness_of_each(queries)
@@ -37,6 +38,11 @@ def search_together(
     farness.sort(axis=1)
     scales = np.linalg.norm(queries, axis=1) if codes.distance == "dot" else np.float32(1)
     first = _within(farness, farness[:, 0] + scales * np.float32(codes.width.gap))
+    most = None
+    if max_distance < np.inf:
+        limit = closeness_of(max_distance, codes.distance)
+        most = _within(farness, np.full(len(queries), scales * codes.width.reach - limit, np.float32))
+        first = np.minimum(first, most)
     first = np.maximum(first, min(codes.lists, 1 + int(ROOM * wanted * codes.lists / codes.end)))
     lists = np.ascontiguousarray(order[:, : first.max()])
     lists[np.arange(lists.shape[1]) >= first[:, None]] = -1
@@ -46,12 +52,18 @@ def search_together(
     edges = found_distances[:, -1]
     needed = _within(farness, scales * np.float32(codes.width.reach) - closeness_of(edges, codes.distance))
     needed[rows[:, k - 1] < 0] = codes.lists
+    if most is not None:
+        needed = np.minimum(needed, most)
     is_tied = _within(distances, edges) > k  # which of the equal ones is not arbitrary
+    is_tied &= rows[:, k - 1] >= 0
     answers = list(zip(found_rows, found_distances, strict=True))
     for n in is_tied.nonzero()[0].tolist():
         answers[n] = nearest(rows[n], distances[n], k)
     for n in (needed > first).nonzero()[0].tolist():
-        answers[n] = nearest(*search_codes(codes, vectors, queries[n], k), k)
+        answers[n] = nearest(*search_codes(codes, vectors, queries[n], k, max_distance=max_distance), k)
+    if most is not None:
+        ends = [int(close.searchsorted(np.float32(max_distance), side="right")) for _, close in answers]
+        return [(some[:end], close[:end]) for end, (some, close) in zip(ends, answers, strict=True)]
     return answers
 
 

@@ -74,7 +74,8 @@ class HotEntryIndex:
         if self._rows is None:
             return NO_ENTRIES
         selection, query = self._selection(), self._query(vector)
-        return _nearby(selection, *search_rows(selection, query, k, self.distance), max_distance)
+        found = search_rows(selection, query, k, self.distance, max_distance=max_distance)
+        return _nearby(selection, *found, max_distance)
 
     def look(self, vector: Vectors, k: int, max_distance: float) -> asyncio.Future[Nearby]:
         """The same, together with the others of this turn of the running event loop."""
@@ -148,7 +149,8 @@ class HotEntryIndex:
                 continue
             try:
                 selection = self._selection()
-                found = search_rows_of_each(selection, np.stack([query for query, _, _ in part]), k, self.distance)
+                queries, farthest = np.stack([query for query, _, _ in part]), max(look[1] for look in part)
+                found = search_rows_of_each(selection, queries, k, self.distance, max_distance=farthest)
                 nearby = [_nearby(selection, *near, look[1]) for near, look in zip(found, part, strict=True)]
             except Exception as error:  # each caller hears of it
                 for _, _, done in part:

@@ -28,7 +28,9 @@ _EXACT_ROWS = 2_000
 _DENSE = 0.25
 
 
-def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance) -> tuple[Rows, Vectors]:
+def search_rows(
+    selection: Selection, query: Vectors, k: int, distance: Distance, *, max_distance: float = np.inf
+) -> tuple[Rows, Vectors]:
     """The nearest selected rows.
 
     Args:
@@ -36,6 +38,7 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
         query: As it is compared, (d,).
         k: How many, 1 or more.
         distance: Of the index.
+        max_distance: Rows farther away than this are not wanted, and need not come.
 
     Returns:
         Rows counted from 0 and their distances, nearest first; k of them, or all that are selected.
@@ -45,13 +48,14 @@ def search_rows(selection: Selection, query: Vectors, k: int, distance: Distance
     if k < 1:
         return np.empty(0, np.int64), np.empty(0, np.float32)
     if selection.base is not None:
-        both = search_rows(selection.base, query, k + len(selection.left_out), distance)
+        wider = k + len(selection.left_out)
+        both = search_rows(selection.base, query, wider, distance, max_distance=max_distance)
         return without_left_out(both, selection.left_out, k)
     codes = rows.codes
     if codes is None or not is_worth_codes(codes, selection, k):
         return nearest(*_all(selection, query, distance), k)
     vectors = rows.vectors.view()
-    found, distances = _coded(codes, selection, query, k)
+    found, distances = _coded(codes, selection, query, k, max_distance)
     if (tail := selection.end - codes.end) > 0:
         fresh = _tail(selection, codes.end, tail)
         found = np.concatenate([found, fresh])
@@ -85,15 +89,15 @@ def _all(selection: Selection, query: Vectors, distance: Distance) -> tuple[Rows
     return selection.rows(), distances[selection.mask()]
 
 
-def _coded(codes: Codes, selection: Selection, query: Vectors, k: int) -> tuple[Rows, Vectors]:
+def _coded(codes: Codes, selection: Selection, query: Vectors, k: int, max_distance: float) -> tuple[Rows, Vectors]:
     """Selected rows near the query among those that have codes: k of them where there are so many."""
     vectors = selection.source.vectors.view()
     if selection.is_all and codes.end <= selection.end:
-        return search_codes(codes, vectors, query, k)
+        return search_codes(codes, vectors, query, k, max_distance=max_distance)
     if selection.kept is None:
         selection.kept = selector_of(selection.mask())
     share = len(selection) / selection.end
-    return search_codes(codes, vectors, query, k, selector=selection.kept, share=share)
+    return search_codes(codes, vectors, query, k, selector=selection.kept, share=share, max_distance=max_distance)
 
 
 def _tail(selection: Selection, start: int, count: int) -> Rows:

@@ -34,7 +34,9 @@ def is_gatherable(selection: Selection) -> bool:
     return len(selection) >= _LEAST_SHARE * selection.end > 0
 
 
-def search_rows_of_each(selection: Selection, queries: Vectors, k: int, distance: Distance) -> list[Found]:
+def search_rows_of_each(
+    selection: Selection, queries: Vectors, k: int, distance: Distance, *, max_distance: float = np.inf
+) -> list[Found]:
     """The same as `search_rows` for each of some queries.
 
     Args:
@@ -42,6 +44,7 @@ def search_rows_of_each(selection: Selection, queries: Vectors, k: int, distance
         queries: As they are compared, (m, d).
         k: How many, 1 or more.
         distance: Of the index.
+        max_distance: Rows farther away than this are not wanted, and need not come.
 
     Returns:
         For each query rows counted from 0 and their distances, nearest first.
@@ -53,22 +56,23 @@ def search_rows_of_each(selection: Selection, queries: Vectors, k: int, distance
     fresh = selection.end - start
     is_product = distance != "l2" and fresh * len(queries) <= _MOST_PRODUCTS
     if k < 1 or len(queries) < 2 or not is_gatherable(selection) or not (is_product or fresh == 0):
-        return [search_rows(selection, query, k, distance) for query in queries]
+        return [search_rows(selection, query, k, distance, max_distance=max_distance) for query in queries]
     wanted = k if selection.is_all else min(k * selection.end // len(selection) + _SPARE, selection.end)
     vectors = rows.vectors.view(0, selection.end)
     parts: list[list[Found]] = []
     if is_coded and wanted <= codes.end:
-        parts.append(search_together(codes, vectors, queries, wanted))
+        parts.append(search_together(codes, vectors, queries, wanted, max_distance=max_distance))
     elif is_coded:
-        return [search_rows(selection, query, k, distance) for query in queries]
+        return [search_rows(selection, query, k, distance, max_distance=max_distance) for query in queries]
     if fresh:
         parts.append(_compared(selection, start, queries, wanted, distance))
     found = parts[0] if len(parts) == 1 else [_joined(*both) for both in zip(*parts, strict=True)]
     answers = []
     for query, one in zip(queries, found, strict=True):
         near, distances = one if selection.is_all else _living(selection, one)
-        if len(near) < k:
-            answers.append(search_rows(selection, query, k, distance))
+        # Where fewer came than were asked for, no others are near enough.
+        if len(near) < k and (max_distance == np.inf or len(one[0]) >= wanted):
+            answers.append(search_rows(selection, query, k, distance, max_distance=max_distance))
         elif len(parts) == 1:
             answers.append((near[:k], distances[:k]))
         else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.errors import BadInput, NotFound
+from lakehouse.retrieval.playbook_index import Nearby
 from tests.fakes.entry_index import FlatIndex
 
 DIMENSION = 32
@@ -92,6 +93,28 @@ def test_entries_without_codes_are_found_beside_those_that_have_them() -> None:
     assert rows.span(5500, rows.view.end) == pytest.approx(rows.span(0, rows.view.end)[5500:], abs=1e-6)
 
 
+def test_codes_find_all_that_is_near_enough_and_nothing_else() -> None:
+    """Entries in clusters, some of them gone: the lists that have nothing near enough are not scanned."""
+    centres = np.repeat(vectors(300), 20, axis=0)
+    drawn = centres + 0.08 * DRAW.normal(size=centres.shape).astype(np.float32)
+    near = np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+    index, model, ids = HotEntryIndex(lambda: DIMENSION), FlatIndex(), [f"p{n}" for n in range(len(near))]
+    index.put(ids, near)
+    model.put(ids, near)
+    index._upkeep.settle()
+    assert index.generation.codes is not None
+    for part in range(2):
+        queries = np.concatenate([near[part:5000:250], vectors(20)])
+        wanted = [model.nearest(query, 32, 0.35) for query in queries]
+        found = sum(len(one.ids) for one in wanted)
+        for got in ([index.nearest(query, 32, 0.35) for query in queries], asyncio.run(_near(index, queries))):
+            missed = sum(len(set(one.ids) - set(other.ids)) for one, other in zip(wanted, got, strict=True))
+            assert missed <= 0.01 * found
+            assert all(distance <= 0.35 for one in got for distance in one.distances)
+            assert [one.ids[:1] for one in got] == [one.ids[:1] for one in wanted]
+        assert index.delete(ids[part::7]) == model.delete(ids[part::7])
+
+
 def test_compaction_moves_rows_and_changes_no_answer() -> None:
     index, model = filled(6000)
     kept = index.row_of("p5999")
@@ -133,6 +156,10 @@ def test_vectors_that_nothing_can_be_compared_with_are_refused_and_change_nothin
     with pytest.raises(BadInput):
         index.put(["x"], np.ones((1, 3), np.float32))
     assert_same(index, model)
+
+
+async def _near(index: HotEntryIndex, queries: NDArray[np.float32]) -> list[Nearby]:
+    return list(await asyncio.gather(*[index.look(query, 32, 0.35) for query in queries]))
 
 
 async def _looked(index: HotEntryIndex, queries: NDArray[np.float32]) -> list[tuple[object, object]]:
