@@ -8,6 +8,8 @@ of their rows (see evidence_blocks.py).
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ class LinesEngine:
     """An engine of one thread, so that rows keep the order of the lines; nobody else uses it meanwhile.
 
     Args:
-        folder: Where it spills to.
+        folder: Where it makes a folder of its own to spill to: the names of an engine's files are those of any other's.
         memory_bytes: How much it takes.
 
     Attributes:
@@ -33,7 +35,8 @@ class LinesEngine:
     """
 
     def __init__(self, folder: Path, *, memory_bytes: int) -> None:
-        self.connection = _open(folder, memory_bytes)
+        self._spilled = Path(tempfile.mkdtemp(prefix="spilled-", dir=folder))
+        self.connection = _open(self._spilled, memory_bytes)
         self._lines = _Lines()
         self._schema: pa.Schema | None = None
         self._plans: dict[str, str] = {}
@@ -64,6 +67,7 @@ class LinesEngine:
     def close(self) -> None:
         """Give its memory back."""
         self.connection.close()
+        shutil.rmtree(self._spilled, ignore_errors=True)
 
     def _planned(self, statement: str) -> str:
         if statement not in self._plans:

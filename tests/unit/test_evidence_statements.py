@@ -52,3 +52,19 @@ def test_after_a_fault_the_next_lines_are_read(engine: LinesEngine) -> None:
     with pytest.raises(duckdb.Error, match="no"):
         engine.run(failing, lines(0, 2))
     assert engine.run(failing, lines(2, 2)).num_rows == 2
+
+
+def test_engines_that_spill_at_once_do_not_share_their_files(tmp_path: Path) -> None:
+    engines = [LinesEngine(tmp_path, memory_bytes=16 << 20) for _ in range(2)]
+    count = 500_000
+    for step, engine in enumerate(engines, start=1):
+        engine.connection.execute(
+            f"CREATE TABLE spilled AS SELECT i, sha256((i * {step})::VARCHAR) AS h FROM range({count}) numbers(i)"
+        )
+    assert {path.parent.parent for path in tmp_path.rglob("*.tmp")} == {tmp_path}
+    assert len({path.parent for path in tmp_path.rglob("*.tmp")}) == len(engines)
+    for step, engine in enumerate(engines, start=1):
+        found = engine.connection.execute(f"SELECT count(*) FROM spilled WHERE h = sha256((i * {step})::VARCHAR)")
+        assert found.fetchall() == [(count,)]
+        engine.close()
+    assert list(tmp_path.iterdir()) == []
