@@ -15,7 +15,7 @@ from lakehouse.adapters.evidence_lines import LineBlock
 from lakehouse.adapters.evidence_quarantine import RefusedLine
 from lakehouse.adapters.evidence_sql import LOOK_CLOSER
 from lakehouse.adapters.evidence_statements import LinesEngine
-from lakehouse.evidence.fitness import LEFT_OUT, MAX_KEPT_BYTES, TOO_LONG, why_unfit
+from lakehouse.evidence.fitness import LEFT_OUT, MAX_KEPT_BYTES, TOO_LONG, TOO_MANY_VALUES, why_unfit
 from lakehouse.tables.evidence import evidence_schema
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def make_block(engine: LinesEngine, statement: str, block: LineBlock) -> MadeBlo
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    fit = engine.run(statement, block.table())
-    unfit = _reasons(fit)
+    fit, unfit = _run(engine, statement, block.table())
     if unfit:
         fit = fit.filter(pc.is_null(fit["reason"]))
         for place, reason in unfit.items():
@@ -63,8 +62,8 @@ def make_block(engine: LinesEngine, statement: str, block: LineBlock) -> MadeBlo
                 unfit[place] = why_unfit(block.line(place)) or ""
         cleared = [place for place, reason in unfit.items() if not reason]
         if cleared:
-            again = engine.run(statement, block.table(cleared))
-            unfit = {place: reason for place, reason in (unfit | _reasons(again)).items() if reason}
+            again, found = _run(engine, statement, block.table(cleared))
+            unfit = {place: reason for place, reason in (unfit | found).items() if reason}
             fit = pa.concat_tables([fit, again.filter(pc.is_null(again["reason"]))]).sort_by("ordinal")
         unfit |= block.refused
     reasons = {place: reason for place, reason in unfit.items() if reason != LEFT_OUT}
@@ -72,6 +71,30 @@ def make_block(engine: LinesEngine, statement: str, block: LineBlock) -> MadeBlo
     key_hashes = fit["key_hash"].to_numpy().copy()
     refused = list(_refused(block, reasons))
     return MadeBlock(len(block), _assembled(fit, block), key_hashes, refused, len(unfit) - len(reasons))
+
+
+def _run(engine: LinesEngine, statement: str, lines: pa.Table) -> tuple[pa.Table, dict[int, str]]:
+    """The rows of lines, and the reasons of those that did not fit.
+
+    Few lines take many times their size, those of millions of small values: where the memory is too little, halves of
+    the lines are tried, for the others fit in; then one alone, with more of it.
+    """
+    import pyarrow as pa
+
+    try:
+        rows = engine.run(statement, lines)
+        return rows, _reasons(rows)
+    except MemoryError:
+        half = len(lines) // 2
+    if half:
+        halves = [_run(engine, statement, part) for part in (lines.slice(0, half), lines.slice(half))]
+        return pa.concat_tables([rows for rows, _ in halves]), halves[0][1] | halves[1][1]
+    with engine.larger() as larger:
+        try:
+            rows = larger.run(statement, lines)
+            return rows, _reasons(rows)
+        except MemoryError:
+            return larger.run(statement, lines.slice(0, 0)), {lines["ordinal"][0].as_py(): TOO_MANY_VALUES}
 
 
 def _reasons(rows: pa.Table) -> dict[int, str]:

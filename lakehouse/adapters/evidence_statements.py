@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _BATCH_LINES = 8192
 _ANSWER_ROWS = 2048
+LARGER_BYTES = 1 << 30
+_larger = threading.Lock()  # one at a time, for whatever number of threads
 
 
 class LinesEngine:
@@ -35,6 +40,7 @@ class LinesEngine:
     """
 
     def __init__(self, folder: Path, *, memory_bytes: int) -> None:
+        self._folder = folder
         self._spilled = Path(tempfile.mkdtemp(prefix="spilled-", dir=folder))
         self.connection = _open(self._spilled, memory_bytes)
         self._lines = _Lines()
@@ -50,7 +56,9 @@ class LinesEngine:
 
         Raises:
             TypeError: They are of others; a plan would read their bytes as what they are not.
+            MemoryError: The engine has too little for so many; its next lines are read as ever.
         """
+        import duckdb
         import pyarrow as pa
 
         self._schema = self._schema or lines.schema
@@ -61,8 +69,20 @@ class LinesEngine:
         try:
             # In small pieces: one that grew to a whole block would be made of pages that were never used before.
             return self.connection.execute(self._planned(statement)).to_arrow_reader(_ANSWER_ROWS).read_all()
+        except duckdb.OutOfMemoryException as error:
+            raise MemoryError(str(error)) from None
         finally:
             self._lines.table = None
+
+    @contextmanager
+    def larger(self) -> Iterator[LinesEngine]:
+        """Another one that has more memory, for lines one of which is too much for this; one at a time in a process."""
+        with _larger:
+            engine = LinesEngine(self._folder, memory_bytes=LARGER_BYTES)
+            try:
+                yield engine
+            finally:
+                engine.close()
 
     def close(self) -> None:
         """Give its memory back."""

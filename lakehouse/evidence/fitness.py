@@ -21,6 +21,7 @@ MAX_DEPTH = 512
 MAX_KEPT_BYTES = 64 << 10
 """So much of a line that did not fit is kept in quarantine."""
 TOO_LONG = f"is longer than {MAX_LINE_BYTES >> 20} MiB"
+TOO_MANY_VALUES = "has so many values that reading it takes more memory than there is"
 NOT_UTF8 = "is no UTF-8"
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 

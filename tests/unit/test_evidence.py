@@ -127,6 +127,19 @@ def test_line_that_is_too_long_is_refused_and_its_begin_kept(maker: Maker) -> No
     assert "16 MiB" in row["reason"]
 
 
+def test_line_that_takes_much_memory_stops_nothing_and_is_refused_only_where_it_takes_too_much(maker: Maker) -> None:
+    large = line(run_id="large", new="x" * (MAX_LINE_BYTES - 200), looked_at_twice=": NaN")
+    values = line(run_id="values")[:-1] + b',"new":[' + b"1," * (MAX_LINE_BYTES // 2 - 200) + b"1]}"
+    around = [[line(run_id=f"{place}-{n}") for n in range(9)] for place in range(3)]
+    made = maker.make("outcomes", {KEY: b"\n".join([*around[0], large, *around[1], values, *around[2], large])})
+    named = [f"{place}-{n}" for place in range(3) for n in range(9)]
+    assert [r["run_id"] for r in made.records] == [*named[:9], "large", *named[9:]]
+    assert json.loads(made.records[9]["metadata"])["new"] == "x" * (MAX_LINE_BYTES - 200)
+    assert [(row["line"], row["sha256"]) for row in made.refused] == [(20, hashlib.sha256(values).hexdigest())]
+    assert "takes more memory" in made.refused[0]["reason"]
+    assert made.counts.duplicate == 1
+
+
 def test_other_bytes_are_kept_as_base64(maker: Maker) -> None:
     made = maker.make("outcomes", {KEY: b"\xff\xfe{}"})
     assert (made.refused[0]["encoding"], made.refused[0]["raw"]) == ("base64", base64.b64encode(b"\xff\xfe{}").decode())

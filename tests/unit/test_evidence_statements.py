@@ -68,3 +68,12 @@ def test_engines_that_spill_at_once_do_not_share_their_files(tmp_path: Path) -> 
         assert found.fetchall() == [(count,)]
         engine.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_that_take_too_much_memory_are_told_and_a_larger_engine_takes_them(engine: LinesEngine) -> None:
+    repeated = "SELECT length(string_agg(repeat(text, 40_000_000), '')) AS n FROM lines"
+    with pytest.raises(MemoryError, match="Out of Memory"):
+        engine.run(repeated, lines(0, 1))
+    with engine.larger() as larger:
+        assert larger.run(repeated, lines(0, 1))["n"].to_pylist() == [120_000_000]
+    assert engine.run(DOUBLED, lines(0, 3)).num_rows == 3
