@@ -21,7 +21,7 @@ TOKENIZER_FILE = ("wordllama", "tokenizers", "l2_supercat_tokenizer_config.json"
 # So many rows fit into a core's cache while they are summed.
 _ROWS_AT_A_TIME = 1024
 _CHUNK_TEXTS = 1024
-_KNOWN_WORDS = 1 << 15
+_KNOWN_WORDS = 1 << 14
 _LONGEST_KNOWN = 48
 # Handing a few words to the tokenizer's threads takes longer than the words.
 _FEW = 32

@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 _CACHE_BYTES = 32 << 20
 _CACHE_ENTRIES = 256
+_NO_BITS = np.empty(0, np.uint8)
 # Fewer rows than one in so many are kept as numbers: a bool a row would take more.
 _SPARSE = 16
 # What a selection takes beside its rows.
@@ -182,27 +183,30 @@ class RecentSelections:
 
 
 class FilterMasks:
-    """Masks of the filters asked for lately. A row never changes, so a mask only has to grow with the rows."""
+    """Masks of the filters asked for lately. A row never changes, so a mask only has to grow with the rows.
+
+    Each is kept as bits: only a selection that is made anew needs it.
+    """
 
     def __init__(self, columns: MetadataColumns) -> None:
         self._columns = columns
         self._lock = threading.Lock()
-        self._masks: OrderedDict[tuple[Filter, frozenset[str]], Mask] = OrderedDict()
+        self._masks: OrderedDict[tuple[Filter, frozenset[str]], tuple[NDArray[np.uint8], int]] = OrderedDict()
 
     def mask(self, filter: Filter, masked: frozenset[str], end: int) -> Mask:  # noqa: A002 - the word of the contract
         """Which of the first `end` rows pass; not to be written to."""
         key = (filter, masked)
         with self._lock:
-            known = self._masks.get(key)
-        start = 0 if known is None else len(known)
-        if known is not None and start >= end:
+            bits, start = self._masks.get(key, (_NO_BITS, 0))
+        known = np.unpackbits(bits, count=start).view(np.bool_)
+        if start >= end and end:
             return known[:end]
         fresh = self._columns.evaluate(filter, start, end, masked=masked)
-        whole = fresh if known is None else np.concatenate([known, fresh])
+        whole = np.concatenate([known, fresh]) if start else fresh
         with self._lock:
-            self._masks[key] = whole
+            self._masks[key] = np.packbits(whole), len(whole)
             self._masks.move_to_end(key)
-            while len(self._masks) > max(1, min(_CACHE_ENTRIES, _CACHE_BYTES // max(1, end))):
+            while len(self._masks) > max(1, min(_CACHE_ENTRIES, 8 * _CACHE_BYTES // max(1, end))):
                 self._masks.popitem(last=False)
         return whole
 
@@ -210,4 +214,4 @@ class FilterMasks:
     def bytes(self) -> int:
         """Memory of the masks."""
         with self._lock:
-            return sum(mask.nbytes for mask in self._masks.values())
+            return sum(bits.nbytes for bits, _ in self._masks.values())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lakehouse.retrieval import selection as module
 from lakehouse.retrieval.filters import parse_filter
-from lakehouse.retrieval.selection import RecentSelections, Selection
+from lakehouse.retrieval.metadata_columns import MetadataColumns, read_metadata
+from lakehouse.retrieval.selection import FilterMasks, RecentSelections, Selection
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
@@ -65,3 +67,15 @@ def test_selections_of_another_view_and_the_oldest_of_too_many_are_forgotten(mon
     recent.keep(other, asked[0], Selection(None, 0, 10))
     assert recent.find(view, asked[5]) is None
     assert recent.find(other, asked[0]) is not None
+
+
+def test_mask_that_is_kept_grows_with_the_rows_and_serves_shorter_views() -> None:
+    columns, wanted, nothing = MetadataColumns(), parse_filter({"n": 1}), frozenset[str]()
+    masks = FilterMasks(columns)
+    assert not len(masks.mask(wanted, nothing, 0))
+    for start, end in ((0, 13), (13, 13), (13, 40), (40, 41)):
+        texts = [f'{{"n": {i % 3}}}' for i in range(start, end)]
+        columns.append(pa.array(texts, pa.string()), read_metadata(texts, ids=texts))
+        for seen in (end, start, end):
+            assert masks.mask(wanted, nothing, seen).tolist() == [i % 3 == 1 for i in range(seen)]
+    assert masks.bytes == 6
