@@ -135,8 +135,10 @@ def _read_rows(path: Path, dimension: int) -> Vectors:
     from safetensors.numpy import load_file
 
     try:
-        (rows,) = load_file(path).values()
-        return np.ascontiguousarray(rows).reshape(-1, dimension)  # as narrow as they are stored
+        (rows,) = load_file(path).values()  # which checks the file
+        # Mapped, as narrow as they are stored: rows of words that nobody says take no memory. The data end the file.
+        stored = np.memmap(path, rows.dtype, mode="r", offset=path.stat().st_size - rows.nbytes, shape=rows.shape)
+        return np.asarray(stored).reshape(-1, dimension)
     except (OSError, ValueError, SafetensorError) as error:
         raise _unreadable(path) from error
 

@@ -199,7 +199,7 @@ class FilterMasks:
         with self._lock:
             bits, start = self._masks.get(key, (_NO_BITS, 0))
         known = np.unpackbits(bits, count=start).view(np.bool_)
-        if start >= end and end:
+        if start >= end:
             return known[:end]
         fresh = self._columns.evaluate(filter, start, end, masked=masked)
         whole = np.concatenate([known, fresh]) if start else fresh
