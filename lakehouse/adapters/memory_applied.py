@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from lakehouse.adapters.giving_way import breathe
 from lakehouse.adapters.kept_entries import KeptEntries, Place
 from lakehouse.errors import Unavailable
 from lakehouse.memory.entry import Entry, Order
@@ -29,6 +30,7 @@ from lakehouse.memory.stream import Gap, Stream
 # Entries that wait to be folded are kept beside the bucket up to this much; more are read from it again.
 _TAIL_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
+_BREATH_ENTRIES = 256
 _log = structlog.get_logger("lakehouse.memory")
 
 
@@ -209,7 +211,11 @@ class AppliedLog:
             self._tail.keep(item.writer, item.seq, item.entries, size)
 
     def _read(self, writer: str, places: Sequence[Place]) -> Iterator[tuple[Entry, ...]]:
+        read = 0
         for place in places:
+            if read >= _BREATH_ENTRIES:
+                read = 0
+                breathe()
             try:
                 entries = place.read()
             except (OSError, ValueError, RecursionError) as error:
@@ -217,6 +223,7 @@ class AppliedLog:
                     self._tail.drop(writer)
                 told = f"entries of {self.table!r} that wait for the fold cannot be read from the disk ({error})"
                 raise Unavailable(told, retry_after_s=1) from error
+            read += len(entries)
             yield entries
 
     def _count_corrupt(self, item: LogObject) -> None:

@@ -69,8 +69,7 @@ class SqlPool:
         """Kill every worker."""
         if self._ending is not None:
             self._ending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ending
+            await asyncio.gather(self._ending, return_exceptions=True)
         for worker in tuple(self._workers):
             await worker.end()
         self._workers.clear()
