@@ -52,8 +52,7 @@ class HotIndex:
         distance: `cosine` (1 − cosine), `l2` (squared) or `dot` (negative product).
         has_text: Keep an index of the texts for `search_text`.
 
-    Source:
-        CONTRACTS.md section 7; ARCHITECTURE.md section 3.
+    Source: CONTRACTS.md section 7; ARCHITECTURE.md section 3.
     """
 
     def __init__(self, *, dimension: int, distance: Distance = "cosine", has_text: bool = True) -> None:
@@ -194,8 +193,7 @@ class HotIndex:
         source, at = self._at(rows)
         if source.text_index is None:
             return np.zeros(len(at), np.float32)
-        scores: NDArray[np.float32] = source.text_index.scores_of(query, at)
-        return scores
+        return source.text_index.scores_of(query, at)
 
     def text_bound(self, query: str) -> float:
         """A BM25 score that no row passes."""
