@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lakehouse.adapters.duckdb_s3 import open_way
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
+from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import Partition, TableManifest
 from lakehouse.errors import InsufficientStorage, StoreUnavailable
 from lakehouse.query.quoting import quote_name, quote_text
@@ -49,7 +50,7 @@ def open_lake(
 
     Args:
         location: The bucket, with keys that may read; or a folder in which its objects lie.
-        folder: Where it spills to.
+        folder: Where it makes a folder of its own to spill to; several may be open over one.
         memory_bytes: How much it takes.
         threads: How many it works with.
 
@@ -62,13 +63,16 @@ def open_lake(
     config: dict[str, str | bool | int | float | list[str]] = {
         "threads": threads,
         "memory_limit": f"{memory_bytes}B",
-        "temp_directory": str(folder),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "python_enable_replacements": False,
     }
     try:
-        with closing(duckdb.connect(config=config)) as engine:
+        # The names of an engine's files are those of any other's.
+        with (
+            scratch_folder(folder, "spilled-") as spilled,
+            closing(duckdb.connect(config={**config, "temp_directory": str(spilled)})) as engine,
+        ):
             if isinstance(location, S3Location):
                 open_way(
                     engine,
