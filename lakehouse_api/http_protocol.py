@@ -32,8 +32,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """A connection whose headers and whose silence have an end, and whose plain requests are answered plainly.
 
     `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it, `head_s` the
-    longest from the first byte of a head to its last; `plain_way` answers what has come whole at once, before uvicorn
-    makes anything of it.
+    longest until a head has ended, from its first byte or, for the first one, from the connection's beginning;
+    `plain_way` answers what has come whole at once, before uvicorn makes anything of it.
     """
 
     joined: JoinedWrites
@@ -52,7 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _let_in: tuple[bytes | None, bytes | None, Principal] | None = None
     _idle_since_s: float | None = None
     _idle: asyncio.TimerHandle | None = None
-    # Runs while a head that nobody has asked to wait is not there as a whole.
+    # Runs while the connection waits for a head's end, and for nothing else.
     _head: asyncio.TimerHandle | None = None
     # A head that wished for another protocol, without that wish; None when there was no such wish.
     _head_again: bytes | None = None
