@@ -166,7 +166,8 @@ class PlaybookBook:
                     book = self._entries[playbook_id] = PlaybookEntry(playbook_id)
                 before = book.key if book.is_live else None
                 answers.add(book.answer_id)
-                self.sources.add(entry.actor)
+                if entry.op in (RECORD, FEEDBACK):  # who deletes or merges says nothing of what an answer is worth
+                    self.sources.add(entry.actor)
                 if entry.op == RECORD and book.record(entry, same_answer=self._same_answer):
                     new[book.playbook_id] = entry.payload
                 elif entry.op == FEEDBACK:

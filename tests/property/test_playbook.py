@@ -122,6 +122,16 @@ def test_twin_is_planned_into_the_older_entry_and_brings_its_evidence() -> None:
     assert [e.playbook_id for e in book.entries()] == ["p1", "p3", "p4"]
 
 
+def test_who_merges_or_deletes_is_no_source() -> None:
+    book = make_book()
+    book.apply([record(1, "p1"), record(2, "p2", angle=0.01), record(3, "p3", angle=1.0)])
+    book.apply([entry(4, MERGE, {"playbook_id": "p2", "into": "p1"}, actor="lakehouse")])
+    book.apply([entry(5, DELETE, {"playbook_id": "p3"}, actor="eve")])
+    assert book.sources == {"ann"}
+    book.apply([entry(6, FEEDBACK, {"playbook_id": "p1", "score": 1.0, "key": "t|a|bob"}, actor="bob")])
+    assert book.sources == {"ann", "bob"}
+
+
 def test_entry_of_another_embedder_is_embedded_again() -> None:
     book = make_book()
     other = record(1, "p1", angle=1.0)
