@@ -33,7 +33,7 @@ def read_settings() -> Settings:
 
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever that is when something is said
     )
     keep_loopback_direct(os.environ)  # noqa: TID251 - variables of all programs, and no setting of ours
     return load_settings()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
@@ -25,6 +26,15 @@ _empty_buckets: list[str] = []
 MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 8 << 30
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command sets up the logs of its process; here the next test has the same one."""
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before) if was_configured else structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
