@@ -38,7 +38,7 @@ def reader_of(rows: list[dict[str, Any]]) -> CorpusReader:
     vectors = pa.array([[1.0, float(n)] for n in range(len(rows))], pa.list_(pa.float32(), 2))
     ids = [f"id-{n}" for n in range(len(rows))]
     index.upsert(pa.table({"id": ids, "vector": vectors, "metadata": [orjson.dumps(row).decode() for row in rows]}))
-    return CorpusReader("crew", {"pii_columns": ["mail"]}, index, "r1")
+    return CorpusReader("crew", {"embedder": "static", "dimension": 2, "pii_columns": ["mail"]}, index, "r1")
 
 
 READER = reader_of(ROWS)
