@@ -341,8 +341,8 @@ def test_command_lists_shows_and_decides(filled: Lake, tmp_path: Path) -> None:
         lake = replace(filled, environ=filled.environ | at)
         listed = lake.command("list")
         assert listed.exit_code == 0, listed.output
-        assert listed.stdout.splitlines()[-1] == "2 open, 0 assigned"
         # The API serves in this process, and its log goes to the same output.
+        assert "2 open, 0 assigned" in listed.stdout.splitlines()
         told = lake.command("list", "--limit", "1", "--json").stdout
         first = json.JSONDecoder().raw_decode(told[told.index("{\n") :])[0]["items"][0]
         item_id, kind = first["item_id"], first["kind"]
@@ -354,7 +354,8 @@ def test_command_lists_shows_and_decides(filled: Lake, tmp_path: Path) -> None:
         edit = lake.command("decide", item_id, "edit", "--output", str(tmp_path / "edit.txt"))
         assert (edit.exit_code, "no draft" in edit.stderr) == (1, True)
         done = lake.command("decide", item_id, "reject", "--by", "dana", "--note", "an address is its task")
-        assert (done.exit_code, done.stdout.startswith("reject by dana at ")) == (0, True), done.output
+        assert done.exit_code == 0, done.output
+        assert any(line.startswith("reject by dana at ") for line in done.stdout.splitlines()), done.output
         second = lake.command("decide", item_id, "accept", "--by", "bo")
         assert second.exit_code == 1
         assert "was decided by dana" in second.stderr
