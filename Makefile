@@ -7,7 +7,9 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+# The quickest Python 3.11 on PATH, unless one is named.
+PYTHON ?=
+BOOT = $(or $(PYTHON),$(shell command -v python3.11 || command -v python3 || echo python3))
 
 .PHONY: help setup up down status test lint smoke proof bench docs clean
 
@@ -66,7 +68,5 @@ $(VENV)/.synced-dev: uv.lock pyproject.toml | $(BIN)/uv
 	@touch $@ $(VENV)/.synced
 
 $(BIN)/uv:
-	@command -v '$(PYTHON)' >/dev/null || { echo "Python 3.11 is needed, and there is no $(PYTHON); install python3.11, or: make up PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, but {sys.executable} is {v[0]}.{v[1]}; install python3.11, or: make up PYTHON=/path/to/python3.11")'
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@command -v '$(BOOT)' >/dev/null || { echo "Python 3.11 is needed, and there is no $(BOOT); install python3.11, or: make up PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(BOOT) setup/make_venv.py $(VENV) $(UV_VERSION) $(PYTHON)
