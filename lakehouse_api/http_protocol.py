@@ -1,19 +1,14 @@
-"""One HTTP connection: uvicorn's own, with a limit on headers and an end for clients that take nothing.
+"""One HTTP connection: uvicorn's own, with a limit on headers, an end for silence, and a short way for plain requests.
 
-The parser gathers headers before anybody is asked, and a stalled client keeps whatever its answer holds (a SQL worker,
-a file), so both are bounded here, where the bytes pass.
+The parser gathers headers before anybody is asked, so they are bounded here, where the bytes pass.
 
 Belongs here: what a connection may cost. Not here: bodies (see middleware_body.py, spool.py), who is served (see
-middleware_door.py).
+middleware_door.py), plain requests and their answers (see plain_way.py).
 """
 
 from __future__ import annotations
 
-import array
 import asyncio
-import fcntl
-import termios
-from contextlib import suppress
 
 import httptools
 import structlog
@@ -24,6 +19,7 @@ from lakehouse_api.head_errors import MAX_HEAD_BYTES, too_large, too_late
 from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.limits import IDLE_TIMEOUT_S
 from lakehouse_api.plain_way import PlainExchange, PlainWay
+from lakehouse_api.stalled_clients import StallWatch
 
 _log = structlog.get_logger("lakehouse.connection")
 
@@ -37,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     joined: JoinedWrites
+    _stall: StallWatch
 
     client_stall_s = IDLE_TIMEOUT_S
     head_s = IDLE_TIMEOUT_S
@@ -45,7 +42,6 @@ class BoundedProtocol(HttpToolsProtocol):
     # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
     _gathered_bytes = 0
     _is_in_head = True
-    _stall: asyncio.TimerHandle | None = None
     # A request whose head was plain, while its body comes.
     _plain: PlainExchange | None = None
     # The headers that let the last plain request in, and who it was.
@@ -61,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin, with the parts of an answer joined."""
         self.joined = JoinedWrites(transport, self.loop)
         super().connection_made(self.joined)  # type: ignore[arg-type]
+        self._stall = StallWatch(self.transport, self.loop, client=self.client, client_stall_s=self.client_stall_s)
         self._head = self.loop.call_later(self.head_s, self._end_without_head)
 
     def eof_received(self) -> None:
@@ -248,47 +245,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def pause_writing(self) -> None:
-        """The client is slower than its answer: from now on it is watched."""
+        """The client is slower than its answer."""
         super().pause_writing()
-        self._watch(self._waiting_bytes())
+        self._stall.begin()
 
     def resume_writing(self) -> None:
         """The client has taken what waited."""
-        self._unwatch()
+        self._stall.end()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; whoever writes the answer hears of it."""
-        self._unwatch()
+        self._stall.end()
         for timer in (self._idle, self._head):
             if timer is not None:
                 timer.cancel()
         self._idle = self._head = None
         super().connection_lost(exc)
-
-    def _watch(self, waiting_bytes: int) -> None:
-        self._stall = self.loop.call_later(self.client_stall_s, self._look, waiting_bytes)
-
-    def _unwatch(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-
-    def _look(self, before_bytes: int) -> None:
-        """Break the connection when nothing has gone out; its answer then ends as when the client leaves."""
-        waiting_bytes = self._waiting_bytes()
-        if waiting_bytes < before_bytes:
-            self._watch(waiting_bytes)
-            return
-        _log.warning("connection broken: the client took nothing", client=self.client, for_s=self.client_stall_s)
-        self.transport.abort()
-
-    def _waiting_bytes(self) -> int:
-        """What the client has not taken: here, and in the kernel, which makes room for more only now and then."""
-        in_kernel = array.array("i", [0])
-        with suppress(OSError):
-            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, in_kernel)
-        return self.transport.get_write_buffer_size() + in_kernel[0]
 
 
 def bounded_protocol(client_stall_s: float, plain_way: PlainWay | None = None) -> type[BoundedProtocol]:
