@@ -12,6 +12,7 @@ import asyncio
 
 import httptools
 import structlog
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse_api.auth import Principal
@@ -29,7 +30,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it, `head_s` the
     longest until a head has ended, from its first byte or, for the first one, from the connection's beginning;
-    `plain_way` answers what has come whole at once, before uvicorn makes anything of it.
+    `plain_way` answers plain requests before uvicorn makes anything of them. It waits `rest_s` for the rest of a body,
+    twice that at the most, and while 64 KiB have come; for what is slower or larger uvicorn waits.
     """
 
     joined: JoinedWrites
@@ -37,13 +39,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     client_stall_s = IDLE_TIMEOUT_S
     head_s = IDLE_TIMEOUT_S
+    rest_s = 0.5
     plain_way: PlainWay | None = None
 
     # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
     _gathered_bytes = 0
     _is_in_head = True
-    # A request whose head was plain, while its body comes.
+    # A request whose head was plain, while its body comes; the timer looks whether it does.
     _plain: PlainExchange | None = None
+    _rest: asyncio.TimerHandle | None = None
     # The headers that let the last plain request in, and who it was.
     _let_in: tuple[bytes | None, bytes | None, Principal] | None = None
     _idle_since_s: float | None = None
@@ -74,7 +78,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._gathered_bytes -= len(data)
             self._parse_to_the_limit(data)
         if self._plain is not None:
-            self._leave_the_plain_way(self._plain)
+            self._await_rest(self._plain)
         if self._is_in_head and self._head is None and (self.cycle is None or self.cycle.response_complete):
             self._head = self.loop.call_later(self.head_s, self._end_without_head)
 
@@ -110,8 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse()
 
     def on_message_begin(self) -> None:
-        # uvicorn makes the scope here; few of the requests need one.
-        self.url = b""
+        self.url = b""  # uvicorn makes the scope here; few of the requests need one
         self.headers = []
         self.expect_100_continue = False
 
@@ -141,9 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_again is not None:
             return
         if self._plain is not None:
-            plain, self._plain = self._plain, None
-            self.cycle = plain  # type: ignore[assignment]
-            plain.start(self.loop)
+            self._answer_plainly(self._plain)
         else:
             HttpToolsProtocol.on_message_complete(self)
 
@@ -185,6 +186,26 @@ class BoundedProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version().encode()
         lines = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, lines)
+
+    def _answer_plainly(self, plain: PlainExchange) -> None:
+        self._plain = None
+        self.cycle = plain  # type: ignore[assignment]
+        plain.start(self.loop)
+
+    def _await_rest(self, plain: PlainExchange) -> None:
+        """Many clients send the body after the head, in a packet of its own, which is mostly on its way already."""
+        if len(plain.body) > HIGH_WATER_LIMIT:
+            self._leave_the_plain_way(plain)
+        elif self._rest is None:
+            self._rest = self.loop.call_later(self.rest_s, self._look_for_rest, plain)
+
+    def _look_for_rest(self, awaited: PlainExchange) -> None:
+        """End the waiting for a body that is awaited since the last look; one timer serves many requests."""
+        self._rest = None
+        if self._plain is awaited:
+            self._leave_the_plain_way(awaited)
+        elif self._plain is not None:
+            self._await_rest(self._plain)
 
     def _leave_the_plain_way(self, plain: PlainExchange) -> None:
         """Hand a request to uvicorn of which more is to come."""
@@ -254,13 +275,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stall.end()
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """The server stops: what has begun is finished, and the connection then ends."""
+        if self._plain is not None:
+            self._leave_the_plain_way(self._plain)
+        super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; whoever writes the answer hears of it."""
         self._stall.end()
-        for timer in (self._idle, self._head):
+        for timer in (self._idle, self._head, self._rest):
             if timer is not None:
                 timer.cancel()
-        self._idle = self._head = None
+        self._idle = self._head = self._rest = None
+        if self._plain is not None:
+            # Judged by what came of its body, told to nobody, and logged, as on the other ways.
+            self._answer_plainly(self._plain)
         super().connection_lost(exc)
 
 

@@ -1,8 +1,8 @@
 """The plain way: a plain request of a hot route, from its bytes to those of its answer, without ASGI in between.
 
 What happens is what the layers do, by their own functions: ids, the door, the route, the line of whoever was refused,
-the access log, the metrics. A request that is not plain, or that has not come whole at once, goes through the layers
-(see quick_way.py, app.py), and a test holds the ways against each other.
+the access log, the metrics. A request that is not plain, or whose body is large or slow, goes through the layers (see
+quick_way.py, app.py), and a test holds the ways against each other.
 
 Belongs here: which requests are plain, one request and its answer. Not here: the connection (see http_protocol.py),
 what a layer does (see middleware_door.py, middleware_context.py, middleware_audit.py), hot routes (see hot_routes.py).
@@ -128,7 +128,8 @@ class PlainExchange:
         self._route = route
         self._headers = headers
         self._principal = principal
-        self._state: dict[str, Any] = {}
+        self._state: dict[str, Any] = begun(_text(headers.get(b"x-request-id")), _text(headers.get(b"x-task-id")))
+        self._state["principal"] = principal
         self._status: int | None = None
         self._task: asyncio.Task[None] | None = None
         self.body = b""
@@ -146,9 +147,6 @@ class PlainExchange:
     async def _run(self) -> None:
         metrics = self._way.services.metrics
         metrics.in_flight += 1
-        headers = self._headers
-        self._state = begun(_text(headers.get(b"x-request-id")), _text(headers.get(b"x-task-id")))
-        self._state["principal"] = self._principal
         bytes_out = 0
         try:
             bytes_out = await self._answer()

@@ -3,8 +3,8 @@
 What it does is what the layers do, by their own functions, in their order: the door, the body with its limit, the
 route, the line of whoever was refused. A request with anything out of the ordinary (a browser's origin, a proxy, a body
 in pieces without a length or larger than JSON may be) goes through the layers themselves; where pages of other origins
-may call, all do, since every answer then says that it varies by origin. A plain request that a connection has read as a
-whole does not even come here (see plain_way.py).
+may call, all do, since every answer then says that it varies by origin. A plain request that a connection has soon
+read as a whole does not even come here (see plain_way.py).
 
 Belongs here: which requests are plain, the one step. Not here: what a layer does (see middleware_door.py,
 middleware_body.py, middleware_audit.py), hot routes (see hot_routes.py).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,13 @@ from fastapi import FastAPI
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse_api.app import create_app
-from lakehouse_api.http_protocol import bounded_protocol
+from lakehouse_api.http_protocol import BoundedProtocol, bounded_protocol
 from tests.api import TOKEN, api_settings, serving
 from tests.fakes.services import services_with_fakes
 from tests.servers import StoreServer
 
 VALIDATE = "/v1/validate"
+LAYERED = VALIDATE + "?a=b"  # the same route, and no plain request
 GOOD = {"kind": "sms", "artifact": {"to": "+14155550132", "body": "Shift on Monday. Reply YES."}, "context": {}}
 LONG = {**GOOD, "artifact": {"to": "+14155550132", "body": "x" * 161}}
 BODY = json.dumps(GOOD).encode()
@@ -31,11 +33,13 @@ CHANGING = ("run_id", "elapsed_ms", "latency_ms", "at", "bytes_out")
 
 @dataclass
 class Served:
-    """A served API, what it has logged, how many requests its application has seen."""
+    """A served API, what it has logged, how many requests its application has seen, how many bytes came."""
 
     app: FastAPI
     port: int
     seen: list[str]
+    came: list[int]
+    http: type[BoundedProtocol]
 
     @property
     def events(self) -> list[tuple[str, dict[str, Any]]]:
@@ -55,9 +59,17 @@ def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) ->
             seen.append(scope["path"])
         await app(scope, receive, send)
 
-    http = bounded_protocol(5, app.state.plain_way)
-    with serving(counted, http=http, timeout_keep_alive=1, server_header=False) as url:  # type: ignore[arg-type]
-        yield Served(app, int(url.rpartition(":")[2]), seen)
+    came = [0]
+
+    class Counted(bounded_protocol(5, app.state.plain_way)):  # type: ignore[misc]
+        rest_s = 60  # tests may be slow
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            came[0] += len(data)
+
+    with serving(counted, http=Counted, timeout_keep_alive=1, server_header=False) as url:  # type: ignore[arg-type]
+        yield Served(app, int(url.rpartition(":")[2]), seen, came, Counted)
     store_process.drop_bucket("plain")
 
 
@@ -88,12 +100,28 @@ def read_answer(stream: Any) -> tuple[int, dict[str, str], bytes]:
     return status, headers, stream.read(int(headers.get("content-length", 0)))
 
 
+def send_apart(api: Served, connection: socket.socket, *parts: bytes) -> None:
+    """Send parts that do not come together; a server that has closed the connection takes no more of them."""
+
+    def has_come(expected: int) -> bool:
+        return api.came[0] >= expected or is_refused(connection)
+
+    for part in parts:
+        if is_refused(connection):
+            return
+        expected = api.came[0] + len(part)
+        connection.sendall(part)
+        wait_for(partial(has_come, expected))
+
+
+def is_refused(connection: socket.socket) -> bool:
+    has_answer = bool(select.select([connection], [], [], 0)[0])
+    return has_answer and connection.recv(12, socket.MSG_PEEK) in (b"HTTP/1.1 401", b"HTTP/1.1 403")
+
+
 def ask(api: Served, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
     with closing(connect(api)) as connection:
-        for number, part in enumerate(parts):
-            if number:
-                time.sleep(0.02)  # the parts must not come together
-            connection.sendall(part)
+        send_apart(api, connection, *parts)
         with connection.makefile("rb") as stream:
             return read_answer(stream)
 
@@ -102,11 +130,18 @@ def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.0005)
 
 
 def has_more_events(api: Served, number: int) -> bool:
     return len(api.events) >= number
+
+
+def has_logged(capsys: pytest.CaptureFixture[str], logged: list[dict[str, Any]], number: int) -> bool:
+    """Take what the access log has written since into `logged`."""
+    lines = capsys.readouterr().out.splitlines()
+    logged += [json.loads(line) for line in lines if '"event":"request"' in line]
+    return len(logged) >= number
 
 
 def without_changes(document: dict[str, Any]) -> dict[str, Any]:
@@ -135,10 +170,13 @@ def test_all_ways_answer_and_log_alike(
     fields: tuple[str, ...],
     more: dict[str, str],
 ) -> None:
+    token = {name: value for name, value in more.items() if name == "token"}
     whole = sized(body, *fields, **more)
     chunked = request(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), "Transfer-Encoding: chunked", *fields, **more)
     found = []
-    for number, parts in enumerate([(whole,), (whole[:-1], whole[-1:]), (chunked,)]):
+    quick = sized(body, *fields, path=more.get("path", VALIDATE).removesuffix("?a=b") + "?a=b", **token)
+    plainly = [(whole,), (whole[: -len(body)], whole[-len(body) :]), (whole[:20], whole[20:-1], whole[-1:])]
+    for number, parts in enumerate([*plainly, (quick,), (quick[:-1], quick[-1:]), (chunked,)]):
         begun, calls = len(api.events), len(api.seen)
         answered, headers, document = ask(api, *parts)
         if "100-continue" in "".join(fields):
@@ -147,12 +185,87 @@ def test_all_ways_answer_and_log_alike(
             headers, document = {}, b"{}"
         wait_for(partial(has_more_events, api, begun + 1))
         wait_for(lambda: api.app.state.services.metrics.in_flight == 0)
-        assert len(api.seen) - calls == (0 if is_plain and number == 0 else 1)
+        assert len(api.seen) - calls == (0 if is_plain and number < len(plainly) else 1)
         lines = [(stream, without_changes(line)) for stream, line in api.events[begun:]]
         kept = {name: value for name, value in headers.items() if name not in ("date", "content-length", "connection")}
         found.append((answered, kept, without_changes(json.loads(document)), lines))
-    assert found[0] == found[1] == found[2]
+    assert all(other == found[0] for other in found)
     assert found[0][0] == status
+
+
+def in_pieces(whole: bytes, length: int) -> list[bytes]:
+    return [whole[start : start + length] for start in range(0, len(whole), length)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 17, 100])
+def test_request_in_pieces_is_answered_as_the_layers_do(api: Served, length: int) -> None:
+    body = json.dumps(LONG).encode()
+    calls = len(api.seen)
+    found = []
+    for whole in (sized(body), sized(body, path=LAYERED)):
+        status, headers, document = ask(api, *in_pieces(whole, length))
+        assert "date" in headers
+        found.append((status, sorted(headers), without_changes(json.loads(document))))
+    assert found[0] == found[1]
+    assert len(api.seen) - calls == 1
+    assert api.seen[-1] == VALIDATE
+
+
+def test_body_beyond_64_kib_in_pieces_is_answered_as_the_layers_do(api: Served) -> None:
+    body = BODY + b" " * 200_000
+    found = []
+    for path in (VALIDATE, LAYERED):
+        calls = len(api.seen)
+        status, headers, document = ask(api, *in_pieces(sized(body, path=path), 60_000))
+        assert len(api.seen) - calls == 1
+        found.append((status, sorted(headers), without_changes(json.loads(document))))
+    assert found[0] == found[1]
+    assert found[0][0] == 200
+
+
+def test_pieces_behind_whole_requests_are_answered_in_their_order(api: Served) -> None:
+    long = sized(json.dumps(LONG).encode())
+    with closing(connect(api)) as connection, connection.makefile("rb") as stream:
+        send_apart(api, connection, sized(BODY) + long[:-30], long[-30:-5], long[-5:] + sized(BODY) + long[:40])
+        assert [read_answer(stream)[0] for _ in range(3)] == [200, 422, 200]
+        calls = len(api.seen)
+        send_apart(api, connection, long[40:-7], long[-7:-3])
+        send_apart(api, connection, long[-3:])
+        assert read_answer(stream)[0] == 422
+        assert len(api.seen) == calls
+
+
+def test_body_that_stops_coming_is_408_as_with_the_layers(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.http, "rest_s", 0.01)
+    monkeypatch.setattr("lakehouse_api.quick_way.IDLE_TIMEOUT_S", 0.05)
+    found = []
+    for path in (VALIDATE, LAYERED):
+        begun = len(api.events)
+        status, headers, document = ask(api, sized(BODY, path=path)[:-3])
+        wait_for(partial(has_more_events, api, begun + 1))
+        assert headers["connection"] == "close"
+        lines = [(stream, without_changes(line)) for stream, line in api.events[begun:]]
+        found.append((status, sorted(headers), without_changes(json.loads(document)), lines))
+    assert found[0] == found[1]
+    assert found[0][0] == 408
+
+
+def test_client_that_leaves_in_the_middle_is_logged_as_by_the_layers(
+    api: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    logged: list[dict[str, Any]] = []
+    for number, path in enumerate((VALIDATE, LAYERED)):
+        begun = len(api.events)
+        with closing(connect(api)) as connection:
+            send_apart(api, connection, sized(BODY, path=path)[:-3])
+        wait_for(partial(has_more_events, api, begun + 1))
+        wait_for(partial(has_logged, capsys, logged, number + 1))
+        lines = [(stream, without_changes(line)) for stream, line in api.events[begun:]]
+        found.append((lines, {**without_changes(logged[-1]), "bytes_out": 0}))
+    assert found[0] == found[1]
+    assert found[0][1]["bytes_in"] == len(BODY) - 3
+    assert api.app.state.services.metrics.in_flight == 0
 
 
 def test_access_lines_and_counts_of_all_ways_are_alike(api: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,16 +281,13 @@ def test_access_lines_and_counts_of_all_ways_are_alike(api: Served, capsys: pyte
     before = counted()
     ask(api, whole)
     ask(api, whole[:-1], whole[-1:])
-    wait_for(lambda: counted() == before + 2)
+    ask(api, sized(body, path=LAYERED))
+    wait_for(lambda: counted() == before + 3)
     logged: list[dict[str, Any]] = []
 
-    def look() -> bool:
-        found = (json.loads(line) for line in capsys.readouterr().out.splitlines() if '"event":"request"' in line)
-        logged.extend(line for line in found if line["status"] == 422)
-        return len(logged) >= 2
-
-    wait_for(look)
-    plain, layered = logged[-2:]
+    wait_for(lambda: has_logged(capsys, logged, 3))
+    plain, later, layered = logged[-3:]
+    assert without_changes(later) == without_changes(plain)
     assert plain["bytes_out"] > 0
     assert plain["bytes_in"] == len(body)
     assert without_changes(plain) == without_changes(layered)

@@ -77,6 +77,32 @@ class Wire(asyncio.Transport):
         pass
 
 
+class TimersByHand:
+    """A loop whose timers wait for their test."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[tuple[float, asyncio.Handle]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def call_later(self, delay_s: float, callback: Any, *args: Any) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self._loop)
+        self._timers.append((delay_s, handle))
+        return handle
+
+    def waiting(self, delay_s: float) -> int:
+        return sum(1 for given_s, handle in self._timers if given_s == delay_s and not handle.cancelled())
+
+    def pass_by(self, delay_s: float) -> None:
+        """End the timers of this length."""
+        due = [handle for given_s, handle in self._timers if given_s == delay_s and not handle.cancelled()]
+        self._timers = [timer for timer in self._timers if timer[1] not in due]
+        for handle in due:
+            handle._run()
+
+
 class Lines:
     """An event log that keeps its lines."""
 
@@ -91,7 +117,7 @@ class Lines:
 class Bench:
     """One connection to a few routes; requests that are not plain end up in `layered`."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Any = None) -> None:
         table = HotTable()
         self.gate = asyncio.Event()
         self.layered: list[bytes] = []
@@ -117,7 +143,7 @@ class Bench:
         self.state = ServerState()
         self.wire = Wire()
         self.protocol: BoundedProtocol = config.http_protocol_class(  # type: ignore[call-arg, assignment]
-            config=config, server_state=self.state, app_state={}, _loop=asyncio.get_running_loop()
+            config=config, server_state=self.state, app_state={}, _loop=loop or asyncio.get_running_loop()
         )
         self.protocol.connection_made(self.wire)
 
@@ -189,10 +215,11 @@ async def test_plain_request_never_meets_the_application() -> None:
 async def test_everything_that_is_not_plain_meets_it_whole() -> None:
     bench = Bench()
     whole = post("/echo")
+    query = post("/echo?a=1")
     for parts in (
-        (whole[:20], whole[20:-5], whole[-5:-2], whole[-2:]),
-        (whole[:-13], whole[-13:]),
-        (post("/echo?a=1"),),
+        (query[:20], query[20:-5], query[-5:-2], query[-2:]),
+        (query[:-13], query[-13:]),
+        (query,),
         (post("/other"),),
         (post("/echo", fields="Origin: http://h\r\n"),),
         (whole.replace(b"Bearer test", b"Bearer wrong"),),
@@ -203,6 +230,140 @@ async def test_everything_that_is_not_plain_meets_it_whole() -> None:
         assert answer.endswith(b"layered")
     assert bench.layered == [b'{"number": 7}'] * 8
     assert (await bench.sent(whole))[0].endswith(b"7")
+
+
+def in_pieces(whole: bytes, length: int) -> list[bytes]:
+    return [whole[start : start + length] for start in range(0, len(whole), length)]
+
+
+async def test_body_that_comes_later_and_in_pieces_is_answered_plainly() -> None:
+    bench = Bench()
+    whole = post("/echo")
+    for parts in (
+        [whole[:-13], whole[-13:]],
+        [whole[:20], whole[20:-5], whole[-5:-2], whole[-2:]],
+        *(in_pieces(whole, length) for length in (1, 2, 3, 7, 30)),
+    ):
+        assert await bench.sent(*parts[:-1]) == []
+        (answer,) = await bench.sent(parts[-1])
+        assert answer.endswith(b"\r\n\r\n7")
+    assert bench.layered == []
+    assert bench.state.total_requests == 7
+    bench.access_log.flush()
+    assert {json.loads(line)["bytes_in"] for line in "".join(bench.logged).splitlines()} == {13}
+
+
+async def test_pieces_of_many_requests_are_answered_in_their_order() -> None:
+    bodies = [b'{"number": %d}' % number for number in range(30)]
+    sent = b"".join(post("/echo" if number % 4 else "/other", body) for number, body in enumerate(bodies))
+    for length in (1, 5, 97, 150, 400, 1000):
+        bench = Bench()
+        answers = []
+        for part in in_pieces(sent, length):
+            answers += await bench.sent(part)
+        for _ in range(100):
+            answers += await bench.sent(b"")
+        # Behind one that is being answered the layers have them, whatever they are.
+        assert [answer.rpartition(b"\r\n\r\n")[2] for answer in answers] == [
+            b"layered" if body in bench.layered else b"%d" % number for number, body in enumerate(bodies)
+        ]
+        assert bench.layered == [body for body in bodies if body in bench.layered]
+        assert set(bodies[::4]) <= set(bench.layered)
+
+
+async def test_body_that_does_not_come_soon_is_waited_for_by_the_layers() -> None:
+    loop = TimersByHand()
+    bench = Bench(loop)
+    whole = post("/echo")
+    for number, begun in enumerate((whole[:-13], whole[:-4])):
+        assert await bench.sent(begun) == []
+        loop.pass_by(BoundedProtocol.rest_s)
+        await bench.sent()
+        assert len(bench.state.tasks) == 1  # they count it, and have a time limit of their own
+        assert await bench.sent(whole[len(begun) : -2]) == []
+        (answer,) = await bench.sent(whole[-2:])
+        assert answer.endswith(b"layered")
+        assert bench.layered == [b'{"number": 7}'] * (number + 1)
+        assert loop.waiting(BoundedProtocol.rest_s) == 0
+    (answer,) = await bench.sent(whole)
+    assert answer.endswith(b"\r\n\r\n7")
+
+
+async def test_time_for_the_rest_is_each_request_s_own_and_takes_one_timer() -> None:
+    loop = TimersByHand()
+    bench = Bench(loop)
+    whole = post("/echo")
+    for _ in range(3):
+        assert len(await bench.sent(whole[:-3], whole[-3:])) == 1
+    assert await bench.sent(whole[:-3]) == []
+    assert loop.waiting(BoundedProtocol.rest_s) == 1
+    loop.pass_by(BoundedProtocol.rest_s)  # it was begun for the first of them
+    assert loop.waiting(BoundedProtocol.rest_s) == 1
+    (answer,) = await bench.sent(whole[-3:])
+    assert answer.endswith(b"\r\n\r\n7")
+    loop.pass_by(BoundedProtocol.rest_s)
+    assert loop.waiting(BoundedProtocol.rest_s) == 0
+    assert bench.layered == []
+
+
+async def test_large_body_is_left_to_the_layers_and_their_flow_control() -> None:
+    bench = Bench()
+    body = b'{"number": 7}' + b" " * 100_000
+    whole = post("/echo", body)
+    assert await bench.sent(whole[:300]) == []
+    assert len(bench.state.tasks) == 0
+    assert await bench.sent(whole[300:70_000]) == []
+    assert len(bench.state.tasks) == 1
+    (answer,) = await bench.sent(*in_pieces(whole[70_000:], 10_000))
+    assert answer.endswith(b"layered")
+    assert bench.layered == [body]
+    (answer,) = await bench.sent(whole)
+    assert answer.endswith(b"\r\n\r\n7")
+    (answer,) = await bench.sent(*in_pieces(post("/echo", body[:65_000]), 10_000))
+    assert answer.endswith(b"\r\n\r\n7")
+
+
+async def test_client_that_leaves_in_the_middle_of_a_body_is_logged() -> None:
+    loop = TimersByHand()
+    bench = Bench(loop)
+    await bench.sent(post("/echo")[:-4])
+    bench.protocol.connection_lost(None)
+    assert loop.waiting(BoundedProtocol.rest_s) == 0
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert bench.wire.written == b""
+    line = await bench.line()
+    assert (line["status"], line["bytes_in"]) == (400, 9)
+    assert bench.events.lines[0]["status"] == "refused"
+    assert bench.metrics.in_flight == 0
+    assert bench.state.tasks == set()
+    assert bench.state.connections == set()
+
+
+async def test_stopping_server_finishes_a_request_whose_body_comes() -> None:
+    bench = Bench()
+    whole = post("/echo")
+    assert len(await bench.sent(whole)) == 1
+    assert await bench.sent(whole[:-4]) == []
+    bench.protocol.shutdown()
+    assert not bench.wire.is_closed
+    (answer,) = await bench.sent(whole[-4:])
+    assert answer.endswith(b"layered")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert bench.wire.is_closed
+
+
+async def test_silence_behind_a_request_whose_body_came_later_has_an_end() -> None:
+    loop = TimersByHand()
+    bench = Bench(loop)
+    whole = post("/echo")
+    idle_s = bench.protocol.timeout_keep_alive
+    assert len(await bench.sent(whole)) == 1
+    assert await bench.sent(whole[:-4]) == []
+    loop.pass_by(idle_s)
+    assert not bench.wire.is_closed  # it is not silent, but slow
+    assert len(await bench.sent(whole[-4:])) == 1
+    assert loop.waiting(idle_s) == 1
 
 
 async def test_request_behind_one_that_waits_is_answered_after_it() -> None:
@@ -310,11 +471,14 @@ WEBSOCKET = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version:
 async def test_wish_for_another_protocol_is_not_granted_and_the_body_belongs_to_its_request(fields: str) -> None:
     bench = Bench()
     inner = post("/echo", b'{"number": 1}')
-    for whole in (post("/echo", fields=fields), post("/other", inner, fields=fields)):
+    for whole, told in (
+        (post("/echo", fields=fields), b"\r\n\r\n7"),
+        (post("/other", inner, fields=fields), b"layered"),
+    ):
         for parts in ((whole,), (whole[:-1], whole[-1:]), (whole[:40], whole[40:-20], whole[-20:])):
             (answer,) = await bench.sent(*parts)
-            assert answer.endswith((b"\r\n\r\n7", b"layered"))
-    assert bench.layered == [b'{"number": 7}', inner, inner, inner]
+            assert answer.endswith(told)
+    assert bench.layered == [inner, inner, inner]
     answers = await bench.sent(post("/echo", fields=fields) * 500 + post("/echo"))
     assert answers[0].endswith(b"\r\n\r\n7")
     for _ in range(3000):
@@ -364,5 +528,5 @@ async def test_time_for_a_head_does_not_run_for_bodies_and_answers(monkeypatch: 
     assert await bench.sent(slow[:-1]) == []
     await asyncio.sleep(0.06)
     (answer,) = await bench.sent(slow[-1:])
-    assert answer.endswith(b"layered")
+    assert answer.startswith(b"200 ")
     assert not bench.wire.is_closed
