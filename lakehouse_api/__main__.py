@@ -48,7 +48,7 @@ def main() -> int:
 
     config = uvicorn.Config(
         app,
-        http=bounded_protocol(settings.client_stall_s, app.state.plain_way),
+        http=bounded_protocol(settings.client_stall_s, app.state.short_way),
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -28,7 +27,6 @@ from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import Door, DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
-from lakehouse_api.plain_way import PlainWay
 from lakehouse_api.quick_way import QuickWayMiddleware
 from lakehouse_api.routes import (
     answers,
@@ -54,6 +52,7 @@ from lakehouse_api.routes import (
     workflow,
 )
 from lakehouse_api.services import Services
+from lakehouse_api.short_way import ShortWay
 from lakehouse_api.ui.routes import PAGES
 from lakehouse_api.ui.site import Site
 
@@ -144,11 +143,11 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
     app.add_middleware(AuditMiddleware, services=services)
     trusted = parse_networks(settings.trusted_proxies)
     app.add_middleware(ProxyMiddleware, trusted=trusted, root_path=settings.root_path)
-    app.state.plain_way = None
+    app.state.short_way = None
     if not settings.allowed_origins:  # else every answer says that it varies by origin
-        plainly: dict[str, Any] = {"table": HOT, "services": services, "door": door, "trusted": trusted}
-        app.add_middleware(QuickWayMiddleware, **plainly, root_path=settings.root_path)
-        app.state.plain_way = PlainWay(**plainly, root_path=settings.root_path)
+        way = ShortWay(table=HOT, services=services, door=door, trusted=trusted, root_path=settings.root_path)
+        app.add_middleware(QuickWayMiddleware, way=way)
+        app.state.short_way = way
     app.add_middleware(ContextMiddleware, metrics=services.metrics, access_log=services.access_log)
 
 

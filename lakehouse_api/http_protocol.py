@@ -19,7 +19,8 @@ from lakehouse_api.auth import Principal
 from lakehouse_api.head_errors import MAX_HEAD_BYTES, too_large, too_late
 from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.limits import IDLE_TIMEOUT_S
-from lakehouse_api.plain_way import PlainExchange, PlainWay
+from lakehouse_api.plain_way import PlainExchange
+from lakehouse_api.short_way import ShortWay
 from lakehouse_api.stalled_clients import StallWatch
 
 _log = structlog.get_logger("lakehouse.connection")
@@ -30,8 +31,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it, `head_s` the
     longest until a head has ended, from its first byte or, for the first one, from the connection's beginning;
-    `plain_way` answers plain requests before uvicorn makes anything of them. It waits `rest_s` for the rest of a body,
-    twice that at the most, and while 64 KiB have come; for what is slower or larger uvicorn waits.
+    what `short_way` calls plain is answered before uvicorn makes anything of it. The rest of its body has `rest_s`,
+    twice that at the most, and 64 KiB; for what is slower or larger uvicorn waits.
     """
 
     joined: JoinedWrites
@@ -40,7 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
     client_stall_s = IDLE_TIMEOUT_S
     head_s = IDLE_TIMEOUT_S
     rest_s = 0.5
-    plain_way: PlainWay | None = None
+    short_way: ShortWay | None = None
 
     # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
     _gathered_bytes = 0
@@ -150,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _begin_plainly(self) -> PlainExchange | None:
         """A plain request whose turn it is; None for all others."""
-        way, parser = self.plain_way, self.parser
+        way, parser = self.short_way, self.parser
         route = None if way is None else way.routes.get(self.url)
         if way is None or route is None or self.expect_100_continue or self.limit_concurrency is not None:
             return None
@@ -165,7 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return None
         return PlainExchange(way, self, route, headers, principal, keep_alive=parser.should_keep_alive())
 
-    def _principal(self, way: PlainWay, headers: dict[bytes, bytes]) -> Principal | None:
+    def _principal(self, way: ShortWay, headers: dict[bytes, bytes]) -> Principal | None:
         """Who is asking; the same headers on the same connection are the same."""
         host, authorization = headers.get(b"host"), headers.get(b"authorization")
         if self._let_in is not None and self._let_in[0] == host and self._let_in[1] == authorization:
@@ -294,6 +295,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
-def bounded_protocol(client_stall_s: float, plain_way: PlainWay | None = None) -> type[BoundedProtocol]:
+def bounded_protocol(client_stall_s: float, short_way: ShortWay | None = None) -> type[BoundedProtocol]:
     """The protocol for uvicorn's configuration, which makes one per connection."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"client_stall_s": client_stall_s, "plain_way": plain_way})
+    return type("BoundedProtocol", (BoundedProtocol,), {"client_stall_s": client_stall_s, "short_way": short_way})

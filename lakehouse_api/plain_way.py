@@ -4,16 +4,17 @@ What happens is what the layers do, by their own functions: ids, the door, the r
 the access log, the metrics. A request that is not plain, or whose body is large or slow, goes through the layers (see
 quick_way.py, app.py), and a test holds the ways against each other.
 
-Belongs here: which requests are plain, one request and its answer. Not here: the connection (see http_protocol.py),
-what a layer does (see middleware_door.py, middleware_context.py, middleware_audit.py), hot routes (see hot_routes.py).
+Belongs here: one request and its answer. Not here: which requests are plain (see short_way.py), the connection (see
+http_protocol.py), what a layer does (see middleware_door.py, middleware_context.py, middleware_audit.py), hot routes
+(see hot_routes.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import structlog
 from starlette.responses import Response
@@ -22,20 +23,15 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE
 
 from lakehouse.errors import LakehouseError
-from lakehouse_api.auth import Network, Principal, is_within
+from lakehouse_api.auth import Principal
 from lakehouse_api.errors import internal_error, problem_response
-from lakehouse_api.hot_routes import Asked, Declared, HotTable
+from lakehouse_api.hot_routes import Asked, Declared
 from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.middleware_audit import append_audit
-from lakehouse_api.middleware_body import MAX_JSON_BYTES
 from lakehouse_api.middleware_context import STOPPING, begun, record_end
-from lakehouse_api.middleware_door import Door
-from lakehouse_api.request_headers import body_length
+from lakehouse_api.request_headers import text_of
+from lakehouse_api.short_way import Headers, ShortWay
 
-if TYPE_CHECKING:
-    from lakehouse_api.services import Services
-
-Headers = Mapping[bytes, bytes]
 _log = structlog.get_logger("lakehouse.requests")
 
 
@@ -57,50 +53,11 @@ class Connection(Protocol):
         ...
 
 
-class PlainWay:
-    """Plain requests of hot routes; one for all connections.
-
-    Args:
-        table: The hot routes.
-        services: What they work with.
-        door: Who may come in.
-        trusted: Proxies whose requests are not plain.
-        root_path: The sub-path.
-    """
-
-    def __init__(
-        self, *, table: HotTable, services: Services, door: Door, trusted: Iterable[Network], root_path: str = ""
-    ) -> None:
-        self.routes: dict[bytes, Declared] = table.by_url()
-        self.services = services
-        self.root_path = root_path
-        self._door = door
-        self._trusted = tuple(trusted)
-
-    def is_plain(self, headers: Headers, client: tuple[str, int] | None) -> bool:
-        """Whether the head of a POST to one of `routes` says nothing out of the ordinary."""
-        length = _text(headers.get(b"content-length"))
-        return (
-            0 < (body_length(length) or 0) <= MAX_JSON_BYTES
-            and b"origin" not in headers
-            and b"transfer-encoding" not in headers
-            and not (self._trusted and client is not None and is_within(client[0], self._trusted))
-        )
-
-    def enter(self, headers: Headers, client: tuple[str, int] | None) -> Principal | None:
-        """Who is asking; None sends a request that is refused through the layers, which say why."""
-        address = "" if client is None else client[0]
-        try:
-            return self._door.enter_plainly(_text(headers.get(b"host")), _text(headers.get(b"authorization")), address)
-        except LakehouseError:
-            return None
-
-
 class PlainExchange:
     """One plain request and its answer; the connection takes it for one of uvicorn's request cycles.
 
     Args:
-        way: What it goes.
+        way: What the route works with.
         connection: Where it came from.
         route: The hot route.
         headers: By name in lower case, the first of each.
@@ -115,7 +72,7 @@ class PlainExchange:
 
     def __init__(
         self,
-        way: PlainWay,
+        way: ShortWay,
         connection: Connection,
         route: Declared,
         headers: Headers,
@@ -128,7 +85,7 @@ class PlainExchange:
         self._route = route
         self._headers = headers
         self._principal = principal
-        self._state: dict[str, Any] = begun(_text(headers.get(b"x-request-id")), _text(headers.get(b"x-task-id")))
+        self._state: dict[str, Any] = begun(text_of(headers.get(b"x-request-id")), text_of(headers.get(b"x-task-id")))
         self._state["principal"] = principal
         self._status: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -184,7 +141,7 @@ class PlainExchange:
     async def _answer(self) -> int:
         way, state = self._way, self._state
         try:
-            accept = _text(self._headers.get(b"accept"))
+            accept = text_of(self._headers.get(b"accept"))
             asked = Asked(way.services, self._principal, state, None, accept=accept)
             reply = await self._route.answer(asked, self.body)
             return await self._send(reply.status, _block(reply.headers), reply.body)
@@ -259,7 +216,3 @@ def _block(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
             raise RuntimeError(f"the header {name!r} of an answer cannot be sent")
     return b"".join(b"%b: %b\r\n" % header for header in headers)
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")

@@ -13,10 +13,19 @@ _MOST_DIGITS = 100
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of a name, which is given in lower case; None when there is none."""
+    return text_of(headers_of(scope).get(name))
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """All headers by name in lower case, the first of each."""
     seen: dict[bytes, bytes] | None = scope.get(_SEEN)
     if seen is None:
         seen = scope[_SEEN] = dict(reversed(scope["headers"]))
-    value = seen.get(name)
+    return seen
+
+
+def text_of(value: bytes | None) -> str | None:
+    """A header's value as text; None when there is none."""
     return None if value is None else value.decode("latin-1")
 
 

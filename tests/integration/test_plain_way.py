@@ -61,7 +61,7 @@ def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) ->
 
     came = [0]
 
-    class Counted(bounded_protocol(5, app.state.plain_way)):  # type: ignore[misc]
+    class Counted(bounded_protocol(5, app.state.short_way)):  # type: ignore[misc]
         rest_s = 60  # tests may be slow
 
         def data_received(self, data: bytes) -> None:

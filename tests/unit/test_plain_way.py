@@ -21,7 +21,7 @@ from lakehouse_api.hot_routes import Asked, HotTable
 from lakehouse_api.http_protocol import BoundedProtocol, bounded_protocol
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.middleware_door import Door
-from lakehouse_api.plain_way import PlainWay
+from lakehouse_api.short_way import ShortWay
 from lakehouse_api.struct_bodies import Body
 
 pytestmark = pytest.mark.anyio
@@ -130,7 +130,7 @@ class Bench:
         services: Any = SimpleNamespace(metrics=Metrics(), events=self.events, access_log=self.access_log)
         self.metrics: Metrics = services.metrics
         door = Door(Authenticator([KnownToken("ann", _SHA256, SCOPES)]), hosts=["h"], origins=[])
-        way = PlainWay(table=table, services=services, door=door, trusted=(), root_path="")
+        way = ShortWay(table=table, services=services, door=door, trusted=(), root_path="")
         config = uvicorn.Config(
             self.app,
             http=bounded_protocol(5, way),
