@@ -2,6 +2,7 @@
 
 Nothing is invalidated: a key names the config's version, the revision of each corpus and that of the playbooks, so an
 answer is found only while all of them are as they were. Playbooks fade with time, so answers are kept for seconds.
+Those of an earlier revision go two at a time, before they have left the processor's cache: freeing them is cheap there.
 
 Belongs here: keys and what is kept. Not here: what an answer is (see search_service.py).
 """
@@ -22,6 +23,7 @@ Kept = TypeVar("Kept")
 KEEP_S = 30.0
 MOST_ANSWERS = 1024
 MOST_PASSING = 128
+_DROPPED_AT_ONCE = 2
 # Larger ones are asked for once, by those who export.
 _MOST_RESULTS = 100
 _MOST_EXCLUDED = 1_000
@@ -42,7 +44,8 @@ class AnswerCache(Generic[Kept]):
         self._most = most
         self._keep_s = keep_s
         self._clock = clock
-        self._kept: OrderedDict[Hashable, tuple[float, Kept]] = OrderedDict()
+        # By key when it was kept, under which revision, and the answer.
+        self._kept: OrderedDict[Hashable, tuple[float, int, Kept]] = OrderedDict()
 
     def get(self, key: Hashable | None) -> Kept | None:
         """What was kept under a key and is not too old."""
@@ -53,16 +56,23 @@ class AnswerCache(Generic[Kept]):
             del self._kept[key]
             return None
         self._kept.move_to_end(key)
-        return found[1]
+        return found[2]
 
-    def put(self, key: Hashable | None, answer: Kept) -> None:
-        """Keep an answer; under None nothing is kept."""
+    def put(self, key: Hashable | None, answer: Kept, *, revision: int = 0) -> None:
+        """Keep an answer; under None nothing is kept.
+
+        Args:
+            key: Its key.
+            answer: The answer.
+            revision: A number in the key that only rises: what was kept under a lower one is not asked for again.
+        """
         if key is None:
             return
-        self._kept[key] = (self._clock(), answer)
+        self._kept[key] = (self._clock(), revision, answer)
         self._kept.move_to_end(key)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        for _ in range(_DROPPED_AT_ONCE):
+            if len(self._kept) > self._most or next(iter(self._kept.values()))[1] < revision:
+                self._kept.popitem(last=False)
 
 
 def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Hashable) -> Hashable | None:

@@ -131,7 +131,7 @@ class SearchService:
             await self._reranker.rerank(found, plan.ask, top=plan.rerank_top, weight=plan.rerank_weight)
         searched = time.perf_counter()
         answered = await ask(views, lambda: answered_by(found))
-        kept.put(key, answered)
+        kept.put(key, answered, revision=playbooks or 0)
         times = Times(begun, embedded, searched, is_embedding_cached=is_cached)
         return self._answer(answered, plan, views, names=(arm, config_version), times=times)
 

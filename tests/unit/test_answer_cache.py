@@ -74,3 +74,17 @@ def test_sql_filters_and_exports_are_not_kept() -> None:
     assert key_of(replace(ASKED, sql_filter="a > 1"), has_pii=False, k=10, state=()) is None
     assert key_of(ASKED, has_pii=False, k=101, state=()) is None
     assert key_of(replace(ASKED, exclude_ids=["x"] * 1001), has_pii=False, k=10, state=()) is None
+
+
+def test_answers_of_an_earlier_revision_make_room_for_those_of_a_later_one() -> None:
+    cache = AnswerCache[int]()
+    for n in range(6):
+        cache.put(("early", n), n, revision=1)
+    cache.put(("late", 0), 0, revision=2)
+    assert [cache.get(("early", n)) for n in range(6)] == [None, None, 2, 3, 4, 5]
+    cache.put(("overtaken", 0), 0, revision=1)
+    for n in range(3):
+        cache.put(("late", n), n, revision=2)
+    assert [cache.get(("early", n)) for n in range(6)] == [None] * 6
+    assert cache.get(("overtaken", 0)) is None
+    assert [cache.get(("late", n)) for n in range(3)] == [0, 1, 2]
