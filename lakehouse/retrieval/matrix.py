@@ -193,17 +193,16 @@ def _candidates(found: Found, influence: Influence | None, most: int | None) -> 
         scores += lifts.boosts
     places = None
     if most is not None and most < len(scores):
-        ranked = scores.copy()
-        ranked.partition(len(scores) - most)
-        places = (scores >= ranked[len(scores) - most]).nonzero()[0]
+        last = len(scores) - most
+        places = (scores >= np.partition(scores, last)[last]).nonzero()[0]
 
     def chosen(values: NDArray[Any] | None) -> Iterable[Any]:
         if values is None:
             return repeat(None)
-        some: list[Any] = (values if places is None else values[places]).tolist()
+        some: list[Any] = (values if places is None else values.take(places)).tolist()
         return some
 
-    rows = found.rows if places is None else found.rows[places]
+    rows = found.rows if places is None else found.rows.take(places)
     at = range(len(rows)) if places is None else places.tolist()
     return list(
         map(
@@ -215,7 +214,7 @@ def _candidates(found: Found, influence: Influence | None, most: int | None) -> 
             chosen(found.distances),
             chosen(found.relevance),
             repeat(0.0) if most is not None else chosen(found.scores if found.strength is None else found.strength),
-            repeat(None) if lifts is None else map(lifts.at, at),
+            repeat(None) if lifts is None else lifts.of(at),
         )
     )
 

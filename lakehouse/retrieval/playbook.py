@@ -87,6 +87,10 @@ class PlaybookBook:
         found = (self._entries[i] for i in newest)
         return [entry for entry in found if entry.is_live and entry.answer_corpus in (None, corpus)]
 
+    def spoken_of(self, answer_ids: Iterable[str]) -> list[str]:
+        """Those of some answers that live entries speak of."""
+        return [answer_id for answer_id in answer_ids if answer_id in self._by_answer]
+
     def row_of(self, entry: PlaybookEntry) -> int | None:
         """Where the embedding of an entry's query is; None when the entry went meanwhile."""
         return self._index.row_of(entry.playbook_id)

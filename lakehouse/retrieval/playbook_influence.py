@@ -68,9 +68,12 @@ class Lifts:
     boosts: Floats
     verdicts: Mapping[int, Verdict]
 
-    def at(self, place: int) -> Lift | None:
-        """The lift of one candidate; None: it stays as it is."""
-        boost, verdict = float(self.boosts[place]), self.verdicts.get(place)
+    def of(self, places: Iterable[int]) -> list[Lift | None]:
+        """The lifts of some candidates; None: it stays as it is."""
+        boosts = self.boosts.tolist()
+        return [self._lift(boosts[place], self.verdicts.get(place)) for place in places]
+
+    def _lift(self, boost: float, verdict: Verdict | None) -> Lift | None:
         if verdict is None:
             return Lift(boost, ()) if abs(boost) > _TINY else None
         return Lift(boost, verdict.playbook_ids, is_endorsed=verdict.endorsed > 0)
@@ -187,7 +190,10 @@ class Playbooks:
             profiles = self._profiles.get(half_life_days)
             if profiles is None:
                 profiles = AnswerProfiles(
-                    lambda corpus, answer_id, now: self._endorsed(corpus, answer_id, now, half_life_days),
+                    lambda corpus, answer_ids, now: {
+                        answer_id: self._endorsed(corpus, answer_id, now, half_life_days)
+                        for answer_id in self._book.spoken_of(answer_ids)
+                    },
                     self._book,
                     half_life_days=half_life_days,
                 )

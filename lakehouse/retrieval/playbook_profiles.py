@@ -5,14 +5,12 @@ embedding (as heavy as two entries) and those of its endorsed queries, or to its
 takes an answer away from its own words by endorsing it for others), and the share of the query's words, weighted by
 their rarity in the corpus, that stand in the answer or in one of these queries.
 
-Words are told apart by 31 bits of Python's hash, keyed anew in each process: that one of a query's words is taken for
-one of two thousand others happens in one of 100,000 searches, and moves one likeness a little.
-
 Source: Rocchio 1971, Relevance feedback in information retrieval (the vector); document expansion by queries, Nogueira
 et al. 2019 (the words), with queries that really were asked.
 
 Belongs here: making profiles, keeping them until an entry changes, likeness. Not here: how they are kept (see
-profile_table.py), what likeness does (see playbook_scoring.py), entries (see playbook.py).
+profile_table.py), words as numbers (see term_numbers.py), what likeness does (see playbook_scoring.py), entries (see
+playbook.py).
 """
 
 from __future__ import annotations
@@ -31,8 +29,9 @@ from numpy.typing import NDArray
 
 from lakehouse.errors import NotFound
 from lakehouse.retrieval.corpus_view import CorpusView
-from lakehouse.retrieval.profile_table import NO_TERM, Profile, Profiles, ProfileTable
-from lakehouse.retrieval.tokens import terms_of
+from lakehouse.retrieval.profile_table import Earlier, Profile, ProfileTable
+from lakehouse.retrieval.row_slots import UNKNOWN, Slots
+from lakehouse.retrieval.term_numbers import coverage, numbers_of
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -45,9 +44,6 @@ MAX_ENTRIES = 64
 # Until entries have faded by so little that a profile may stay as it is.
 _DAY_S = 86_400.0
 _MAX_AGE_S = _DAY_S
-_TERM_BITS = (1 << 31) - 1
-_LOWEST = (1 << 16) - 1
-_FEW_TERMS = 200
 # When more answers have changed since the last search, all profiles are made anew, as they are asked for.
 _MOST_TOUCHED = 4096
 
@@ -105,7 +101,7 @@ class Likeness:
     confidence: Floats
 
 
-EntriesOf = Callable[[str, str, datetime], Sequence[ProfileEntry]]
+EntriesOf = Callable[[str, Sequence[str], datetime], Mapping[str, Sequence[ProfileEntry]]]
 _NOBODY = Likeness(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
 
 
@@ -123,7 +119,7 @@ class AnswerProfiles:
     """Profiles by the rows of corpora, made when they are first asked for and again when an entry has changed.
 
     Args:
-        entries_of: The endorsed entries of an answer of a corpus, as of a time.
+        entries_of: The endorsed entries of answers of a corpus, as of a time, by the answers' ids; most have none.
         vectors: Has the vectors of entries.
         half_life_days: How soon a profile's confidence halves.
     """
@@ -168,23 +164,24 @@ class AnswerProfiles:
         places = (slots >= 0).nonzero()[0]
         if not len(places):
             return _NOBODY
-        profiles = kept.table.gather(slots[places])
+        profiles = kept.table.gather(slots.take(places))
         of = profiles.of
-        if of["made_at"].min() < now_s - _MAX_AGE_S:
-            for row in answers.rows[places[of["made_at"] < now_s - _MAX_AGE_S]].tolist():
+        made_at = of["made_at"]
+        if made_at.min() < now_s - _MAX_AGE_S:
+            for row in answers.rows[places[made_at < now_s - _MAX_AGE_S]].tolist():
                 kept.table.outdate(row)
             return self._likeness(kept, query, answers, now)
         products = profiles.weights * self._vectors.products_at(profiles.rows, query.vector)
         cosines = np.add.reduceat(products, profiles.first_rows)
         if answers.similarity is not None:
-            own = answers.similarity[places]
+            own = answers.similarity.take(places)
             cosines = np.maximum((cosines + of["own"] * own) * of["scale"], own)
         else:
             cosines *= of["scale"]
         if query.term_weights:
-            covered = _coverage(profiles, query.term_weights)
+            covered = coverage(profiles.terms, profiles.first_terms, query.term_weights)
             cosines = np.float32(1 - COVERAGE_SHARE) * cosines + np.float32(COVERAGE_SHARE) * covered
-        ages_days = np.maximum(now_s - of["made_at"], 0) / _DAY_S
+        ages_days = np.maximum(now_s - made_at, 0) / _DAY_S
         confidence = np.minimum(1, of["strength"] * 0.5 ** (ages_days / self._half_life_days))
         return Likeness(places, np.maximum(cosines, np.float32(0)), confidence.astype(np.float32))
 
@@ -198,52 +195,54 @@ class AnswerProfiles:
             if row is not None:
                 kept.table.outdate(row)
 
-    def _slots_of(self, table: ProfileTable, answers: AskedAnswers, now: datetime) -> NDArray[np.int64]:
-        """Where the profiles of answers are, -1 without; those that are missing are made."""
-        rows = answers.rows.tolist()
-        slots = table.slots_of(rows)
-        if None in slots:
-            self._make(table, answers, [row for row, slot in zip(rows, slots, strict=True) if slot is None], now)
-            slots = table.slots_of(rows)
-        return np.array(slots, np.int64)
+    def _slots_of(self, table: ProfileTable, answers: AskedAnswers, now: datetime) -> Slots:
+        """Where the profiles of answers are, below 0 without; those that are missing are made."""
+        table.tidy()
+        slots = table.slots_of(answers.rows)
+        missing = (slots == UNKNOWN).nonzero()[0]
+        if len(missing):
+            made = self._make(answers, missing, table, now)
+            table.put_nothing(answers.rows[[place for place in missing.tolist() if place not in made]])
+            for place, profile in made.items():
+                slots[place] = table.put(int(answers.rows[place]), profile)
+        return slots
 
-    def _make(self, table: ProfileTable, answers: AskedAnswers, rows: Sequence[int], now: datetime) -> None:
-        corpus = answers.corpus
-        numbers = np.array(rows, np.int64)
-        entries: dict[int, Sequence[ProfileEntry]] = {}
-        for row, answer_id in zip(rows, corpus.ids_of(numbers), strict=True):
-            if found := self._entries_of(corpus.name, answer_id, now):
-                entries[row] = found
-            else:
-                table.put(row, None)
+    def _make(self, answers: AskedAnswers, places: Rows, table: ProfileTable, now: datetime) -> dict[int, Profile]:
+        """Make the profiles of those of the answers at some places that have entries; by place."""
+        corpus, ids = answers.corpus, answers.corpus.ids_of(answers.rows[places])
+        entries = self._entries_of(corpus.name, ids, now)
         if not entries:
-            return
-        known = np.array(list(entries), np.int64)
-        owns = None if answers.similarity is None else corpus.vectors_of(known)
-        for n, (row, own_terms) in enumerate(self._own_terms(table, corpus, known).items()):
-            own = None if owns is None else owns[n]
-            table.put(row, self._profile(entries[row], own, own_terms, made_at=now.timestamp()))
+            return {}
+        having = {place: entries[i] for place, i in zip(places.tolist(), ids, strict=True) if entries.get(i)}
+        if not having:
+            return {}
+        known = answers.rows[list(having)]
+        owns = [None] * len(known) if answers.similarity is None else corpus.vectors_of(known)
+        made = zip(having.items(), owns, self._earlier(table, corpus, known), strict=True)
+        return {
+            place: self._profile(some, own, earlier, made_at=now.timestamp()) for (place, some), own, earlier in made
+        }
 
-    def _own_terms(self, table: ProfileTable, corpus: CorpusView, rows: Rows) -> dict[int, list[int]]:
-        """The terms of the answers' own texts: a row's text never changes, so they are read once."""
-        terms = {row: table.own_terms(row) for row in rows.tolist()}
-        if unread := [row for row, some in terms.items() if not some]:
+    def _earlier(self, table: ProfileTable, corpus: CorpusView, rows: Rows) -> list[Earlier]:
+        """What is known of profiles without their entries: a row's text never changes, so its terms are read once."""
+        known = {row: table.earlier(row) for row in rows.tolist()}
+        if unread := [row for row, earlier in known.items() if earlier is None]:
             for row, text in zip(unread, corpus.texts_of(np.array(unread, np.int64)), strict=True):
-                terms[row] = list({hash(term) & _TERM_BITS for term in terms_of(text)})
-        return terms
+                own = list(numbers_of(text))
+                known[row] = Earlier((), own, len(own))
+        return [earlier for earlier in known.values() if earlier is not None]
 
     def _profile(
-        self, entries: Sequence[ProfileEntry], own: Floats | None, own_terms: list[int], *, made_at: float
+        self, entries: Sequence[ProfileEntry], own: Floats | None, earlier: Earlier, *, made_at: float
     ) -> Profile:
         best = sorted(entries, key=lambda entry: -entry.worth)[:MAX_ENTRIES] if len(entries) > 1 else entries
-        weights = _capped(best)
-        rows = [entry.row for entry in best]
-        vector = np.array(weights, np.float32) @ self._vectors.vectors_at(np.array(rows, np.int64))
+        weights = np.array(_capped(best), np.float32)
+        rows = np.array([entry.row for entry in best], np.int64)
+        vector = weights @ self._vectors.vectors_at(rows)
         own_weight = 0.0
         if own is not None:
             own_weight = ANSWER_WEIGHT
             vector = vector + (ANSWER_WEIGHT / max(float(np.sqrt(own @ own)), 1e-9)) * own
-        asked = {hash(term) & _TERM_BITS for entry in best for term in terms_of(entry.query)}
         return Profile(
             made_at,
             best[0].worth if len(best) == 1 else sum(entry.worth for entry in best),
@@ -251,31 +250,18 @@ class AnswerProfiles:
             own_weight,
             rows,
             weights,
-            [NO_TERM, *own_terms, *asked.difference(own_terms)],
-            len(own_terms),
+            _terms(best, earlier),
+            earlier.own_terms,
         )
 
 
-def _coverage(profiles: Profiles, term_weights: Mapping[str, float]) -> Floats:
-    """The share of the weight of the query's terms that each profile has."""
-    keys = np.array([hash(term) & _TERM_BITS for term in term_weights], np.int32)
-    shares = np.array(list(term_weights.values()), np.float32) / np.float32(sum(term_weights.values()))
-    terms = profiles.terms
-    # Few of thousands of terms are the query's: most are passed over by a look into a table at their lowest bits.
-    lowest = keys & _LOWEST
-    if len(keys) <= _FEW_TERMS and len(set(lowest.tolist())) == len(keys):
-        places = np.zeros(_LOWEST + 1, np.uint8)
-        places[lowest] = np.arange(1, len(keys) + 1)
-        likely = places[terms & _LOWEST]
-        at = likely.nonzero()[0]
-        which = likely[at] - np.uint8(1)
-    else:
-        order = keys.argsort()
-        keys, shares = keys[order], shares[order]
-        at, which = np.arange(len(terms)), np.minimum(keys.searchsorted(terms), len(keys) - 1)
-    is_it = keys[which] == terms[at]
-    owners = profiles.first_terms.searchsorted(at[is_it], side="right") - 1
-    return np.asarray(np.bincount(owners, shares[which[is_it]], len(profiles.of)), np.float32)
+def _terms(entries: Sequence[ProfileEntry], earlier: Earlier) -> list[int]:
+    """The terms of the answer's text and of the entries' queries; where none has gone, only the new ones are read."""
+    terms, read = earlier.terms, set(earlier.rows)
+    if not read.issubset([entry.row for entry in entries]):
+        terms, read = terms[: earlier.own_terms], set()
+    asked = set[int]().union(*(numbers_of(entry.query) for entry in entries if entry.row not in read))
+    return [*terms, *asked.difference(terms)]
 
 
 def _capped(entries: Sequence[ProfileEntry]) -> list[float]:

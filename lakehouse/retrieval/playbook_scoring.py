@@ -23,6 +23,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -194,17 +195,29 @@ def boosts_of(
         own = ENDORSEMENT_LIFT * verdict.endorsed - REJECTION_LIFT * verdict.rejected + verdict.same
         boosts[place] = config.boost * own
     if len(known):
-        before = scores[known]
-        wanted = before + LIKENESS_ORDER * confidence * _above(likeness, LIKENESS_FLOOR) + said[known]
+        before = scores.take(known)
+        above_floor, above_far = _above(likeness, config.max_distance)
+        wanted = before + LIKENESS_ORDER * confidence * above_floor + said.take(known)
         # Their scores handed out anew, the best to the most wanted.
         after = np.empty_like(before)
-        after[np.argsort(-wanted, kind="stable")] = np.sort(before)[::-1]
-        lift = LIKENESS_LIFT * confidence * _above(likeness, 1 - config.max_distance)
+        after[(-wanted).argsort(kind="stable")] = np.sort(before)[::-1]
+        lift = LIKENESS_LIFT * confidence * above_far
         boosts[known] += min(1.0, config.boost) * (after - before) + config.boost * lift
     return boosts
 
 
-def _above(values: Floats, floor: float) -> Floats:
-    """0 up to the floor, rising to 1 at 1."""
-    above = (values - np.float32(floor)) / np.float32(max(1 - floor, 1e-6))
-    return np.asarray(np.minimum(np.maximum(above, np.float32(0)), np.float32(1)), np.float32)
+def _above(likeness: Floats, max_distance: float) -> Floats:
+    """How far likeness is above `LIKENESS_FLOOR`, and above `1 − max_distance`: 0 up to there, rising to 1 at 1."""
+    floors, spans = _floors(max_distance)
+    above: Floats = likeness - floors
+    above /= spans
+    np.maximum(above, np.float32(0), out=above)
+    np.minimum(above, np.float32(1), out=above)
+    return above
+
+
+@lru_cache(maxsize=64)
+def _floors(max_distance: float) -> tuple[Floats, Floats]:
+    floors = (LIKENESS_FLOOR, 1 - max_distance)
+    spans = [max(1 - floor, 1e-6) for floor in floors]
+    return np.array(floors, np.float32)[:, None], np.array(spans, np.float32)[:, None]

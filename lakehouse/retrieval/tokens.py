@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -30,6 +30,8 @@ MAX_TERM_CHARS = 64
 _FEW_TEXTS = 32
 # So many are split at once: memory stays flat, and most words of a slice repeat within it.
 _SLICE_TEXTS = 16_384
+# By bytes of UTF-8: ASCII in lower case and a space for what is no letter or digit; other bytes stay as they are.
+_ASCII = bytes(code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 
 
@@ -53,8 +55,7 @@ def terms_of(text: str) -> list[str]:
 
     Source: Snowball's English stemmer (Porter2), https://snowballstem.org/algorithms/english/stemmer.html
     """
-    terms = (_term(word) for word in _words(text))
-    return [term for term in terms if term]
+    return list(filter(None, map(term_of, words_of(text))))
 
 
 def tokenize(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> Tokens:
@@ -94,16 +95,8 @@ def _spaced(texts: pa.ChunkedArray) -> pa.Array:
     # A copy of its own: the buffers of a slice are those of the whole.
     plain = pa.concat_arrays([*plain.chunks, pa.array([], pa.large_string())])
     _, offsets, data = plain.buffers()
-    translated = _translation()[np.frombuffer(data, np.uint8)]
+    translated = np.frombuffer(_ASCII, np.uint8)[np.frombuffer(data, np.uint8)]
     return pa.Array.from_buffers(pa.large_string(), len(plain), [None, offsets, pa.py_buffer(translated)])
-
-
-@cache
-def _translation() -> NDArray[np.uint8]:
-    table = np.arange(256, dtype=np.uint8)
-    for code in range(128):
-        table[code] = ord(chr(code).lower()) if chr(code).isalnum() else ord(" ")
-    return table
 
 
 def _ranges(firsts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -131,12 +124,13 @@ def _join(parts: Sequence[Tokens]) -> Tokens:
     return Tokens(np.concatenate(counts), np.concatenate(terms), list(numbers))
 
 
-def _words(text: str) -> Iterable[str]:
-    if not text.isascii():
-        # Folding after decomposition; what the folding composes or decomposes again is then in one form.
-        text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold())
-        text = unicodedata.normalize("NFKC", text)
-    return text.lower().translate(_SPACES).split()
+def words_of(text: str) -> list[str]:
+    """The words of a text, stop words too, in the order in which they stand there; see `terms_of`."""
+    if text.isascii():
+        return text.encode().translate(_ASCII).decode().split()
+    # Folding after decomposition; what the folding composes or decomposes again is then in one form.
+    text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return unicodedata.normalize("NFKC", text).lower().translate(_SPACES).split()
 
 
 class _Spaces(dict[int, int]):
@@ -152,7 +146,7 @@ _SPACES = _Spaces()
 
 
 @lru_cache(maxsize=1 << 15)
-def _term(word: str) -> str:
+def term_of(word: str) -> str:
     """The stem of a word, or nothing for a stop word."""
     return "" if word in STOP_WORDS else str(_stemmer().stemWord(word[:MAX_TERM_CHARS]))
 

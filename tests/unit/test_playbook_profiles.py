@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -35,9 +35,9 @@ class Entries:
         self.corpus = corpus_of(name, ["a", "b"], ["ward", "ward"], np.stack([Z, Z]))
         self.profiles = AnswerProfiles(self.of, self, half_life_days=30)
 
-    def of(self, corpus: str, answer_id: str, now: datetime) -> Sequence[ProfileEntry]:
-        self.read.append(answer_id)
-        return self.rows.get(answer_id, []) if corpus == "jobs" else []
+    def of(self, corpus: str, answer_ids: Sequence[str], now: datetime) -> Mapping[str, Sequence[ProfileEntry]]:
+        self.read += answer_ids
+        return {one: self.rows.get(one, []) for one in answer_ids} if corpus == "jobs" else {}
 
     def vectors_at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         if rows.min() < self.first:
@@ -177,6 +177,22 @@ def test_many_changes_leave_every_profile_as_if_it_were_made_first() -> None:
     fresh = Entries()
     fresh.add("a", f"nurse {many - 1}", X)
     assert entries.ask("a") == fresh.ask("a")
+
+
+def test_entry_that_comes_or_goes_leaves_a_profile_as_if_it_were_made_first() -> None:
+    entries = Entries()
+    for query in ("nurse", "unheard", "night welder"):
+        entries.add("a", query, X)
+        fresh = Entries()
+        for entry in entries.rows["a"]:
+            fresh.add("a", entry.query, X)
+        assert entries.ask("a") == fresh.ask("a")
+    while entries.rows["a"].pop(0) and entries.rows["a"]:
+        entries.profiles.touch("a")
+        fresh = Entries()
+        for entry in entries.rows["a"]:
+            fresh.add("a", entry.query, X)
+        assert entries.ask("a") == fresh.ask("a")
 
 
 def test_confidence_is_the_worth_of_all_entries_up_to_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.retrieval.tokens import MAX_TERM_CHARS, STOP_WORDS, Tokens, terms_of, tokenize
+from lakehouse.retrieval.tokens import MAX_TERM_CHARS, STOP_WORDS, Tokens, terms_of, tokenize, words_of
 
 # Enough texts that the vectorised way is taken, whatever else is among them.
 PADDING = [f"filler number{n}" for n in range(40)]
@@ -43,6 +43,11 @@ def test_stop_words_give_nothing() -> None:
 
 def test_long_word_is_cut() -> None:
     assert terms_of("q" * 10_000) == ["q" * MAX_TERM_CHARS]
+
+
+def test_ascii_is_cut_into_words_as_every_other_text_is() -> None:
+    every = " ".join(f"q{chr(code)}Z" for code in range(128))
+    assert words_of(every) == words_of(every + " é")[:-1]
 
 
 def test_null_and_empty_texts_have_no_terms() -> None:
