@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
+from lakehouse.adapters.s3_direct import open_objects
 from lakehouse.adapters.seaweedfs import EmbeddedStore, load_or_make_credentials
 from lakehouse.settings import Settings
 
@@ -37,7 +38,7 @@ def read_location(settings: Settings) -> S3Location:
 
 def connect_store(settings: Settings) -> S3ObjectStore:
     """An `ObjectStore` for these settings; nothing is asked of the server yet."""
-    return S3ObjectStore(store_location(settings))
+    return open_objects(store_location(settings))
 
 
 def _location(settings: Settings, access_key_id: str | None, secret_access_key: str | None) -> S3Location:

@@ -18,7 +18,6 @@ import urllib.request
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from xml.etree import ElementTree
 from lakehouse.adapters.listing import list_after, list_folders
 from lakehouse.adapters.objects import S3Location, S3ObjectStore, refusal
 from lakehouse.adapters.s3_keys import KeySource
+from lakehouse.adapters.s3_wire import Answer, Wire
 from lakehouse.errors import StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
@@ -48,13 +48,6 @@ def _is_direct(endpoint: str | None) -> bool:
     return parts.scheme == "http" and not parts.path.strip("/") and not has_proxy
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
 class DirectObjects(S3ObjectStore):
     """`S3ObjectStore` with direct `put` (of bytes), `get`, `list` and `folders`; safe to share between threads."""
 
@@ -63,13 +56,13 @@ class DirectObjects(S3ObjectStore):
         self._host = urlsplit(location.endpoint or "").netloc
         self._keys = KeySource(location)
         self._signing: tuple[tuple[str, str], bytes] | None = None
-        self._idle: deque[http.client.HTTPConnection] = deque(maxlen=_MAX_IDLE)
+        self._idle: deque[Wire] = deque(maxlen=_MAX_IDLE)
         weakref.finalize(self, _close_all, self._idle)
 
     def get(self, key: str) -> StoredObject:
         answer = self._ask("GET", key)
         headers = answer.headers
-        modified_at = parsedate_to_datetime(headers["Last-Modified"])
+        modified_at = parsedate_to_datetime(headers["last-modified"])
         return StoredObject(ObjectInfo(key, len(answer.body), _etag(headers), modified_at), answer.body)
 
     def put(
@@ -89,7 +82,7 @@ class DirectObjects(S3ObjectStore):
         if if_match is not None:
             headers["if-match"] = f'"{if_match}"'
         answer = self._ask("PUT", key, headers=headers, body=body)
-        return ObjectInfo(key, len(body), _etag(answer.headers), parsedate_to_datetime(answer.headers["Date"]))
+        return ObjectInfo(key, len(body), _etag(answer.headers), parsedate_to_datetime(answer.headers["date"]))
 
     def list(self, prefix: str, *, limit: int = 1000, start_after: str = "") -> Listing:
         found = list_after(self, self.bucket, prefix, limit + 1, start_after)  # type: ignore[arg-type]
@@ -118,7 +111,7 @@ class DirectObjects(S3ObjectStore):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         about: str | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         """Send one request, again while the store fails; conditions that do not hold raise as everywhere."""
         name = key if about is None else about
         path = f"/{self.bucket}/{quote(key, safe='/-_.~')}" if key else f"/{self.bucket}"
@@ -142,7 +135,7 @@ class DirectObjects(S3ObjectStore):
                 break
         raise failure or StoreUnavailable(f"the object store was not asked for {name!r}", key=name)
 
-    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> _Answer:
+    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
             kept = self._idle.pop()
         except IndexError:
@@ -153,31 +146,20 @@ class DirectObjects(S3ObjectStore):
             # The server has closed a connection that was idle: that is no failure of the store.
             return self._exchange(self._connect(), method, target, headers, body)
 
-    def _connect(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(self._host, timeout=self.location.connect_timeout_s)
-        connection.connect()
-        connection.sock.settimeout(self.location.read_timeout_s)
-        return connection
+    def _connect(self) -> Wire:
+        waits = {"connect_timeout_s": self.location.connect_timeout_s, "read_timeout_s": self.location.read_timeout_s}
+        return Wire(self._host, **waits)
 
-    def _exchange(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> _Answer:
+    def _exchange(self, wire: Wire, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
-            connection.request(method, target, body or None, dict(headers))
-            response = connection.getresponse()
-            answer = _Answer(response.status, response.headers, response.read())
+            answer = wire.ask(method, target, headers, body)
         except BaseException:
-            connection.close()
+            wire.close()
             raise
-        if response.will_close or len(self._idle) == _MAX_IDLE:
-            connection.close()
+        if not wire.can_be_kept or len(self._idle) == _MAX_IDLE:
+            wire.close()
         else:
-            self._idle.append(connection)
+            self._idle.append(wire)
         return answer
 
     def _signed(self, method: str, path: str, query: str, given: Mapping[str, str], body: bytes) -> dict[str, str]:
@@ -215,13 +197,13 @@ class DirectObjects(S3ObjectStore):
         return key
 
 
-def _close_all(connections: deque[http.client.HTTPConnection]) -> None:
+def _close_all(connections: deque[Wire]) -> None:
     while connections:
         connections.pop().close()
 
 
-def _etag(headers: http.client.HTTPMessage) -> str:
-    return headers["ETag"].strip('"')
+def _etag(headers: Mapping[str, str]) -> str:
+    return headers["etag"].strip('"')
 
 
 def _code(body: bytes) -> str:
