@@ -25,6 +25,7 @@ from lakehouse.adapters.lance_fragments import (
     FragmentVectors,
     hashes_of,
 )
+from lakehouse.distinct import distinct
 from lakehouse.errors import NotFound
 from lakehouse.retrieval.filter_fit import FilterFit, fit_of
 from lakehouse.retrieval.filters import Filter, Kind
@@ -119,7 +120,7 @@ class LanceRows:
 
     def rows_of(self, ids: Collection[str]) -> Rows:
         """The rows of ids, ascending; ids that are not there are passed over."""
-        wanted = np.unique(hashes_of(ids))
+        wanted = distinct(hashes_of(ids))
         found = [np.empty(0, np.int64)]
         for position, fragment in enumerate(self._fragments):
             _, offsets = self._cache.ids(self.uri, fragment).find(wanted)
@@ -136,7 +137,7 @@ class LanceRows:
         import pyarrow as pa
 
         addresses = self._addresses(np.asarray(rows, np.int64))
-        wanted = np.unique(addresses)
+        wanted = distinct(addresses)
         parts = [wanted[start : start + ROWS_PER_TAKE] for start in range(0, len(wanted), ROWS_PER_TAKE)]
         with translated(self.uri):
             tables = [self._scan(columns, where=_among(part)).to_table() for part in parts or [wanted]]
@@ -204,7 +205,7 @@ class LanceRows:
         return np.concatenate([np.empty(0, np.bool_), *masks])
 
     def _of_sources(self, sources: Collection[str]) -> Mask:
-        wanted = np.unique(hashes_of(sources))
+        wanted = distinct(hashes_of(sources))
         masks = [self._cache.sources(self.uri, f).mask(wanted, f.physical_rows) for f in self._fragments]
         return np.concatenate([np.empty(0, np.bool_), *masks])
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.distinct import distinct
+
 
 class KnownSubjects:
     """Hashes of subjects, 8 bytes each; two subjects of one hash are taken for one."""
@@ -22,8 +24,8 @@ class KnownSubjects:
 
     def add(self, subjects: Iterable[str]) -> None:
         """Know these from now on."""
-        new = np.unique(_hashes(subjects))
-        self._hashes = np.union1d(self._hashes, new) if len(self._hashes) else new
+        new = distinct(_hashes(subjects))
+        self._hashes = distinct(np.concatenate([self._hashes, new]))
 
     def may_have(self, subjects: Sequence[str]) -> list[str]:
         """Those of some subjects that may be known, in order; the others surely are not."""

@@ -15,6 +15,8 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.distinct import distinct
+
 Rows = NDArray[np.int64]
 _EMPTY, _TAKEN_OUT = -1, -2
 _SMALLEST = 64
@@ -77,7 +79,7 @@ class IdTable:
 
     def pop(self, ids: Collection[str]) -> Rows:
         """Take ids out; the rows that they had."""
-        slots = np.unique(self._slots_of(_hashes_of(ids)))
+        slots = distinct(self._slots_of(_hashes_of(ids)))
         slots = slots[slots >= 0]
         rows = self._rows[slots].astype(np.int64)
         self._rows[slots] = _TAKEN_OUT

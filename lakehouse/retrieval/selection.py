@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.distinct import distinct
 from lakehouse.retrieval.filters import Filter
 from lakehouse.retrieval.metadata_columns import MetadataColumns
 
@@ -144,7 +145,7 @@ class Selection:
 
     def only(self, rows: Rows) -> Selection:
         """Those of some rows, counted from 0, that are meant here."""
-        unique = np.unique(rows)
+        unique = distinct(rows)
         unique = unique[unique < self.end]
         return Selection(self.source, self.first, self.end, rows=unique[self.mask()[unique]])
 
