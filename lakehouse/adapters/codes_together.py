@@ -18,6 +18,8 @@ from lakehouse.adapters.short_vectors import ShortVectors
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+# Within a distance lists are scanned at once up to so many times those about the nearest centroid.
+_AT_ONCE = 2
 
 
 def search_together(
@@ -42,7 +44,8 @@ def search_together(
     if max_distance < np.inf:
         limit = closeness_of(max_distance, codes.distance)
         most = _within(farness, np.full(len(queries), scales * codes.width.reach - limit, np.float32))
-        first = np.minimum(first, most)
+        # Where few rows are so near, all lists that may hold them are scanned in the end: once is less than twice.
+        first = np.where(most <= _AT_ONCE * first, most, first)
     first = np.maximum(first, min(codes.lists, 1 + int(ROOM * wanted * codes.lists / codes.end)))
     lists = np.ascontiguousarray(order[:, : first.max()])
     lists[np.arange(lists.shape[1]) >= first[:, None]] = -1

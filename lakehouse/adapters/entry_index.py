@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.adapters.entry_rows import EntryRows, Rows, Vectors
+from lakehouse.adapters.entry_search import search_within
 from lakehouse.adapters.hot_generations import Generations
 from lakehouse.adapters.hot_rows import RowsView
 from lakehouse.adapters.hot_search import search_rows
@@ -74,6 +75,9 @@ class HotEntryIndex:
         if self._rows is None:
             return NO_ENTRIES
         selection, query = self._selection(), self._query(vector)
+        within = search_within(selection, query[None, :], k, max_distance)
+        if within is not None:
+            return _nearby(selection, *within[0], max_distance)
         found = search_rows(selection, query, k, self.distance, max_distance=max_distance)
         return _nearby(selection, *found, max_distance)
 
@@ -150,7 +154,9 @@ class HotEntryIndex:
             try:
                 selection = self._selection()
                 queries, farthest = np.stack([query for query, _, _ in part]), max(look[1] for look in part)
-                found = search_rows_of_each(selection, queries, k, self.distance, max_distance=farthest)
+                found = search_within(selection, queries, k, farthest)
+                if found is None:
+                    found = search_rows_of_each(selection, queries, k, self.distance, max_distance=farthest)
                 nearby = [_nearby(selection, *near, look[1]) for near, look in zip(found, part, strict=True)]
             except Exception as error:  # each caller hears of it
                 for _, _, done in part:

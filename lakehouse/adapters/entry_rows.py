@@ -2,7 +2,8 @@
 
 A write appends, then publishes, as in hot_rows.py; an entry is a few hundred in one millisecond, since nothing of it
 goes through Arrow. Vectors are kept short (see short_vectors.py); of rows that no code covers yet, each of which every
-search compares, they are kept long as well.
+search compares, they are kept long as well. Of all rows of a generation that is not large heads are kept: few of them
+are looked at further (see product_bounds.py).
 
 Belongs here: one generation of rows. Not here: searching them (see entry_index.py), codes and compaction (see
 hot_upkeep.py).
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.faiss_codes import Codes
 from lakehouse.adapters.hot_rows import RowsView
+from lakehouse.adapters.product_bounds import AXES, heads_of, leading_axes
 from lakehouse.adapters.short_vectors import ShortVectors, lengthened
 from lakehouse.errors import Unavailable
 from lakehouse.retrieval.growing import GrowingArray
@@ -28,6 +30,11 @@ _COPY_ROWS = 16_384
 # Rows are kept long until codes cover so many of them, and where there are no codes for so many in all.
 _MOST_COVERED = 512
 _MOST_LONG = 32_768
+# Rows have heads where so many are there: fewer are as quickly compared whole, more by codes. Axes are learned anew
+# when there are eight times as many as before.
+_LEAST_HEADED = 512
+_MOST_HEADED = 20_000
+_GROWTH = 8
 
 
 class EntryRows:
@@ -44,6 +51,9 @@ class EntryRows:
         self.vectors = GrowingArray(np.int16, dimension)
         # The first row that is kept long, and the long ones from there on.
         self._long = (0, GrowingArray(np.float32, dimension))
+        # The axes and, along them, the heads of all rows.
+        self.heads: tuple[Vectors, GrowingArray] | None = None
+        self._learned_rows = 0
         self.ids: list[str] = []
         self.codes: Codes | None = None
         self.view = RowsView(0, 0, np.empty(0, np.bool_))
@@ -62,6 +72,7 @@ class EntryRows:
         start, end = self.view.end, self.view.end + len(ids)
         self.vectors.append(vectors)
         self._keep_long(vectors)
+        self._keep_heads(vectors)
         self.ids += ids
         with self._publishing:
             replaced = [row for row in map(self._row_of.get, ids) if row is not None]
@@ -128,6 +139,21 @@ class EntryRows:
             first, long, new = len(self.vectors), GrowingArray(np.float32, self.dimension), new[:0]
         long.append(lengthened(new))
         self._long = first, long
+
+    def _keep_heads(self, new: ShortVectors) -> None:
+        """Keep the heads of what was appended last, of all when their axes are learned."""
+        count = len(self.vectors)
+        if not _LEAST_HEADED <= count <= _MOST_HEADED or self.dimension < 2 * AXES:
+            self.heads = None
+            return
+        if self.heads is None or count >= _GROWTH * self._learned_rows:
+            axes, heads = leading_axes(self.vectors.view()), GrowingArray(np.float32, AXES + 1)
+            self._learned_rows, new = count, self.vectors.view()
+        else:
+            axes, heads = self.heads
+        for start in range(0, len(new), _COPY_ROWS):
+            heads.append(heads_of(lengthened(new[start : start + _COPY_ROWS]), axes))
+        self.heads = axes, heads
 
     def _copy(self, rows: Rows, copy: EntryRows) -> None:
         copy.append([self.ids[row] for row in rows.tolist()], self.vectors.view()[rows])

@@ -1,4 +1,4 @@
-"""Several queries of the same rows of a hot index in one go: codes scanned together, fresh rows by one product.
+"""Several queries of the same rows of a hot index in one go: codes scanned together, fresh rows multiplied together.
 
 Rows that are gone are looked for with the others and dropped afterwards. A query that is left with too little is
 searched by itself.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lakehouse.adapters.codes_together import search_together
 from lakehouse.adapters.faiss_kernels import nearest, row_distances_of_each
 from lakehouse.adapters.hot_search import is_worth_codes, search_rows
+from lakehouse.adapters.row_products import products_of_all
 from lakehouse.retrieval.row_batch import Distance
 from lakehouse.retrieval.selection import Selection
 
@@ -86,9 +87,9 @@ def _living(selection: Selection, found: Found) -> Found:
 
 
 def _compared(selection: Selection, start: int, queries: Vectors, k: int, distance: Distance) -> list[Found]:
-    """The nearest of the rows from `start` on: all by one product, then the best by their exact distances."""
+    """The nearest of the rows from `start` on: all by their products, then the best by their exact distances."""
     vectors = selection.source.vectors.view(0, selection.end)
-    products = queries @ selection.source.span(start, selection.end).T
+    products = products_of_all(selection.source.span(start, selection.end), queries)
     count = products.shape[1]
     take = min(k + _SPARE, count)
     rows = products.argpartition(count - take, axis=1)[:, count - take :] + start

@@ -1,0 +1,60 @@
+"""Entries within a distance: those whose products can be large enough, by the heads of all, then their exact distances.
+
+A head is less than half of a vector, and hardly one entry in a hundred is looked at again. All that are near enough are
+found, where codes miss some.
+
+Belongs here: `search_within`. Not here: heads (see product_bounds.py), searches that heads do not narrow down (see
+hot_search_together.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakehouse.adapters.faiss_kernels import nearest, row_distances
+from lakehouse.adapters.product_bounds import heads_of
+from lakehouse.adapters.row_products import products_of_all
+from lakehouse.retrieval.selection import Selection
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+# Products of heads and of vectors of length 1 are off by less than this.
+_ROUNDING = np.float32(1e-4)
+# Where more of the rows may be near, heads are not worth it; of few rows all may.
+_MOST_SHARE = 0.05
+_FEW = 64
+
+
+def search_within(
+    selection: Selection, queries: Vectors, k: int, max_distance: float
+) -> list[tuple[Rows, Vectors]] | None:
+    """The nearest selected rows within a distance of each query, and none that is missed.
+
+    Args:
+        selection: Of `EntryRows`.
+        queries: Of length 1, (m, d).
+        k: How many, 1 or more.
+        max_distance: A cosine distance.
+
+    Returns:
+        For each query rows counted from 0 and their distances, nearest first, some a little farther away; None where
+        the rows have no heads, or too many would have to be looked at.
+    """
+    rows, end = selection.source, selection.end
+    kept = rows.heads  # of at least the rows that are selected, whatever is appended meanwhile
+    if kept is None or max_distance >= 1:
+        return None
+    axes, heads = kept
+    bounds = products_of_all(heads.view(0, end), heads_of(queries, axes))
+    places = (bounds.ravel() >= np.float32(1 - max_distance) - _ROUNDING).nonzero()[0]
+    if len(places) > (_FEW + _MOST_SHARE * end) * len(queries):
+        return None
+    vectors, mask = rows.vectors.view(0, end), None if selection.is_all else selection.mask()
+    answers, first = [], 0
+    ends = places.searchsorted(np.arange(1, len(queries) + 1) * end).tolist()
+    for n, (query, last) in enumerate(zip(queries, ends, strict=True)):
+        near = places[first:last] - n * end
+        near, first = near if mask is None else near[mask[near]], last
+        answers.append(nearest(near, row_distances(vectors, query, near, "cosine"), k))
+    return answers

@@ -1,0 +1,41 @@
+"""Products of a few queries and many rows that stand side by side: as much at once as BLAS multiplies without packing.
+
+For a larger product OpenBLAS writes the rows anew in an order of its own, which takes several times as long as
+multiplying them by two to eight queries does; and a block is still in the cache for the last of the queries.
+
+Belongs here: `products_of_all`. Not here: rows that are picked (see faiss_kernels.py), short ones (see
+short_vectors.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+# OpenBLAS has kernels for small products, on processors with AVX-512: up to so many numbers come of them.
+_MOST_AT_ONCE = 1_024
+# From so many queries on it is packing that pays.
+_MANY_QUERIES = 32
+
+
+def products_of_all(vectors: Vectors, queries: Vectors) -> Vectors:
+    """The product of every query and every row.
+
+    Args:
+        vectors: (n, d), contiguous.
+        queries: (m, d), contiguous.
+
+    Returns:
+        (m, n).
+    """
+    columns, count = vectors.T, len(vectors)
+    rows = _MOST_AT_ONCE // max(1, len(queries))
+    if len(queries) >= _MANY_QUERIES or rows >= count or rows < 1:
+        products: Vectors = queries @ columns
+        return products
+    products = np.empty((len(queries), count), np.float32)
+    for start in range(0, count, rows):
+        block = slice(start, start + rows)
+        np.matmul(queries, columns[:, block], out=products[:, block])
+    return products
