@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.codes_search import ROOM, closeness_of, search_codes
 from lakehouse.adapters.faiss_codes import Codes
-from lakehouse.adapters.faiss_kernels import nearest, row_distances_of_each
+from lakehouse.adapters.faiss_kernels import nearest, nearest_of_each, row_distances_of_each
 from lakehouse.adapters.short_vectors import ShortVectors
 
 Vectors = NDArray[np.float32]
@@ -51,17 +51,12 @@ def search_together(
     lists[np.arange(lists.shape[1]) >= first[:, None]] = -1
     rows = codes.scan_each(queries, lists, wanted)
     distances = row_distances_of_each(vectors, queries, rows, codes.distance)
-    found_rows, found_distances = _nearest_of_each(rows, distances, k)
-    edges = found_distances[:, -1]
-    needed = _within(farness, scales * np.float32(codes.width.reach) - closeness_of(edges, codes.distance))
+    near_rows, near = nearest_of_each(rows, distances, k)
+    answers = list(zip(near_rows, near, strict=True))
+    needed = _within(farness, scales * np.float32(codes.width.reach) - closeness_of(near[:, -1], codes.distance))
     needed[rows[:, k - 1] < 0] = codes.lists
     if most is not None:
         needed = np.minimum(needed, most)
-    is_tied = _within(distances, edges) > k  # which of the equal ones is not arbitrary
-    is_tied &= rows[:, k - 1] >= 0
-    answers = list(zip(found_rows, found_distances, strict=True))
-    for n in is_tied.nonzero()[0].tolist():
-        answers[n] = nearest(rows[n], distances[n], k)
     for n in (needed > first).nonzero()[0].tolist():
         answers[n] = nearest(*search_codes(codes, vectors, queries[n], k, max_distance=max_distance), k)
     if most is not None:
@@ -70,16 +65,7 @@ def search_together(
     return answers
 
 
-def _nearest_of_each(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
-    """The k nearest rows of each query, nearest first."""
-    each = np.arange(len(rows))[:, None]
-    near = distances.argpartition(k - 1, axis=1)[:, :k]
-    rows, distances = rows[each, near], distances[each, near]
-    order = np.lexsort((rows, distances))
-    return rows[each, order], distances[each, order]
-
-
 def _within(farness: Vectors, most: Vectors) -> NDArray[np.int64]:
-    """How many of the lists, or rows, are at most so far, for each query."""
+    """How many of the lists are at most so far, for each query."""
     counts: NDArray[np.int64] = (farness <= most[:, None]).sum(axis=1)
     return counts

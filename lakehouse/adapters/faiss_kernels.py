@@ -21,6 +21,7 @@ from lakehouse.retrieval.row_batch import Distance
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 _of_thread = threading.local()
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 def faiss_library() -> Any:
@@ -77,8 +78,24 @@ def nearest(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
         ranked.partition(k - 1)
         near = (distances <= ranked[k - 1]).nonzero()[0]
         rows, distances = rows[near], distances[near]
-    order = np.lexsort((rows, distances))[:k]
+    order = distances.argsort()
+    near = distances[order[: k + 1]]
+    if np.count_nonzero(near[1:] == near[:-1]):  # which of the equal ones is not arbitrary
+        order = np.lexsort((rows, distances))
+    order = order[:k]
     return rows[order], distances[order]
+
+
+def nearest_of_each(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
+    """The same for some queries: (m, k) of rows and distances (m, c), c at least k."""
+    order = distances.argsort(axis=1)[:, : k + 1]
+    order += np.arange(0, distances.size, distances.shape[1])[:, None]
+    near, near_rows = distances.take(order), rows.take(order[:, :k])
+    is_equal = near[:, 1:] == near[:, :-1]
+    if np.count_nonzero(is_equal):
+        for n in is_equal.any(axis=1).nonzero()[0].tolist():
+            near_rows[n], near[n, :k] = nearest(rows[n], distances[n], k)
+    return near_rows, near[:, :k]
 
 
 def _as_distances(values: Vectors, distance: Distance) -> Vectors:
@@ -86,6 +103,6 @@ def _as_distances(values: Vectors, distance: Distance) -> Vectors:
         return values
     if distance == "dot":
         return np.negative(values, out=values)
-    np.subtract(np.float32(1), values, out=values)
+    np.subtract(_ONE, values, out=values)
     # Rounding may take the cosine of equal directions over 1.
-    return np.maximum(values, np.float32(0), out=values)
+    return np.maximum(values, _ZERO, out=values)

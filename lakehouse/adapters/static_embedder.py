@@ -6,9 +6,10 @@ Belongs here: the table of rows, the words met so far. Not here: where the files
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,12 +23,14 @@ TOKENIZER_FILE = ("wordllama", "tokenizers", "l2_supercat_tokenizer_config.json"
 _ROWS_AT_A_TIME = 1024
 _CHUNK_TEXTS = 1024
 _KNOWN_WORDS = 1 << 14
+_KNOWN_TOKENS = 1 << 12
 _LONGEST_KNOWN = 48
 # Handing a few words to the tokenizer's threads takes longer than the words.
 _FEW = 32
 # As this vocabulary writes the beginning of a word, and what its special tokens begin with.
 _WORD_BEGINS = "▁"
 _SPECIAL = "<"
+_Item = TypeVar("_Item")
 
 
 class StaticEmbedder:
@@ -71,27 +74,22 @@ class StaticEmbedder:
 
 
 class _Words:
-    """Sums of words' token rows. Those met before are kept; when there are too many, it starts anew."""
+    """Sums of words' token rows, which are kept as floats, too: most of a new word's tokens are in others."""
 
     def __init__(self, token_rows: Vectors, tokenizer: Any) -> None:
-        self._token_rows = token_rows
         self._tokenizer = tokenizer
-        self._keeping = threading.Lock()
-        self._known = self._nothing()
 
-    def rows(self, words: Sequence[str]) -> Vectors:
+        def floats_of(ids: list[int]) -> Vectors:
+            rows: Vectors = token_rows.take(ids, axis=0).astype(np.float32)
+            return rows
+
+        dimension = token_rows.shape[1]
+        self._token_rows = _KeptRows(floats_of, dimension, most=_KNOWN_TOKENS)
+        self._word_rows = _KeptRows(self._sums, dimension, most=_KNOWN_WORDS, is_kept=_is_short)
+
+    def rows(self, words: list[str]) -> Vectors:
         """One row for each word, shape (len(words), dimension)."""
-        index, table = self._known  # read once: another thread may start anew meanwhile
-        places = [index.get(word, -1) for word in words]
-        rows: Vectors = table.take(places, axis=0)
-        if -1 in places:
-            missing = [place for place, known in enumerate(places) if known < 0]
-            new = list(dict.fromkeys(words[place] for place in missing))
-            sums = self._sums(new)
-            numbers = {word: number for number, word in enumerate(new)}
-            rows[missing] = sums[[numbers[words[place]] for place in missing]]
-            self._keep(new, sums)
-        return rows
+        return self._word_rows.rows(words)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, none added before or after."""
@@ -107,27 +105,70 @@ class _Words:
         # What the tokenizer does to a word, without what it does for all texts: that takes as long again.
         return [token.id for token in self._tokenizer.model.tokenize(_WORD_BEGINS + text)]
 
-    def _sums(self, words: Sequence[str]) -> Vectors:
-        def rows_of(ids: list[int]) -> Vectors:
-            rows: Vectors = self._token_rows.take(ids, axis=0).astype(np.float32)
-            return rows
-
-        dimension = self._token_rows.shape[1]
+    def _sums(self, words: list[str]) -> Vectors:
+        rows_of, dimension = self._token_rows.rows, self._token_rows.dimension
         return sums_by_owner(self.tokens(words), rows_of, dimension=dimension, most=_ROWS_AT_A_TIME)
 
-    def _nothing(self) -> tuple[dict[str, int], Vectors]:
-        # Pages of the table take memory when they are written to.
-        return {}, np.empty((_KNOWN_WORDS, self._token_rows.shape[1]), dtype=np.float32)
 
-    def _keep(self, words: Sequence[str], sums: Vectors) -> None:
+class _KeptRows(Generic[_Item]):
+    """Rows of items that are asked for again and again, made once; when there are too many, it starts anew.
+
+    Args:
+        make: Gives shape (items, dimension) for some items, no item twice.
+        dimension: Length of a row.
+        most: Rows that are kept.
+        is_kept: Items that may be.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[list[_Item]], Vectors],
+        dimension: int,
+        *,
+        most: int,
+        is_kept: Callable[[_Item], bool] = lambda _: True,
+    ) -> None:
+        self.dimension = dimension
+        self._make = make
+        self._most = most
+        self._is_kept = is_kept
+        self._keeping = threading.Lock()
+        self._known = self._nothing()
+
+    def rows(self, items: list[_Item]) -> Vectors:
+        """One row for each item, shape (len(items), dimension)."""
+        index, table = self._known  # read once: another thread may start anew meanwhile
+        places = list(map(index.get, items, repeat(-1)))
+        rows: Vectors = table.take(places, axis=0)
+        if -1 in places:
+            missing = [place for place, known in enumerate(places) if known < 0]
+            wanted = [items[place] for place in missing]
+            new = list(dict.fromkeys(wanted))
+            made = self._make(new)
+            self._keep(new, made)
+            if len(new) < len(wanted):
+                numbers = {item: number for number, item in enumerate(new)}
+                made = made[[numbers[item] for item in wanted]]
+            rows[missing] = made
+        return rows
+
+    def _nothing(self) -> tuple[dict[_Item, int], Vectors]:
+        # Pages of the table take memory when they are written to.
+        return {}, np.empty((self._most, self.dimension), dtype=np.float32)
+
+    def _keep(self, items: list[_Item], rows: Vectors) -> None:
         with self._keeping:
             index, table = self._known
-            if len(index) + len(words) > _KNOWN_WORDS:
+            if len(index) + len(items) > self._most:
                 self._known = index, table = self._nothing()
-            for word, row in zip(words, sums, strict=True):
-                if len(word) <= _LONGEST_KNOWN and word not in index:
-                    table[len(index)] = row  # before its word is found
-                    index[word] = len(index)
+            for item, row in zip(items[: self._most], rows, strict=False):
+                if item not in index and self._is_kept(item):
+                    table[len(index)] = row  # before its item is found
+                    index[item] = len(index)
+
+
+def _is_short(word: str) -> bool:
+    return len(word) <= _LONGEST_KNOWN
 
 
 def _read_rows(path: Path, dimension: int) -> Vectors:

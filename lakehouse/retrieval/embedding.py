@@ -113,8 +113,8 @@ def unit_rows(rows: Vectors) -> Vectors:
         rows: Shape (n, dimension), finite.
     """
     norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    directionless = norms < _TINY
-    if directionless.any():
+    if norms.min(initial=1.0) < _TINY:
+        directionless = norms < _TINY
         rows[directionless] = 0.0
         rows[directionless, 0] = 1.0
         norms[directionless] = 1.0
@@ -175,11 +175,16 @@ def sums_by_owner(
         Shape (len(items), dimension). A sum depends on its own items alone.
     """
     sums = np.zeros((len(items), dimension), dtype=np.float32)
-    if len(items) == 1 and 0 < len(items[0]) <= most:  # a query: nothing to gather
-        np.add.reduce(rows_of(list(items[0])), axis=0, out=sums[0])
+    gathered: list[Item]
+    if 0 < sum(map(len, items)) <= most:  # queries: each has its items side by side
+        gathered = [item for own in items for item in own]
+        rows, start = rows_of(gathered), 0
+        for total, own in zip(sums, items, strict=True):
+            np.add.reduce(rows[start : start + len(own)], axis=0, out=total)
+            start += len(own)
         return sums
     parts: list[tuple[int, int]] = []  # an owner and how many of its items
-    gathered: list[Item] = []
+    gathered = []
 
     def add() -> None:
         rows = rows_of(gathered)
