@@ -32,7 +32,8 @@ from lakehouse.adapters.s3_wire import Answer, Wire
 from lakehouse.errors import StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
-_NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+# Stores name S3's namespace in a listing, another, or none.
+_NAMESPACE = "{*}"
 _MAX_PAUSE_S = 4.0
 _MAX_IDLE = 32
 
@@ -136,15 +137,26 @@ class DirectObjects(S3ObjectStore):
         raise failure or StoreUnavailable(f"the object store was not asked for {name!r}", key=name)
 
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        try:
-            kept = self._idle.pop()
-        except IndexError:
+        kept = self._take_idle()
+        if kept is None:
             return self._exchange(self._connect(), method, target, headers, body)
         try:
             return self._exchange(kept, method, target, headers, body)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             # The server has closed a connection that was idle: that is no failure of the store.
             return self._exchange(self._connect(), method, target, headers, body)
+
+    def _take_idle(self) -> Wire | None:
+        """A connection that was kept; those about which the server has changed its mind are closed."""
+        while self._idle:
+            try:
+                kept = self._idle.pop()
+            except IndexError:  # another thread has taken the last one
+                break
+            if kept.is_silent():
+                return kept
+            kept.close()
+        return None
 
     def _connect(self) -> Wire:
         waits = {"connect_timeout_s": self.location.connect_timeout_s, "read_timeout_s": self.location.read_timeout_s}
@@ -212,7 +224,7 @@ def _code(body: bytes) -> str:
         root = ElementTree.fromstring(body)  # noqa: S314 - from our own store
     except ElementTree.ParseError:
         return ""
-    return root.findtext("Code") or ""
+    return root.findtext(f"{_NAMESPACE}Code") or ""
 
 
 def _page(body: bytes) -> dict[str, Any]:

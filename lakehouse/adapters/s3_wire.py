@@ -9,6 +9,8 @@ again, signatures (see s3_direct.py).
 
 from __future__ import annotations
 
+import io
+import select
 import socket
 from collections.abc import Mapping
 from http.client import BadStatusLine, IncompleteRead, LineTooLong, RemoteDisconnected
@@ -16,6 +18,7 @@ from typing import NamedTuple
 
 _RECEIVE_BYTES = 64 << 10
 _MOST_HEAD_BYTES = 64 << 10
+_MOST_JOINED_BYTES = 256 << 10
 _CHUNK_LINE_BYTES = 1 << 10
 _HTTP_PORT = 80
 _AS_IT_IS = "accept-encoding: identity\r\n"
@@ -55,6 +58,12 @@ class Wire:
         self.can_be_kept = False
         self._socket.close()
 
+    def is_silent(self) -> bool:
+        """Whether nothing came since the last answer: neither its end nor words, such as 408 before a server closes."""
+        ready = select.poll()
+        ready.register(self._socket, select.POLLIN)
+        return not ready.poll(0)
+
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send a request and read its answer.
 
@@ -69,7 +78,12 @@ class Wire:
             HTTPException: What came is no answer, or not all of it.
         """
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self._socket.sendall(f"{method} {target} HTTP/1.1\r\n{_AS_IT_IS}{lines}\r\n".encode("latin-1") + body)
+        head = f"{method} {target} HTTP/1.1\r\n{_AS_IT_IS}{lines}\r\n".encode("latin-1")
+        if len(body) <= _MOST_JOINED_BYTES:
+            self._socket.sendall(head + body)
+        else:  # joined, it would be there twice
+            self._socket.sendall(head)
+            self._socket.sendall(body)
         status = 100
         while status < 200:  # such as 100, before the answer
             version, status, told = self._head()
@@ -113,16 +127,17 @@ class Wire:
         if len(self._read) >= size:
             found, self._read = self._read[:size], self._read[size:]
             return found
-        content = bytearray(size)
-        done = len(self._read)
-        content[:done], self._read = self._read, b""
-        with memoryview(content) as left:
+        whole, done = io.BytesIO(), len(self._read)  # gives its bytes without a copy
+        whole.seek(size - 1)
+        whole.write(b"\0")
+        with whole.getbuffer() as left:
+            left[:done], self._read = self._read, b""
             while done < size:
                 count = self._socket.recv_into(left[done:])
                 if not count:
-                    raise IncompleteRead(bytes(content[:done]), size - done)
+                    raise IncompleteRead(bytes(left[:done]), size - done)
                 done += count
-        return bytes(content)
+        return whole.getvalue()
 
     def _chunks(self) -> bytes:
         parts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from tests.servers import silent_server
 
 OK = (200, b"", {"ETag": '"e"', "Last-Modified": "Tue, 24 Nov 2026 15:47:28 GMT"})
 
+# What some proxies say of a connection on which nothing is asked any more.
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
 
 def error(status: int, code: str) -> tuple[int, bytes, dict[str, str]]:
     return status, f"<Error><Code>{code}</Code><Message>http://secret:9000</Message></Error>".encode(), {}
@@ -24,7 +28,10 @@ def error(status: int, code: str) -> tuple[int, bytes, dict[str, str]]:
 
 @contextmanager
 def scripted(*answers: tuple[int, bytes, dict[str, str]] | str) -> Iterator[tuple[S3Location, list[str]]]:
-    """A server that gives these answers in turn; "close" closes the connection without one. Yields what was asked."""
+    """A server that gives these answers in turn; yields what was asked.
+
+    "close" closes the connection without an answer, "close later" soon after one, with a word that nobody asked for.
+    """
     asked: list[str] = []
     left = list(answers)
     lock = threading.Lock()
@@ -39,13 +46,17 @@ def scripted(*answers: tuple[int, bytes, dict[str, str]] | str) -> Iterator[tupl
                 told = left.pop(0) if left else OK
             if isinstance(told, str):
                 self.close_connection = True
+            if told == "close":
                 return
-            status, body, headers = told
+            status, body, headers = OK if isinstance(told, str) else told
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            if told == "close later":
+                time.sleep(0.05)
+                self.wfile.write(TOO_LATE)
 
         do_GET = do_PUT = answer  # noqa: N815 - http.server's names
 
@@ -98,6 +109,32 @@ def test_connection_that_was_closed_while_idle_is_replaced_without_counting_as_a
         store.put("k", b"x")
         store.put("k", b"x")
         assert len(asked) == 3
+
+
+def test_word_on_an_idle_connection_is_not_taken_for_an_answer() -> None:
+    with scripted("close later", OK) as (location, asked):
+        store = DirectObjects(location)
+        store.put("k", b"x")
+        time.sleep(0.2)
+        assert store.put("k", b"x").etag == "e"
+        assert len(asked) == 2
+
+
+def test_large_body_is_not_copied() -> None:
+    class Alone(bytes):
+        def __radd__(self, _: object) -> bytes:
+            raise AssertionError("a body was joined to its head")
+
+    with scripted(OK) as (location, _):
+        assert DirectObjects(location).put("k", Alone(1 << 20)).size == 1 << 20
+
+
+@pytest.mark.parametrize("namespace", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"', ' xmlns="urn:other"'])
+def test_listing_is_read_under_any_namespace(namespace: str) -> None:
+    entry = "<Key>a/b</Key><Size>3</Size><ETag>e</ETag><LastModified>2026-11-24T15:47:28Z</LastModified>"
+    page = f"<ListBucketResult{namespace}><Contents>{entry}</Contents></ListBucketResult>".encode()
+    with scripted((200, page, {})) as (location, _):
+        assert [found.key for found in DirectObjects(location).list("a/").objects] == ["a/b"]
 
 
 def test_store_that_never_answers_is_given_up_at_its_deadline() -> None:

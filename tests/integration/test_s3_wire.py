@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLong, RemoteDisconnected
@@ -88,6 +89,18 @@ def test_large_answer_is_read_whole() -> None:
     body = bytes(range(256)) * 4096
     with answering((b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)) as (wire, _):
         assert wire.ask("GET", "/", {}, b"").body == body
+
+
+def test_large_answer_is_there_once() -> None:
+    body = bytes(4 << 20)
+    with answering((b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)) as (wire, _):
+        tracemalloc.start()
+        try:
+            assert len(wire.ask("GET", "/", {}, b"").body) == len(body)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak_bytes < 1.5 * len(body)
 
 
 @pytest.mark.parametrize(
