@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lakehouse.adapters import entry_rows
 from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.adapters.entry_search import search_within
-from lakehouse.adapters.product_bounds import heads_of, leading_axes
+from lakehouse.adapters.product_bounds import AXES, heads_of, leading_axes
 from lakehouse.retrieval.playbook_index import Nearby
 from tests.fakes.entry_index import FlatIndex
 
@@ -124,3 +125,16 @@ def test_more_near_entries_than_are_asked_for_are_ordered_by_their_distance() ->
     put(index, model, [f"q{n}" for n in range(60)], near)
     assert not is_narrowed(index)
     assert_same(index, model, k=10)
+
+
+def test_axes_of_long_vectors_are_learned_soon_and_hold_nearly_as_much() -> None:
+    draw = np.random.default_rng(6)
+    turned, _ = np.linalg.qr(draw.standard_normal((1536, 300)))
+    vectors = np.asarray((draw.standard_normal((512, 300)) * np.exp(-np.arange(300) / 40)) @ turned.T, np.float32)
+    began = time.process_time()
+    axes = leading_axes(vectors)
+    assert time.process_time() - began < 2
+    assert axes.shape == (1536, AXES)
+    assert np.abs(axes.T @ axes - np.eye(AXES)).max() < 1e-5
+    longest = np.linalg.svd(vectors, compute_uv=False)[:AXES]
+    assert np.square(vectors @ axes).sum() > 0.995 * np.square(longest).sum()
