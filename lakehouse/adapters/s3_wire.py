@@ -79,11 +79,7 @@ class Wire:
         """
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"{method} {target} HTTP/1.1\r\n{_AS_IT_IS}{lines}\r\n".encode("latin-1")
-        if len(body) <= _MOST_JOINED_BYTES:
-            self._socket.sendall(head + body)
-        else:  # joined, it would be there twice
-            self._socket.sendall(head)
-            self._socket.sendall(body)
+        self._send(head, body)
         status = 100
         while status < 200:  # such as 100, before the answer
             version, status, told = self._head()
@@ -99,6 +95,17 @@ class Wire:
         if version == "HTTP/1.0" or told.get("connection", "").lower() == "close" or self._read:
             self.can_be_kept = False
         return Answer(status, told, content)
+
+    def _send(self, head: bytes, body: bytes) -> None:
+        try:
+            if len(body) <= _MOST_JOINED_BYTES:
+                self._socket.sendall(head + body)
+            else:  # joined, it would be there twice
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that refuses a request does not wait for all of its body: what it said may be here already.
+            self.can_be_kept = False
 
     def _head(self) -> tuple[str, int, dict[str, str]]:
         first, *lines = self._until(b"\r\n\r\n", _MOST_HEAD_BYTES).decode("latin-1").split("\r\n")

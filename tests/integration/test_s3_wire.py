@@ -103,6 +103,14 @@ def test_large_answer_is_there_once() -> None:
         assert peak_bytes < 1.5 * len(body)
 
 
+def test_answer_that_comes_before_a_large_body_has_gone_out_is_read() -> None:
+    refused = b"HTTP/1.1 412 Precondition Failed\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"
+    with answering((refused,)) as (wire, _):
+        answer = wire.ask("PUT", "/", {"content-length": str(16 << 20)}, bytes(16 << 20))
+        assert (answer.status, answer.body) == (412, b"no")
+        assert not wire.can_be_kept
+
+
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
