@@ -240,6 +240,9 @@ def _page(body: bytes) -> dict[str, Any]:
     def named(element: ElementTree.Element, name: str) -> str:
         return unquote_plus(text(element, name)) if is_encoded else text(element, name)
 
+    is_truncated = text(root, "IsTruncated") == "true"
+    if is_truncated and not text(root, "NextContinuationToken"):  # the same page would come again and again
+        raise StoreUnavailable("the object store answered with part of a listing that does not go on", retry_after_s=5)
     return {
         "Contents": [
             {
@@ -251,6 +254,6 @@ def _page(body: bytes) -> dict[str, Any]:
             for item in root.iterfind(f"{_NAMESPACE}Contents")
         ],
         "CommonPrefixes": [{"Prefix": named(i, "Prefix")} for i in root.iterfind(f"{_NAMESPACE}CommonPrefixes")],
-        "IsTruncated": text(root, "IsTruncated") == "true",
+        "IsTruncated": is_truncated,
         "NextContinuationToken": text(root, "NextContinuationToken"),
     }

@@ -168,7 +168,7 @@ def _address(host: str) -> tuple[str, int]:
     name, colon, port = host.rpartition(":")
     if not colon or port.endswith("]"):
         name, port = host, str(_HTTP_PORT)
-    return name.strip("[]"), int(port)
+    return name.strip("[]"), int(port) if port else _HTTP_PORT
 
 
 def _number(text: str, *, base: int) -> int:

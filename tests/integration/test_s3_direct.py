@@ -149,6 +149,12 @@ def test_listing_that_is_none_is_a_failure_of_the_store() -> None:
         DirectObjects(location).list("a/")
 
 
+def test_listing_that_cannot_go_on_is_a_failure_of_the_store() -> None:
+    page = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
+    with scripted(*[(200, page, {})] * 3) as (location, _), pytest.raises(StoreUnavailable, match="does not go on"):
+        DirectObjects(location).list("a/")
+
+
 def test_many_threads_share_one_store(objects: S3ObjectStore) -> None:
     store = DirectObjects(objects.location)
 

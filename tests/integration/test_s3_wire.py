@@ -132,7 +132,13 @@ def test_what_is_no_whole_answer_is_refused(sent: bytes, expected: type[HTTPExce
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("store", ("store", 80)), ("h:8333", ("h", 8333)), ("[::1]:9", ("::1", 9)), ("[::1]", ("::1", 80))],
+    [
+        ("store", ("store", 80)),
+        ("store:", ("store", 80)),
+        ("h:8333", ("h", 8333)),
+        ("[::1]:9", ("::1", 9)),
+        ("[::1]", ("::1", 80)),
+    ],
 )
 def test_host_of_a_url_is_an_address(host: str, address: tuple[str, int]) -> None:
     assert _address(host) == address
