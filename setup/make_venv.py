@@ -52,15 +52,17 @@ def main() -> None:
     python = _named(named[0]) if named else quickest()
     uv = ["install", "--quiet", "--disable-pip-version-check", "uv==" + uv_version]
     inside = str(Path(folder, "bin", "python"))
+    # What an interrupted setup has left may be of another Python, and the two do not mix.
+    venv = [python, "-m", "venv", "--clear"]
     if has_ensurepip(python):
-        subprocess.run([python, "-m", "venv", folder], check=True)
-        subprocess.run([inside, "-m", "pip", *uv], check=True)
+        run([*venv, folder])
+        run([inside, "-m", "pip", *uv])
         return
     other = one_with_pip()
     if other is None:
         sys.exit(f"{python} cannot put pip into an environment; install its package python3.11-venv, or: {REMEDY}")
-    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
-    subprocess.run([other, "-m", "pip", "--python", inside, *uv], check=True)
+    run([*venv, "--without-pip", folder])
+    run([other, "-m", "pip", "--python", inside, *uv])
 
 
 def quickest() -> str:
@@ -103,6 +105,13 @@ def one_with_pip() -> str | None:
 def has_ensurepip(python: str) -> bool:
     """Whether it makes environments with pip in them."""
     return output_of(python, "-c", "import ensurepip; print(1)") != ""
+
+
+def run(command: list[str]) -> None:
+    """Run a command that must go through; what it says goes where this does."""
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        sys.exit(f"setup ended with {code} at: {' '.join(command)}")
 
 
 def output_of(*command: str) -> str:

@@ -72,7 +72,7 @@ def test_the_first_of_much_the_same_speed_is_taken_without_a_word(machine: Machi
     assert (done.returncode, done.stderr) == (0, "")
     venv = machine.folder / "venv"
     assert machine.used() == [
-        f"{first} -m venv {venv}",
+        f"{first} -m venv --clear {venv}",
         f"{venv}/bin/python -m pip install --quiet --disable-pip-version-check uv==0.1.2",
     ]
 
@@ -102,7 +102,7 @@ def test_without_ensurepip_the_pip_of_another_puts_uv_into_it(machine: Machine) 
     assert machine.make().returncode == 0
     venv = machine.folder / "venv"
     assert machine.used() == [
-        f"{quick} -m venv --without-pip {venv}",
+        f"{quick} -m venv --clear --without-pip {venv}",
         f"{first} -m pip --python {venv}/bin/python install --quiet --disable-pip-version-check uv==0.1.2",
     ]
 
@@ -128,6 +128,22 @@ def test_the_only_one_without_any_pip_is_refused_with_what_to_install(machine: M
     assert str(python) in done.stderr
     assert "python3.11-venv" in done.stderr
     assert not (machine.folder / "venv").exists()
+
+
+def test_what_an_interrupted_setup_left_by_another_python_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "venv"
+    (folder / "bin").mkdir(parents=True)
+    for name in ("python", "python3", "python3.11"):
+        (folder / "bin" / name).symlink_to("/nowhere/python3.11")
+    # No index: uv is not got, but the environment is there, and says what it could not do.
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), "0.0.0", sys.executable], capture_output=True,
+        text=True, timeout=120, check=False, env={"PATH": os.defpath, "PIP_NO_INDEX": "1"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "setup ended with" in done.stderr
+    version = [str(folder / "bin" / "python"), "-c", "import sys; print(sys.version_info[:2])"]
+    assert subprocess.run(version, capture_output=True, text=True, check=True).stdout == "(3, 11)\n"
 
 
 def test_none_at_all_is_said(machine: Machine) -> None:
