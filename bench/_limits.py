@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,9 @@ def hnswlib_in_process(data: Any, folder: Path) -> dict[str, Any]:
         lambda q: index.knn_query(q, K, num_threads=1, filter=lambda label: bool(chosen[label]))[0][0],
         queries[:50], rounds=1,
     )  # fmt: skip
-    return _said("hnswlib in process", plain, filtered, load_s, f"hnswlib, M 16, ef {EF}, {THREADS} threads")
+    return _said(
+        "hnswlib in process", plain, filtered, load_s, f"hnswlib {version('hnswlib')}, M 16, ef {EF}, {THREADS} threads"
+    )
 
 
 def _threaded(ask: Callable[[Any], Any], queries: Any, *, rounds: int) -> dict[str, Any]:

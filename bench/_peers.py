@@ -169,14 +169,18 @@ def measure_pgvector(work: Workload, folder: Path) -> Measured:
                 builder.execute("create index on t(state, role)")
                 builder.execute("analyze t")
             load_s = time.perf_counter() - begun
-            version = admin.execute("select extversion from pg_extension where extname='vector'").fetchone()
+            versions = admin.execute(
+                "select extversion, current_setting('server_version') from pg_extension where extname = 'vector'"
+            ).fetchone()
+            assert versions is not None
         questions = [_text(q) for q in work.queries]
         plain = _threads(uri, "", questions, work, total=work.total)
         filtered = _threads(uri, "where state='OH' and role='Electrician'", questions, work, total=work.total // 6)
         rss = sum(p.info["memory_info"].rss for p in _processes() if p.info["name"] == "postgres") / (1 << 20)
         return Measured(
             "pgvector", plain[0], plain[1], plain[2], recall(plain[3], work.exact), filtered[0],
-            recall(filtered[3], work.exact_filtered), load_s, rss, f"pgvector {version[0] if version else '?'}",
+            recall(filtered[3], work.exact_filtered), load_s, rss,
+            f"pgvector {versions[0]} (HNSW), PostgreSQL {versions[1]}",
         )  # fmt: skip
     finally:
         server.cleanup()

@@ -4,7 +4,8 @@
 
 Exit code 1: a bench failed, or a ratio is worse by more than 20 %, or is not measured any more. A bench that failed or
 has such a ratio is run once more before that is told, and the better measurement counts: others may have used the
-machine. `--write-baseline` takes the ratios of those that ran into the file; review its diff like code.
+machine. `--write-baseline` takes the ratios of those that ran into the file; review its diff like code. What a bench
+printed takes the place of its block in docs/benchmarks.md, where it has one and did not fail.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lakehouse.proof.bench_page import with_output  # noqa: E402
 from lakehouse.proof.regressions import Ratio, better_of, read_ratios, regressions  # noqa: E402
 
 BASELINE = ROOT / "bench" / "baseline.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
 # Hours with a model each, or minutes of load: they are run by themselves.
 BY_THEMSELVES = {"small_model", "soak", "scale"}
 # Shorter than by themselves: ratios need no five minutes.
@@ -64,6 +67,8 @@ def measure(script: str) -> tuple[dict[str, Ratio], bool]:
     """The ratios of one run of a bench, and whether it failed."""
     print(f"== bench/{script}.py", flush=True)
     lines, code = run(script)
+    if code == 0:
+        PAGE.write_text(with_output(PAGE.read_text(), script, lines))
     return read_ratios(script, lines), code != 0
 
 

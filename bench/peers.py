@@ -12,9 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -31,7 +34,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     given = parser.parse_args()
     work = make_workload(given.rows)
-    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.release()}")
+    print(machine())
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as name:
         folder = Path(name)
         with serving(folder) as api:
@@ -50,6 +53,16 @@ def main() -> int:
     ]  # fmt: skip
     print(f"hnswlib in process answers {graph.qps / ours.qps:.1f} times as many")
     return 0 if all(verdicts) else 1
+
+
+def machine() -> str:
+    """The machine in one line: processor, cores, memory, interpreter and kernel."""
+    said = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory_gib = psutil.virtual_memory().total / (1 << 30)
+    return (
+        f"{said[1] if said else platform.machine()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB,"
+        f" Python {platform.python_version()}, {platform.system()} {platform.release()}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def measure_ours(api: ApiProcess, work: Workload, *, load_s: float) -> Measured:
     return Measured(
         "Lakehouse", qps(plain), plain["latencies_ms"][0], plain["latencies_ms"][2], recall(found, work.exact),
         qps(filtered), recall(found_filtered, work.exact_filtered), load_s, rss_mib(api.process.pid),
+        f"lakehouse {version('lakehouse')}, faiss {version('faiss-cpu')}",
     )  # fmt: skip
 
 
@@ -214,10 +216,10 @@ def serving(folder: Path) -> Iterator[ApiProcess]:
 
 def table(rows: int, measured: list[Measured]) -> None:
     print(f"{rows:,} x {DIMENSION} résumé vectors, concurrency 50, k {K}, medians of 3 rounds")
-    print(f"{'':<16}{'QPS':>8}{'p50 ms':>8}{'p99 ms':>8}{'recall':>8}{'1% QPS':>8}{'recall':>8}{'load s':>8}{'MiB':>7}")
+    print(f"{'':<18}{'QPS':>8}{'p50 ms':>8}{'p99 ms':>8}{'recall':>8}{'1% QPS':>8}{'recall':>8}{'load s':>8}{'MiB':>7}")
     for m in measured:
         print(
-            f"{m.name:<16}{m.qps:8,.0f}{m.p50_ms:8.1f}{m.p99_ms:8.1f}{m.recall:8.3f}{m.filtered_qps:8,.0f}"
+            f"{m.name:<18}{m.qps:8,.0f}{m.p50_ms:8.1f}{m.p99_ms:8.1f}{m.recall:8.3f}{m.filtered_qps:8,.0f}"
             f"{m.filtered_recall:8.3f}{m.load_s:8.1f}{m.rss_mib:7,.0f}  {m.notes}"
         )
 

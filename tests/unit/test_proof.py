@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse.adapters.proof_tests import read_junit
 from lakehouse.errors import BadInput
+from lakehouse.proof.bench_page import with_output
 from lakehouse.proof.cases import Expectation, fill, read_cases
 from lakehouse.proof.checks import Answer, Missing, check, find
 from lakehouse.proof.claims import Claim, Mode, mode_of_test, read_claims
@@ -237,3 +238,35 @@ def test_committed_ratios_are_of_benches_that_there_are() -> None:
     committed = json.loads((bench / "baseline.json").read_text())
     assert committed
     assert {name.partition(":")[0] for name in committed} <= {path.stem for path in bench.glob("[a-z]*.py")}
+
+
+PAGE = """# Benchmarks
+
+<!-- printed by bench/peers.py -->
+```
+old 1
+```
+
+Words.
+
+```
+of another
+```
+"""
+
+
+def test_what_a_bench_printed_takes_the_place_of_its_block_and_of_nothing_else() -> None:
+    page = with_output(PAGE, "peers", ["new \\1  ", "", "PASS  x"])
+    assert page == PAGE.replace("old 1", "new \\1\n\nPASS  x")
+    assert with_output(page, "other", ["new"]) == page
+
+
+@pytest.mark.parametrize(("page", "line"), [(PAGE, "```"), (PAGE.replace("```\n", ""), "new")])
+def test_block_that_would_not_be_one_is_refused(page: str, line: str) -> None:
+    with pytest.raises(BadInput, match="three backticks"):
+        with_output(page, "peers", [line])
+
+
+def test_page_of_benchmarks_has_the_block_that_make_bench_writes() -> None:
+    page = Path("docs/benchmarks.md").read_text()
+    assert "measured now" in with_output(page, "peers", ["measured now"])
