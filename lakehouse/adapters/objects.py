@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.listing import list_after, list_folders
+from lakehouse.clock import new_id
 from lakehouse.errors import LakehouseError, NotFound, PreconditionFailed, StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# Metadata of a conditional write, another for each: of two writes of the same bytes it says which of them is there.
+MARK = "lakehouse-write"
+IS_REFUSED = (409, 412)
+_ELSEWHERE_STATUS = (301, 302, 307, 308)
+_ELSEWHERE_CODES = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _making = threading.Lock()  # sessions are not safe to share while a client is made; clients are
 
 
@@ -104,17 +110,36 @@ class S3ObjectStore:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
         if if_match is not None:
             condition["IfMatch"] = f'"{if_match}"'
+        mark = new_id()
+        if condition:
+            condition["Metadata"] = {MARK: mark}
         call = {"Bucket": self.bucket, "Key": key, "ContentType": content_type, **condition}
         with _translated(key):
-            if isinstance(body, bytes):
-                size = len(body)
-                answer = self._client.put_object(Body=body, **call)
-            else:
-                size = body.stat().st_size
-                with body.open("rb") as stream:
-                    answer = self._client.put_object(Body=stream, **call)
+            try:
+                if isinstance(body, bytes):
+                    size = len(body)
+                    answer = self._client.put_object(Body=body, **call)
+                else:
+                    size = body.stat().st_size
+                    with body.open("rb") as stream:
+                        answer = self._client.put_object(Body=stream, **call)
+            except self._client.exceptions.ClientError as error:
+                if condition and _status(error) in IS_REFUSED and _is_repeated(error):
+                    there = self._written_with(mark, key)
+                    if there is not None:
+                        return there
+                raise
         written_at = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         return ObjectInfo(key, size, answer["ETag"].strip('"'), written_at)
+
+    def _written_with(self, mark: str, key: str) -> ObjectInfo | None:
+        """What a conditional write put under a key before it met itself: its answer was lost, and it was sent again."""
+        try:
+            with _translated(key):
+                answer = self._client.head_object(Bucket=self.bucket, Key=key)
+        except NotFound:
+            return None
+        return _info(key, answer, size=answer["ContentLength"]) if answer["Metadata"].get(MARK) == mark else None
 
     def delete(self, key: str) -> None:
         with _translated(key):
@@ -201,6 +226,10 @@ def _status(error: Any) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def _is_repeated(error: Any) -> bool:
+    return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
+
+
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
     """Turn botocore's errors into ours; neither endpoint nor credential gets into a message."""
@@ -222,6 +251,9 @@ def refusal(status: int, code: str, key: str) -> LakehouseError:
     """What a store's refusal means: its HTTP status and S3 error code as one of our errors."""
     if status == 404 or code in ("NoSuchKey", "NoSuchBucket", "404"):
         return NotFound(f"no object {key!r}", key=key)
-    if status in (409, 412):
+    if status in IS_REFUSED:
         return PreconditionFailed(f"{key!r} was changed by somebody else", key=key)
-    return StoreUnavailable(f"the object store refused {key!r}: {code or status}", key=key, retry_after_s=5)
+    said = f"the object store refused {key!r}: {code or status}"
+    if status in _ELSEWHERE_STATUS or code in _ELSEWHERE_CODES:
+        said += "; its bucket is elsewhere: set LAKEHOUSE_S3_ENDPOINT and LAKEHOUSE_S3_REGION to where it is"
+    return StoreUnavailable(said, key=key, retry_after_s=5)

@@ -4,13 +4,12 @@ A call through boto3 takes about 3 ms of CPU, five times as much as the request 
 and most of the cost of a small durable write. Endpoints behind TLS or a proxy are left to boto3, which knows their
 certificates and rules.
 
-Belongs here: signing, sending, repeating, reading answers. Not here: all other calls (see objects.py).
+Belongs here: sending, repeating, reading answers. Not here: signatures (see s3_signature.py), bytes on a connection
+(see s3_wire.py), all other calls (see objects.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import http.client
 import random
 import time
@@ -18,7 +17,7 @@ import urllib.request
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from urllib.parse import quote, unquote_plus, urlsplit
 from xml.etree import ElementTree
 
 from lakehouse.adapters.listing import list_after, list_folders
-from lakehouse.adapters.objects import S3Location, S3ObjectStore, refusal
-from lakehouse.adapters.s3_keys import KeySource
+from lakehouse.adapters.objects import IS_REFUSED, MARK, S3Location, S3ObjectStore, refusal
+from lakehouse.adapters.s3_signature import Signer
 from lakehouse.adapters.s3_wire import Answer, Wire
+from lakehouse.clock import new_id
 from lakehouse.errors import StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
@@ -36,6 +36,15 @@ from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 _NAMESPACE = "{*}"
 _MAX_PAUSE_S = 4.0
 _MAX_IDLE = 32
+# What passes although its status does not say so, as boto3 has it; S3 says the first of these of a body that lingers.
+_PASSING_CODES = frozenset(
+    {
+        "RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "SlowDown", "Throttling",
+        "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded",
+    }
+)  # fmt: skip
+_PASSING = (408, 429)
+_ELSEWHERE = (301, 302, 307, 400)
 
 
 def open_objects(location: S3Location) -> S3ObjectStore:
@@ -55,13 +64,12 @@ class DirectObjects(S3ObjectStore):
     def __init__(self, location: S3Location) -> None:
         super().__init__(location)
         self._host = urlsplit(location.endpoint or "").netloc
-        self._keys = KeySource(location)
-        self._signing: tuple[tuple[str, str], bytes] | None = None
+        self._signer = Signer(location, self._host)
         self._idle: deque[Wire] = deque(maxlen=_MAX_IDLE)
         weakref.finalize(self, _close_all, self._idle)
 
     def get(self, key: str) -> StoredObject:
-        answer = self._ask("GET", key)
+        answer = self._read(key)
         headers = answer.headers
         modified_at = parsedate_to_datetime(headers["last-modified"])
         return StoredObject(ObjectInfo(key, len(answer.body), _etag(headers), modified_at), answer.body)
@@ -82,7 +90,15 @@ class DirectObjects(S3ObjectStore):
             headers["if-none-match"] = "*"
         if if_match is not None:
             headers["if-match"] = f'"{if_match}"'
-        answer = self._ask("PUT", key, headers=headers, body=body)
+        mark = new_id() if if_absent or if_match is not None else None
+        if mark is not None:
+            headers[f"x-amz-meta-{MARK}"] = mark
+        answer, is_repeated = self._told("PUT", key, headers=headers, body=body)
+        if answer.status in IS_REFUSED and is_repeated and mark is not None:
+            there = self._written_with(mark, key)
+            if there is not None:
+                return there
+        _check(answer, key)
         return ObjectInfo(key, len(body), _etag(answer.headers), parsedate_to_datetime(answer.headers["date"]))
 
     def list(self, prefix: str, *, limit: int = 1000, start_after: str = "") -> Listing:
@@ -101,9 +117,15 @@ class DirectObjects(S3ObjectStore):
             "ContinuationToken": "continuation-token",
         }  # fmt: skip
         query |= {names[name]: str(value) for name, value in parameters.items() if name in names}
-        return _page(self._ask("GET", "", query=query, about=parameters["Prefix"]).body)
+        return _page(self._read("", query=query, about=parameters["Prefix"]).body)
 
-    def _ask(
+    def _read(self, key: str, *, query: Mapping[str, str] | None = None, about: str | None = None) -> Answer:
+        """What the store gives; refusals raise as everywhere."""
+        answer, _ = self._told("GET", key, query=query, about=about)
+        _check(answer, key if about is None else about)
+        return answer
+
+    def _told(
         self,
         method: str,
         key: str,
@@ -112,8 +134,12 @@ class DirectObjects(S3ObjectStore):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         about: str | None = None,
-    ) -> Answer:
-        """Send one request, again while the store fails; conditions that do not hold raise as everywhere."""
+    ) -> tuple[Answer, bool]:
+        """Send one request, again while the store fails.
+
+        Returns:
+            What it says for good, and whether it may have done before what it was asked, and the word of it was lost.
+        """
         name = key if about is None else about
         path = f"/{self.bucket}/{quote(key, safe='/-_.~')}" if key else f"/{self.bucket}"
         asked = "&".join(f"{k}={quote(v, safe='-_.~')}" for k, v in sorted((query or {}).items()))
@@ -122,29 +148,37 @@ class DirectObjects(S3ObjectStore):
             if attempt:
                 time.sleep(random.uniform(0, min(2.0 ** (attempt - 1), _MAX_PAUSE_S)))  # noqa: S311 - jitter
             try:
-                signed = self._signed(method, path, asked, headers or {}, body)
-                answer = self._send(method, f"{path}?{asked}" if asked else path, signed, body)
+                answer, is_second = self._send_signed(method, path, asked, headers or {}, body)
             except (OSError, http.client.HTTPException) as error:
                 failure = StoreUnavailable(
                     f"the object store did not answer for {name!r} ({type(error).__name__})", key=name, retry_after_s=5
                 )
                 continue
-            if answer.status < 300:
-                return answer
-            failure = refusal(answer.status, _code(answer.body), name)
-            if answer.status < 500 and answer.status != 429:
-                break
+            if answer.status < 300 or not _may_pass(answer):
+                return answer, is_second or attempt > 0
+            failure = refusal(answer.status, _said(answer, "Code"), name)
         raise failure or StoreUnavailable(f"the object store was not asked for {name!r}", key=name)
 
-    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _send_signed(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[Answer, bool]:
+        """Send a request, once more where the store names another region for the bucket, as boto3 does."""
+        target = f"{path}?{query}" if query else path
+        told = self._send(method, target, self._signer.headers(method, path, query, headers, body), body)
+        if told[0].status in _ELSEWHERE and self._signer.learn(_region(told[0])):
+            return self._send(method, target, self._signer.headers(method, path, query, headers, body), body)
+        return told
+
+    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, bool]:
+        """The answer, and whether the request was sent a second time for it."""
         kept = self._take_idle()
         if kept is None:
-            return self._exchange(self._connect(), method, target, headers, body)
+            return self._exchange(self._connect(), method, target, headers, body), False
         try:
-            return self._exchange(kept, method, target, headers, body)
+            return self._exchange(kept, method, target, headers, body), False
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             # The server has closed a connection that was idle: that is no failure of the store.
-            return self._exchange(self._connect(), method, target, headers, body)
+            return self._exchange(self._connect(), method, target, headers, body), True
 
     def _take_idle(self) -> Wire | None:
         """A connection that was kept; those about which the server has changed its mind are closed."""
@@ -174,40 +208,6 @@ class DirectObjects(S3ObjectStore):
             self._idle.append(wire)
         return answer
 
-    def _signed(self, method: str, path: str, query: str, given: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """The headers with a signature. Source: AWS Signature Version 4, single chunk."""
-        at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        digest = hashlib.sha256(body).hexdigest()
-        headers = {**given, "host": self._host, "x-amz-content-sha256": digest, "x-amz-date": at}
-        if method == "PUT":
-            headers["content-length"] = str(len(body))
-        keys = self._keys.current()
-        if keys.access_key_id is None or keys.secret_access_key is None:
-            return headers
-        if keys.session_token is not None:
-            headers["x-amz-security-token"] = keys.session_token
-        names = ";".join(sorted(headers))
-        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{digest}"
-        scope = f"{at[:8]}/{self.location.region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.new(self._signing_key(at[:8], keys.secret_access_key), text.encode(), hashlib.sha256)
-        headers["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={names},"
-            f" Signature={signature.hexdigest()}"
-        )
-        return headers
-
-    def _signing_key(self, day: str, secret: str) -> bytes:
-        known = self._signing
-        if known is not None and known[0] == (day, secret):
-            return known[1]
-        key = f"AWS4{secret}".encode()
-        for part in (day, self.location.region, "s3", "aws4_request"):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        self._signing = (day, secret), key
-        return key
-
 
 def _close_all(connections: deque[Wire]) -> None:
     while connections:
@@ -218,13 +218,27 @@ def _etag(headers: Mapping[str, str]) -> str:
     return headers["etag"].strip('"')
 
 
-def _code(body: bytes) -> str:
-    """S3's code in an error document; empty when there is none."""
+def _check(answer: Answer, key: str) -> None:
+    if answer.status >= 300:
+        raise refusal(answer.status, _said(answer, "Code"), key)
+
+
+def _may_pass(answer: Answer) -> bool:
+    return answer.status >= 500 or answer.status in _PASSING or _said(answer, "Code") in _PASSING_CODES
+
+
+def _region(answer: Answer) -> str:
+    """The region that a refusal names; empty when there is none."""
+    return answer.headers.get("x-amz-bucket-region") or _said(answer, "Region")
+
+
+def _said(answer: Answer, name: str) -> str:
+    """What an error document says under a name; empty when there is none."""
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - from our own store
+        root = ElementTree.fromstring(answer.body)  # noqa: S314 - from our own store
     except ElementTree.ParseError:
         return ""
-    return root.findtext(f"{_NAMESPACE}Code") or ""
+    return root.findtext(f"{_NAMESPACE}{name}") or ""
 
 
 def _page(body: bytes) -> dict[str, Any]:

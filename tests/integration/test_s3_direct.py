@@ -74,7 +74,13 @@ def scripted(*answers: tuple[int, bytes, dict[str, str]] | str) -> Iterator[tupl
         server.server_close()
 
 
-@pytest.mark.parametrize("failure", [error(500, "InternalError"), error(503, "SlowDown"), error(429, "Slow"), "close"])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        error(500, "InternalError"), error(503, "SlowDown"), error(429, "Slow"), error(400, "RequestTimeout"),
+        (408, b"", {}), "close",
+    ],
+)  # fmt: skip
 def test_what_may_pass_is_tried_again(failure: tuple[int, bytes, dict[str, str]] | str) -> None:
     with scripted(failure, OK) as (location, asked):
         assert DirectObjects(location).put("a b", b"x").etag == "e"
