@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from lakehouse.settings_types import GIB, Bytes, Count, Seconds, Share
+from lakehouse.settings_types import GIB, MIB, Bytes, Count, Seconds, Share
 
 _DECLARATIONS = Path("corpora")
 
@@ -47,6 +47,8 @@ class RetrievalSettings(BaseModel):
     embedding_timeout_s: Seconds = Field(30, description="Deadline of one call to an embedding endpoint.")
     embedding_threads: Count = Field(2, description="Threads that embed.")
     embedding_cache_entries: Count = Field(20_000, description="Embeddings of queries kept in memory, per embedder.")
+    embedding_cache_bytes: Bytes = Field(64 * MIB, description="What these may take, per embedder; the least recently used go first.")
+    answer_cache_bytes: Bytes = Field(64 * MIB, description="What whole answers of searches may take that are kept, for seconds, for the next that ask the same; the least recently used go first.")
     corpora_dir: Path = Field(_DECLARATIONS, description="Folder of corpus declarations (YAML).")
     index_memory_bytes: Bytes = Field(2 * GIB, description="Memory for hot indexes; a corpus that does not fit is served by its Lance index.")
     search_log_share: Share = Field(1.0, description="Share of searches that are logged.")

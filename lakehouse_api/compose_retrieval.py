@@ -113,6 +113,7 @@ def compose_retrieval(
         holdout_share=settings.holdout_share,
         reranker=Reranker(embedding.embed_query, TextVectorCache(embedding.embed_many, most_bytes=_TEXT_VECTOR_BYTES)),
         together=look_together,
+        answers_bytes=settings.answer_cache_bytes,
     )
     desk = PlaybookDesk(book, log, embed_playbook, embedder=embedder)
     return Retrieval(corpora, log, book, desk, search, signer, live_config, gathered)

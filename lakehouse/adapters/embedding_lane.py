@@ -6,6 +6,7 @@ Belongs here: cache, micro-batches, who waits for what. Not here: which embedder
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ _BATCH_CHARACTERS = 8192
 # Longer lists are bulk work: their texts are not asked for again, and would push out those that are.
 _KEPT_TEXTS = 32
 _LONGEST_KEY = 512
+# A row's header and its place in the cache, beside numbers and key.
+_KEPT_BYTES = 250
 
 Key = str | bytes
 
@@ -50,14 +53,21 @@ class EmbeddingLane:
             less than a thread, and are embedded on the event loop) and `calls_at_a_time` (more than one where calls
             mostly wait for somebody else's machine).
         cache_entries: Vectors that are kept, the least recently used dropped first.
+        cache_bytes: What they may take.
         counts: Where `hits`, `misses`, `batches` and `texts` are counted.
+
+    Attributes:
+        cached_bytes: What the vectors in the cache take, with their keys.
     """
 
-    def __init__(self, embedder: Embedder, *, cache_entries: int, counts: Counter[str]) -> None:
+    def __init__(self, embedder: Embedder, *, cache_entries: int, cache_bytes: int, counts: Counter[str]) -> None:
         self.embedder = embedder
         self._inline_characters: int = getattr(embedder, "inline_characters", 0)
         self._most_calls: int = getattr(embedder, "calls_at_a_time", 1)
         self._cache_entries = cache_entries
+        self._most_bytes = cache_bytes
+        self._row_bytes = embedder.dimension * np.dtype(np.float32).itemsize + _KEPT_BYTES
+        self.cached_bytes = 0
         self._counts = counts
         self._cache: OrderedDict[Key, Vectors] = OrderedDict()
         self._pending: dict[Key, _Job] = {}
@@ -144,9 +154,12 @@ class EmbeddingLane:
         return found
 
     def _keep(self, key: Key, vector: Vectors) -> None:
+        if key not in self._cache:
+            self.cached_bytes += self._row_bytes + sys.getsizeof(key)
         self._cache[key] = vector
-        if len(self._cache) > self._cache_entries:
-            self._cache.popitem(last=False)
+        while len(self._cache) > self._cache_entries or self.cached_bytes > self._most_bytes:
+            gone, _ = self._cache.popitem(last=False)
+            self.cached_bytes -= self._row_bytes + sys.getsizeof(gone)
 
     def _inline(self, texts: Sequence[str]) -> list[Vectors]:
         keys = [_key(text) for text in texts]

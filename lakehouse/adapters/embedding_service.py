@@ -107,6 +107,7 @@ class EmbeddingService:
         return {
             **self._counts,
             "cached": sum(lane.cached for lane in lanes),
+            "cached_bytes": sum(lane.cached_bytes for lane in lanes),
             "waiting": sum(lane.waiting for lane in lanes),
         }
 
@@ -128,8 +129,12 @@ class EmbeddingService:
         if embedder is None:
             embedder = await asyncio.get_running_loop().run_in_executor(self._opening_thread, self.get, name)
         if embedder.name not in self._lanes:
-            entries = self._settings.embedding_cache_entries
-            self._lanes[embedder.name] = EmbeddingLane(embedder, cache_entries=entries, counts=self._counts)
+            self._lanes[embedder.name] = EmbeddingLane(
+                embedder,
+                cache_entries=self._settings.embedding_cache_entries,
+                cache_bytes=self._settings.embedding_cache_bytes,
+                counts=self._counts,
+            )
         lane = self._lanes[name] = self._lanes[embedder.name]
         return lane
 

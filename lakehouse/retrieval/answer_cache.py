@@ -4,29 +4,35 @@ Nothing is invalidated: a key names the config's version, the revision of each c
 answer is found only while all of them are as they were. Playbooks fade with time, so answers are kept for seconds.
 Those of an earlier revision go two at a time, before they have left the processor's cache: freeing them is cheap there.
 
-Belongs here: keys and what is kept. Not here: what an answer is (see search_service.py).
+Belongs here: keys and what is kept. Not here: what an answer is and takes (see search_answer.py).
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import orjson
 
 from lakehouse.retrieval.search_request import SearchRequest
 
 Kept = TypeVar("Kept")
+Key = tuple[Any, ...]
 KEEP_S = 30.0
 MOST_ANSWERS = 1024
-MOST_PASSING = 128
+MOST_BYTES = 64 << 20
 _DROPPED_AT_ONCE = 2
 # Larger ones are asked for once, by those who export.
 _MOST_RESULTS = 100
 _MOST_EXCLUDED = 1_000
+# A key without its texts, and an excluded id beside its characters, as measured; orjson's texts have room to spare.
+_KEY_BYTES = 1_000
+_EXCLUDED_BYTES = 85
+_SPARE_BYTES = 4_096
 
 
 class AnswerCache(Generic[Kept]):
@@ -34,48 +40,70 @@ class AnswerCache(Generic[Kept]):
 
     Args:
         most: How many are kept.
+        most_bytes: What all of them may take; one that takes more by itself is not kept.
         keep_s: For how long, seconds.
         clock: Seconds that only rise.
     """
 
     def __init__(
-        self, *, most: int = MOST_ANSWERS, keep_s: float = KEEP_S, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        most: int = MOST_ANSWERS,
+        most_bytes: int = MOST_BYTES,
+        keep_s: float = KEEP_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
+        self._most_bytes = most_bytes
         self._keep_s = keep_s
         self._clock = clock
-        # By key when it was kept, under which revision, and the answer.
-        self._kept: OrderedDict[Hashable, tuple[float, int, Kept]] = OrderedDict()
+        self._bytes = 0
+        # By key when it was kept, under which revision, what it takes, and the answer.
+        self._kept: OrderedDict[Key, tuple[float, int, int, Kept]] = OrderedDict()
 
-    def get(self, key: Hashable | None) -> Kept | None:
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def size_bytes(self) -> int:
+        """What all that is kept takes, as it was told."""
+        return self._bytes
+
+    def get(self, key: Key | None) -> Kept | None:
         """What was kept under a key and is not too old."""
         found = None if key is None else self._kept.get(key)
-        if found is None:
+        if found is None or key is None:
             return None
         if self._clock() - found[0] > self._keep_s:
             del self._kept[key]
+            self._bytes -= found[2]
             return None
         self._kept.move_to_end(key)
-        return found[2]
+        return found[3]
 
-    def put(self, key: Hashable | None, answer: Kept, *, revision: int = 0) -> None:
+    def put(self, key: Key | None, answer: Kept, *, revision: int = 0, size_bytes: int = 0) -> None:
         """Keep an answer; under None nothing is kept.
 
         Args:
             key: Its key.
             answer: The answer.
             revision: A number in the key that only rises: what was kept under a lower one is not asked for again.
+            size_bytes: What answer and key take.
         """
-        if key is None:
+        if key is None or size_bytes > self._most_bytes:
             return
-        self._kept[key] = (self._clock(), revision, answer)
-        self._kept.move_to_end(key)
+        kept = self._kept
+        before = kept.pop(key, None)
+        kept[key] = (self._clock(), revision, size_bytes, answer)
+        self._bytes += size_bytes if before is None else size_bytes - before[2]
         for _ in range(_DROPPED_AT_ONCE):
-            if len(self._kept) > self._most or next(iter(self._kept.values()))[1] < revision:
-                self._kept.popitem(last=False)
+            if len(kept) > self._most or next(iter(kept.values()))[1] < revision:
+                self._bytes -= kept.popitem(last=False)[1][2]
+        while self._bytes > self._most_bytes:
+            self._bytes -= kept.popitem(last=False)[1][2]
 
 
-def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Hashable) -> Hashable | None:
+def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Key) -> Key | None:
     """The key of a search; None for one whose answer is not kept: SQL filters read data that the state does not name.
 
     Args:
@@ -91,6 +119,18 @@ def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Hashable) ->
         frozenset(request.exclude_ids), _text(request.playbook), request.mode, request.threshold, request.model,
         request.force_full, has_pii, state,
     )  # fmt: skip
+
+
+def key_bytes(key: Key) -> int:
+    """What a key of `key_of` takes in memory, about."""
+    query, filtered, excluded, playbook = key[0], key[4], key[5], key[6]
+    size_bytes = _KEY_BYTES + sys.getsizeof(query)
+    for text in (filtered, playbook):
+        if text is not None:
+            size_bytes += len(text) + _SPARE_BYTES
+    if excluded:
+        size_bytes += sum(map(len, excluded)) + _EXCLUDED_BYTES * len(excluded)
+    return size_bytes
 
 
 def _text(document: object) -> bytes | None:

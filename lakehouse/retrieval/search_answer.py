@@ -7,6 +7,7 @@ the log (see search_log.py), JSON (see lakehouse_api/routes/matrix.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -18,6 +19,9 @@ from lakehouse.retrieval.search_request import Plan
 from lakehouse.retrieval.trace import Arm, encode_shown
 
 _MAX_SHOWN = 200
+# As measured: an answer, and a result in it and in JSON beside its metadata.
+_ANSWER_BYTES = 7_000
+_RESULT_BYTES = 1_000
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -53,6 +57,9 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     shared: dict[str, bytes] = {}
 
 
+_metadata_in = attrgetter("metadata")
+
+
 class Answered(msgspec.Struct, frozen=True):
     """What is the same for every search of one key; `shown` is as traces hold it, `shared` as `SearchAnswer` has it."""
 
@@ -81,6 +88,12 @@ def answered_with(merged: Merged, views: Sequence[CorpusView], *, has_pii: bool)
     """
     shown = ((c.corpus, c.id, c.lift.playbook_ids if c.lift else ()) for c in merged.results[:_MAX_SHOWN])
     return Answered(_results(merged.results, views, has_pii=has_pii), merged, encode_shown(shown))
+
+
+def answered_bytes(answered: Answered) -> int:
+    """What is kept of a search takes in memory, about: its metadata twice, once in the JSON that is made of it."""
+    metadata = sum(map(len, map(_metadata_in, answered.results)))
+    return _ANSWER_BYTES + len(answered.shown) + _RESULT_BYTES * len(answered.results) + 2 * metadata
 
 
 def _results(candidates: Sequence[Candidate], views: Sequence[CorpusView], *, has_pii: bool) -> list[Result]:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Unavailable
-from lakehouse.retrieval.answer_cache import MOST_PASSING, AnswerCache, key_of
+from lakehouse.retrieval.answer_cache import MOST_ANSWERS, MOST_BYTES, AnswerCache, key_bytes, key_of
 from lakehouse.retrieval.calibration import unjudged
 from lakehouse.retrieval.corpus_view import CorpusView
 from lakehouse.retrieval.matrix import Found, Near, find, merge
 from lakehouse.retrieval.playbook_influence import Influence, Playbooks
 from lakehouse.retrieval.rerank import Reranker
-from lakehouse.retrieval.search_answer import Answered, SearchAnswer, Times, answered_with
+from lakehouse.retrieval.search_answer import Answered, SearchAnswer, Times, answered_bytes, answered_with
 from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_request import Plan, SearchRequest, plan_search
 from lakehouse.retrieval.search_selection import SqlIds, ask, select_rows
@@ -33,6 +33,7 @@ from lakehouse.retrieval.trace import Arm, TraceSigner
 Vector = NDArray[np.float32]
 EmbedQuery = Callable[[str, str], Awaitable[tuple[Vector, bool]]]
 LookTogether = Callable[[CorpusView, Vector, int, Selection], Awaitable[Near]]
+_PASSING_SHARE = 8
 
 
 class Corpora(Protocol):
@@ -55,6 +56,7 @@ class SearchService:
         reranker: Ranks the best again by a better embedder, where config and corpus say so.
         together: Begins to look for the nearest rows of a corpus in memory, for all searches of a turn of the event
             loop at once; None: each finds its own.
+        answers_bytes: What answers that are kept for the next that ask the same may take.
         clock: The time now, aware, in UTC.
         draw: A number in [0, 1) for the hold-out.
     """
@@ -71,6 +73,7 @@ class SearchService:
         holdout_share: float,
         reranker: Reranker | None = None,
         together: LookTogether | None = None,
+        answers_bytes: int = MOST_BYTES,
         clock: Callable[[], datetime] = utc_now,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -83,9 +86,10 @@ class SearchService:
         self._holdout_share = holdout_share
         self._reranker = reranker
         self._together = together
-        self._answers: AnswerCache[Answered] = AnswerCache()
         # A record anywhere makes these of no use; they must not push out those that no record touches.
-        self._passing: AnswerCache[Answered] = AnswerCache(most=MOST_PASSING)
+        passing_bytes = answers_bytes // _PASSING_SHARE
+        self._passing = AnswerCache[Answered](most=MOST_ANSWERS // _PASSING_SHARE, most_bytes=passing_bytes)
+        self._answers = AnswerCache[Answered](most_bytes=answers_bytes - passing_bytes)
         self._clock = clock
         self._draw = draw
 
@@ -131,9 +135,15 @@ class SearchService:
             await self._reranker.rerank(found, plan.ask, top=plan.rerank_top, weight=plan.rerank_weight)
         searched = time.perf_counter()
         answered = await ask(views, lambda: answered_by(found))
-        kept.put(key, answered, revision=playbooks or 0)
+        if key is not None:
+            kept.put(key, answered, revision=playbooks or 0, size_bytes=key_bytes(key) + answered_bytes(answered))
         times = Times(begun, embedded, searched, is_embedding_cached=is_cached)
         return self._answer(answered, plan, views, names=(arm, config_version), times=times)
+
+    def stats(self) -> dict[str, int]:
+        """How many answers are kept, and what they take."""
+        caches = (self._answers, self._passing)
+        return {"cached": sum(map(len, caches)), "cached_bytes": sum(cache.size_bytes for cache in caches)}
 
     def _answer(
         self,

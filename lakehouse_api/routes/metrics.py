@@ -29,6 +29,9 @@ async def get_metrics(services: ServicesDep, _: ReadDep) -> Response:
         for key, value in (part.model_extra or {}).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.set_gauge(f"{name}_{key}", value, f"{key} of {name}, as in /health.")
+    answers = services.retrieval.search.stats()
+    metrics.set_gauge("answers_cached", answers["cached"], "Answers of searches that are kept.")
+    metrics.set_gauge("answers_cached_bytes", answers["cached_bytes"], "What these take.")
     metrics.set_gauge("storage_puts_in_flight", services.put_gate.held, "Uploads to /v1/storage.")
     metrics.set_gauge("ingests_in_flight", services.ingest_gate.held, "Uploads to /v1/ingest.")
     return Response(await run_blocking(services, metrics.render), media_type=CONTENT_TYPE)

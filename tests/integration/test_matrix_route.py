@@ -399,3 +399,7 @@ async def test_whole_answer_is_kept_until_anything_it_depends_on_changes(client:
     assert "a" not in ids(await search(client, "forklift"))
     metrics = (await client.get("/metrics")).text
     assert 'lakehouse_searches_total{answer_cached="true",arm="playbook",embedding_cached="true"} 2.0' in metrics
+    numbers = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+    assert float(numbers["lakehouse_answers_cached"]) > 0
+    assert float(numbers["lakehouse_answers_cached_bytes"]) > 1000 * float(numbers["lakehouse_answers_cached"])
+    assert float(numbers["lakehouse_embedding_cached_bytes"]) > 100 * float(numbers["lakehouse_embedding_cached"])

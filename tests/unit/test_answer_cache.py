@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from lakehouse.retrieval.answer_cache import AnswerCache, key_of
+from lakehouse.retrieval.answer_cache import AnswerCache, key_bytes, key_of
+from lakehouse.retrieval.matrix import Candidate, Merged
+from lakehouse.retrieval.search_answer import Answered, Result, answered_bytes
 from lakehouse.retrieval.search_request import SearchRequest
 
 ASKED = SearchRequest("nurse", ["notes"], filter={"state": "OH"})
@@ -22,20 +24,59 @@ class Clock:
 def test_answer_is_found_until_it_is_old() -> None:
     clock = Clock()
     cache = AnswerCache[str](keep_s=30, clock=clock)
-    cache.put("a", "one")
+    cache.put(("a",), "one")
     clock.now = 30
-    assert cache.get("a") == "one"
+    assert cache.get(("a",)) == "one"
     clock.now = 30.1
-    assert cache.get("a") is None
+    assert cache.get(("a",)) is None
 
 
 def test_least_used_goes_first() -> None:
     cache = AnswerCache[int](most=2)
     for number, key in enumerate("ab"):
-        cache.put(key, number)
-    assert cache.get("a") == 0
-    cache.put("c", 2)
-    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (0, None, 2)
+        cache.put((key,), number)
+    assert cache.get(("a",)) == 0
+    cache.put(("c",), 2)
+    assert [cache.get((key,)) for key in "abc"] == [0, None, 2]
+
+
+def test_what_is_kept_takes_no_more_than_it_may() -> None:
+    clock = Clock()
+    cache = AnswerCache[int](most_bytes=100, clock=clock)
+    for number, key in enumerate("abc"):
+        cache.put((key,), number, size_bytes=30)
+    assert cache.get(("a",)) == 0
+    cache.put(("d",), 3, size_bytes=50)
+    assert [cache.get((key,)) for key in "abcd"] == [0, None, None, 3]
+    assert (len(cache), cache.size_bytes) == (2, 80)
+    cache.put(("d",), 4, size_bytes=10)
+    assert (len(cache), cache.size_bytes) == (2, 40)
+    cache.put(("e",), 5, size_bytes=101)  # larger than all may be: it would push out everything
+    assert (cache.get(("e",)), len(cache), cache.size_bytes) == (None, 2, 40)
+    clock.now = 31
+    assert cache.get(("a",)) is None
+    assert (len(cache), cache.size_bytes) == (1, 10)
+    cache.put(("f",), 6, revision=1, size_bytes=20)
+    assert (len(cache), cache.size_bytes) == (1, 20)
+
+
+def test_what_an_answer_takes_follows_its_metadata_and_its_key() -> None:
+    def answer(n: int, size: int) -> Answered:
+        found = [Candidate("notes", row, str(row), 1.0, 0.5) for row in range(n)]
+        return Answered([Result(one, b"x" * size) for one in found], Merged(found, {}), b"")
+
+    assert answered_bytes(answer(10, 700)) - answered_bytes(answer(10, 200)) == 2 * 10 * 500
+    assert answered_bytes(answer(100, 0)) - answered_bytes(answer(0, 0)) >= 100 * 500
+
+    def key(**change: object) -> int:
+        made = key_of(replace(ASKED, **change), has_pii=False, k=10, state=("1",))  # type: ignore[arg-type]
+        assert made is not None
+        return key_bytes(made)
+
+    assert key(query="n" * 10_000) - key() > 9_000
+    assert key(filter={"state": "O" * 10_000}) - key() > 9_000
+    assert key(playbook={"note": "x" * 10_000}) - key() > 9_000
+    assert key(exclude_ids=[str(n) for n in range(1000)]) - key() > 50_000
 
 
 def test_nothing_is_kept_without_a_key() -> None:

@@ -24,8 +24,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def service(*embedders: FakeEmbedder, cache_entries: int = 100) -> EmbeddingService:
-    settings = load_settings({"LAKEHOUSE_EMBEDDING_CACHE_ENTRIES": str(cache_entries)}, env_file=None)
+def service(*embedders: FakeEmbedder, cache_entries: int = 100, cache_bytes: int = 1 << 20) -> EmbeddingService:
+    given = {
+        "LAKEHOUSE_EMBEDDING_CACHE_ENTRIES": str(cache_entries),
+        "LAKEHOUSE_EMBEDDING_CACHE_BYTES": str(cache_bytes),
+    }
+    settings = load_settings(given, env_file=None)
     return EmbeddingService(settings, opener=opener(*embedders))
 
 
@@ -163,6 +167,29 @@ async def test_long_list_is_embedded_in_bounded_batches_and_not_kept() -> None:
     fake.calls.clear()
     await embedding.embed_many("fake", ["long " * 1500 + str(n) for n in range(6)])
     assert [len(call) for call in fake.calls] == [1] * 6
+
+
+async def test_cache_is_bounded_by_what_vectors_and_keys_take() -> None:
+    one = service(FakeEmbedder())
+    await one.embed_query("fake", "a" * 500)
+    each = one.stats()["cached_bytes"]
+    assert each > 500 + FakeEmbedder().dimension * 4
+
+    embedding = service(FakeEmbedder(), cache_bytes=3 * each)
+    for letter in "abcab":
+        await embedding.embed_query("fake", letter * 500)
+    assert (embedding.stats()["cached"], embedding.stats()["cached_bytes"]) == (3, 3 * each)
+    await embedding.embed_query("fake", "d" * 500)
+    assert (embedding.stats()["cached"], embedding.stats()["cached_bytes"]) == (3, 3 * each)
+    assert not (await embedding.embed_query("fake", "c" * 500))[1]
+    assert (await embedding.embed_query("fake", "b" * 500))[1]
+
+
+async def test_vector_that_takes_more_than_all_may_is_not_kept() -> None:
+    embedding = service(FakeEmbedder(), cache_bytes=1)
+    for _ in range(2):
+        assert not (await embedding.embed_query("fake", "welder"))[1]
+    assert (embedding.stats()["cached"], embedding.stats()["cached_bytes"]) == (0, 0)
 
 
 async def test_short_list_is_kept_and_takes_from_the_cache() -> None:
