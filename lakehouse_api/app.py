@@ -80,6 +80,8 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
         version=version("lakehouse"),
         generate_unique_id_function=operation_id,
         root_path_in_servers=False,  # `describe` names the server
+        docs_url=None,  # see ui/docs_page.py: the framework's loads its scripts from elsewhere
+        redoc_url=None,
         redirect_slashes=False,  # a redirected upload would be sent twice, and `files/a/` is not `files/a`
         lifespan=_lifespan,
     )

@@ -16,7 +16,7 @@ from lakehouse_api.auth import Authenticator, Network, Principal, is_within
 from lakehouse_api.errors import problem_response
 from lakehouse_api.request_headers import header
 from lakehouse_api.ui.door import PageDoor
-from lakehouse_api.ui.paths import is_page
+from lakehouse_api.ui.paths import is_page, leads_to_page
 
 OPEN_PATHS = frozenset({"/health"})
 
@@ -121,7 +121,7 @@ class DoorMiddleware:
                 self._door.check(scope)
                 # A browser's pages go by its session; the API itself takes no cookie, so no page can drive it.
                 scope["state"]["principal"] = self._pages.enter(scope, address_of(scope))
-            elif _is_open(scope):
+            elif _is_open(scope) or leads_to_page(scope):
                 self._door.check(scope)
             else:
                 scope["state"]["principal"] = self._door.enter(scope)

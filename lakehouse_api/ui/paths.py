@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
+from lakehouse_api.request_headers import header
+
+DOCS = "/docs"
 PREFIX = "/ui"
 LOGIN = "/ui/login"
 STATIC = "/ui/static/"
@@ -22,6 +25,11 @@ def is_open_page(scope: Scope) -> bool:
     """True for the login form and the files that pages are made of."""
     path = _path(scope)
     return path == LOGIN or path.startswith(STATIC)
+
+
+def leads_to_page(scope: Scope) -> bool:
+    """True for a browser that asks for the API's documentation where people look for it: it is sent on to the page."""
+    return _path(scope) == DOCS and scope.get("method") == "GET" and "text/html" in (header(scope, b"accept") or "")
 
 
 def is_static(scope: Scope) -> bool:

@@ -197,6 +197,31 @@ async def test_empty_lake_says_on_each_page_what_to_do(api: RunningApi) -> None:
             assert said in answer.text, path
 
 
+async def test_documentation_of_the_api_is_a_page_and_a_browser_is_led_to_it(api: RunningApi) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with api.client(token=None) as client:
+        answer = await client.get("/docs", headers=browser)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/ui/docs")
+        assert (await client.get("/docs")).status_code == 401  # what is no browser is told what the API tells it
+        assert (await client.post("/docs", headers=browser)).status_code == 401
+        assert (await client.get("/docs/", headers=browser)).status_code == 401
+        answer = await client.get("/ui/docs")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/ui/login?next=/ui/docs")
+        assert (await client.get("/ui/docs/openapi.json")).status_code == 303
+    async with log_in(api, "reader") as client:
+        page = await client.get("/ui/docs")
+        assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+        assert "unsafe" not in page.headers["content-security-policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self';" in page.headers["content-security-policy"]
+        assert "://" not in page.text  # nothing is from elsewhere
+        for address in re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page.text):
+            file = await client.get(address)
+            assert (file.status_code, len(file.content) > 100) == (200, True), address
+        assert (await client.get("/ui/docs/openapi.json")).json() == api.app.openapi()
+        assert 'href="/ui/docs"' in (await client.get("/ui/health")).text
+        assert (await client.get("/ui/static/swagger/__init__.py")).status_code == 404
+
+
 async def test_page_that_is_not_there_says_so_as_a_page(api: RunningApi) -> None:
     async with log_in(api) as client:
         answer = await client.get("/ui/nowhere")
@@ -226,6 +251,8 @@ async def test_without_tokens_pages_are_open_to_this_machine_with_csrf_all_the_s
         assert (await client.post("/ui/sql", data={"sql": "SELECT 1"})).status_code == 403
         assert (await client.post("/ui/sql", data={"sql": "SELECT 1", "csrf": secret[1]})).status_code == 303
         assert "Log out" not in page.text
+        assert (await client.get("/docs")).headers["location"] == "/ui/docs"
+        assert (await client.get("/ui/docs")).status_code == 200
     async with open_api.client(token=None) as client:
         client.cookies.set("lakehouse_session", "1.of.another.installation", path="/ui")
         assert "lakehouse_session=1." in (await client.get("/ui/sql")).headers["set-cookie"]
@@ -243,3 +270,6 @@ async def test_pages_work_below_a_sub_path(store: S3ObjectStore, tmp_path: Path)
         page = await client.get("/lake/ui/health")
         assert page.status_code == 200
         assert 'href="/lake/ui/search"' in page.text
+        docs = await client.get("/lake/docs", headers={"Accept": "text/html"})
+        assert docs.headers["location"] == "/lake/ui/docs"
+        assert 'data-url="/lake/ui/docs/openapi.json"' in (await client.get("/lake/ui/docs")).text
