@@ -35,6 +35,7 @@ PAGES = {
     "replay": "Replays with their verdicts, and the form that begins one.",
     "batch": "Arms compared, with intervals, the rule that decided, and the answers.",
     "health": "Parts, queues, fragments, costs by role.",
+    "docs": "Every route of the API, to be read and tried.",
 }
 LINKED = {
     "playbook": ("/ui/memory", "/ui/memory/playbooks/"),
@@ -160,6 +161,9 @@ def _open(page: Page, key: str) -> None:
         page.goto("/ui/triage")
         page.keyboard.press("j")
         page.locator("[data-shown]").wait_for()
+    elif key == "docs":
+        page.goto("/ui/docs")
+        page.locator(".opblock-summary").first.wait_for()
     else:
         page.goto(f"/ui/{key}")
 
