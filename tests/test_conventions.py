@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,18 @@ def test_module_docstring_says_what_belongs_here(path: Path) -> None:
     head = path.read_text()[:1500]
     assert head.startswith('"""'), f"{relative(path)} has no docstring"
     assert "Belongs here" in head, f'{relative(path)}: say "Belongs here: … Not here: …"'
+
+
+def test_modules_that_a_docstring_sends_to_are_there() -> None:
+    names = {module.name for module in MODULES}
+    gone = []
+    for path in MODULES:
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        for name in re.findall(r"(?:[\w.]+/)*\w+\.py\b", docstring):
+            is_foreign = name.startswith("src/")  # the source of a format that another project defines
+            is_there = (ROOT / name).is_file() or (path.parent / name).is_file() or name in names
+            gone += [] if is_foreign or is_there else [f"{relative(path)} sends its reader to {name}"]
+    assert not gone, "; ".join(gone)
 
 
 @pytest.mark.parametrize("section", ["[tool.dagster]", "[tool.dg]"])

@@ -1,7 +1,7 @@
 """Upkeep of a Lance table: compaction, indexes brought up to date, old versions removed, and numbers about it.
 
 Belongs here: what the scheduled `optimize` does, what `stats` tells. Not here: whole files that nothing refers to any
-more (see lakehouse/operations/lance_garbage.py), when it is done (see jobs/retrieval.py).
+more (see lakehouse/operations/garbage.py), when it is done (see jobs/retrieval.py).
 """
 
 from __future__ import annotations

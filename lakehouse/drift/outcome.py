@@ -1,6 +1,6 @@
 """Outcome, latency and cost by model version: runs now against runs of the baseline, metric by metric.
 
-Belongs here: which metrics, how each is compared. Not here: which runs (see lakehouse/adapters/drift_runs_sql.py),
+Belongs here: which metrics, how each is compared. Not here: which runs (see lakehouse/adapters/drift_run_facts.py),
 judging (see judging.py), series (see series.py).
 """
 

@@ -1,6 +1,6 @@
 """Drift of the playbook: how often it moves a search, what it gains over the hold-out arm, how much of it is stale.
 
-Belongs here: the three numbers and their comparison. Not here: counting (see lakehouse/adapters/drift_playbook_sql.py),
+Belongs here: the three numbers and their comparison. Not here: counting (see lakehouse/adapters/drift_playbook.py),
 how a playbook works (see lakehouse/retrieval/playbook.py).
 """
 

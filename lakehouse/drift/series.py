@@ -4,7 +4,7 @@ Two moving means of the series (over 4 and over 24 values) and one of its steps 
 own history, which ends before them; the score is the largest of the three deviations, in standard deviations. After an
 alarm the series is quiet for a while: one event is one alarm. bench/drift.py scores it with NAB's windows and formula.
 
-Belongs here: the detector. Not here: which series (see lakehouse/adapters/drift_runs_sql.py), scoring it (see
+Belongs here: the detector. Not here: which series (see lakehouse/adapters/drift_runs.py), scoring it (see
 bench/drift.py).
 """
 

@@ -3,7 +3,7 @@
 What is expected is fixed when a config is promoted: the interval of outcomes under the config that served before, where
 there were enough of them, else the candidate's own interval in the replay.
 
-Belongs here: expectation, facts. Not here: reading outcomes (see lakehouse/adapters/promotion_outcomes.py), rolling
+Belongs here: expectation, facts. Not here: reading outcomes (see lakehouse/adapters/promotion_evidence.py), rolling
 back (see lakehouse/adapters/promotion.py).
 """
 

@@ -123,7 +123,7 @@ def vector_matrix(vectors: Sequence[Any], ids: Sequence[str], *, dimension: int,
 
 
 def item_rows(items: Items, matrix: NDArray[np.float32], *, op_id: str) -> pa.Table:
-    """The stored rows of items (tables/corpus.py).
+    """The stored rows of items (see lakehouse/tables/corpus.py).
 
     Args:
         items: The items.

@@ -1,6 +1,7 @@
 """What an importer yields: runs that become lines, and what it could not use.
 
-Belongs here: the values that formats hand on, the envelope of a line. Not here: any format, counting (see summary.py).
+Belongs here: the values that formats hand on, the envelope of a line. Not here: any format, counting (see
+lakehouse/adapters/trajectory_staging.py).
 """
 
 from __future__ import annotations
