@@ -171,7 +171,7 @@ def _write_parquet(
         except duckdb.Error as error:
             if MISFIT not in str(error):
                 raise _Refused from None
-            survey = _survey(engine, file, typed, fixed)
+            survey = _survey(engine, file, typed)
         else:
             # Columns without a single value are text, whatever was tried: nothing decided their type.
             tried = [n for n, t in typed.items() if n not in fixed and t != "VARCHAR"]
@@ -199,23 +199,15 @@ def _copy(
     return int(row[0]) if row else 0
 
 
-def _survey(
-    engine: duckdb.DuckDBPyConnection, file: CsvFile, typed: Mapping[str, str], fixed: Mapping[str, str]
-) -> dict[str, str]:
+def _survey(engine: duckdb.DuckDBPyConnection, file: CsvFile, typed: Mapping[str, str]) -> dict[str, str]:
     """The narrowest types that really hold, for all columns in one pass."""
-    questions = []
-    for name, type_ in typed.items():
-        candidates = _ladder(type_)
-        questions += [(name, t) for t in candidates]
+    questions = [(name, candidate) for name, type_ in typed.items() for candidate in _ladder(type_)]
     conditions = ", ".join(
         f"bool_and({quote_name(n)} IS NULL OR coalesce({sql_check(quote_name(n), t)[1]}, false))" for n, t in questions
     )
     row = engine.execute(f"SELECT {conditions} FROM {_reader(file)}").fetchone() or ()
     holds = {question: held is not False for question, held in zip(questions, row, strict=True)}
-    survey = {}
-    for name, type_ in typed.items():
-        survey[name] = next((t for t in _ladder(type_) if holds[name, t]), "VARCHAR")
-    return survey
+    return {n: next((t for t in _ladder(type_) if holds[n, t]), "VARCHAR") for n, type_ in typed.items()}
 
 
 def _ladder(type_: str) -> tuple[str, ...]:

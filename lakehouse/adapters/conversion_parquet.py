@@ -15,7 +15,7 @@ from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, Unprocessable
 from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.ingest.csv_scanner import check_header
-from lakehouse.query.quoting import quote_name
+from lakehouse.query.quoting import quote_name, quote_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,12 +49,13 @@ def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionReques
                 ],
             }
         )
-    target, source = request.work_dir / "out.parquet", str(request.source).replace("'", "''")
+    target = request.work_dir / "out.parquet"
+    source = f"read_parquet({quote_text(str(request.source))})"
     selected = ", ".join(quote_name(n) for n in registered)
     engine.execute("SET preserve_insertion_order = false")
     try:
         row = engine.execute(
-            f"COPY (SELECT {selected} FROM read_parquet('{source}')) TO '{target}' ({PARQUET})"
+            f"COPY (SELECT {selected} FROM {source}) TO {quote_text(str(target))} ({PARQUET})"
         ).fetchone()
     except duckdb.OutOfMemoryException:
         raise

@@ -11,14 +11,10 @@ import uuid
 from collections.abc import Iterable
 
 from lakehouse.errors import BadInput, Conflict
+from lakehouse.tables.reserved import RESERVED_VIEWS
 
 DATASET_NAMESPACE = uuid.UUID("a8f3c1d2-4e5b-5a6c-9d8e-7f0a1b2c3d4e")
-RESERVED_NAMES = frozenset(
-    {
-        "evidence", "scored", "receipts", "builds", "replay_runs", "drift_reports", "playbooks", "pathways",
-        "observer_events", "quarantine",
-    }
-)  # fmt: skip
+RESERVED_NAMES = frozenset(RESERVED_VIEWS)
 # Names of the engine's own tables: a dataset of such a name could never be asked for.
 ENGINE_NAMES = re.compile(r"(duckdb_|pragma_|sqlite_|pg_|information_schema).*", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

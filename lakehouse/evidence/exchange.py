@@ -67,7 +67,8 @@ def read_line(line: bytes, *, number: int) -> ExchangedLine:
         raise BadInput(f"line {number} is no JSON ({error})", line=number) from None
     if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("kind") != KIND:
         raise BadInput(
-            f"line {number} is none of {FORMAT}, kind {KIND}; `lakehouse exchange out` writes such", line=number
+            f"line {number} is none of {FORMAT}, kind {KIND}; `lakehouse exchange evidence-out` writes such",
+            line=number,
         )
     stream, raw = said.get("stream"), said.get("raw")
     if stream not in TRANSFORMS:

@@ -409,3 +409,12 @@ def test_blank_lines_before_the_header_are_no_header(desk: IngestDesk, blank: st
     desk.load(f"{blank}{header}\n3,4\n5,6\n")
     assert list(desk.types()) == header.split(",")
     assert desk.rows() == [(3, 4), (5, 6)]
+
+
+def test_parquet_is_converted_in_a_folder_whose_name_has_a_quote(objects: S3ObjectStore, tmp_path: Path) -> None:
+    folder = tmp_path / "o'brien"
+    folder.mkdir()
+    desk = IngestDesk(objects, folder, is_direct=True)
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"id": [1, 2]}), stream)
+    assert desk.load(stream.getvalue(), file_name="rows.parquet").manifest.row_count == 2
