@@ -8,7 +8,6 @@ Belongs here: the passes, days made again. Not here: making evidence (see eviden
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -21,6 +20,7 @@ from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.catalog.partitioned import Partition, PartitionedTable
 from lakehouse.evidence.days import RawObject, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS, transform_of
+from lakehouse.storage.publish import hash_file
 
 if TYPE_CHECKING:
     from lakehouse.adapters.audit_full_parts import AuditParts
@@ -142,17 +142,12 @@ def _hashes(
         SUPERSEDED: made.superseded,
         QUARANTINE: made.quarantine,
     }
-    return {role: None if path is None else _sha256_of(path) for role, path in files.items()}
+    return {role: None if path is None else hash_file(path) for role, path in files.items()}
 
 
 def _sha256_in(partition: Partition, role: str) -> str | None:
     file = partition.file(role)
     return None if file is None else file.sha256
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def index_fingerprint(parts: AuditParts) -> str:

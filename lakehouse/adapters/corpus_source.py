@@ -24,6 +24,7 @@ from lakehouse.retrieval.corpus import CorpusDeclaration, FilesSource
 from lakehouse.retrieval.corpus_document import FORMATS
 from lakehouse.retrieval.corpus_rows import SourceBatch
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import hash_file
 
 BATCH_ROWS = 4096
 MAX_FIELD_CHARACTERS = 16_000_000
@@ -120,7 +121,7 @@ class FileRows:
         for path, _ in self._files:
             if not path.is_file():
                 raise BadInput(f"{file}: source.files: there is no file {path}; put it there, or change the path")
-        self.items = tuple(ReceiptItem(path.name, _sha256(path), None) for path, _ in self._files)
+        self.items = tuple(ReceiptItem(path.name, hash_file(path), None) for path, _ in self._files)
         names = [_columns(path, form, file) for path, form in self._files]
         self.columns: Sequence[str] = list(dict.fromkeys(itertools.chain.from_iterable(names)))
         self.fingerprint = hashlib.sha256("".join(item.sha256 for item in self.items).encode()).hexdigest()
@@ -270,8 +271,3 @@ def _json_rows(path: Path, file: str) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise BadInput(f"{file}: source.files: {path} line {number} is no JSON object")
             yield row
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,13 +5,13 @@ Belongs here: the two kinds of file, their digests. Not here: which rows go wher
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lakehouse.distillation.manifest import BuildFile
+from lakehouse.storage.publish import hash_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,6 +76,4 @@ class ParquetRows:
 def described_file(folder: Path, name: str, rows: int | None) -> BuildFile:
     """A file of a build as its manifest names it."""
     path = folder / name
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return BuildFile(name, sha256, path.stat().st_size, rows)
+    return BuildFile(name, hash_file(path), path.stat().st_size, rows)

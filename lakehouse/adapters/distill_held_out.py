@@ -9,7 +9,6 @@ lakehouse/distillation/leakage.py).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import orjson
 from lakehouse.distillation.messages import compared_json
 from lakehouse.distillation.parameters import Kind
 from lakehouse.errors import BadInput, NotFound
+from lakehouse.storage.publish import hash_file
 
 _ASKED = ("prompt", "input", "question")
 _ANSWERED = ("completion", "chosen", "answer", "output", "preferred_output", "text")
@@ -32,8 +32,7 @@ def held_out_sha256(path: Path) -> str:
         NotFound: There is none.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(path)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path} to hold out; give the path of a file of JSON lines") from None
 

@@ -32,6 +32,7 @@ from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.lineage.answer import erased_line
 from lakehouse.lineage.retracted import Place
 from lakehouse.receipts.receipt import PREFIX as RECEIPTS
+from lakehouse.storage.lines import lines_of
 from lakehouse.storage.objects import list_all
 
 if TYPE_CHECKING:
@@ -190,24 +191,11 @@ def _written(
     reader: ObjectReader, write: Callable[[bytes], object], wanted: frozenset[str]
 ) -> Iterator[tuple[int, str]]:
     """Write an object's lines, other bytes in the place of those that go; gives their numbers and SHA-256."""
-    for number, (line, is_ended) in enumerate(_lines(reader), start=1):
-        sha256 = hashlib.sha256(line).hexdigest()
-        is_meant = sha256 in wanted
-        write(erased_line(sha256) if is_meant else line)
-        if is_ended:
-            write(b"\n")
-        if is_meant:
-            yield number, sha256
-
-
-def _lines(reader: ObjectReader) -> Iterator[tuple[bytes, bool]]:
-    """Each line without its LF, and whether it had one; holds one line and a chunk."""
-    held: list[bytes] = []
-    for chunk in reader.chunks():
-        *ended, rest = chunk.split(b"\n")
-        for part in ended:
-            yield b"".join([*held, part]), True
-            held = []
-        held.append(rest)
-    if last := b"".join(held):
-        yield last, False
+    for number, line in enumerate(lines_of(reader.chunks()), start=1):
+        raw = line.removesuffix(b"\n")
+        sha256 = hashlib.sha256(raw).hexdigest()
+        if sha256 not in wanted:
+            write(line)
+            continue
+        write(erased_line(sha256) + line[len(raw) :])
+        yield number, sha256

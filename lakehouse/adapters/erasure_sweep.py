@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.lineage.answer import erased_line
 from lakehouse.lineage.retracted import Place
 from lakehouse.query.quoting import quote_text
+from lakehouse.storage.lines import lines_of
 from lakehouse.storage.objects import list_all
 from lakehouse.tables.memory import MEMORY_TABLES
 
@@ -108,15 +110,11 @@ class Sweep:
         """The lines of an object that words are in: number and SHA-256."""
         try:
             with self._store.open(key) as reader:
-                waiting: list[bytes] = []
-                number, held = 0, b""
-                for chunk in reader.chunks():
-                    *ended, held = (held + chunk).split(b"\n")
-                    waiting += ended
-                    if len(waiting) >= _LINES_AT_ONCE:
-                        yield from _judged(waiting, number, words)
-                        number, waiting = number + len(waiting), []
-                yield from _judged([*waiting, held], number, words)
+                lines = (line.removesuffix(b"\n") for line in lines_of(reader.chunks()))
+                number = 0
+                while some := list(islice(lines, _LINES_AT_ONCE)):
+                    yield from _judged(some, number, words)
+                    number += len(some)
         except NotFound:
             return
 

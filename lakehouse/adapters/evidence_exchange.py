@@ -8,7 +8,6 @@ Belongs here: the statement, raw objects read and written. Not here: the form of
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +20,9 @@ from lakehouse.errors import BadInput, NotFound, PreconditionFailed
 from lakehouse.evidence.days import day_of, day_prefix
 from lakehouse.evidence.exchange import ExchangedLine, read_line
 from lakehouse.evidence.fitness import MAX_LINE_BYTES
+from lakehouse.storage.lines import lines_of
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import hash_file
 
 if TYPE_CHECKING:
     import duckdb
@@ -120,9 +121,7 @@ def take_in(store: ObjectStore, source: BinaryIO, *, work_dir: Path, is_dry: boo
                 files[place][1].write(one.raw + b"\n")
         objects, new = [], 0
         for (stream, day), (path, _) in sorted(files.items()):
-            with path.open("rb") as stream_of:
-                digest = hashlib.file_digest(stream_of, "sha256").hexdigest()
-            key = f"{day_prefix(stream, day)}exchange-{digest[:32]}.jsonl"
+            key = f"{day_prefix(stream, day)}exchange-{hash_file(path)[:32]}.jsonl"
             objects.append(key)
             if not is_dry:
                 new += _put(store, key, path)
@@ -139,12 +138,6 @@ def _put(store: ObjectStore, key: str, path: Path) -> bool:
 
 def _lines(store: ObjectStore, key: str) -> Iterator[tuple[int, bytes]]:
     """The lines of a raw object with their numbers, from 1."""
-    number, rest = 0, b""
     with store.open(key) as reader:
-        for chunk in reader.chunks():
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                number += 1
-                yield number, line
-    if rest:
-        yield number + 1, rest
+        for number, line in enumerate(lines_of(reader.chunks()), start=1):
+            yield number, line.removesuffix(b"\n")

@@ -20,7 +20,6 @@ import orjson
 from lakehouse.adapters.evidence_judging import ToJudge, judge_lines
 from lakehouse.adapters.evidence_lake import CURRENT, EVIDENCE, EXCLUDED, INDEX, INDEX_TABLE, open_lake, root_of
 from lakehouse.adapters.evidence_materializer import TABLE
-from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
@@ -28,6 +27,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import Conflict, Unavailable
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import publish
 
 _CODE_VERSION = 1
 """Rises when lines of an index before cannot be taken over: it is made from scratch then."""

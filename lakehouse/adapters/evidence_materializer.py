@@ -22,7 +22,6 @@ from pathlib import Path
 from lakehouse.adapters.evidence_engine import Materialized
 from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, list_days, lost_objects, made_days
 from lakehouse.adapters.evidence_workshop import Workshop
-from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.scratch import full_disk_told
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
@@ -31,6 +30,7 @@ from lakehouse.evidence.days import RawObject, day_prefix, fingerprint_of
 from lakehouse.evidence.transforms import transform_of
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import publish
 
 TABLE = "evidence/"
 EVIDENCE, SUPERSEDED, QUARANTINE = "evidence", "superseded", "quarantine"

@@ -23,7 +23,6 @@ from typing import Any
 
 from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
 from lakehouse.adapters.evidence_materializer import RunFacts
-from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3Location
 from lakehouse.answer.prompt import records_in
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
@@ -32,6 +31,7 @@ from lakehouse.distillation.fold_back import WITHDRAWN, Folded, FoldEntry, FoldP
 from lakehouse.query.quoting import quote_text
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import publish
 
 TABLE = "fold_back"
 _CURRENT, _DONE = "current", "done"

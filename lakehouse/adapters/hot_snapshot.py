@@ -36,6 +36,7 @@ from lakehouse.adapters.hot_rows import HotRows
 from lakehouse.errors import BadInput, Conflict, NotFound
 from lakehouse.retrieval.row_batch import Distance
 from lakehouse.retrieval.text_index import TextIndex
+from lakehouse.storage.publish import hash_file
 
 FORMAT_VERSION = 3  # 1 may hold widths that were measured wrongly for odd dimensions, 2 codes that find less
 _MANIFEST = "manifest.json"
@@ -76,7 +77,7 @@ def save_rows(
         "rows": view.end,
         "source": dict(source),
         "codes": None if codes is None else {"trained_rows": codes.trained_rows, "width": asdict(codes.width)},
-        "files": {path: _digest(fresh / path) for path in _files(fresh)},
+        "files": {path: hash_file(fresh / path) for path in _files(fresh)},
     }
     manifest = {"sha256": _content_digest(content), "content": content}
     (fresh / _MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
@@ -123,7 +124,7 @@ def _checked_manifest(folder: Path) -> dict[str, Any]:
     for path, digest in content["files"].items():
         if not (folder / path).is_file():
             raise Conflict(f"the snapshot in {folder.name} lacks {path}; {_REMEDY}")
-        if _digest(folder / path) != digest:
+        if hash_file(folder / path) != digest:
             raise Conflict(f"{path} of the snapshot in {folder.name} is damaged; {_REMEDY}")
     return content
 
@@ -166,11 +167,6 @@ def _mapped_strings(path: Path) -> tuple[pa.Table, mmap.mmap]:
 
 def _files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _content_digest(content: Mapping[str, Any]) -> str:

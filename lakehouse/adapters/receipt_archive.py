@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lakehouse.adapters.object_publish import publish
 from lakehouse.catalog.manifest import parse_utc
 from lakehouse.errors import NotFound
 from lakehouse.receipts.receipt import PREFIX
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
+from lakehouse.storage.publish import publish
 
 if TYPE_CHECKING:
     import pyarrow as pa

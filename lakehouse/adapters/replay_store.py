@@ -23,6 +23,7 @@ from lakehouse.replay.batch import PREFIX, RESERVED, Batch, Unit, key_of, raw_na
 from lakehouse.replay.row import STREAM, raw_lines, row_bytes
 from lakehouse.replay.task import ReplayTask, read_tasks
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
+from lakehouse.storage.publish import PARQUET_TYPE, hash_file
 from lakehouse.tables.replay_runs import replay_columns, replay_schema
 
 JSON, JSONL, MARKDOWN = "application/json", "application/jsonl", "text/markdown; charset=utf-8"
@@ -168,11 +169,9 @@ class ReplayStore:
                         writer.write_table(pa.Table.from_pylist(portion, schema=schema), row_group_size=_ROW_GROUP)
                         portion = []
                 writer.write_table(pa.Table.from_pylist(portion, schema=schema), row_group_size=_ROW_GROUP)
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             key = key_of(batch.batch_id, RUNS)
-            self.objects.put(key, path, content_type="application/vnd.apache.parquet")
-            return ReceiptItem(key, sha256, count)
+            self.objects.put(key, path, content_type=PARQUET_TYPE)
+            return ReceiptItem(key, hash_file(path), count)
 
     def write(self, batch_id: str, name: str, body: bytes, *, content_type: str = JSON) -> ObjectInfo:
         """Write a file of a batch in the place of the one that may be there."""

@@ -19,13 +19,13 @@ import orjson
 
 from lakehouse.adapters.evidence_lake import CURRENT, EVIDENCE, make_list, open_lake, root_of
 from lakehouse.adapters.evidence_materializer import TABLE as EVIDENCE_TABLES
-from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile
 from lakehouse.catalog.retractions import RetractionList
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.lineage.subject import subject_pattern
 from lakehouse.query.quoting import quote_text
+from lakehouse.storage.publish import publish
 
 if TYPE_CHECKING:
     import duckdb

@@ -34,7 +34,6 @@ from lakehouse.adapters.evidence_lake import (
     open_lake,
 )
 from lakehouse.adapters.evidence_materializer import RunFacts
-from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.scoring_engine import Scored, ScoringEngine
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
@@ -44,6 +43,7 @@ from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, writ
 from lakehouse.scoring.rule_file import default_rules
 from lakehouse.scoring.rules import RuleSet
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import publish
 
 if TYPE_CHECKING:
     import duckdb

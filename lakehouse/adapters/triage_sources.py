@@ -30,6 +30,7 @@ from lakehouse.catalog.partitioned import Partition, PartitionedTable
 from lakehouse.drift.finding import KINDS
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.query.quoting import quote_text
+from lakehouse.storage.lines import lines_of
 from lakehouse.storage.objects import ObjectStore
 from lakehouse.triage.asks import (
     NEEDS_REVIEW,
@@ -108,13 +109,10 @@ class TriageSources:
             if file is None:
                 continue
             with self.store.open(file.key) as reader:
-                rest = b""
-                for chunk in reader.chunks():
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        item = ask_of_sample(orjson.loads(line), build=entry) if line else None
-                        if item is not None:
-                            yield item
+                for line in lines_of(reader.chunks()):
+                    item = ask_of_sample(orjson.loads(line), build=entry) if line.strip() else None
+                    if item is not None:
+                        yield item
 
     def drift(self) -> Iterator[Item]:
         """Drift that is confirmed and that nobody has acknowledged."""

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from lakehouse.events.envelope import RAW_PREFIX
+from lakehouse.storage.lines import lines_of
 from lakehouse.storage.objects import ObjectStore, list_all
 from lakehouse.workflow.record import STREAM
 
@@ -77,7 +78,7 @@ class WorkflowRuns:
                 if is_before or is_after:
                     continue
                 with self._objects.open(info.key) as reader:
-                    yield from _lines(_split(reader.chunks()), needle)
+                    yield from _lines(lines_of(reader.chunks()), needle)
 
 
 def moment_of(identity: str) -> datetime | None:
@@ -96,11 +97,3 @@ def _lines(lines: Iterable[bytes], needle: bytes) -> Iterator[dict[str, Any]]:
                 yield orjson.loads(line)
             except orjson.JSONDecodeError:  # half written when its process was killed
                 continue
-
-
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    yield rest

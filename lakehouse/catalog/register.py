@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,9 @@ from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import BadInput, Conflict, Unprocessable
 from lakehouse.storage.keys import check_key
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import put_once
 
 SOURCE_PREFIX = "files/"
-# Garbage collection takes what is unreferenced and a day old: an object that old is made young before it is used.
-_RENEW_FROM = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,7 @@ class Registrar:
             facts = self._read_footer(local)
             _check_columns(key, facts, columns)
             target = f"datasets/{name}/{_fingerprint(columns)}/{sha256}.parquet"
-            known = self._store.head(target)
-            if known is None:
-                self._store.put(target, local, content_type="application/vnd.apache.parquet")
-            elif self._clock() - known.modified_at > _RENEW_FROM:
-                self._store.copy(target, target)
+            put_once(self._store, target, local, clock=self._clock, is_large=True)
         finally:
             local.unlink(missing_ok=True)
         return DataObject(target, size, sha256, sha256, facts.row_count)

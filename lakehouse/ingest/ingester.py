@@ -25,9 +25,7 @@ from lakehouse.ingest.conversion import ConversionRequest, Converted, Converter
 from lakehouse.ingest.grammar import widen
 from lakehouse.ingest.options import IngestOptions
 from lakehouse.storage.objects import ObjectStore
-
-# gc takes unreferenced objects older than 24 h: an object half as old is renewed before it is used again.
-RENEW_AFTER = timedelta(hours=12)
+from lakehouse.storage.publish import hash_file, put_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +203,7 @@ class Ingester:
         fingerprint = schema_fingerprint((c.name, c.type) for c in made.columns)
         content = hash_file(made.parquet)
         key = f"datasets/{name}/{fingerprint}/{content}.parquet"
-        known = self.store.head(key)
-        if known is None:
-            self.store.put(key, made.parquet, content_type="application/vnd.apache.parquet")
-        elif self._clock() - known.modified_at > RENEW_AFTER:
-            self.store.copy(key, key)
+        put_once(self.store, key, made.parquet, clock=self._clock, is_large=True)
         size = made.parquet.stat().st_size
         data = DataObject(key, size, content, sha256, made.row_count, options.reading_fingerprint)
         keys = self._keep_quarantine(made, name, origin, sha256)
@@ -278,12 +272,6 @@ def merge_columns(
         merged.append(replace(column, type=type_, pii=column.pii or other.pii))
     known = {c.name for c in before}
     return (*merged, *(c for c in after if c.name not in known))
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 hex of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _is_there(live: Manifest, sha256: str, options: IngestOptions) -> bool:

@@ -16,9 +16,10 @@ from lakehouse.catalog.names import check_dataset_name
 from lakehouse.catalog.service import Catalog, Draft
 from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unavailable, Unprocessable
 from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
-from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, hash_file, merge_columns
+from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, merge_columns
 from lakehouse.ingest.options import IngestOptions, make_options
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
+from lakehouse.storage.publish import hash_file
 
 LANDING = "landing/"
 _AT_ONCE = 2

@@ -19,6 +19,7 @@ import orjson
 
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, NotFound, Unprocessable
+from lakehouse.storage.publish import hash_file
 
 FORMAT_VERSION = 1
 CUT = "cut.json"
@@ -167,12 +168,6 @@ class BackupFolder:
 def encode(entry: Entry) -> bytes:
     """One line of a list of entries."""
     return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, read in chunks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.errors import Conflict, Unprocessable
-from lakehouse.operations.cut import BackupFolder, Cut, Entry, hash_file
+from lakehouse.operations.cut import BackupFolder, Cut, Entry
 from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import hash_file
 
 _CONTENT_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson"}
 

@@ -19,7 +19,6 @@ import orjson
 import pytest
 
 from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
-from lakehouse.adapters.object_publish import publish
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.receipt_archive import compact_receipts
 from lakehouse.catalog.partitioned import PartitionedTable
@@ -304,37 +303,6 @@ def test_day_that_vanished_is_behind_and_told_and_its_evidence_stays(tmp_path: P
     assert made.behind(STREAM, DAYS[1:]) == {}
     [second] = make(store, tmp_path, sorted(made.behind(STREAM)))
     assert (second.partition, second.lost) == (first.partition, (f"{RAW}a.jsonl",))
-
-
-class CollectedObjects(MemoryObjects):
-    """Garbage collection takes an object in the moment in which somebody finds it there."""
-
-    is_over = False
-
-    def head(self, key: str) -> ObjectInfo | None:
-        if not self.is_over:
-            self.is_over = True
-            self.delete(key)
-        return super().head(key)
-
-
-def test_object_that_is_collected_while_it_is_found_is_put_again(tmp_path: Path) -> None:
-    store = CollectedObjects()
-    (tmp_path / "file").write_bytes(b"x")
-    store.put("evidence/k", b"x")
-    assert store.get(publish(store, tmp_path / "file", lambda _: "evidence/k").key).body == b"x"
-
-
-def test_old_object_that_is_used_again_is_made_young(tmp_path: Path) -> None:
-    now = utc_now()
-    store = MemoryObjects(clock=lambda: now)
-    (tmp_path / "file").write_bytes(b"x")
-    publish(store, tmp_path / "file", lambda _: "evidence/k")
-    now += timedelta(hours=13)
-    publish(store, tmp_path / "file", lambda _: "evidence/k", clock=lambda: now)
-    found = store.head("evidence/k")
-    assert found is not None
-    assert found.modified_at == now
 
 
 def test_stream_that_is_none_is_told(tmp_path: Path) -> None:

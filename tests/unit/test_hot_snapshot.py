@@ -98,14 +98,15 @@ def test_saved_and_loaded_indexes_read_what_nobody_can_harm_and_go_on(vectors: A
 
 
 def test_snapshot_whose_strings_are_in_several_batches_is_read(index: HotIndex, folder: Path, vectors: Any) -> None:
-    from lakehouse.adapters.hot_snapshot import _content_digest, _digest
+    from lakehouse.adapters.hot_snapshot import _content_digest
+    from lakehouse.storage.publish import hash_file
 
     path = folder / "strings.arrow"
     table = pa.ipc.open_file(path.read_bytes()).read_all()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=1_000)
     manifest = orjson.loads((folder / "manifest.json").read_bytes())
-    manifest["content"]["files"]["strings.arrow"] = _digest(path)
+    manifest["content"]["files"]["strings.arrow"] = hash_file(path)
     manifest["sha256"] = _content_digest(manifest["content"])
     (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
     assert answers(HotIndex.load(folder), vectors) == answers(index, vectors)

@@ -1,6 +1,6 @@
 """Publishing a local file under the key of its content: there once, whoever writes it, and young while it is used.
 
-Belongs here: the PUT. Not here: which manifest names it afterwards.
+Belongs here: the hash of a file, the PUT. Not here: which manifest names the object afterwards.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import NotFound, PreconditionFailed
 from lakehouse.storage.objects import ObjectStore
 
+PARQUET_TYPE = "application/vnd.apache.parquet"
 # Garbage collection takes what is unreferenced and a day old: an object that old is made young before it is used.
 RENEW_AFTER = timedelta(hours=12)
 
@@ -28,12 +29,18 @@ class Published:
     sha256: str
 
 
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex; read in chunks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def publish(
     store: ObjectStore,
     path: Path,
     key_of: Callable[[str], str],
     *,
-    content_type: str = "application/vnd.apache.parquet",
+    content_type: str = PARQUET_TYPE,
     clock: Callable[[], datetime] = utc_now,
 ) -> Published:
     """Put a file under a key made of its SHA-256; one that is there is left as it is.
@@ -48,20 +55,47 @@ def publish(
     Raises:
         StoreUnavailable: The store does not answer; perhaps an object lies there that nothing names.
     """
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    sha256 = hash_file(path)
     key = key_of(sha256)
+    put_once(store, key, path, content_type=content_type, clock=clock)
+    return Published(key, path.stat().st_size, sha256)
+
+
+def put_once(
+    store: ObjectStore,
+    key: str,
+    path: Path,
+    *,
+    content_type: str = PARQUET_TYPE,
+    clock: Callable[[], datetime] = utc_now,
+    is_large: bool = False,
+) -> None:
+    """Put a file under a key that names its content; one that is there is left as it is, and is young then.
+
+    Args:
+        store: The bucket.
+        key: Other bytes have another one.
+        path: The file.
+        content_type: Of the object.
+        clock: The time now.
+        is_large: Ask first whether it is there: that takes a call more, and saves sending the file again.
+
+    Raises:
+        StoreUnavailable: The store does not answer; perhaps an object lies there that nothing names.
+    """
     while True:
+        if is_large and _is_young(store, key, clock()):
+            return
         try:
             store.put(key, path, if_absent=True, content_type=content_type)
         except PreconditionFailed:
             if not _is_young(store, key, clock()):
                 continue  # garbage collection took it meanwhile
-        return Published(key, path.stat().st_size, sha256)
+        return
 
 
 def _is_young(store: ObjectStore, key: str, now: datetime) -> bool:
-    """Make an object young where it is not; False: it is gone."""
+    """Make an object young where it is not; False: it is not there."""
     known = store.head(key)
     if known is None:
         return False
