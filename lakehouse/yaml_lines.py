@@ -6,6 +6,7 @@ lakehouse/scoring/rule_file.py, lakehouse/replay/arms.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -118,6 +119,17 @@ class Located:
         if not isinstance(self._node, yaml.ScalarNode) or not str(self._node.value).strip():
             self.refuse("must be a text that is not empty")
         return str(self._node.value)
+
+    def number(self) -> float:
+        """Its number, which must be finite."""
+        text = self.scalar()
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.refuse(f"{text!r} is no number")
+        return number
 
     def one_of(self, allowed: Sequence[str]) -> str:
         """Its text, which must be one of these."""

@@ -1,6 +1,7 @@
 """Card, plots and manifest of a build, written behind its files.
 
-Belongs here: drawing, writing. Not here: what they say (see lakehouse/distillation/card.py, plots.py, manifest.py).
+Belongs here: which plots there are, writing. Not here: drawing (see charts.py), what they say (see
+lakehouse/distillation/card.py, plots.py, manifest.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.adapters.charts import chart_png
 from lakehouse.adapters.distill_files import described_file
 from lakehouse.distillation.card import PLOTS, dataset_card
 from lakehouse.distillation.manifest import BuildCounts, BuildFile, BuildInputs
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-VEGA_LITE = "6.4"
 _SCALE = 1.5
 CARD = "README.md"
 
@@ -42,7 +43,7 @@ def write_plots(
     }
     (folder / "plots").mkdir()
     for name in PLOTS:
-        (folder / "plots" / f"{name}.png").write_bytes(_png(charts[name]))
+        (folder / "plots" / f"{name}.png").write_bytes(chart_png(charts[name], scale=_SCALE))
 
 
 def write_card(
@@ -68,10 +69,3 @@ def write_card(
     (folder / CARD).write_text(text, encoding="utf-8")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return tuple(described_file(folder, name, rows.get(name)) for name in names)
-
-
-def _png(chart: Mapping[str, Any]) -> bytes:
-    import vl_convert
-
-    made: bytes = vl_convert.vegalite_to_png(dict(chart), vl_version=VEGA_LITE, scale=_SCALE)
-    return made

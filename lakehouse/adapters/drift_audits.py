@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from lakehouse.adapters.audit_baselines import AuditBaselines
 from lakehouse.catalog.manifest import parse_utc
 from lakehouse.drift.audits import AuditMetrics, compare_audit
 from lakehouse.drift.baseline import Baseline
@@ -27,7 +28,6 @@ from lakehouse.errors import BadInput, NotFound
 from lakehouse.storage.objects import ObjectStore
 
 PREFIX = "audits/"
-BASELINE = f"{PREFIX}baselines/current.json"
 KIND = "audit.full"
 _MOST_BACK = 200
 """So many audits are looked at, from the last one back."""
@@ -59,19 +59,11 @@ class AuditsMeter:
         Raises:
             BadInput: It is damaged.
         """
-        try:
-            document = _read(self.store, BASELINE)
-        except NotFound:
+        one = AuditBaselines(self.store).current()
+        if one is None:
             return None
-        try:
-            set_at = parse_utc(document["set_at"])
-            metrics = {str(name): float(value) for name, value in document["metrics"].items()}
-            version, by, audit_id = int(document["version"]), str(document["by"]), str(document["audit_id"])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadInput(f"{BASELINE} is no baseline; set another: lakehouse audit full --set-baseline") from None
-        day = set_at.date()
-        data = {"metrics": metrics, "audit_id": audit_id}
-        return Baseline("audit", version, day, day, set_at, by, "", data)
+        day, data = one.set_at.date(), {"metrics": dict(one.metrics), "audit_id": one.audit_id}
+        return Baseline("audit", one.version, day, day, one.set_at, one.by, "", data)
 
     def compare(self, baseline: Baseline, file: Path | None, day: date) -> Comparison:
         """Compare the full audits that ended on a day with the baseline."""
@@ -102,7 +94,10 @@ class AuditsMeter:
                 continue
             if document.get("kind") != KIND:
                 continue
-            ended = parse_utc(str(document["ended_at"])).date()
+            try:
+                ended = parse_utc(str(document["ended_at"])).date()
+            except (KeyError, ValueError):
+                raise _no_report(key) from None
             if ended < first:
                 return
             if ended <= last:
@@ -122,12 +117,16 @@ def _with_phases(later: AuditMetrics | None, document: dict[str, Any], key: str,
             tuple(phase["name"] for phase in phases if phase["verdict"] == "fail"),
         )
     except (KeyError, TypeError, ValueError):
-        raise BadInput(f"{key} is no report of a full audit; delete it and audit again") from None
+        raise _no_report(key) from None
     if later is None:
         return mine
     return AuditMetrics(
         later.audit_id, {**mine.metrics, **later.metrics}, {**mine.better, **later.better}, later.failed + mine.failed
     )
+
+
+def _no_report(key: str) -> BadInput:
+    return BadInput(f"{key} is no report of a full audit; delete it and audit again")
 
 
 def _read(store: ObjectStore, key: str) -> dict[str, Any]:

@@ -214,18 +214,7 @@ def _conditions(place: Located, facts: Mapping[str, str], *, is_last: bool) -> t
         for name, at, value in compared.pairs():
             if name not in _OPERATORS:
                 at.refuse(f"{name!r} is no comparison; there are {', '.join(_OPERATORS)}")
-            found.append(Condition(fact, name, _number(value)))
+            found.append(Condition(fact, name, value.number()))
     if not found:
         place.refuse("must ask for at least one fact")
     return tuple(found)
-
-
-def _number(place: Located) -> float:
-    text = place.scalar()
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        place.refuse(f"{text!r} is no number")
-    return number

@@ -8,7 +8,6 @@ Belongs here: the form of the file and its checks. Not here: the form of rules (
 
 from __future__ import annotations
 
-import math
 import re
 from functools import cache
 from importlib.resources import files
@@ -124,23 +123,12 @@ def _comparisons(name: str, fact: Fact, place: Located) -> list[Comparison]:
             return [Comparison(name, "in", tuple(item.one_of(fact.values) for item in place.items()))]
         return [Comparison(name, "is", place.one_of(fact.values))]
     if not place.is_mapping():
-        return [Comparison(name, "eq", _number(place))]
+        return [Comparison(name, "eq", place.number())]
     found = []
     for operator, key, value in place.pairs():
         if operator not in NUMBER_OPERATORS:
             key.refuse(f"{operator!r} is no comparison; there are {', '.join(NUMBER_OPERATORS)}")
-        found.append(Comparison(name, operator, _number(value)))
+        found.append(Comparison(name, operator, value.number()))
     if not found:
         place.refuse(f"must compare with a number, such as {{gte: 1}}; there are {', '.join(NUMBER_OPERATORS)}")
     return found
-
-
-def _number(place: Located) -> float:
-    text = place.scalar()
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        place.refuse(f"{text!r} is no number")
-    return number

@@ -305,6 +305,16 @@ def test_audit_that_failed_is_drift_at_once(desk: DriftDesk, store: LakeStore) -
         desk.set_baseline("audit", first=day(1), last=day(1), by="dana", why="x")
 
 
+@pytest.mark.parametrize("ended", [{}, {"ended_at": "yesterday"}])
+def test_audit_report_that_is_damaged_is_named(desk: DriftDesk, store: LakeStore, ended: dict[str, str]) -> None:
+    objects = store.lake.objects
+    AuditBaselines(objects).set({"score.accepted_share": 0.9}, audit_id="a0", by="dana")
+    document = {"format_version": 1, "kind": "audit.full", "audit_id": "a9", "phases": []}
+    objects.put("audits/a9/report.json", orjson.dumps(document | ended))
+    with pytest.raises(BadInput, match=r"audits/a9/report\.json is no report of a full audit"):
+        desk.run("audit", day(4))
+
+
 def put_audit(
     objects: S3ObjectStore, audit_id: str, number: int, *, share: float, verdict: str, phase: str = "score"
 ) -> None:
