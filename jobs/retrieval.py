@@ -15,7 +15,6 @@ from dagster import (
     AssetKey,
     AssetSelection,
     DagsterInstance,
-    DagsterRunStatus,
     DefaultScheduleStatus,
     MaterializeResult,
     RunRequest,
@@ -46,15 +45,9 @@ from lakehouse_assets.dataset import OWNERS
 from lakehouse_assets.failures import mapped_errors
 from lakehouse_assets.partitions import tables_partitions
 from lakehouse_assets.resources import LakeConnection, LakeStore
+from lakehouse_assets.run_statuses import UNFINISHED
 
 JOB_PREFIX = "corpus_"
-UNFINISHED = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 EARLY = 2
 """A pointer does not tell how long texts are: an index is made when half the memory would be taken."""
 NEW_SHARE = 0.2
@@ -194,7 +187,7 @@ def _request(declaration: CorpusDeclaration, part: str, hour: str) -> RunRequest
 
 def _assets_in_work(instance: DagsterInstance) -> set[AssetKey]:
     """Assets of runs that have not ended."""
-    runs = instance.get_runs(RunsFilter(statuses=UNFINISHED))
+    runs = instance.get_runs(RunsFilter(statuses=list(UNFINISHED)))
     chosen = {key for run in runs for key in run.asset_selection or ()}
     return chosen | {corpus_key(run.job_name.removeprefix(JOB_PREFIX)) for run in runs}
 

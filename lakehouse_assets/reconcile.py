@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
+
+from lakehouse_assets.run_statuses import IN_WORK
 
 PID = "pid"
 STARTED_SLACK_S = 5.0
-IN_WORK = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 Worker = tuple[int, float]
 """A process id and the time, in seconds since 1970, at which it was seen alive."""
@@ -31,7 +32,7 @@ def fail_dead_runs(instance: DagsterInstance, *, is_alive: Callable[[Worker], bo
     """
     alive = is_alive or is_process_alive
     reported: list[str] = []
-    for run in instance.get_runs(RunsFilter(statuses=IN_WORK)):
+    for run in instance.get_runs(RunsFilter(statuses=list(IN_WORK))):
         worker = worker_of(instance, run)
         if worker is None or alive(worker):
             continue  # one that never told its process is left to Dagster's start timeout

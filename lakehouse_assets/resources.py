@@ -153,12 +153,9 @@ class LakeConnection:
         """The memory of the API of this installation, with its token."""
         from lakehouse.client import Client
         from lakehouse.client.fold_back_memory import ClientMemory
-        from lakehouse.client.installation import api_url, find_token
-        from lakehouse.settings import process_environ
 
-        settings = self.settings
-        token = find_token(settings, self._environ if self._environ is not None else process_environ())
-        with Client(api_url(settings) + settings.root_path, token) as client:
+        api = self.api
+        with Client(api.url, api.token) as client:
             yield ClientMemory(client)
 
     @property

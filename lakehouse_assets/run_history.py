@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterInstance, RunsFilter
 
-FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+from lakehouse_assets.run_statuses import FINISHED
+
 BATCH = 500
 
 
@@ -23,7 +24,7 @@ def runs_to_purge(instance: DagsterInstance, *, before: datetime) -> list[str]:
         before: Runs created from then on stay; aware.
     """
     kept = latest_runs(instance)
-    old = instance.get_runs(RunsFilter(statuses=FINISHED, created_before=before))
+    old = instance.get_runs(RunsFilter(statuses=list(FINISHED), created_before=before))
     return [run.run_id for run in old if run.run_id not in kept]
 
 

@@ -13,34 +13,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse.errors import BadInput
+from lakehouse_cli.evidence_parts import EvidenceParts
 
 if TYPE_CHECKING:
     from lakehouse.adapters.event_log import EventLog
-    from lakehouse.adapters.objects import S3ObjectStore
     from lakehouse.adapters.review_chat import ReviewChat
     from lakehouse.adapters.review_run import Reviews
     from lakehouse.adapters.review_store import ReviewStore
-    from lakehouse.settings import Settings
 
 T = TypeVar("T")
 
 
-class ReviewParts:
+class ReviewParts(EvidenceParts):
     """The parts of this installation's reviews; each is made when it is first asked for."""
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings."""
-        from lakehouse_cli.reading_settings import read_settings
-
-        return read_settings()
-
-    @cached_property
-    def objects(self) -> S3ObjectStore:
-        """The bucket."""
-        from lakehouse.adapters.connect import connect_store
-
-        return connect_store(self.settings)
 
     @cached_property
     def store(self) -> ReviewStore:

@@ -43,6 +43,7 @@ from lakehouse_assets.landing_plan import (
 )
 from lakehouse_assets.partitions import datasets_partitions
 from lakehouse_assets.resources import LakeConnection, LakeStore
+from lakehouse_assets.run_statuses import UNFINISHED
 
 PAGE = 1000
 PAGES_PER_TICK = 100
@@ -52,16 +53,6 @@ SETTLE_S = 1.0
 SYNC_BUDGET_S = 5.0
 RUN_KEY_TAG = "dagster/run_key"
 PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-UNFINISHED = frozenset(
-    {
-        DagsterRunStatus.QUEUED,
-        DagsterRunStatus.NOT_STARTED,
-        DagsterRunStatus.MANAGED,
-        DagsterRunStatus.STARTING,
-        DagsterRunStatus.STARTED,
-        DagsterRunStatus.CANCELING,
-    }
-)
 
 
 @sensor(name="landing", job=ingest_job, minimum_interval_seconds=1, default_status=DefaultSensorStatus.RUNNING)

@@ -24,6 +24,7 @@ from typing import Any
 from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3Location
+from lakehouse.adapters.outcome_words import WORDS, names_record
 from lakehouse.answer.prompt import records_in
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
@@ -40,27 +41,21 @@ _BEGUN = "begun_us"
 _AT_ONCE = 500
 _FIRST_COLUMNS = ("kind", "run_id", "task", "score", "answer_id", "answer_corpus", "answer")
 _LATER_COLUMNS = ("records", "shape")  # files of earlier versions lack them
-_WANTED = r"""
+_WANTED = f"""
 WITH answers AS (
   SELECT run_id, stream, (metadata ->> '$.task') AS task, output_text,
     coalesce(input_text ->> '$[#-1].content', '') AS question,
     coalesce(metadata ->> '$.retrieved_context.shape', '') AS shape,
     from_json(
-      coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+      coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{{"corpus":"VARCHAR","id":"VARCHAR"}}]') AS shown
   FROM evidence WHERE stream = 'chat_calls' AND (metadata ->> '$.task') IS NOT NULL
 ), searches AS (
   SELECT run_id, stream, input_text AS task, NULL::VARCHAR AS output_text, '' AS question, '' AS shape,
-    from_json(coalesce(output_text, '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+    from_json(coalesce(output_text, '[]'), '[{{"corpus":"VARCHAR","id":"VARCHAR"}}]') AS shown
   FROM evidence WHERE stream = 'searches' AND input_text IS NOT NULL
 ), asked AS (FROM answers UNION ALL FROM searches),
 accepted AS (SELECT run_id, stream FROM scored WHERE score = 'accepted'),
-words AS (
-  SELECT (metadata ->> '$.outcome_of') AS run_id, (metadata ->> '$.answer_id') AS answer_id, reward
-  FROM evidence WHERE stream = 'outcomes' AND (metadata ->> '$.outcome_of') IS NOT NULL
-  QUALIFY row_number() OVER (
-    PARTITION BY (metadata ->> '$.outcome_of'), (metadata ->> '$.answer_id'), (metadata ->> '$.actor')
-    ORDER BY timestamp DESC, provenance.sha256 DESC) = 1
-), named AS (SELECT run_id, answer_id, avg(reward) AS score FROM words WHERE answer_id IS NOT NULL GROUP BY ALL),
+{WORDS}, named AS (SELECT run_id, answer_id, avg(reward) AS score FROM words WHERE answer_id IS NOT NULL GROUP BY ALL),
 places AS (SELECT run_id, stream, task, output_text, unnest(shown) AS item FROM asked)
 SELECT DISTINCT 'playbook' AS kind, p.run_id, p.task, n.score, p.item.id AS answer_id, p.item.corpus AS answer_corpus,
   '' AS answer, '' AS question, '' AS shape
@@ -70,7 +65,7 @@ UNION ALL
 SELECT DISTINCT 'playbook', p.run_id, p.task, 1.0, p.item.id, p.item.corpus, '', '', ''
 FROM places p SEMI JOIN accepted USING (run_id, stream) ANTI JOIN named n ON n.run_id = p.run_id
 WHERE p.item.corpus <> 'pathways'
-  AND regexp_matches(p.output_text, '(^|[^[:alnum:]_-])' || regexp_escape(p.item.id) || '($|[^[:alnum:]_-])')
+  AND {names_record("p.output_text", "p.item.id")}
 UNION ALL
 SELECT 'pathway', a.run_id, a.task, 1.0, '', '', a.output_text, a.question, a.shape
 FROM answers a SEMI JOIN accepted USING (run_id, stream) WHERE trim(coalesce(a.output_text, '')) <> ''

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.adapters.outcome_words import WORDS, names_record
 from lakehouse.answer.found import PATHWAYS
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.promotion.proposals import Observed, Tally
@@ -29,19 +30,11 @@ if TYPE_CHECKING:
     from lakehouse.storage.objects import ObjectStore
 
 _AT_ONCE = 1000
-_WORDS = """words AS (
-  SELECT (metadata ->> '$.outcome_of') AS run_id, (metadata ->> '$.answer_id') AS answer_id, reward,
-    (metadata ->> '$.config_version') AS config_version, timestamp
-  FROM evidence WHERE stream = 'outcomes' AND (metadata ->> '$.outcome_of') IS NOT NULL
-  QUALIFY row_number() OVER (
-    PARTITION BY (metadata ->> '$.outcome_of'), (metadata ->> '$.answer_id'), (metadata ->> '$.actor')
-    ORDER BY timestamp DESC, provenance.sha256 DESC) = 1
-)"""
-_UNDER = f"""WITH {_WORDS}
+_UNDER = f"""WITH {WORDS}
 SELECT avg(reward) FROM words
 WHERE list_has_all(string_split(config_version, '+'), ?::VARCHAR[]) AND timestamp >= ?
 GROUP BY run_id ORDER BY run_id"""
-_SEEN = rf"""WITH {_WORDS},
+_SEEN = rf"""WITH {WORDS},
 judged AS (
   SELECT run_id, avg(reward) AS score, list(DISTINCT answer_id) FILTER (answer_id IS NOT NULL AND reward > 0) AS named
   FROM words GROUP BY run_id
@@ -59,8 +52,8 @@ runs AS (
   LEFT JOIN scored s ON s.run_id = e.run_id AND s.stream = e.stream
   WHERE e.stream = 'chat_calls' AND (e.metadata ->> '$.task') IS NOT NULL
 )
-SELECT task, model, version, arm, worked, CASE WHEN is_told THEN list_filter(shown, lambda id: regexp_matches(
-    output_text, '(^|[^[:alnum:]_-])' || regexp_escape(id) || '($|[^[:alnum:]_-])')) ELSE coalesce(named, []) END,
+SELECT task, model, version, arm, worked, CASE WHEN is_told THEN list_filter(shown, lambda id:
+    {names_record("output_text", "id")}) ELSE coalesce(named, []) END,
   shown, corpora, searched
 FROM runs WHERE worked IS NOT NULL ORDER BY run_id"""
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from lakehouse.adapters.evidence_lake import INDEX_TABLE, SCORED_TABLE, add_relations, open_lake
+from lakehouse.adapters.outcome_words import WORDS, names_record
 from lakehouse.catalog.partitioned import PartitionedTable
 from lakehouse.catalog.service import Catalog
 from lakehouse.errors import BadInput
@@ -41,28 +42,22 @@ if TYPE_CHECKING:
 
 Side = Literal["held_out", "seen", "all"]
 _AT_ONCE = 1000
-_TASKS = r"""
+_TASKS = f"""
 WITH asked AS (
   SELECT run_id, stream, timestamp, (metadata ->> '$.task') AS question, output_text,
     retrieved_context.corpora AS corpora, (metadata -> '$.asked')::VARCHAR AS asked,
     from_json(
-      coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]') AS shown
+      coalesce((metadata -> '$.retrieved_context.shown'), '[]'), '[{{"corpus":"VARCHAR","id":"VARCHAR"}}]') AS shown
   FROM evidence WHERE stream = 'chat_calls' AND (metadata ->> '$.task') IS NOT NULL
   UNION ALL
   SELECT run_id, stream, timestamp, input_text, NULL::VARCHAR, retrieved_context.corpora,
-    CASE WHEN (metadata ->> '$.is_filtered') = 'false' AND (metadata ->> '$.excluded') = '0' THEN '{"is_whole": true}'
+    CASE WHEN (metadata ->> '$.is_filtered') = 'false' AND (metadata ->> '$.excluded') = '0' THEN '{{"is_whole": true}}'
       ELSE (metadata -> '$.asked')::VARCHAR END,
-    from_json(coalesce(output_text, '[]'), '[{"corpus":"VARCHAR","id":"VARCHAR"}]')
+    from_json(coalesce(output_text, '[]'), '[{{"corpus":"VARCHAR","id":"VARCHAR"}}]')
   FROM evidence WHERE stream = 'searches' AND input_text IS NOT NULL
 ),
 accepted AS (SELECT run_id, stream FROM scored WHERE score = 'accepted'),
-words AS (
-  SELECT (metadata ->> '$.outcome_of') AS run_id, (metadata ->> '$.answer_id') AS answer_id, reward
-  FROM evidence WHERE stream = 'outcomes' AND (metadata ->> '$.outcome_of') IS NOT NULL
-  QUALIFY row_number() OVER (
-    PARTITION BY (metadata ->> '$.outcome_of'), (metadata ->> '$.answer_id'), (metadata ->> '$.actor')
-    ORDER BY timestamp DESC, provenance.sha256 DESC) = 1
-),
+{WORDS},
 named AS (
   SELECT run_id, answer_id FROM words WHERE answer_id IS NOT NULL GROUP BY ALL HAVING avg(reward) > 0
 ),
@@ -76,7 +71,7 @@ told AS (
   SELECT p.run_id, p.stream, list(DISTINCT p.item.id ORDER BY p.item.id) AS ids
   FROM places p SEMI JOIN accepted USING (run_id, stream)
   WHERE p.item.corpus <> 'pathways'
-    AND regexp_matches(p.output_text, '(^|[^[:alnum:]_-])' || regexp_escape(p.item.id) || '($|[^[:alnum:]_-])')
+    AND {names_record("p.output_text", "p.item.id")}
   GROUP BY ALL
 ),
 known AS (
