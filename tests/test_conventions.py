@@ -55,6 +55,13 @@ def test_modules_that_a_docstring_sends_to_are_there() -> None:
     assert not gone, "; ".join(gone)
 
 
+def test_every_capability_is_on_the_map() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    packages = {path.parent.name for path in (ROOT / "lakehouse").glob("*/__init__.py")}
+    missing = sorted(name for name in packages if f"`{name}`" not in page)
+    assert not missing, f"docs/architecture.md does not say what {', '.join(missing)} is for"
+
+
 @pytest.mark.parametrize("section", ["[tool.dagster]", "[tool.dg]"])
 def test_pyproject_has_no_section_that_hides_workspace_yaml(section: str) -> None:
     assert section not in (ROOT / "pyproject.toml").read_text()
