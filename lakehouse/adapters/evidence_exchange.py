@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lakehouse.errors import BadInput, NotFound, PreconditionFailed
 from lakehouse.evidence.days import day_of, day_prefix
@@ -29,6 +28,10 @@ if TYPE_CHECKING:
 
 _ISO = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ')"
 _AT_ONCE = 512
+_MOST_BYTES = (
+    5 * MAX_LINE_BYTES
+)  # a raw line and its record, in texts of JSON each up to twice as long, and their place
+_MOST_OPEN = 64
 _RECORDS = f"""
 SELECT provenance.source_key, provenance.line, stream, to_json(struct_update(
   r, "timestamp" := {_ISO.format("r.timestamp")}, "metadata" := r.metadata::JSON,
@@ -107,25 +110,53 @@ def take_in(store: ObjectStore, source: BinaryIO, *, work_dir: Path, is_dry: boo
     work_dir.mkdir(parents=True, exist_ok=True)
     count = 0
     with tempfile.TemporaryDirectory(prefix="exchange-", dir=work_dir) as name:
-        files: dict[tuple[str, date], tuple[Path, BinaryIO]] = {}
-        with ExitStack() as opened:
-            while line := source.readline(4 * MAX_LINE_BYTES):
+        with _DayFiles(Path(name)) as files:
+            while line := source.readline(_MOST_BYTES):
                 count += 1
-                if not line.endswith(b"\n") and len(line) >= 4 * MAX_LINE_BYTES:
+                if not line.endswith(b"\n") and len(line) >= _MOST_BYTES:
                     raise BadInput(f"line {count} is longer than a line of the exchange can be", line=count)
-                one = read_line(line, number=count)
-                place = (one.stream, one.day)
-                if place not in files:
-                    path = Path(name) / f"{len(files)}.jsonl"
-                    files[place] = (path, opened.enter_context(path.open("wb")))
-                files[place][1].write(one.raw + b"\n")
+                files.add(read_line(line, number=count))
         objects, new = [], 0
-        for (stream, day), (path, _) in sorted(files.items()):
+        for (stream, day), path in sorted(files.paths.items()):
             key = f"{day_prefix(stream, day)}exchange-{hash_file(path)[:32]}.jsonl"
             objects.append(key)
             if not is_dry:
                 new += _put(store, key, path)
     return TakenIn(count, tuple(objects), new)
+
+
+class _DayFiles:
+    """Lines on their way, in one local file for each stream and day; only those last written to are open.
+
+    Attributes:
+        paths: By stream and day.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.paths: dict[tuple[str, date], Path] = {}
+        self._folder = folder
+        self._open: dict[tuple[str, date], BinaryIO] = {}  # the one not written to for longest first
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            self._close_first()
+
+    def add(self, line: ExchangedLine) -> None:
+        """Write one line."""
+        place = (line.stream, line.day)
+        file = self._open.pop(place, None)
+        if file is None:
+            if len(self._open) >= _MOST_OPEN:
+                self._close_first()
+            file = self.paths.setdefault(place, self._folder / f"{len(self.paths)}.jsonl").open("ab")
+        self._open[place] = file
+        file.write(line.raw + b"\n")
+
+    def _close_first(self) -> None:
+        self._open.pop(next(iter(self._open))).close()
 
 
 def _put(store: ObjectStore, key: str, path: Path) -> bool:

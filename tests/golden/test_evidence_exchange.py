@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from datetime import date
+import itertools
+import resource
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -88,6 +90,21 @@ def test_line_that_is_none_is_named_and_nothing_is_taken_in(change: dict[str, st
         take_in(store, io.BytesIO(good + bad), work_dir=tmp_path)
     assert said in refused.value.detail
     assert not list(list_all(store, ""))
+
+
+def test_more_days_than_a_process_may_have_files_open_are_taken_in(tmp_path: Path) -> None:
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(200)]
+    lines = [ExchangedLine("audits", day, b"%d" % n) for n in (1, 2) for day in days]
+    store = MemoryObjects()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = (number for number in itertools.count() if not Path(f"/proc/self/fd/{number}").exists())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, 100, None)), hard))
+    try:
+        taken = take_in(store, io.BytesIO(b"".join(line.to_json(b"{}") for line in lines)), work_dir=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (taken.lines, taken.new_objects) == (400, 200)
+    assert {store.get(info.key).body for info in list_all(store, "")} == {b"1\n2\n"}
 
 
 def test_line_is_read_back() -> None:
