@@ -3,7 +3,7 @@
 The parser gathers headers before anybody is asked, so they are bounded here, where the bytes pass.
 
 Belongs here: what a connection may cost. Not here: bodies (see middleware_body.py, spool.py), who is served (see
-middleware_door.py), plain requests and their answers (see plain_way.py).
+middleware_door.py), plain requests and their answers (see plain_way.py), refused uploads (see lingering_close.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse_api.auth import Principal
 from lakehouse_api.head_errors import MAX_HEAD_BYTES, too_large, too_late
-from lakehouse_api.joined_writes import JoinedWrites
 from lakehouse_api.limits import IDLE_TIMEOUT_S
+from lakehouse_api.lingering_close import LingeringWrites
 from lakehouse_api.plain_way import PlainExchange
 from lakehouse_api.short_way import ShortWay
 from lakehouse_api.stalled_clients import StallWatch
@@ -35,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
     twice that at the most, and 64 KiB; for what is slower or larger uvicorn waits.
     """
 
-    joined: JoinedWrites
+    joined: LingeringWrites
     _stall: StallWatch
 
     client_stall_s = IDLE_TIMEOUT_S
@@ -60,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with the parts of an answer joined."""
-        self.joined = JoinedWrites(transport, self.loop)
+        self.joined = LingeringWrites(transport, self.loop, is_in_body=lambda: not self._is_in_head)
         super().connection_made(self.joined)  # type: ignore[arg-type]
         self._stall = StallWatch(self.transport, self.loop, client=self.client, client_stall_s=self.client_stall_s)
         self._head = self.loop.call_later(self.head_s, self._end_without_head)
@@ -72,11 +72,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and stop at the limit."""
-        self._gathered_bytes += len(data)
-        if self._gathered_bytes <= MAX_HEAD_BYTES:
+        if self.joined.is_lingering:
+            self.joined.discard(data)
+            return
+        if self._gathered_bytes + len(data) <= MAX_HEAD_BYTES:
+            self._gathered_bytes += len(data)
             self._parse(data)
         else:
-            self._gathered_bytes -= len(data)
             self._parse_to_the_limit(data)
         if self._plain is not None:
             self._await_rest(self._plain)
@@ -100,8 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
                         parts += [memoryview(part)[wish.args[0] :], self._head_again]
                         self._head_again = None
         except httptools.HttpParserError:
-            told = "Invalid HTTP request received."
-            self.logger.warning(told)
+            self.logger.warning(told := "Invalid HTTP request received.")
             self.send_400_response(told)
 
     def _parse_to_the_limit(self, data: bytes) -> None:
@@ -159,9 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return None
         is_in_turn = self.cycle is None or self.cycle.response_complete
         headers = dict(reversed(self.headers))  # the first of a name counts
-        if not is_in_turn or not way.is_plain(headers, self.client):
-            return None
-        principal = self._principal(way, headers)
+        principal = self._principal(way, headers) if is_in_turn and way.is_plain(headers, self.client) else None
         if principal is None:
             return None
         return PlainExchange(way, self, route, headers, principal, keep_alive=parser.should_keep_alive())
@@ -285,6 +284,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; whoever writes the answer hears of it."""
         self._stall.end()
+        self.joined.let_go()
         for timer in (self._idle, self._head, self._rest):
             if timer is not None:
                 timer.cancel()

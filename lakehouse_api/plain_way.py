@@ -26,7 +26,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse_api.auth import Principal
 from lakehouse_api.errors import internal_error, problem_response
 from lakehouse_api.hot_routes import Asked, Declared
-from lakehouse_api.joined_writes import JoinedWrites
+from lakehouse_api.lingering_close import LingeringWrites
 from lakehouse_api.middleware_audit import append_audit
 from lakehouse_api.middleware_context import STOPPING, begun, record_end
 from lakehouse_api.request_headers import text_of
@@ -40,7 +40,7 @@ class Connection(Protocol):
 
     client: tuple[str, int] | None
     flow: FlowControl
-    joined: JoinedWrites
+    joined: LingeringWrites
     tasks: set[asyncio.Task[None]]
 
     @property

@@ -18,6 +18,7 @@ from tests.servers import StoreServer
 
 HEAD_BYTES = 64 << 10
 STALL_S = 1.0
+LARGE_BODY = 32 << 20
 LARGE_STREAM = {"sql": "SELECT repeat('x', 1000) FROM range(10000000)", "format": "csv"}
 
 
@@ -142,6 +143,44 @@ def test_body_in_tiny_chunks_is_taken(api: ApiProcess) -> None:
         front, body = answer_of(connection)
     assert front.startswith(b"HTTP/1.1 200 ")
     assert json.loads(body)["size"] == 100_000
+
+
+def upload(path: str, length: int, *, token: str = TOKEN, method: str = "PUT") -> bytes:
+    """The head of an upload."""
+    line = f"{method} {path} HTTP/1.1"
+    return head(line, f"Content-Length: {length}").replace(TOKEN.encode(), token.encode()) + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "status"),
+    [
+        (upload("/v1/storage/files/a", LARGE_BODY, token="wrong" * 8), 401),
+        (upload("/v1/storage/raw/a", LARGE_BODY), 403),
+        (upload("/v1/sql", LARGE_BODY, method="POST"), 413),
+        (upload("/v1/ingest", LARGE_BODY, method="POST"), 400),
+    ],
+)
+def test_client_that_sends_its_body_to_the_end_reads_why_it_was_refused(
+    api: ApiProcess, begun: bytes, status: int
+) -> None:
+    part = bytes(1 << 20)
+    with connect(api) as connection:
+        connection.sendall(begun)
+        for _ in range(LARGE_BODY // len(part)):
+            connection.sendall(part)
+        front, body = answer_of(connection)
+    assert front.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close" in front
+    assert json.loads(body)["status"] == status
+
+
+def test_refused_upload_takes_no_memory_and_is_let_go(api: ApiProcess) -> None:
+    before = rss_bytes(api)
+    with connect(api) as connection:
+        connection.sendall(upload("/v1/storage/files/a", 1 << 40))
+        # Half of a gibibyte is thrown away, then the connection breaks.
+        assert send_until_refused(connection, bytes(1 << 20), times=2048) < 2048
+    assert rss_bytes(api) - before < 32 << 20
 
 
 def begin_stream(api: ApiProcess) -> socket.socket:

@@ -67,6 +67,12 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.is_closed
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.is_closed = True  # nothing is written after it, as after `close`
+
     def get_write_buffer_size(self) -> int:
         return 0
 
