@@ -28,7 +28,7 @@ def read_health(services: Services) -> Health:
         "sql": _sql(services),
         "embedding": _embedding(services),
         "corpora": _corpora(services),
-        "memory": _log_part(services.retrieval.log, "playbooks"),
+        "memory": _log_part(services.retrieval.log, "playbooks", unplaced=services.retrieval.book.unplaced),
         "pathways": _log_part(services.pathways.log, "pathways", **services.pathways.index_numbers()),
         "event_log": _event_log(services),
         "disk": _disk(services),

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from lakehouse_api.live_config import LiveConfig
 
 
+_CATCH_UP_S = 2.0
+
+
 @dataclass(slots=True)
 class Retrieval:
     """What the retrieval routes work with."""
@@ -50,7 +53,7 @@ class Retrieval:
             stack.push_async_callback(anyio.to_thread.run_sync, self.corpora.stop)
             starting = asyncio.create_task(anyio.to_thread.run_sync(self.log.start))
             stack.push_async_callback(self._stop_log, starting)
-            for work in (self.live_config.watch(), self.corpora.warm()):
+            for work in (self.live_config.watch(), self.corpora.warm(), self._catch_up()):
                 stack.push_async_callback(end_task, asyncio.create_task(work))
             yield
 
@@ -80,6 +83,13 @@ class Retrieval:
     def stats(self) -> dict[str, Any]:
         """What `/health` and `/metrics` show."""
         return {"playbooks": self.log.stats(), "corpora": self.corpora.stats()}
+
+    async def _catch_up(self) -> None:
+        """Make entries findable whose queries could not be embedded when they came, once the embedder answers."""
+        while True:
+            await asyncio.sleep(_CATCH_UP_S)
+            if self.book.unplaced:
+                await anyio.to_thread.run_sync(self.book.catch_up)
 
     async def _stop_log(self, starting: asyncio.Task[None]) -> None:
         with contextlib.suppress(Exception):  # a start that failed has been heard of already

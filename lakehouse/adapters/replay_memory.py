@@ -111,6 +111,8 @@ def read_memory(settings: Settings, objects: S3ObjectStore, embedding: Embedding
         log = MemoryLog(open_objects(objects.location), name, pinned, LanceFoldedRows(tables, objects, name, rules))
         orders[name] = read_log(log, pinned, wanted)
         entries[name] = pinned.entries
+    if playbooks.unplaced:
+        playbooks.catch_up()
     if pathways.has_unstored:
         pathways.catch_up()
     return Memory(playbooks, pathways, traces, orders, entries)

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.rows import RowRules
-from lakehouse.retrieval.playbook_codec import Key, decode_vectors
+from lakehouse.retrieval.playbook_codec import Key
 from lakehouse.retrieval.playbook_entry import Evidence, PlaybookEntry
+from lakehouse.retrieval.playbook_vectors import EntryVectors
 
 if TYPE_CHECKING:
     from lakehouse.retrieval.playbook_index import Embed, EntryIndex, Nearby
@@ -49,13 +50,12 @@ class PlaybookBook:
     Args:
         index: Where the entries' query embeddings are looked up.
         embedder: Name of the embedder that the index stands on.
-        embed: Embeds queries that another embedder's vectors came with.
+        embed: Embeds queries that another embedder's vectors came with, now or, while it fails, with `catch_up`.
     """
 
     def __init__(self, index: EntryIndex, *, embedder: str, embed: Embed) -> None:
         self._index = index
-        self._embedder = embedder
-        self._embed = embed
+        self._vectors = EntryVectors(index, embedder=embedder, embed=embed)
         self._entries: dict[str, PlaybookEntry] = {}
         # By the hash of its key the id of a live entry, or of several.
         self._by_key: dict[int, str | tuple[str, ...]] = {}
@@ -184,13 +184,22 @@ class PlaybookBook:
                     gone.append(playbook_id)
                 self._settle(book, before)
                 answers.add(self._heir(book).answer_id)
-            self._store({i: payload for i, payload in new.items() if self._entries[i].is_live})
+            self._vectors.store({i: payload for i, payload in new.items() if self._entries[i].is_live})
             if gone:
+                self._vectors.forget(gone)
                 self._index.delete(gone)
-            for listener in self._listeners:
-                listener(answers)
-            # Last: an answer that is kept under it must have been made of nothing older.
-            self.revision += 1
+            self._tell(answers)
+
+    @property
+    def unplaced(self) -> int:
+        """How many live entries no search finds yet: their queries could not be embedded when they came."""
+        return self._vectors.missing
+
+    def catch_up(self) -> None:
+        """Try again to make all entries findable: the embedder may answer now."""
+        with self._applying:
+            if found := self._vectors.catch_up():
+                self._tell({self._entries[playbook_id].answer_id for playbook_id in found})
 
     def evidence_of(self, entry: PlaybookEntry) -> Sequence[Evidence]:
         """The evidence of an entry and of those that were merged into it."""
@@ -252,17 +261,11 @@ class PlaybookBook:
             book = self._entries[book.merged_into]
         return book
 
-    def _store(self, payloads: Mapping[str, Mapping[str, Any]]) -> None:
-        """Put the vectors of new entries into the index, by their ids."""
-        if not payloads:
-            return
-        texts = {
-            i: str(p["vector"]) for i, p in payloads.items() if p.get("embedder") == self._embedder and p.get("vector")
-        }
-        if texts:
-            self._index.put([self._entries[i].playbook_id for i in texts], decode_vectors(list(texts.values())))
-        if missing := [i for i in payloads if i not in texts]:
-            self._index.put(missing, self._embed([str(payloads[i]["query"]) for i in missing]))
+    def _tell(self, answers: set[str]) -> None:
+        for listener in self._listeners:
+            listener(answers)
+        # Last: an answer that is kept under it must have been made of nothing older.
+        self.revision += 1
 
 
 def _hash_of(key: Key) -> int:

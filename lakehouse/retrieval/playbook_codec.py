@@ -26,8 +26,15 @@ def decode_vector(text: str) -> NDArray[np.float32]:
 
 
 def decode_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Embeddings from the log, (n, dimension), of unit length again; one at least, all of one length."""
-    values = np.frombuffer(b"".join(map(base64.b64decode, texts)), dtype="<f2").astype(np.float32)
+    """Embeddings from the log, (n, dimension), of unit length again; one at least.
+
+    Raises:
+        ValueError: They are not all of one length, or one is none.
+    """
+    parts = list(map(base64.b64decode, texts))
+    if len(set(map(len, parts))) != 1:
+        raise ValueError("the vectors are not all of one length")
+    values = np.frombuffer(b"".join(parts), dtype="<f2").astype(np.float32)
     vectors = values.reshape(len(texts), -1)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     return np.asarray(vectors / np.maximum(lengths, np.float32(1e-12))[:, None], np.float32)

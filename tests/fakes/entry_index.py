@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lakehouse.errors import NotFound
+from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.playbook_index import Nearby
 
 Vectors = NDArray[np.float32]
@@ -24,6 +24,8 @@ class FlatIndex:
         self._given = 0
 
     def put(self, ids: Sequence[str], vectors: Vectors) -> None:
+        if self.vectors and vectors.shape[1:] != next(iter(self.vectors.values())).shape:
+            raise BadInput("another dimension")
         self.delete(ids)
         for one, vector in zip(ids, vectors, strict=True):
             self._given += 1
