@@ -129,15 +129,23 @@ class Reviews:
         return review
 
     def change(self, review_id: str, number: int, state: str, *, by: str, why: str) -> KeptFindings:
-        """Set the state of a finding, as a person says.
+        """Set the state of a finding, as a person says; the same word of the same person again changes nothing.
 
         Raises:
             NotFound: There is no such review or finding.
-            BadInput: The state is none, or nothing would change, or nobody says why.
+            BadInput: The state is none, or somebody else has set it, or nobody says why.
+            Unavailable, InsufficientStorage: The run log takes no line now.
         """
+        self._events.require_room()  # a word that cannot be logged must change nothing
         change = person_says(state, by=by, why=why, at=self._clock())
-        after = self._store.change(review_id, lambda kept: kept.changed([number], change))
-        line = line_of_change(review_id, after.of(number), change, version=len(after.of(number).history))
+
+        def update(kept: KeptFindings) -> KeptFindings:
+            return kept if kept.of(number).was_told(change) else kept.changed([number], change)
+
+        after = self._store.change(review_id, update)
+        finding = after.of(number)
+        # Logged again where it was told before: whoever was cut off between the two finishes it, under the same run id.
+        line = line_of_change(review_id, finding, finding.history[-1], version=len(finding.history))
         self._events.append_sync(STREAM, line)
         return after
 

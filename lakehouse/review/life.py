@@ -51,6 +51,11 @@ class KeptFinding:
     state: State = "open"
     history: tuple[Change, ...] = ()
 
+    def was_told(self, change: Change) -> bool:
+        """Whether the last change is the same word of the same person."""
+        last = self.history[-1] if self.history else None
+        return last is not None and (last.state, last.by, last.is_human) == (change.state, change.by, change.is_human)
+
 
 @dataclass(frozen=True, slots=True)
 class KeptFindings:

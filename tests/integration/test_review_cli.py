@@ -151,7 +151,9 @@ def test_findings_are_changed_judged_again_and_counted(
     done = lakehouse(environ, "set", review_id, "2", "dismissed", "--why", "hours are checked before")
     assert (done.exit_code, done.stdout) == (0, "finding 2 is dismissed\n"), done.stderr
     again = lakehouse(environ, "set", review_id, "2", "dismissed", "--why", "hours are checked before")
-    assert (again.exit_code, "already" in again.stderr) == (1, True)
+    assert (again.exit_code, again.stdout) == (0, "finding 2 is dismissed\n")
+    other = lakehouse(environ, "set", review_id, "2", "dismissed", "--why", "I agree", "--by", "lee")
+    assert (other.exit_code, "already" in other.stderr) == (1, True)
     same = lakehouse(environ, "second-pass", review_id, "--diff", "fix.diff", "--reviewers", "openrouter/openai/gpt-5")
     assert (same.exit_code, "another lineage" in same.stderr) == (1, True)
     endpoint.by_model["anthropic/claude-haiku-4.5"] = answers(JUDGED)

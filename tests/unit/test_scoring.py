@@ -276,6 +276,13 @@ def test_late_outcome_scores_the_day_of_its_run_again_and_no_other(scorer: Score
     assert scorer.score(late, [day(3)]).file_bytes == scorer.score(before, [day(3)]).file_bytes
 
 
+def test_word_that_comes_before_its_run_counts_when_the_run_comes(scorer: Scorer) -> None:
+    early = [review("a", "reject", by="dana", is_human=True, on=1)]
+    assert scorer.touched(early, [day(1)]) == []
+    both = [*early, call("a", on=2)]
+    assert scorer.score(both, [day(2)]).of("a")["kind_of_ground"] == "human"
+
+
 def test_day_without_runs_has_an_empty_file(scorer: Scorer) -> None:
     told = scorer.score([call("a")], [day(1), day(7)])
     assert sorted(told.file_bytes) == [day(1), day(7)]
