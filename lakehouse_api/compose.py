@@ -16,6 +16,7 @@ from lakehouse.adapters.embedding_service import EmbeddingService
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.evidence_views import EvidenceViews
 from lakehouse.adapters.lineage_reader import LineageReader
+from lakehouse.adapters.memory_past import MemoryPast
 from lakehouse.adapters.memory_views import MemoryViews
 from lakehouse.adapters.observer_views import ObserverViews
 from lakehouse.adapters.parquet_footer import read_footer
@@ -76,7 +77,8 @@ def compose_services(settings: Settings) -> Services:
     bucket = objects.bucket
     observed = ObserverViews(objects, bucket, memory_views)
     stored = [kind(objects, bucket) for kind in (EvidenceViews, ReplayViews, StoredViews)]
-    views = AllViews([observed, memory_views, *stored])
+    views = AllViews([observed, memory_views, *stored], past=memory_views)
+    past = MemoryPast(objects)
     sql = SqlPool(settings, read_location(settings), temp_root=work_dir / "sql", memory=views)
     embedding = EmbeddingService(settings)
     configs = ConfigStore(objects)
@@ -90,10 +92,18 @@ def compose_services(settings: Settings) -> Services:
         live_config=live_configs.search,
         work_dir=work_dir,
     )
-    memory_views.add(TABLE, lambda: playbook_table(retrieval.book), version=lambda: _entries_of(retrieval.log))
+    memory_views.add(
+        TABLE,
+        lambda: playbook_table(retrieval.book),
+        version=lambda: _entries_of(retrieval.log),
+        past=past.playbooks,
+    )
     pathways = compose_pathways(settings, objects, embedding=embedding, work_dir=work_dir)
     memory_views.add(
-        pathway_trace.TABLE, lambda: pathway_table(pathways.book), version=lambda: _entries_of(pathways.log)
+        pathway_trace.TABLE,
+        lambda: pathway_table(pathways.book),
+        version=lambda: _entries_of(pathways.log),
+        past=past.pathways,
     )
     events, metrics = EventLog(settings, objects), Metrics()
     observer = compose_observer(settings, events)

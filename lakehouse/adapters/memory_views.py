@@ -13,6 +13,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Source:
-    """A view's rows, what tells that they have changed, and the files that were written of them."""
+    """A view's rows, now and then, what tells that they have changed, and the files that were written of them."""
 
     rows: Callable[[], pa.Table]
     version: Callable[[], int]
+    past: Callable[[datetime], pa.Table] | None = None
     written: ViewSpec | None = None
     written_version: int = -1
     number: int = 0
@@ -50,15 +53,23 @@ class MemoryViews:
         self._keep_s = keep_s
         self._sources: dict[str, _Source] = {}
 
-    def add(self, name: str, rows: Callable[[], pa.Table], *, version: Callable[[], int]) -> None:
+    def add(
+        self,
+        name: str,
+        rows: Callable[[], pa.Table],
+        *,
+        version: Callable[[], int],
+        past: Callable[[datetime], pa.Table] | None = None,
+    ) -> None:
         """Serve a reserved view.
 
         Args:
             name: The view's.
             rows: Gives its rows; called in a thread.
             version: A number that is another one after every change; read before the rows.
+            past: Gives its rows as they were at a time; called in a thread. None: its past is not known.
         """
-        self._sources[name] = _Source(rows, version)
+        self._sources[name] = _Source(rows, version, past)
 
     async def of(self, name: str) -> ViewSpec | None:
         """The view as it is now; None: nothing is stored behind this name."""
@@ -70,11 +81,28 @@ class MemoryViews:
             if source.written is None or version != source.written_version:
                 source.number += 1
                 path = self._folder / f"{name}-{source.number}.parquet"
-                await anyio.to_thread.run_sync(_write, source, path)
+                await anyio.to_thread.run_sync(_write, source.rows, path)
                 self._supersede(source, path)
                 source.written = memory_view(name, str(path), identity=f"{name}-{source.number}")
                 source.written_version = version
             return source.written
+
+    async def as_of(self, name: str, moment: datetime) -> ViewSpec | None:
+        """The view as it was at a time; None: nothing is stored behind this name, or its past is not known.
+
+        It is made anew for every query, and removed when none can read it any more: what was erased must not stay.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        source = self._sources.get(name)
+        if source is None or source.past is None:
+            return None
+        source.number += 1
+        path = self._folder / f"{name}-{source.number}.parquet"
+        await anyio.to_thread.run_sync(_write, partial(source.past, moment), path)
+        asyncio.get_running_loop().call_later(self._keep_s, partial(path.unlink, missing_ok=True))
+        return memory_view(name, str(path), identity=f"{name}-{source.number}")
 
     def _supersede(self, source: _Source, path: Path) -> None:
         """Remove files that no running query can name any more."""
@@ -87,8 +115,8 @@ class MemoryViews:
             source.superseded.pop(0)[1].unlink(missing_ok=True)
 
 
-def _write(source: _Source, path: Path) -> None:
+def _write(rows: Callable[[], pa.Table], path: Path) -> None:
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(source.rows(), path)
+    pq.write_table(rows(), path)

@@ -9,6 +9,7 @@ lakehouse/query/views.py), views of memory tables (see memory_views.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 import anyio.to_thread
@@ -69,11 +70,25 @@ class _Views(Protocol):
     async def of(self, name: str) -> ViewSpec | None: ...
 
 
-class AllViews:
-    """Several kinds of views as one; the first that knows a name answers."""
+class _PastViews(Protocol):
+    async def as_of(self, name: str, moment: datetime) -> ViewSpec | None: ...
 
-    def __init__(self, kinds: Sequence[_Views]) -> None:
+
+class AllViews:
+    """Several kinds of views as one; the first that knows a name answers.
+
+    Args:
+        kinds: As they are now.
+        past: Those whose past is known.
+    """
+
+    def __init__(self, kinds: Sequence[_Views], *, past: _PastViews) -> None:
         self._kinds = kinds
+        self._past = past
+
+    async def as_of(self, name: str, moment: datetime) -> ViewSpec | None:
+        """The view of a name as it was at a time; None where its past is not known."""
+        return await self._past.as_of(name, moment)
 
     async def of(self, name: str) -> ViewSpec | None:
         """The view of a name; None where no kind has one."""

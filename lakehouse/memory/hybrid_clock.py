@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from lakehouse.clock import utc_now
 
 # Values below this are times before the year 6400; larger ones can only be damage.
 HLC_LIMIT = 1 << 63
 _COUNTER_BITS = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HybridClock:
@@ -42,6 +43,11 @@ class HybridClock:
         """Go on after a value read from another clock."""
         with self._lock:
             self._last = max(self._last, value)
+
+
+def first_after(moment: datetime) -> int:
+    """The smallest value of a later millisecond than an aware time's; all that was written until then is below."""
+    return ((moment - _EPOCH) // timedelta(milliseconds=1) + 1) << _COUNTER_BITS
 
 
 def physical_time(value: int) -> datetime:

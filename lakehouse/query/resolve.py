@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from lakehouse.catalog.history import pointer_key
@@ -14,21 +15,24 @@ from lakehouse.catalog.manifest import BrokenManifest, Manifest
 from lakehouse.catalog.snapshot import CatalogSnapshot
 from lakehouse.errors import BadInput, Forbidden
 from lakehouse.query.views import Views, ViewSpec, reserved_view
-from lakehouse.tables.reserved import PII_VIEWS, RESERVED_VIEWS
+from lakehouse.tables.reserved import PII_VIEWS, RESERVED_VIEWS, TIME_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """How a dataset's old versions are read: the one of the time that a query asks for, and all that are kept."""
+    """The time that a query asks for, and how a dataset's old versions are read: the one of then, and all there are."""
 
+    moment: datetime
     read_as_of: Callable[[str], Awaitable[Manifest]]
     read_versions: Callable[[str], Awaitable[Sequence[Manifest]]]
 
 
 class MemoryTables(Protocol):
-    """Memory tables as views."""
+    """What stands behind reserved names, as views: as it is, and as it was where that is known."""
 
     async def of(self, name: str) -> ViewSpec | None: ...
+
+    async def as_of(self, name: str, moment: datetime) -> ViewSpec | None: ...
 
 
 async def resolve_view(
@@ -51,17 +55,14 @@ async def resolve_view(
         memory: What stands behind reserved names; those that it has not are empty.
 
     Raises:
-        BadInput: There is no such dataset, or a memory table is asked for its past.
+        BadInput: There is no such dataset, or the past of a reserved name is not known.
         Forbidden: All of it is personal.
         BrokenManifest: It cannot be read; other datasets can.
     """
     if name in RESERVED_VIEWS:
         if name in PII_VIEWS and not has_pii:
             raise Forbidden(f"{name!r} holds free text of people; it needs a token with the scope pii")
-        remembered = None if memory is None else await memory.of(name)
-        if remembered is not None and past is not None:
-            raise BadInput(f"{name!r} shows what holds now; leave as_of out", name=name)
-        return remembered or reserved_view(name)
+        return await _reserved(name, past, memory)
     if past is not None:
         return views.of(await _masked_as_now(await past.read_as_of(name), snapshot, past))
     if name in snapshot.broken:
@@ -70,6 +71,21 @@ async def resolve_view(
     if manifest is None:
         raise BadInput(f"there is no dataset {name!r}; SHOW TABLES lists those there are", name=name)
     return views.of(manifest)
+
+
+async def _reserved(name: str, past: Past | None, memory: MemoryTables | None) -> ViewSpec:
+    now = None if memory is None else await memory.of(name)
+    if memory is None or now is None or past is None:
+        return now or reserved_view(name)
+    then = await memory.as_of(name, past.moment)
+    if then is None:
+        moment = past.moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        raise BadInput(
+            f"{name!r} shows what is known now, and no earlier state of it is kept: leave as_of out, and choose its"
+            f" rows by their time, as in WHERE {TIME_COLUMNS[name]} <= TIMESTAMP '{moment}'",
+            name=name,
+        )
+    return then
 
 
 async def _masked_as_now(then: Manifest, snapshot: CatalogSnapshot, past: Past) -> Manifest:

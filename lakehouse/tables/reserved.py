@@ -172,6 +172,21 @@ RESERVED_VIEWS: dict[str, dict[str, str]] = {
     },
 }
 
+# When a row came to be, or what it tells of happened.
+TIME_COLUMNS = {
+    "evidence": "timestamp",
+    "evidence_index": "timestamp",
+    "scored": "timestamp",
+    "receipts": "ended_at",
+    "builds": "created_at",
+    "replay_runs": "ended_at",
+    "drift_reports": "created_at",
+    "playbooks": "created_at",
+    "pathways": "created_at",
+    "observer_events": "recorded_at",
+    "quarantine": "refused_at",
+}
+
 # Those that are JSON lines in the bucket, and below which prefix.
 STORED_VIEWS = {"drift_reports": "drift/", "quarantine": "quarantine/", "receipts": "receipts/"}
 

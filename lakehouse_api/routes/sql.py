@@ -64,8 +64,10 @@ class AskedSql:
     async def context(self) -> dict[str, Any]:
         """What the pool is told besides."""
 
+        moment = self.request.as_of
+
         async def read_as_of(name: str) -> Manifest:
-            return await run_blocking(self.services, self.services.catalog.get, name, as_of=self.request.as_of)
+            return await run_blocking(self.services, self.services.catalog.get, name, as_of=moment)
 
         async def read_versions(name: str) -> list[Manifest]:
             return await run_blocking(self.services, self.services.catalog.versions, name)
@@ -73,7 +75,7 @@ class AskedSql:
         return {
             "snapshot": await fresh_snapshot(self.services),
             "has_pii": self.principal.has_pii,
-            "past": None if self.request.as_of is None else Past(read_as_of, read_versions),
+            "past": None if moment is None else Past(moment, read_as_of, read_versions),
         }
 
     async def audit(self, status: str, **fields: Any) -> None:

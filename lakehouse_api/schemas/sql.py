@@ -25,7 +25,9 @@ class SqlQuery(BaseModel):
     max_rows: int | None = Field(
         None, ge=1, le=2**31, description="Most rows; unset: 10,000 for JSON (a setting), all for Arrow and CSV."
     )
-    as_of: Moment | None = Field(None, description="Datasets as they were at this time (ISO 8601 with offset).")
+    as_of: Moment | None = Field(
+        None, description="Datasets and memory as they were at this time (ISO 8601 with offset)."
+    )
 
 
 class SqlColumn(BaseModel):

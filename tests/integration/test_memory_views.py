@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -49,6 +52,14 @@ async def record(client: httpx.AsyncClient, query: str, answer_id: str, **more: 
     return str(answer.json()["playbook_id"])
 
 
+async def a_millisecond_later() -> str:
+    """A time after all that was written, by which the log's clock, which counts milliseconds, can tell."""
+    moment = datetime.now(UTC)
+    while datetime.now(UTC) - moment < timedelta(milliseconds=2):
+        await anyio.sleep(0)
+    return moment.isoformat()
+
+
 async def test_playbooks_are_seen_as_they_are_now(client: httpx.AsyncClient) -> None:
     assert await sql(client, ALL) == []
     welder = await record(client, "night welder", "a", answer_corpus="notes", tags=["fill", "night"])
@@ -74,10 +85,45 @@ async def test_queries_of_others_are_masked_without_the_scope(api: RunningApi, c
         assert await sql(reader, "SELECT count(*) FROM playbooks WHERE query LIKE '%Ann%'") == [[0]]
 
 
-async def test_past_of_a_memory_table_is_refused(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/v1/sql", json={"sql": ALL, "as_of": "2026-01-01T00:00:00Z"})
+async def test_past_of_playbooks_is_what_was_known_then(api: RunningApi, client: httpx.AsyncClient) -> None:
+    before = datetime.now(UTC)
+    welder = await record(client, "night welder", "a", tags=["fill"])
+    nurse = await record(client, "weekend nurse", "b", score=0.5)
+    then = await a_millisecond_later()
+    await client.post(f"{PLAYBOOKS}/feedback", json={"playbook_id": nurse, "score": -0.5})
+    await client.delete(f"{PLAYBOOKS}/{welder}")
+    now = await a_millisecond_later()
+    for is_folded in (False, True):
+        if is_folded:
+            await anyio.to_thread.run_sync(api.services.retrieval.log.fold)
+        assert await sql(client, ALL, as_of=before.isoformat()) == []
+        assert await sql(client, ALL, as_of=then) == [
+            ["night welder", "a", None, 1.0, ["fill"]], ["weekend nurse", "b", None, 0.5, []]
+        ]  # fmt: skip
+        assert [row[3] for row in await sql(client, ALL, as_of=now)] == [0.0]
+        assert [row[3] for row in await sql(client, ALL)] == [0.0]
+    async with api.client(token="reader") as reader:
+        shown = await sql(reader, "SELECT DISTINCT query FROM playbooks", as_of=then)
+    assert shown == [["[masked]"]]
+
+
+async def test_past_of_pathways_is_what_was_known_then(client: httpx.AsyncClient) -> None:
+    added = await client.post("/v1/pathway/add", json={"content": {"text": "call the site first"}})
+    uid = added.json()["uid"]
+    then = await a_millisecond_later()
+    await client.post("/v1/pathway/retire", json={"uid": uid, "reason": "they moved"})
+    query = "SELECT uid, retired FROM pathways"
+    assert await sql(client, query, as_of=then) == [[uid, False]]
+    assert await sql(client, query, as_of=await a_millisecond_later()) == [[uid, True]]
+
+
+async def test_past_of_what_keeps_none_is_refused_with_what_to_do_instead(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/observer/event", json={"source": "desk", "kind": "note"})
+    asked = {"sql": "SELECT * FROM observer_events", "as_of": "2026-01-01T01:00:00+01:00"}
+    answer = await client.post("/v1/sql", json=asked)
     assert answer.status_code == 400
-    assert "as_of" in answer.json()["detail"]
+    assert "leave as_of out" in answer.json()["detail"]
+    assert "WHERE recorded_at <= TIMESTAMP '2026-01-01 00:00:00'" in answer.json()["detail"]
 
 
 async def test_files_behind_the_view_cannot_be_read_by_name(api: RunningApi, client: httpx.AsyncClient) -> None:
