@@ -176,6 +176,8 @@ def _raise_problem(answer: httpx.Response) -> None:
     except (ValueError, AttributeError):
         problem, detail = {}, f"{answer.status_code} {answer.reason_phrase}"
     if answer.status_code == 401:
-        detail = f"{detail} (the token of this installation: lakehouse token)"
+        has_token = "authorization" in answer.request.headers
+        why = detail if has_token else "it needs a token, and none is set or found here"
+        detail = f"{why} (the token of this installation: lakehouse token)"
     fields = {**problem, "status": answer.status_code}
     raise (NotFound if answer.status_code == 404 else ApiProblem)(str(detail), **fields)

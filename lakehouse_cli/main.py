@@ -37,10 +37,17 @@ from lakehouse_cli import (
     workflow_commands,
 )
 from lakehouse_cli.not_run import EXIT_NOT_RUN, NotRun
+from lakehouse_cli.own_terms import command_of, in_own_terms, terms_of
+
+_ARGUMENTS = "lakehouse.arguments"
 
 
 class _Edge(TyperGroup):
     """Maps our errors; a usage error is 2 (Typer's own), a bug is a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -48,8 +55,14 @@ class _Edge(TyperGroup):
         except LakehouseError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"error: {error.detail}", err=True)
+            typer.echo(f"error: {self._told(ctx, error)}", err=True)
             raise typer.Exit(EXIT_NOT_RUN if isinstance(error, NotRun) else 1) from None
+
+    def _told(self, ctx: Any, error: LakehouseError) -> str:
+        """What is wrong; what the API says speaks of the command's options, not of its own."""
+        if "status" not in error.fields:
+            return error.detail
+        return in_own_terms(error.detail, terms_of(command_of(self, ctx.meta[_ARGUMENTS])), error.fields)
 
 
 app = typer.Typer(

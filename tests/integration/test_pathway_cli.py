@@ -115,7 +115,7 @@ def test_key_is_replayed_and_what_was_recalled_is_not_learned(api: ApiProcess) -
         (("add", "x", "--file", "y"), "", 2, "not both"),
         (("add", "--file", "absent.json"), "", 2, "is not a file"),
         (("add",), "  \n", 1, "nothing that could be remembered"),
-        (("search", " "), "", 1, "text must not be blank"),
+        (("search", " "), "", 1, "TEXT must not be blank"),
         (("search", "--since", "yesterday"), "", 2, "is no time"),
         (("show", UNKNOWN), "", 1, "there is no pathway"),
         (("show", "stats"), "", 2, "is no uid"),
