@@ -21,6 +21,7 @@ from dagster import (
 )
 
 from lakehouse.clock import utc_now
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError
 from lakehouse.evidence.days import days_between, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS
@@ -76,7 +77,9 @@ def evidence_behind(context: ScheduleEvaluationContext, store: LakeStore) -> lis
         return SkipReason(f"the store cannot be read now: {error.detail}")
     known = {day: streams for day, streams in behind.items() if days_partitions.has_partition_key(day.isoformat())}
     if strange := sorted(behind.keys() - known.keys()):
-        context.log.warning(f"raw lines of {len(strange)} days that are no partition are left: {strange[0]} and on")
+        context.log.warning(
+            f"raw lines of {counted(len(strange), 'day')} without a partition are left: {strange[0]} and on"
+        )
     # A day whose run has failed is asked for again by the next hour.
     again = f"{context.scheduled_execution_time:.%Y-%m-%dT%H}" if is_hourly else ""
     requests = [request(day, streams, again) for day, streams in sorted(known.items(), reverse=True)[:MOST_DAYS]]

@@ -35,6 +35,7 @@ from lakehouse.adapters.lance_search import MIN_ROWS
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import list_tables
 from lakehouse.adapters.lance_upkeep import needs_optimizing
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.retrieval.corpus import CorpusDeclaration
 from lakehouse.retrieval.corpus_state import parts_behind
@@ -154,7 +155,7 @@ def corpora_behind(declared: Sequence[Declared]) -> ScheduleDefinition:
         busy = _assets_in_work(context.instance)
         hour = f"{context.scheduled_execution_time:%Y-%m-%dT%H}"
         requests = [_request(d, part, hour) for d, part in parts if corpus_key(d.name) not in busy]
-        return requests or SkipReason(f"{len(parts)} parts of corpora are behind, none that is not in work")
+        return requests or SkipReason(f"{counted(len(parts), 'corpus part', 'is')} behind, none that is not in work")
 
     return behind
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*", re.IGNORECASE)
@@ -42,7 +43,9 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
             return None
         is_satisfiable = first < size
     if not is_satisfiable:
-        raise RangeNotSatisfiable(f"the object has {size} bytes; the range {header!r} lies behind them", size=size)
+        raise RangeNotSatisfiable(
+            f"the object has {counted(size, 'byte')}; the range {header!r} lies behind them", size=size
+        )
     return first, last
 
 

@@ -11,6 +11,7 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDef
 
 from lakehouse.adapters.corpus_files import Declared
 from lakehouse.adapters.lance_upkeep import needs_optimizing
+from lakehouse.counted import counted
 from lakehouse.errors import NotFound
 from lakehouse.retrieval.corpus import CorpusDeclaration
 from lakehouse.retrieval.live_table import LiveTable
@@ -67,14 +68,17 @@ def judge_rows(live: LiveTable, *, stored: int, source_rows: int | None) -> Asse
     if stored != made:
         return AssetCheckResult(
             passed=False,
-            description=f"the table has {stored} rows of builds, they made {made}; build it with the option `full`",
+            description=f"the table has {counted(stored, 'row')} of builds, they made {made};"
+            " build it with the option `full`",
             metadata=metadata,
         )
     is_behind = source_rows is not None and bool(seen) and seen != {source_rows}
     return AssetCheckResult(
         passed=not is_behind,
         severity=AssetCheckSeverity.WARN,
-        description=f"the dataset has {source_rows} rows by now; the next build takes them in" if is_behind else None,
+        description=f"the dataset has {counted(source_rows or 0, 'row')} by now; the next build takes them in"
+        if is_behind
+        else None,
         metadata=metadata,
     )
 
@@ -85,6 +89,8 @@ def judge_fragments(live: LiveTable) -> AssetCheckResult:
     return AssetCheckResult(
         passed=not is_many,
         severity=AssetCheckSeverity.WARN,
-        description=f"{live.fragments} fragments; `optimize` makes fewer of them, on its schedule" if is_many else None,
+        description=f"{counted(live.fragments, 'fragment')}; `optimize` makes fewer of them, on its schedule"
+        if is_many
+        else None,
         metadata={"fragments": live.fragments, "rows": live.rows},
     )

@@ -13,6 +13,7 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDef
 
 from lakehouse.adapters.parquet_inspection import ParquetContent, inspect_parquet
 from lakehouse.catalog.manifest import Manifest
+from lakehouse.counted import counted
 from lakehouse.errors import Gone, NotFound
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.failures import mapped_errors
@@ -69,7 +70,7 @@ def check_row_count(manifest: Manifest, contents: Sequence[ParquetContent]) -> F
     """Compare the rows that each data file holds with those the manifest claims for it."""
     for claimed, held in zip(manifest.objects, contents, strict=True):
         if held.row_count != claimed.row_count:
-            problem = f"{claimed.key} holds {held.row_count} rows, the manifest says {claimed.row_count}"
+            problem = f"{claimed.key} holds {counted(held.row_count, 'row')}, the manifest says {claimed.row_count}"
             return Finding(manifest.name, problem)
     return Finding(manifest.name)
 
@@ -116,7 +117,7 @@ def judge_shrink(before: Manifest, now: Manifest) -> Finding:
     lost = before.row_count - now.row_count
     if lost <= 0:
         return Finding(now.name)
-    said = f"version {now.version} has {now.row_count} rows, version {before.version} had {before.row_count}"
+    said = f"version {now.version} has {counted(now.row_count, 'row')}, version {before.version} had {before.row_count}"
     if {_source(o) for o in before.objects} <= {_source(o) for o in now.objects}:
         return Finding(now.name, f"{said}, although every source of it is still there")
     if lost >= before.row_count * LARGE_SHRINK:

@@ -24,6 +24,7 @@ from dagster import (
 from lakehouse.adapters.evidence_lake import CURRENT
 from lakehouse.adapters.evidence_materializer import DayResult, RunFacts
 from lakehouse.clock import utc_now
+from lakehouse.counted import counted
 from lakehouse.evidence.days import CODE_VERSION
 from lakehouse.evidence.transform import Transform
 from lakehouse.evidence.transforms import TRANSFORMS
@@ -127,7 +128,9 @@ def memo_receipt(
     if not hits:
         return None
     lost = tuple(
-        f"{result.day}: {len(result.lost)} raw objects are gone; its evidence stays" for result in done if result.lost
+        f"{result.day}: {counted(len(result.lost), 'raw object', 'is')} gone; its evidence stays"
+        for result in done
+        if result.lost
     )
     return Receipt(
         asset=f"evidence/{stream}",

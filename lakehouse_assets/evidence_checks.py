@@ -13,6 +13,7 @@ from lakehouse.adapters.evidence_lake import open_lake
 from lakehouse.adapters.evidence_materializer import EVIDENCE, QUARANTINE, TABLE
 from lakehouse.adapters.parquet_inspection import inspect_parquet
 from lakehouse.catalog.partitioned import Partition, PartitionedTable
+from lakehouse.counted import counted
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.query.quoting import quote_text
 from lakehouse.tables.reserved import RESERVED_VIEWS
@@ -74,19 +75,19 @@ def unbalanced(day: str, partition: Partition) -> Iterator[str]:
     counts = partition.counts
     parts = ("new", "corrected", "duplicate", "quarantined", "left_out")
     if counts["in"] != sum(counts.get(name, 0) for name in parts):
-        yield f"{day}: {counts['in']} lines came in, {', '.join(f'{counts.get(n, 0)} {n}' for n in parts)}"
+        yield f"{day}: {counted(counts['in'], 'line')} came in, {', '.join(f'{counts.get(n, 0)} {n}' for n in parts)}"
     for role, name in ((EVIDENCE, "out"), (QUARANTINE, "quarantined")):
         file = partition.file(role)
         rows = 0 if file is None else file.rows
         if rows != counts[name]:
-            yield f"{day}: the file of {role} has {rows} rows, the accounts say {counts[name]}"
+            yield f"{day}: the file of {role} has {counted(rows, 'row')}, the accounts say {counts[name]}"
 
 
 def too_many_refused(day: str, partition: Partition, limit: float) -> Iterator[str]:
     """Whether more of a day's lines did not fit than may."""
     refused, came = partition.counts["quarantined"], partition.counts["in"]
     if refused > limit * came:
-        yield f"{day}: {refused} of {came} lines did not fit ({refused / came:.1%}, at most {limit:.1%})"
+        yield f"{day}: {refused} of {counted(came, 'line')} did not fit ({refused / came:.1%}, at most {limit:.1%})"
 
 
 def misshapen(lake: LakeConnection, partitions: dict[str, Partition]) -> list[str]:
@@ -102,7 +103,7 @@ def misshapen(lake: LakeConnection, partitions: dict[str, Partition]) -> list[st
             )
             problems.append(f"{day}: columns of {file.key} are not as declared: {wrong}")
         if held.row_count != file.rows:
-            problems.append(f"{day}: {file.key} holds {held.row_count} rows, the manifest says {file.rows}")
+            problems.append(f"{day}: {file.key} holds {counted(held.row_count, 'row')}, the manifest says {file.rows}")
     return problems
 
 

@@ -23,6 +23,7 @@ from lakehouse.adapters.trajectory_import import Imported, import_job
 from lakehouse.adapters.trajectory_objects import FetchedFiles, read_folder
 from lakehouse.adapters.trajectory_writer import known_imports
 from lakehouse.clock import utc_now
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse.trajectories.formats import FORMATS
@@ -89,7 +90,7 @@ def judge_files(done: list[Imported]) -> AssetCheckResult:
         check_name=CHECK,
         passed=not failed and not refused,
         severity=AssetCheckSeverity.ERROR if failed else AssetCheckSeverity.WARN,
-        description="; ".join(failed[:5]) or (f"{refused:,} elements were refused" if refused else None),
+        description="; ".join(failed[:5]) or (f"{counted(refused, 'element', 'was')} refused" if refused else None),
         metadata={"failed": len(failed), "refused": refused},
     )
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.process_commands import JsonOption
 
 ModelOption = Annotated[
@@ -81,7 +82,7 @@ def providers(as_json: JsonOption = False) -> None:
     words = {True: "reachable", False: "not reachable", None: "not set up"}
     for one in states["providers"]:
         why = f": {one['last_error']}" if one["last_error"] else ""
-        typer.echo(f"{one['name']:<14}{words[one['reachable']]:<15}{one['models']:>4} models{why}")
+        typer.echo(f"{one['name']:<14}{words[one['reachable']]:<15}{counted(one['models'], 'model'):>11}{why}")
 
 
 @models.command()
@@ -94,12 +95,12 @@ def usage(as_json: JsonOption = False) -> None:
     for name in ("today", "total"):
         spent = report[name]
         typer.echo(
-            f"{name:<6} {spent['calls']:>8,} calls  {spent['prompt_tokens']:>12,} tokens in"
+            f"{name:<6} {counted(spent['calls'], 'call'):>14}  {counted(spent['prompt_tokens'], 'token'):>19} in"
             f"  {spent['completion_tokens']:>12,} out  {spent['cost_usd']:>10.4f} USD"
             f"  frontier {spent['frontier_share_of_calls']:.1%} of calls, {spent['frontier_share_of_cost']:.1%} of cost"
         )
     for role, spent in report["by_role"].items():
-        typer.echo(f"  {role:<14} {spent['calls']:>8,} calls  {spent['cost_usd']:>10.4f} USD")
+        typer.echo(f"  {role:<14} {counted(spent['calls'], 'call'):>14}  {spent['cost_usd']:>10.4f} USD")
 
 
 def _print_answer(reply: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.process_commands import JsonOption
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def build(
         typer.echo(told(report))
         if report.quarantine_key:
             typer.echo(
-                f"refused: {report.progress.refused:,} rows, with their reasons in {report.quarantine_key}", err=True
+                f"refused: {counted(report.progress.refused, 'row')}, with their reasons in {report.quarantine_key}",
+                err=True,
             )
 
 
@@ -136,8 +138,8 @@ def told(report: BuildReport) -> str:
     done = report.progress
     name = report.corpus if report.part == "all" else f"{report.corpus} {report.part}"
     if not report.is_changed:
-        return f"up to date: {name}, {report.rows:,} rows, version {report.version}"
+        return f"up to date: {name}, {counted(report.rows, 'row')}, version {report.version}"
     counts = f"{done.new:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged, {done.deleted:,} deleted"
     shown = "ready, shown when all parts are" if report.is_waiting else f"version {report.version}"
     rate = f"{done.embedded:,} embedded by {report.embedder} in {done.seconds:,.1f} s"
-    return f"built: {name}, {report.rows:,} rows ({counts}), {rate}, {shown}"
+    return f"built: {name}, {counted(report.rows, 'row')} ({counts}), {rate}, {shown}"

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from lakehouse.counted import counted
 from lakehouse.retrieval.corpus_state import CorpusState, state_of
 from lakehouse.retrieval.live_table import BrokenPointer, LiveTable
 
@@ -64,7 +65,7 @@ def print_stats(document: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     info = document["info"]
     console.print(
-        f"[bold]{document['name']}[/] version {document['version']}: {document['rows']:,} rows,"
+        f"[bold]{document['name']}[/] version {document['version']}: {counted(document['rows'], 'row')},"
         f" {decimal(document['bytes'])}, {info.get('dimension')} x float32 by {info.get('embedder')},"
         f" {info.get('distance')}"
     )

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.process_commands import JsonOption
 
 
@@ -82,10 +83,12 @@ def ingest(  # noqa: PLR0917 - Typer passes all by name
         typer.echo(json.dumps(answer, indent=2))
         return
     verb = "already there" if answer["existing"] else "loaded"
-    typer.echo(f"{verb}: {name} version {answer['version']}, {answer['row_count']:,} rows, {decimal(answer['bytes'])}")
+    typer.echo(
+        f"{verb}: {name} version {answer['version']}, {counted(answer['row_count'], 'row')}, {decimal(answer['bytes'])}"
+    )
     if answer.get("quarantined"):
         where = ", ".join(answer["quarantine_keys"])
-        typer.echo(f"quarantined: {answer['quarantined']:,} records, with their reasons in {where}", err=True)
+        typer.echo(f"quarantined: {counted(answer['quarantined'], 'record')}, with their reasons in {where}", err=True)
 
 
 def datasets(
@@ -118,7 +121,7 @@ def sql(
     output: Annotated[_Format, typer.Option("--format", "-f", help="Form of the answer.")] = _Format.TABLE,
     out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1, help="Row limit.")] = None,
-    as_of: Annotated[str | None, typer.Option(help="Time (ISO 8601) to read the datasets as of.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Time (ISO 8601) to read datasets and memory as of.")] = None,
 ) -> None:
     """Query the datasets."""
     from lakehouse_cli import dataset_tables
@@ -170,4 +173,4 @@ def sample(
             size = write_workers(path, rows, seed, on_rows=lambda n: progress.advance(task, n))
         else:
             size = write_client_blocks(path, rows, seed, workers=workers)
-    typer.echo(f"wrote {path}: {rows:,} rows, {size:,} bytes")
+    typer.echo(f"wrote {path}: {counted(rows, 'row')}, {counted(size, 'byte')}")

@@ -12,6 +12,8 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from lakehouse.counted import counted
+
 
 def print_list(document: Any) -> None:
     """Show all datasets; broken ones with the reason."""
@@ -50,8 +52,9 @@ def print_dataset(manifest: Any) -> None:
     """Show one dataset with its columns."""
     console = _console()
     console.print(
-        f"[bold]{manifest['name']}[/] version {manifest['version']}: {manifest['row_count']:,} rows,"
-        f" {decimal(manifest['size_bytes'])} in {len(manifest['objects'])} objects, updated {manifest['updated_at']}"
+        f"[bold]{manifest['name']}[/] version {manifest['version']}: {counted(manifest['row_count'], 'row')},"
+        f" {decimal(manifest['size_bytes'])} in {counted(len(manifest['objects']), 'object')},"
+        f" updated {manifest['updated_at']}"
     )
     table = _table("column", "type", "personal data")
     for column in manifest["columns"]:
@@ -67,7 +70,7 @@ def print_answer(answer: Any) -> None:
     console = _console()
     console.print(table)
     if answer["truncated"]:
-        console.print(f"[yellow]truncated[/] at {answer['row_count']:,} rows; see --max-rows")
+        console.print(f"[yellow]truncated[/] at {counted(answer['row_count'], 'row')}; see --max-rows")
 
 
 def _cell(value: Any) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
@@ -69,7 +70,11 @@ def materialize(
     else:
         for one in told:
             typer.echo(_line(one))
-        typer.echo(f"{'would make' if dry_run else 'made'} the evidence of {len(told)} days" if told else "nothing new")
+        typer.echo(
+            f"{'would make' if dry_run else 'made'} the evidence of {counted(len(told), 'day')}"
+            if told
+            else "nothing new"
+        )
     if any(one.get("lost") for one in told):
         raise typer.Exit(_LOST)
 
@@ -92,9 +97,9 @@ def score(
         typer.echo(json.dumps(told, indent=2))
         return
     for said in told:
-        changed = "" if dry_run else f": {said['runs']:,} runs{'' if said['is_changed'] else ', as before'}"
+        changed = "" if dry_run else f": {counted(said['runs'], 'run')}{'' if said['is_changed'] else ', as before'}"
         typer.echo(f"{said['day']}{changed}")
-    typer.echo(f"{'would score' if dry_run else 'scored'} {len(told)} days" if told else "nothing new")
+    typer.echo(f"{'would score' if dry_run else 'scored'} {counted(len(told), 'day')}" if told else "nothing new")
 
 
 def export(  # noqa: PLR0917 - Typer passes all by name
@@ -139,7 +144,8 @@ def export(  # noqa: PLR0917 - Typer passes all by name
         return
     verb = "would build" if dry_run else ("built" if done.is_new else "there already:")
     typer.echo(
-        f"{verb} {kind} {done.manifest.build_id}: {counts.samples:,} samples of {counts.candidates:,} candidates"
+        f"{verb} {kind} {done.manifest.build_id}: {counted(counts.samples, 'sample')}"
+        f" of {counted(counts.candidates, 'candidate')}"
     )
     for gate, number in counts.by_gate.items():
         if number:
@@ -148,7 +154,9 @@ def export(  # noqa: PLR0917 - Typer passes all by name
         typer.echo(f"  in the bucket: {done.prefix}")
     for one in loaded:
         typer.echo(
-            "  no chunks: the corpus stays as it was" if one is None else f"  corpus {one.name}: {one.rows:,} rows"
+            "  no chunks: the corpus stays as it was"
+            if one is None
+            else f"  corpus {one.name}: {counted(one.rows, 'row')}"
         )
 
 
@@ -162,7 +170,8 @@ def fold_back(dry_run: DryRunOption = False, as_json: JsonOption = False) -> Non
         return
     put, withdrew = ("would put", "would withdraw") if dry_run else ("put", "withdrew")
     typer.echo(
-        f"{put} {report.put:,} entries into memory, {withdrew} {report.withdrawn:,}, {report.refused:,} refused;"
+        f"{put} {counted(report.put, 'entry')} into memory, {withdrew} {report.withdrawn:,},"
+        f" {report.refused:,} refused;"
         f" it holds {report.holds:,}"
     )
 
@@ -170,9 +179,9 @@ def fold_back(dry_run: DryRunOption = False, as_json: JsonOption = False) -> Non
 def _line(one: dict[str, Any]) -> str:
     said = f"{one['stream']} {one['day']}"
     if one.get("lost"):
-        return f"{said}: {len(one['lost'])} raw objects are gone, its evidence stays: {one['lost'][0]}"
+        return f"{said}: {counted(len(one['lost']), 'raw object', 'is')} gone, its evidence stays: {one['lost'][0]}"
     if "raw_objects" in one:
-        return f"{said}: {one['raw_objects']} raw objects"
+        return f"{said}: {counted(one['raw_objects'], 'raw object')}"
     counts = ", ".join(
         f"{one[name]:,} {name.replace('_', ' ')}"
         for name in ("new", "corrected", "duplicate", "quarantined", "left_out")

@@ -14,6 +14,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 
@@ -45,7 +46,7 @@ def evidence_out(
     with open_lake(parts.location, parts.work_dir) as engine, _writing(file) as target:
         add_relations(engine, parts.location.bucket, parts.index.read())
         count = write_out(engine, parts.objects, target, where=where, values=values)
-    typer.echo(f"wrote {count:,} records", err=True)
+    typer.echo(f"wrote {counted(count, 'record')}", err=True)
 
 
 @exchange.command("evidence-in")
@@ -58,7 +59,7 @@ def evidence_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
         done = take_in(parts.objects, source, work_dir=parts.work_dir, is_dry=dry_run)
     verb = "would take in" if dry_run else "took in"
     new = "" if dry_run else f", {done.new_objects:,} of them new"
-    typer.echo(f"{verb} {done.lines:,} lines as {len(done.objects):,} raw objects{new}")
+    typer.echo(f"{verb} {counted(done.lines, 'line')} as {counted(len(done.objects), 'raw object')}{new}")
 
 
 @exchange.command("pathways-out")
@@ -69,7 +70,7 @@ def pathways_out(file: FileArgument) -> None:
 
     with Client() as client, _writing(file) as target:
         count = write_pathways(client, target)
-    typer.echo(f"wrote {count:,} traces", err=True)
+    typer.echo(f"wrote {counted(count, 'trace')}", err=True)
 
 
 @exchange.command("pathways-in")
@@ -80,7 +81,10 @@ def pathways_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
 
     with Client() as client, _reading(file) as source:
         done = take_pathways(client, source, is_dry=dry_run)
-    typer.echo(f"{'would take in' if dry_run else 'took in'} {done.traces:,} traces, {done.known:,} known here already")
+    typer.echo(
+        f"{'would take in' if dry_run else 'took in'} {counted(done.traces, 'trace')},"
+        f" {done.known:,} known here already"
+    )
 
 
 @exchange.command("replays-out")
@@ -94,7 +98,7 @@ def replays_out(
 
     with _writing(file) as target:
         count = write_out(EvidenceParts().objects, target, batches=batch or (), baselines=baselines)
-    typer.echo(f"wrote {count:,} objects", err=True)
+    typer.echo(f"wrote {counted(count, 'object')}", err=True)
 
 
 @exchange.command("replays-in")
@@ -110,7 +114,9 @@ def replays_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
         kept.seek(0)
         done = take_in(EvidenceParts().objects, kept, is_dry=dry_run)
     verb = "would take in" if dry_run else "took in"
-    typer.echo(f"{verb} {done.objects:,} objects, {done.new:,} of them new, of {len(done.batches):,} replays")
+    typer.echo(
+        f"{verb} {counted(done.objects, 'object')}, {done.new:,} of them new, of {counted(len(done.batches), 'replay')}"
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, TooLarge
 from lakehouse_cli.maintenance_commands import DryRunOption
 
@@ -84,8 +85,9 @@ def _say(done: Sequence[Imported], *, is_dry: bool) -> None:
     failed = sum(bool(one.error) for one in done)
     known = sum(one.key is not None and not one.is_new for one in done)
     typer.echo(
-        f"{'would import' if is_dry else 'imported'} {runs:,} runs; {refused:,} refused; {known:,} files were imported"
-        f" before, {failed:,} could not be"
+        f"{'would import' if is_dry else 'imported'} {counted(runs, 'run')}; {refused:,} refused;"
+        f" {counted(known, 'file', 'was')} imported before,"
+        f" {failed:,} could not be"
     )
     if failed or not done:
         raise typer.Exit(_WRONG)

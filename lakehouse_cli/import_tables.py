@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from lakehouse.adapters.trajectory_import import Imported
+from lakehouse.counted import counted
 from lakehouse.trajectories.formats import Format
 from lakehouse.trajectories.published import Finding
 from lakehouse.trajectories.run import Origin
@@ -29,7 +30,7 @@ def print_imported(one: Imported, *, is_dry: bool) -> None:
     if one.key is not None and not one.is_new:
         typer.echo(f"{one.file}: imported before, as {one.key}")
         return
-    parts = [f"{summary.runs:,} runs"]
+    parts = [counted(summary.runs, "run")]
     parts += [f"{summary.duplicates:,} twice in the file"] if summary.duplicates else []
     parts += [f"{summary.passed_over:,} passed over"] if summary.passed_over else []
     parts += [f"{summary.refused:,} refused"] if summary.refused else []

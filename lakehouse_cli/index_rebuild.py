@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.settings import Settings
 
@@ -57,7 +58,10 @@ def _rebuild_memory(settings: Settings, table: str, rules: RowRules) -> Iterator
         report = log.rebuild()
     finally:
         log.stop()
-    yield f"{table}: {report['rows']} rows, {report['from_table']} from the table, {report['from_log']} from the log"
+    yield (
+        f"{table}: {counted(report['rows'], 'row')}, {report['from_table']} from the table,"
+        f" {report['from_log']} from the log"
+    )
 
 
 def _declaration(settings: Settings, name: str) -> CorpusDeclaration | None:
@@ -98,4 +102,5 @@ def _rebuild_index(settings: Settings, name: str) -> Iterator[str]:
     if table.info.get("kind") == "corpus":
         raise BadInput(f"{name!r} was made of a source that {settings.corpora_dir} no longer declares", name=name)
     report = salvage_index(table)
-    yield f"{name}: {report.rows} rows kept, {report.lost_rows} lost in {report.unreadable} unreadable files"
+    lost = f"{report.lost_rows} lost in {counted(report.unreadable, 'unreadable file')}"
+    yield f"{name}: {counted(report.rows, 'row')} kept, {lost}"

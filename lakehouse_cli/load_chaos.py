@@ -16,6 +16,7 @@ from typing import Any
 
 from lakehouse.adapters.kept_http import Target as HttpTarget
 from lakehouse.adapters.load_driver import Pace, Played, play
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.load.chaos import Ledger, lines_cut_off, losses, witnessed
 from lakehouse.load.fault_plan import Fault, Planned, plan_faults
@@ -116,7 +117,7 @@ def _run(stack: Stack, duration_s: float, concurrency: int, seed: int, tell: Cal
     tell("playing on, without faults")
     after = play(scenarios, target, Pace(concurrency, duration_s=_AFTER_S))
     if after.tally.failures:
-        wrong.append(f"{after.tally.failures} scenarios failed after the faults were over")
+        wrong.append(f"{counted(after.tally.failures, 'scenario')} failed after the faults were over")
     tell("reading what is stored")
     with ApiClient(stack.url, stack.token) as api:
         await_shipped(api)

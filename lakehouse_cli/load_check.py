@@ -9,6 +9,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.load.crew import Crew, Worker, make_crew
 from lakehouse_cli.client import ApiClient, ApiProblem
@@ -51,8 +52,9 @@ def read_crew(api: ApiClient, corpus: str) -> Crew:
         raise BadInput(f"{api.base_url} does not answer as a Lakehouse API does") from None
     if len(workers) < _LEAST_WORKERS:
         raise NotFound(
-            f"{len(workers)} active workers are both in the dataset 'workers' and in the corpus {corpus!r}, and a load"
-            f" needs {_LEAST_WORKERS}; bring the corpus up to date: lakehouse corpus build {corpus}"
+            f"{counted(len(workers), 'active worker', 'is')} both in the dataset 'workers' and in the corpus"
+            f" {corpus!r}, and a load needs {_LEAST_WORKERS}; bring the corpus up to date:"
+            f" lakehouse corpus build {corpus}"
         )
     _require_validation(api)
     return make_crew(workers, blocks)

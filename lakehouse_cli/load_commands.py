@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse_cli.not_run import as_not_run
 from lakehouse_cli.numbers import finite
@@ -183,7 +184,7 @@ def _play_chaos(*, duration: float | None, concurrency: int, seed: int, as_json:
     else:
         document = done.to_document()
         typer.echo(
-            f"{document['seconds']:,.0f} s, {document['scenarios']:,} scenarios, of which"
+            f"{document['seconds']:,.0f} s, {counted(document['scenarios'], 'scenario')}, of which"
             f" {document['scenarios_failed_meanwhile']:,} failed while faults lasted;"
             f" {document['scenarios_after']:,} after them, {document['scenarios_failed_after']:,} failed"
         )

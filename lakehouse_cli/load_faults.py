@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError, TimedOut
 from lakehouse.load.chaos import Ledger, mark_artifact
 from lakehouse.load.fault_plan import Fault, Planned
@@ -104,9 +105,9 @@ def _fill_spool(target: Target, ledger: Ledger, _: Planned) -> str:
                 status = _send_filler(api, ledger)
                 sent += 1
                 if status == 503:
-                    return f"full after {sent} large validations"
+                    return f"full after {counted(sent, 'large validation')}"
                 if time.monotonic() > deadline:
-                    raise TimedOut(f"the spool was not full after {sent} large validations")
+                    raise TimedOut(f"the spool was not full after {counted(sent, 'large validation')}")
     finally:
         os.kill(store, signal.SIGCONT)
 

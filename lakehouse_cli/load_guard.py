@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Conflict
 from lakehouse.load.scenarios import TAG
 from lakehouse.sample.workers import COLUMNS, worker_batches
@@ -55,9 +56,9 @@ def real_data(api: ApiClient) -> Iterator[str]:
     if others := sorted(set(indexes) - _CORPORA):
         yield f"corpora {_named(others)}"
     if entries := _entries(api):
-        yield f"{entries:,} playbook entries that no load has made"
+        yield f"{counted(entries, 'playbook entry')} that no load has made"
     if traces := (api.find("/v1/pathway/stats") or {}).get("traces"):
-        yield f"{traces:,} pathway traces"
+        yield counted(traces, "pathway trace")
 
 
 def _other_worker(api: ApiClient) -> str | None:

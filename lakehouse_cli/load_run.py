@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from lakehouse.adapters.kept_http import Target
 from lakehouse.adapters.load_driver import Pace, play
 from lakehouse.adapters.process_meter import ProcessMeter
+from lakehouse.counted import counted
 from lakehouse.errors import Unavailable
 from lakehouse.events.load_tag import load_task
 from lakehouse.load.mix import SHARES, ScenarioKind
@@ -77,7 +78,7 @@ def run_load(
     if remote.token is not None:
         headers["Authorization"] = f"Bearer {remote.token}"
     target = Target(remote.url, headers)
-    tell(f"{len(crew.workers)} workers in {len(crew.groups)} groups; playing, Ctrl-C ends early")
+    tell(f"{counted(len(crew.workers), 'worker')} in {counted(len(crew.groups), 'group')}; playing, Ctrl-C ends early")
     meter = ProcessMeter(watched, alone=frozenset({GENERATOR}))
     meter.start()
     seed, rate, duration_s = options.seed, options.rate, options.duration_s
@@ -107,7 +108,7 @@ def _forget(stage: Stage, target: Target, options: LoadOptions, tell: Callable[[
     """Delete the playbook entries of the run; how many are gone."""
     if not stage.recorded:
         return 0
-    tell(f"forgetting {len(stage.recorded):,} playbook entries")
+    tell(f"forgetting {counted(len(stage.recorded), 'playbook entry')}")
     try:
         tally = play(plan_forgetting(stage), target, Pace(options.concurrency, timeout_s=options.timeout_s)).tally
     except Unavailable:

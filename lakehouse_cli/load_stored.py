@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.errors import TimedOut, Unavailable
 from lakehouse.load.chaos import Ledger, Stored
 from lakehouse_cli.client import ApiClient
@@ -108,10 +109,10 @@ def mistaken_for_evidence(days: Collection[Mapping[str, Any]], stored: Stored) -
              if not is_balanced(one)]  # fmt: skip
     came, lines = sum(one["in"] for one in days), stored.lines.total()
     if came != lines:
-        wrong.append(f"evidence was made of {came:,} lines, {lines:,} are in the bucket")
+        wrong.append(f"evidence was made of {counted(came, 'line')}, {lines:,} are in the bucket")
     records = sum(one["in"] - one.get("left_out", 0) for one in days)
     if records:
-        wrong.append(f"{records:,} lines of the load were taken for evidence, or did not fit")
+        wrong.append(f"{counted(records, 'line')} of the load became evidence, or did not fit")
     return wrong
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lakehouse.adapters.load_driver import Played
 from lakehouse.adapters.process_meter import Metered
+from lakehouse.counted import counted
 from lakehouse.load.mix import RequestKind
 from lakehouse.load.scenarios import CacheUse, Stage
 from lakehouse.load.tally import QUANTILES, Tally, quantile
@@ -122,14 +123,17 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
     notes = [
         (
             f"{document['scenarios_per_s']:,.0f} scenarios/s, {document['requests_per_s']:,.0f} requests/s,"
-            f" {document['failures']:,} failures in {document['seconds']:,.1f} s; times in ms"
+            f" {counted(document['failures'], 'failure')} in {document['seconds']:,.1f} s; times in ms"
         ),
-        f"{document['concurrency']} connections, {pace}",
+        f"{counted(document['concurrency'], 'connection')}, {pace}",
         f"searches by {document['mode'] or 'the config'}; seed {document['seed']}",
     ]
     if document["never_begun"]:
-        notes.append(f"{document['never_begun']:,} scenarios were never begun: the service did not keep the pace")
-    notes.append(f"{document['distinct_queries']:,} distinct queries; answers from caches: {_cached(document)}")
+        notes.append(
+            f"{counted(document['never_begun'], 'scenario', 'was')} never begun: the service did not keep the pace"
+        )
+    distinct = counted(document["distinct_queries"], "distinct query")
+    notes.append(f"{distinct}; answers from caches: {_cached(document)}")
     if document["server_rss_bytes"] is not None:
         before, after = (document["server_rss_bytes"][moment] / _MIB for moment in _MOMENTS)
         notes.append(f"the server's memory: {before:,.0f} MiB before, {after:,.0f} MiB after")

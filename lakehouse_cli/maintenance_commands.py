@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse.errors import Unprocessable
 from lakehouse_cli.process_commands import JsonOption
 
@@ -51,8 +52,8 @@ def gc(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     for garbage in report.collected:
         typer.echo(f"{garbage.key}  {decimal(garbage.size)}  {garbage.reason}")
     verb = "would remove" if dry_run else "removed"
-    kept = f"kept {report.kept_objects:,} objects and {report.kept_versions:,} versions"
-    typer.echo(f"{verb} {len(report.collected):,} keys, {decimal(report.bytes_collected)}; {kept}")
+    kept = f"kept {counted(report.kept_objects, 'object')} and {counted(report.kept_versions, 'version')}"
+    typer.echo(f"{verb} {counted(len(report.collected), 'key')}, {decimal(report.bytes_collected)}; {kept}")
 
 
 def backup(
@@ -69,7 +70,7 @@ def backup(
 
     report = back_up(connect_store(read_settings()), folder, now=utc_now(), prune=prune)
     typer.echo(
-        f"{folder} holds {report.cut.keys:,} keys, {decimal(report.cut.bytes)}, as of {report.cut.taken_at}:"
+        f"{folder} holds {counted(report.cut.keys, 'key')}, {decimal(report.cut.bytes)}, as of {report.cut.taken_at}:"
         f" {report.copied:,} copied ({decimal(report.copied_bytes)}), {report.unchanged:,} unchanged"
     )
     if report.damaged:
@@ -90,7 +91,9 @@ def restore(
     store = connect_store(read_settings())
     store.ensure_bucket()
     report = write_back(store, folder, force=force)
-    typer.echo(f"restored {report.restored:,} keys, {decimal(report.restored_bytes)}, as of {report.cut.taken_at}")
+    typer.echo(
+        f"restored {counted(report.restored, 'key')}, {decimal(report.restored_bytes)}, as of {report.cut.taken_at}"
+    )
 
 
 def upgrade(dry_run: DryRunOption = False) -> None:
@@ -104,7 +107,7 @@ def upgrade(dry_run: DryRunOption = False) -> None:
         typer.echo(f"{name}: {count:,} of version {version}")
     for rewrite in report.rewrites:
         typer.echo(f"{rewrite.key}: {rewrite.format} from version {rewrite.from_version} to {rewrite.to_version}")
-    typer.echo(f"{'would rewrite' if dry_run else 'rewrote'} {len(report.rewrites):,} documents")
+    typer.echo(f"{'would rewrite' if dry_run else 'rewrote'} {counted(len(report.rewrites), 'document')}")
     if report.unreadable:
         raise Unprocessable(f"cannot be read: {', '.join(report.unreadable[:5])}; see: lakehouse doctor")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse.parity.comparison import Outcome, Verdict, compare, count_verdicts
 from lakehouse.parity.forms import Form
 from lakehouse_cli.not_run import EXIT_NOT_RUN, as_not_run
@@ -112,7 +113,7 @@ def _print(outcomes: Sequence[Outcome]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     counts = ", ".join(f"{number} {verdict}" for verdict, number in count_verdicts(outcomes).items() if number)
-    console.print(f"{len(outcomes)} cases: {counts}")
+    console.print(f"{counted(len(outcomes), 'case')}: {counts}")
 
 
 def _printable(text: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.pathway_content import content_json, request_body
 from lakehouse_cli.process_commands import JsonOption
 
@@ -189,7 +190,7 @@ def _time(text: str) -> str | None:
 
 def _why(written: dict[str, Any]) -> str:
     reasons = {"exact": "it says the same", "near": "it says nearly the same", "recalled": "a search gave it"}
-    return f" ({reasons[written['link']]})" if written["link"] else f" ({written['replay_count']} times)"
+    return f" ({reasons[written['link']]})" if written["link"] else f" ({counted(written['replay_count'], 'time')})"
 
 
 def _tell(answer: Any, line: str, *, as_json: bool) -> None:

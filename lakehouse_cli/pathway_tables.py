@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from lakehouse.counted import counted
+
 _MAX_CONTENT = 120
 
 
@@ -59,7 +61,7 @@ def print_history(answer: dict[str, Any]) -> None:
         reasons = {"cycle": "a trace comes again", "missing": "a predecessor is not there"}
         console.print(f"[dim]the way back ends early: {reasons[answer['stopped_by']]}[/]")
     if answer["changes_dropped"]:
-        console.print(f"[dim]{answer['changes_dropped']:,} older changes are in the table pathways[/]")
+        console.print(f"[dim]{counted(answer['changes_dropped'], 'older change', 'is')} in the table pathways[/]")
 
 
 def print_stats(answer: dict[str, Any]) -> None:
@@ -68,7 +70,9 @@ def print_stats(answer: dict[str, Any]) -> None:
     states = f"{answer['current']:,} current, {answer['revised']:,} revised, {answer['retired']:,} retired"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"traces  {answer['traces']:,}: {states}")
-    console.print(f"adds    {answer['adds']:,}, of which linked: {links}; {answer['replays']:,} replays of keys")
+    console.print(
+        f"adds    {answer['adds']:,}, of which linked: {links}; {counted(answer['replays'], 'replay')} of keys"
+    )
     known, recalled = answer["duplicate_rate"], answer["recall_of_self_rate"]
     console.print(f"rates   {known:.1%} of adds were known already, {recalled:.1%} came from a search")
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse.proof.claims import Mode
 from lakehouse_cli.not_run import as_not_run
 from lakehouse_cli.process_commands import JsonOption
@@ -65,7 +66,9 @@ def proof(  # noqa: PLR0917 - Typer passes all by name
             typer.echo(f"FAIL  {verdict.claim.id}: {verdict.reason[:500]}")
         if done.difference is not None:
             typer.echo(done.difference or "the golden rankings have not changed")
-        typer.echo(f"{mode}: {summary(done.verdicts)} of {len(done.verdicts)} claims; {done.report}, {done.lines}")
+        typer.echo(
+            f"{mode}: {summary(done.verdicts)} of {counted(len(done.verdicts), 'claim')}; {done.report}, {done.lines}"
+        )
     if failed:
         raise typer.Exit(EXIT_FAILED)
 

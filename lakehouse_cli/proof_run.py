@@ -15,6 +15,7 @@ from pathlib import Path
 from lakehouse.adapters.proof_files import ProofFiles, write_lines
 from lakehouse.adapters.proof_http import HttpCases
 from lakehouse.adapters.proof_tests import read_junit, run_tests
+from lakehouse.counted import counted
 from lakehouse.errors import NotFound
 from lakehouse.proof.cases import Case
 from lakehouse.proof.claims import Claim, Mode
@@ -79,7 +80,7 @@ def run_proof(
         with _stack(root, options, settings, tell) as stack:
             where = "a clean stack" if stack.is_clean else stack.url
             assertions += _run_cases(own, stack, rankings, tell)
-    tell(f"{len(tests)} tests")
+    tell(counted(len(tests), "test"))
     environ = {k: v for k, v in process_environ().items() if not k.startswith("LAKEHOUSE_")}
     assertions += run_tests(tests, root, environ) if options.junit is None else read_junit(options.junit, tests)
     verdicts = judge(claims, options.mode, cases, assertions)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.process_commands import JsonOption
 from lakehouse_cli.replay_parts import ReplayParts, read_as_of, read_rules_file, read_utf8
 
@@ -118,7 +119,8 @@ def list_batches(as_json: JsonOption = False) -> None:
         return
     for one in told:
         said = str(one["verdict"] or "under way").replace("_", " ")
-        typer.echo(f"{one['batch_id']}  {one['created_at']}  {one['tasks']} tasks  {'/'.join(one['arms'])}  {said}")  # type: ignore[arg-type]
+        tasks = counted(one["tasks"], "task")  # type: ignore[arg-type]
+        typer.echo(f"{one['batch_id']}  {one['created_at']}  {tasks}  {'/'.join(one['arms'])}  {said}")  # type: ignore[arg-type]
     if not told:
         typer.echo("no replay yet; `lakehouse replay run` begins one", err=True)
 
@@ -168,11 +170,11 @@ def judge_batch(
         typer.echo(json.dumps(told, indent=2))
         return
     counts = ", ".join(f"{name} {count}" for name, count in told["counts"].items())
-    typer.echo(f"{told['pairs']} pairs: {counts}")
+    typer.echo(f"{counted(told['pairs'], 'pair')}: {counts}")
     if told["agreement"] is None:
         typer.echo("agreement with ground truth: no decided pair has a better answer that is known")
     else:
-        typer.echo(f"agreement with ground truth: {told['agreement']:.0%} of {told['known']} decided pairs")
+        typer.echo(f"agreement with ground truth: {told['agreement']:.0%} of {counted(told['known'], 'decided pair')}")
     if told["first_share"] is not None:
         typer.echo(f"it chose the first answer in {told['first_share']:.0%} of its choices")
     if told["is_same_lineage"]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
@@ -128,14 +129,14 @@ def _show(report: RetractionReport, *, as_json: bool) -> None:
         return
     verb = "would retract" if report.is_dry else "retracted"
     on_list = "" if report.is_new else "; it was on the list before"
-    typer.echo(f"{verb} the {report.kind} {report.value!r}: {len(report.runs):,} runs{on_list}")
+    typer.echo(f"{verb} the {report.kind} {report.value!r}: {counted(len(report.runs), 'run')}{on_list}")
     if report.is_dry and not report.places:
         typer.echo("  nothing made of it was found; it would stay on the list, for lines that come later")
     done = [place for place in report.places if not place.is_open]
     for place in done[:_MOST_SHOWN]:
         typer.echo(f"  {_line(place)}")
     if len(done) > _MOST_SHOWN:
-        typer.echo(f"  {len(done) - _MOST_SHOWN:,} places more; --json shows them")
+        typer.echo(f"  {counted(len(done) - _MOST_SHOWN, 'place')} more; --json shows them")
     for before, after in report.builds.items():
         typer.echo(f"  build {before}: {'nothing took its place' if after is None else f'now {after}'}")
     if report.open_places:

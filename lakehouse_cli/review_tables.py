@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lakehouse.counted import counted
+
 if TYPE_CHECKING:
     from lakehouse.adapters.review_run import SecondPass, ToReview
     from lakehouse.review.life import KeptFindings
@@ -31,7 +33,7 @@ def print_bundles(asked: ToReview, *, as_json: bool) -> None:
         typer.echo(json.dumps({"diff": asdict(asked.diff), "bundles": rows}, indent=2))
         return
     for one in asked.bundles:
-        typer.echo(f"bundle {one.number}: {one.size:,} bytes, {', '.join(one.paths)}")
+        typer.echo(f"bundle {one.number}: {counted(one.size, 'byte')}, {', '.join(one.paths)}")
         if one.warning is not None:
             typer.echo(f"warning: {one.warning}", err=True)
 
@@ -48,7 +50,9 @@ def say_answer(answered: Answered) -> None:
     """One answer as it comes."""
     heard = answered.heard
     what = (
-        f"not engaged: {heard.why_not}" if heard.verdict is None else f"{heard.verdict}, {len(heard.findings)} findings"
+        f"not engaged: {heard.why_not}"
+        if heard.verdict is None
+        else f"{heard.verdict}, {counted(len(heard.findings), 'finding')}"
     )
     typer.echo(f"bundle {heard.bundle}, {heard.reviewer}: {what}", err=True)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.process_commands import JsonOption
 
 playbook = typer.Typer(help="Answers that worked or failed: record, judge, list, forget.", no_args_is_help=True)
@@ -138,7 +139,9 @@ def create_index(
     """Make an index."""
     body = {"name": name, "dimension": dimension, "distance": distance, "embedder": embedder}
     answer = _call("POST", "/v1/vectors/index", json={k: v for k, v in body.items() if v is not None})
-    typer.echo(f"{name}: {answer['dimension']} dimensions, {answer['distance']}, texts by {answer['embedder']}")
+    typer.echo(
+        f"{name}: {counted(answer['dimension'], 'dimension')}, {answer['distance']}, texts by {answer['embedder']}"
+    )
 
 
 @index.command("drop")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from lakehouse.client.installation import api_url, token_file
+from lakehouse.counted import counted
 from lakehouse.settings import Settings
 from lakehouse_cli.children import Child
 from lakehouse_cli.sample_load import Loaded
@@ -31,7 +32,7 @@ def print_welcome(settings: Settings, children: Sequence[Child], loaded: Sequenc
         if child.url and child.name == "api":
             console.print(f"  {'pages':<9}{child.url}/ui", soft_wrap=True)
     for item in loaded:
-        what = f"{item.name}: {item.row_count:,} rows, {decimal(item.size_bytes)} of Parquet"
+        what = f"{item.name}: {counted(item.row_count, 'row')}, {decimal(item.size_bytes)} of Parquet"
         how = "already there" if item.seconds is None else f"loaded in {item.seconds:.1f} s"
         console.print(f"  sample   {what}, {how}", soft_wrap=True)
     console.print("\nTry:")

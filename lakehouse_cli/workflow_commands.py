@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lakehouse.counted import counted
 from lakehouse_cli.process_commands import JsonOption
 
 _NDJSON = "application/x-ndjson"
@@ -74,7 +75,9 @@ def check(file: Annotated[Path, typer.Argument(help="A workflow file.", exists=T
 
     found = read_workflow(_text(file), name=str(file), catalog=default_catalog())
     needed = [name for name, spec in found.inputs.items() if spec.is_required]
-    typer.echo(f"{found.name} version {found.version}: {len(found.nodes)} nodes, {found.concurrency} at a time")
+    typer.echo(
+        f"{found.name} version {found.version}: {counted(len(found.nodes), 'node')}, {found.concurrency} at a time"
+    )
     typer.echo(f"inputs: {', '.join(found.inputs) or 'none'}" + (f" (needed: {', '.join(needed)})" if needed else ""))
     for node in found.nodes:
         typer.echo(f"  {node.id:<20} {node.mode:<20} needs {', '.join(node.needs) or 'nothing'}")
@@ -189,7 +192,7 @@ def _state(event: Mapping[str, Any]) -> str:
     more = ""
     if event["state"] == "succeeded":
         model = f", {event['model']}" if event.get("model") else ""
-        repairs = f", {event['repairs']} repairs" if event.get("repairs") else ""
+        repairs = f", {counted(event['repairs'], 'repair')}" if event.get("repairs") else ""
         more = f" (attempt {event['attempts']}{model}{repairs})"
     elif event.get("error"):
         more = f": {event['error']['detail'][:_DETAIL]}"

@@ -22,6 +22,7 @@ from dagster import (
 
 from lakehouse.catalog.history import POINTERS
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.dataset import ACTOR
@@ -63,7 +64,9 @@ def _report(manifests: list[Manifest], bucket: str, instance: DagsterInstance, c
         ],
         asset_events=events,
         cursor=cursor,
-        skip_reason=SkipReason(f"noticed {len(manifests)} changes of the catalog at {time.strftime('%H:%M:%S')}"),
+        skip_reason=SkipReason(
+            f"noticed {counted(len(manifests), 'change')} of the catalog at {time.strftime('%H:%M:%S')}"
+        ),
     )
 
 

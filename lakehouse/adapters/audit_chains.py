@@ -12,6 +12,7 @@ from lakehouse.adapters.audit_manifests import Named
 from lakehouse.adapters.distill_writer import PROVENANCE
 from lakehouse.adapters.evidence_lake import BUILDS_TABLE, CURRENT, EVIDENCE, INDEX_TABLE
 from lakehouse.adapters.evidence_materializer import TABLE
+from lakehouse.counted import counted
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.lineage.findings import Finding, Ledger
 from lakehouse.query.quoting import quote_text
@@ -30,7 +31,7 @@ def check_sources(store: ObjectStore, engine: duckdb.DuckDBPyConnection, ledger:
     for source_key, count in rows:
         ledger.looked("chains")
         if store.head(source_key) is None:
-            what = f"is not there; {count:,} records were made of it"
+            what = f"is not there; {counted(count, 'record', 'was')} made of it"
             ledger.find(Finding("chains", source_key, what, "Restore it from a backup"))
 
 
@@ -79,11 +80,11 @@ def check_builds(engine: duckdb.DuckDBPyConnection, root: str, named: Named, led
             count(*) FILTER (is_served), min(run_id) FILTER (is_served) FROM off""").fetchone()
         gone, one_gone, other, one_other = row or (0, None, 0, None)
         if gone:
-            what = f"is made of {gone:,} runs that do not serve, such as {one_gone}"
+            what = f"is made of {counted(gone, 'run')} not serving, such as {one_gone}"
             remedy = "Build it anew; `lakehouse retract` does so for runs that it retracts"
             ledger.find(Finding("chains", f"exports/{entry}", what, remedy))
         if other:
-            what = f"is made of lines of {other:,} runs that were corrected since, such as {one_other}"
+            what = f"is made of lines of {counted(other, 'run')} corrected since, such as {one_other}"
             ledger.find(Finding("chains", f"exports/{entry}", what, "Build it anew", "notice"))
 
 
@@ -95,5 +96,5 @@ def check_scores(engine: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     ledger.looked("chains")
     count, one = row or (0, None)
     if count:
-        what = f"and {count - 1:,} others have scores and do not serve"
+        what = f"and {counted(count - 1, 'other', 'has')} scores without serving"
         ledger.find(Finding("chains", str(one), what, "`lakehouse score` brings the scores up to date", "notice"))

@@ -21,6 +21,7 @@ from lakehouse.adapters.embedders import open_embedder
 from lakehouse.adapters.entry_index import HotEntryIndex
 from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.audit.acceptance import Gain, Question, gain_of, questions
+from lakehouse.counted import counted
 from lakehouse.memory.entry import Entry, Order
 from lakehouse.retrieval.config_store import ConfigStore
 from lakehouse.retrieval.matrix import Ask, find, merge
@@ -73,7 +74,7 @@ def check_acceptance(parts: AuditParts, ledger: PhaseLedger) -> None:
     )  # fmt: skip
     ledger.judge(
         "excluded answers never come back", list(desk.excluded_and_found(asked.asked_again, playbooks)),
-        looked_at=f"{len(asked.asked_again)} searches that exclude what playbooks endorse",
+        looked_at=f"{counted(len(asked.asked_again), 'search')} excluding what playbooks endorse",
         remedy="A filter must hold before playbooks do: this is a fault of the program, report it",
     )  # fmt: skip
 
@@ -89,7 +90,7 @@ def _tell(ledger: PhaseLedger, name: str, gain: Gain) -> None:
 def _shown(gain: Gain) -> str:
     more = gain.interval
     gained = f"{more.mean:+.3f}, 95 % interval {more.low:+.3f} to {more.high:+.3f}"
-    return f"nDCG@10 {gain.before:.3f} to {gain.after:.3f} of {gain.questions} questions ({gained})"
+    return f"nDCG@10 {gain.before:.3f} to {gain.after:.3f} of {counted(gain.questions, 'question')} ({gained})"
 
 
 class _Desk:

@@ -14,6 +14,7 @@ import orjson
 from lakehouse.adapters.audit_full_formats import check_formats
 from lakehouse.audit import contract
 from lakehouse.clock import new_id
+from lakehouse.counted import counted
 
 if TYPE_CHECKING:
     import httpx
@@ -68,7 +69,7 @@ def _check_routes(parts: AuditParts, live: dict[str, Any], ledger: PhaseLedger) 
     there, wanted = contract.routes_of(live), contract.routes()
     ledger.measured("routes", len(there))
     missing = [f"{route} is not there" for route in wanted if route not in there]
-    ledger.judge(_API, missing, looked_at=f"{len(wanted)} routes", remedy=_RESTART)
+    ledger.judge(_API, missing, looked_at=counted(len(wanted), "route"), remedy=_RESTART)
     if parts.openapi is None or not parts.openapi.is_file():
         ledger.skipped(_DESCRIBED, "no description of the API lies beside this program")
         return
@@ -128,4 +129,4 @@ def _check_probes(http: httpx.Client, headers: dict[str, str], ledger: PhaseLedg
         media_type = answer.headers.get("content-type", "").partition(";")[0]
         faults += contract.faults_of(probe, status=answer.status_code, media_type=media_type, body=answer.content)
     remedy = "See docs/guides/api.md for what each route answers, and the API's log for what it did"
-    ledger.judge(_PROBES, faults, looked_at=f"{len(asked)} requests", remedy=remedy)
+    ledger.judge(_PROBES, faults, looked_at=counted(len(asked), "request"), remedy=remedy)

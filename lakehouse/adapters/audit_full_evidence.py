@@ -18,6 +18,7 @@ from lakehouse.adapters.evidence_materializer import EVIDENCE, QUARANTINE, SUPER
 from lakehouse.adapters.evidence_raw import fetch_objects, list_days
 from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.catalog.partitioned import Partition, PartitionedTable
+from lakehouse.counted import counted
 from lakehouse.evidence.days import RawObject, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS, transform_of
 from lakehouse.storage.publish import hash_file
@@ -59,7 +60,7 @@ def _make(parts: AuditParts, behind: _Days, ledger: PhaseLedger) -> None:
     parts.index.refresh()
     ledger.measured("days_behind", sum(map(len, behind.values())))
     ledger.judge(
-        "raw lines become evidence", lost, looked_at=f"{made:,} days were behind and made",
+        "raw lines become evidence", lost, looked_at=f"{counted(made, 'day', 'was')} behind and made",
         remedy="Raw logs are kept for ever: restore the objects from a backup",
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ def _pass_again(parts: AuditParts, before: _Days, ledger: PhaseLedger) -> None:
     ledger.measured("memo_hits", hits)
     came = f", {moved:,} got new lines meanwhile" if moved else ""
     ledger.judge(
-        "a second pass has nothing to do", faults, looked_at=f"{hits:,} days were left as they are{came}",
+        "a second pass has nothing to do", faults, looked_at=f"{counted(hits, 'day', 'was')} left as they are{came}",
         remedy="Something keeps changing raw objects or manifests: look at the receipts of these days",
     )  # fmt: skip
 
@@ -97,12 +98,14 @@ def _check_accounts(parts: AuditParts, ledger: PhaseLedger) -> None:
             counts = partition.counts
             taken, refused, records = taken + counts["in"], refused + counts["quarantined"], records + counts["out"]
             if counts["in"] and counts["quarantined"] / counts["in"] > limit:
-                faults.append(f"{stream} of {day}: {counts['quarantined']:,} of {counts['in']:,} lines did not fit")
+                faults.append(
+                    f"{stream} of {day}: {counts['quarantined']:,} of {counted(counts['in'], 'line')} did not fit"
+                )
     ledger.measured("records", records)
     ledger.measured("quarantined_share", refused / taken if taken else 0.0)
     ledger.judge(
         "few lines do not fit", faults,
-        looked_at=f"{taken:,} lines, {refused:,} in quarantine, {limit:.1%} allowed a day",
+        looked_at=f"{counted(taken, 'line')}, {refused:,} in quarantine, {limit:.1%} allowed a day",
         remedy="`FROM quarantine` in SQL says why; LAKEHOUSE_EVIDENCE_MAX_QUARANTINED_SHARE is the limit",
     )  # fmt: skip
 
@@ -126,7 +129,7 @@ def _make_again(parts: AuditParts, ledger: PhaseLedger) -> None:
         ledger.skipped(_AGAIN, "every newest day got lines meanwhile")
         return
     ledger.judge(
-        _AGAIN, faults, looked_at=f"{again} days, the newest of each stream",
+        _AGAIN, faults, looked_at=f"{counted(again, 'day')}, the newest of each stream",
         remedy="The same lines gave other bytes before: was a raw object changed, or a library upgraded?",
     )  # fmt: skip
 

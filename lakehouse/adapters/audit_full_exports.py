@@ -13,6 +13,7 @@ from lakehouse.adapters.audit_manifests import sha256_of
 from lakehouse.adapters.corpus_exports import MANIFEST
 from lakehouse.adapters.evidence_lake import SCORED, SCORED_TABLE
 from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.counted import counted
 from lakehouse.distillation.manifest import BuildManifest, read_manifest
 from lakehouse.distillation.parameters import KINDS, Kind, read_parameters
 from lakehouse.errors import BadInput
@@ -60,7 +61,8 @@ def _check_kind(parts: AuditParts, kind: Kind, ledger: PhaseLedger) -> None:
     ledger.measured(f"{kind}_samples", counts.samples)
     ledger.measured(f"{kind}_kept_share", counts.samples / counts.candidates if counts.candidates else 0.0)
     ledger.judge(
-        _name(kind), faults, looked_at=f"{len(first.manifest.files)} files of {counts.samples:,} samples, {against}",
+        _name(kind), faults,
+        looked_at=f"{counted(len(first.manifest.files), 'file')} of {counted(counts.samples, 'sample')}, {against}",
         remedy="Build it anew under another id (`lakehouse export`), and do not train on what differs",
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.answer.config import ANSWER
 from lakehouse.catalog.partitioned import PREFIX, PartitionedTable
 from lakehouse.catalog.snapshot import read_snapshot
+from lakehouse.counted import counted
 from lakehouse.errors import Conflict, LakehouseError, StoreUnavailable
 from lakehouse.events.envelope import RAW_PREFIX
 from lakehouse.operations.upgrade import upgrade
@@ -66,7 +67,7 @@ def _check_versions(store: ObjectStore, ledger: PhaseLedger) -> None:
     )
     # Of a run log the first line alone is read, and a line that does not fit is evidence's to set apart.
     unread = [f"{key} cannot be read" for key in found.unreadable if not key.startswith(RAW_PREFIX)]
-    _judge(ledger, name, documents + len(unread), unread, looked_at=f"{documents:,} documents{older}")
+    _judge(ledger, name, documents + len(unread), unread, looked_at=f"{counted(documents, 'document')}{older}")
 
 
 def _tables(store: ObjectStore) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.audit import Auditor
+from lakehouse.counted import counted
 from lakehouse.lineage.findings import CHECKS, AuditReport, Check
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def check_receipts(parts: AuditParts, ledger: PhaseLedger) -> AuditReport:
             ledger.skipped(check, "there is nothing to look at yet")
             continue
         notices = sum(one.check == check and one.severity == "notice" for one in report.findings)
-        told = f", {notices} notices" if notices else ""
+        told = f", {counted(notices, 'notice')}" if notices else ""
         ledger.judge(check, faults, looked_at=f"{looked_at:,} looked at{told}: {meaning}", remedy=_REMEDY)
         ledger.measured(f"{check}_checked", looked_at)
     ledger.measured("notices", sum(one.severity == "notice" for one in report.findings))

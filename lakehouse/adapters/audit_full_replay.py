@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.replay_batches import Asked, Done, Replays
 from lakehouse.adapters.replay_tasks import askable, past_tasks
+from lakehouse.counted import counted
 from lakehouse.replay.arms import Arm
 from lakehouse.replay.cut import Cut
 from lakehouse.replay.row import is_done
@@ -42,7 +43,7 @@ def check_replay(parts: AuditParts, ledger: PhaseLedger) -> None:
     known = past_tasks(parts.store, parts.location, work_dir=parts.work_dir, most=_LOOKED_AT, is_gone_told=True)
     tasks = list(filter(askable(parts.store), known))[:_TASKS]
     if not tasks:
-        gone = f"; what {len(known)} others need is gone" if known else ""
+        gone = f"; what {counted(len(known), 'other', 'needs')} is gone" if known else ""
         for name in (_RUN, _SAME):
             ledger.skipped(name, f"evidence has no task whose right answer is known{gone}")
         return
@@ -66,7 +67,7 @@ def _judge_run(ledger: PhaseLedger, done: Done, rows: Sequence[dict[str, Any]], 
     if not faults and done.verdict is None:
         faults.append("the replay has no verdict")
     ledger.judge(
-        _RUN, faults, looked_at=f"{tasks} tasks under 2 arms, batch {done.batch.batch_id}",
+        _RUN, faults, looked_at=f"{counted(tasks, 'task')} under 2 arms, batch {done.batch.batch_id}",
         remedy=f"lakehouse chat models; then: lakehouse replay resume {done.batch.batch_id}",
     )  # fmt: skip
 

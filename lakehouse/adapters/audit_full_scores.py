@@ -12,6 +12,7 @@ from lakehouse.adapters.audit_full_evidence import index_fingerprint
 from lakehouse.adapters.evidence_lake import SCORED, SCORED_TABLE, add_relations, open_lake
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.counted import counted
 from lakehouse.query.quoting import quote_text
 from lakehouse.tables.scored import SCORES
 
@@ -41,7 +42,7 @@ def check_scores(parts: AuditParts, ledger: PhaseLedger) -> None:
     ledger.measured("days_behind", len(scored))
     ledger.judge(
         _BEHIND, [] if has_moved else [f"{day} is behind still" for day in left],
-        looked_at=f"{len(scored):,} days were behind and scored", remedy="lakehouse score",
+        looked_at=f"{counted(len(scored), 'day', 'was')} behind and scored", remedy="lakehouse score",
     )  # fmt: skip
     _score_again(parts, ledger)
     _count(parts, ledger)
@@ -61,7 +62,7 @@ def _score_again(parts: AuditParts, ledger: PhaseLedger) -> None:
         return
     ledger.judge(
         _AGAIN, [f"the scores of {day} were others than its evidence gives; they are right now" for day in changed],
-        looked_at=f"{len(days)} days, the newest",
+        looked_at=f"{counted(len(days), 'day')}, the newest",
         remedy="Find out who wrote them; builds that were made of them are made anew by `lakehouse export`",
     )  # fmt: skip
 

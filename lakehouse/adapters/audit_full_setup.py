@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lakehouse.adapters.evidence_lake import open_lake
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.adapters.store_probe import ignored_conditions
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError
 from lakehouse.events.disk import disk_usage_percent
 from lakehouse.scoring.rule_file import default_rules
@@ -67,7 +68,7 @@ def _check_versions(ledger: PhaseLedger) -> None:
     ledger.judge(
         "what the platform needs is installed",
         [f"{name} is missing" for name, one in found.items() if one == "missing"],
-        looked_at=f"{len(found)} versions known",
+        looked_at=f"{counted(len(found), 'version')} known",
         remedy="make setup",
     )
 

@@ -21,6 +21,7 @@ from lakehouse.catalog.history import POINTERS
 from lakehouse.catalog.manifest import BrokenManifest, Manifest
 from lakehouse.catalog.partitioned import PREFIX as TABLES
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, TableManifest
+from lakehouse.counted import counted
 from lakehouse.distillation.manifest import read_manifest
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.lineage.findings import Finding, Ledger
@@ -115,13 +116,13 @@ def check_files(store: ObjectStore, named: Named, ledger: Ledger) -> None:
             continue
         ledger.looked("manifests")
         if said.size not in (-1, info.size):
-            what = f"has {info.size:,} bytes; {said.by} says {said.size:,}"
+            what = f"has {counted(info.size, 'byte')}; {said.by} says {said.size:,}"
             ledger.find(Finding("manifests", info.key, what, _RESTORE))
     for key, said in sorted(missing.items()):
         ledger.looked("manifests")
         ledger.find(Finding("manifests", key, f"is not there; {said.by} names it", _RESTORE))
     if orphans:
-        what = f"and {orphans - 1:,} others, {orphan_bytes:,} bytes together, are named by no live manifest"
+        what = f"and {counted(orphans - 1, 'other')} ({orphan_bytes:,} bytes) are named by no live manifest"
         remedy = "Versions that are kept may name them; `lakehouse gc` removes what nothing names any more"
         ledger.find(Finding("orphans", example, what, remedy, "notice"))
 

@@ -13,6 +13,7 @@ import orjson
 
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.words import Words
+from lakehouse.counted import counted
 from lakehouse.lineage.retracted import Place
 from lakehouse.tables.memory import MEMORY_TABLES
 
@@ -39,7 +40,7 @@ def take_out_of_corpora(store: S3ObjectStore, runs: Sequence[str]) -> Iterator[P
         ids = list(_chunks_of(table, runs))
         if ids:
             table.delete(ids)
-            yield Place(f"lance/{name}", f"had {len(ids):,} chunks of it, which were deleted")
+            yield Place(f"lance/{name}", f"had {counted(len(ids), 'chunk')} of it, deleted now")
 
 
 def _chunks_of(table: LanceTable, runs: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ import orjson
 
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.catalog.service import Catalog
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.receipts.receipt import ReceiptItem
 from lakehouse.retrieval.corpus import CorpusDeclaration, FilesSource
@@ -232,7 +233,8 @@ def _text_rows(path: Path, form: str, file: str) -> Iterator[dict[str, Any]]:
             continue  # a blank line
         if len(row) != len(header):
             raise BadInput(
-                f"{file}: source.files: {path} record {number} has {len(row)} fields, the header has {len(header)}"
+                f"{file}: source.files: {path} record {number} has {counted(len(row), 'field')},"
+                f" the header has {len(header)}"
             )
         yield {name: value or None for name, value in zip(header, row, strict=True)}
 

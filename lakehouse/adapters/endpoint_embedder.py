@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.retrieval.embedding import Vectors, is_blank, unit_rows
 from lakehouse.settings_retrieval import EmbeddingEndpoint
@@ -111,7 +112,7 @@ class EndpointEmbedder:
                 if time.monotonic() > deadline:
                     raise self._timed_out()
                 if len(body) > most:
-                    raise self._wrong(f"more than {most} bytes for {len(texts)} texts")
+                    raise self._wrong(f"more than {most} bytes for {counted(len(texts), 'text')}")
         return bytes(body)
 
     @contextmanager
@@ -147,14 +148,14 @@ class EndpointEmbedder:
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise self._wrong("no list of embeddings, one for each text") from None
         if len(data) != count:
-            raise self._wrong(f"{len(data)} embeddings for {count} texts")
+            raise self._wrong(f"{counted(len(data), 'embedding')} for {counted(count, 'text')}")
         return self._check(vectors)
 
     def _check(self, vectors: list[Any]) -> Vectors:
         lengths = {len(v) if isinstance(v, list) else -1 for v in vectors}
         if lengths != {self.dimension}:
             other = next(iter(lengths - {self.dimension}))
-            got = "no vector" if other < 0 else f"a vector of {other} numbers"
+            got = "no vector" if other < 0 else f"a vector of {counted(other, 'number')}"
             raise self._wrong(f"{got} where its `dimension` in {SETTING} says {self.dimension}")
         try:
             rows = np.asarray(vectors, dtype=np.float64)

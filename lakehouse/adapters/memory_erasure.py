@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.counted import counted
 from lakehouse.errors import Conflict, NotFound
 from lakehouse.lineage.answer import erased_line
 from lakehouse.lineage.retracted import Place
@@ -126,7 +127,7 @@ class MemoryErasure:
         for uri in before:
             for info in list(list_all(self._store, f"{uri}/")):
                 self._store.delete(info.key)
-            yield Place(f"{uri}/", f"was removed; {table.name} was made anew without {rows:,} rows")
+            yield Place(f"{uri}/", f"was removed; {table.name} was made anew without {counted(rows, 'row')}")
 
     def _blank(self, name: str, ids: frozenset[str], folded: Mapping[str, int], words: Words) -> Iterator[Place]:
         """Blank the lines of the log."""

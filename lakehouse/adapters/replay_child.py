@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.child_talk import answer_parent, ask_child, tell
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.settings import load_settings
 
@@ -112,7 +113,7 @@ async def _begin(settings: Settings, replays: Replays, order: ReplayOrder) -> di
     baseline = order.baseline or (read.baseline if not order.names or read.baseline in order.names else arms[0].name)
     tasks = await asyncio.to_thread(_tasks, settings, replays, order)
     asked = Asked(tasks, arms, baseline, batch_id=order.batch_id, by=order.by)
-    tell(at=0, of=len(tasks) * len(arms), said=f"{len(tasks):,} tasks under {len(arms)} arms")
+    tell(at=0, of=len(tasks) * len(arms), said=f"{counted(len(tasks), 'task')} under {len(arms)} arms")
     return _told(await replays.begin(asked, on_row=_Answers(len(tasks) * len(arms))))
 
 

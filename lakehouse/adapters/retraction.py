@@ -23,6 +23,7 @@ from lakehouse.adapters.retraction_places import Held, builds_that_hold, find_he
 from lakehouse.adapters.words import Words
 from lakehouse.catalog.retractions import Retraction, RetractionList
 from lakehouse.clock import utc_now
+from lakehouse.counted import counted
 from lakehouse.distillation.manifest import read_manifest
 from lakehouse.errors import BadInput, Conflict, NotFound, Unavailable
 from lakehouse.lineage.retracted import Place, RetractionReport
@@ -116,7 +117,7 @@ class Retractor:
         report.places += [Place(key, "has records that are left out from now on") for key in keys]
         report.places += [Place(f"scored/dt={day}/", "is scored anew") for day in held.scores]
         report.places += [
-            Place(f"{PREFIX}{entry}/", f"has {sides:,} sides of samples of it; is built anew, its files go")
+            Place(f"{PREFIX}{entry}/", f"has {counted(sides, 'side')} of samples of it; is built anew, its files go")
             for entry, sides in held.builds.items()
         ]
         return report, held
@@ -207,7 +208,7 @@ class Retractor:
         except Unavailable as error:
             what = f"was not reached ({error.detail}): retract again when it serves"
             return [Place("memory of the API", what, is_open=True)]
-        what = f"was brought up to the scores: {withdrawn:,} entries were withdrawn"
+        what = f"was brought up to the scores: {counted(withdrawn, 'entry', 'was')} withdrawn"
         also = f", {forgotten:,} more that speak of it" if forgotten else ""
         return [Place("memory of the API", what + also)]
 

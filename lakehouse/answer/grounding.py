@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from lakehouse.answer.names import KnownNames, NameLists, names_in, readable
+from lakehouse.counted import counted
 
 _MAX_CHARACTERS = 20_000
 _VALUE = r"[\w-]{0,40}\d[\w-]{0,40}"
@@ -63,7 +64,7 @@ def ungrounded(answer: str, *, shown: str, task: str, ids: Collection[str], list
         for mark in _SPLIT.split(marks):
             is_shown = 1 <= int(mark) <= len(ids) or mark in there
             if not is_shown and f"[{mark}]" not in task:
-                return f"the answer cites [{mark}], and {len(ids)} records were shown"
+                return f"the answer cites [{mark}], and {counted(len(ids), 'record', 'was')} shown"
     return None
 
 

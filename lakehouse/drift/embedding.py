@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.counted import counted
 from lakehouse.drift.finding import Finding
 from lakehouse.drift.rule_file import DriftRules
 from lakehouse.drift.two_samples import Tested
@@ -111,7 +112,7 @@ def _other_model(corpus: str, before: Sample, now: Sample, least: int, details: 
     said = f"the model was changed from {before.embedder} to {now.embedder}"
     size = len(places)
     if size < least:
-        note = f"{said}; {size} rows are in both samples, {least} are needed"
+        note = f"{said}; {counted(size, 'row', 'is')} in both samples, {least} are needed"
         found = Finding(
             corpus, "neighbours", "lost_neighbours", None, None, size, size, verdict="insufficient", note=note
         )

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from lakehouse.counted import counted
 from lakehouse.drift.finding import Finding
 from lakehouse.drift.judging import Verdict, judge, verdict_of
 from lakehouse.drift.rule_file import DriftRules, default_rules
@@ -131,13 +132,17 @@ def _findings(
 ) -> list[Finding]:
     least = rules.kinds["scorer"].least_samples
     if runs < least:
-        note = f"{runs} runs of the baseline can be scored; {least} are needed"
+        note = f"{counted(runs, 'run')} of the baseline can be scored; {least} are needed"
         return [
             Finding(
                 "", "verdicts", "moved_share", samples=runs, baseline_samples=runs, verdict="insufficient", note=note
             )
         ]
-    note = f"{corrected:,} of {runs:,} runs have other labels than when the baseline was set" if corrected else ""
+    note = (
+        f"{corrected:,} of {counted(runs, 'run', 'has')} other labels than when the baseline was set"
+        if corrected
+        else ""
+    )
     before = [sum(row) for row in confusion]
     now = [sum(row[place] for row in confusion) for place in range(len(SCORES))]
     return [

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from lakehouse.counted import counted
 from lakehouse.errors import Unprocessable
 from lakehouse.ingest.csv_lines import MAX_RECORD_CHARS, OPEN_QUOTE, RecordLines, RecordRefused, open_lines
 from lakehouse.ingest.csv_record_end import Place
@@ -131,7 +132,7 @@ class CsvScanner:
 
     def _misfit(self, fields: Sequence[str], width: int) -> str | None:
         if len(fields) != width:
-            return f"{len(fields)} fields where the header has {width}"
+            return f"{counted(len(fields), 'field')} where the header has {width}"
         for index, type_ in self._types.items():
             if not self._fit(fields[index], type_):
                 return f"column {index + 1}: {fields[index][:80]!r} is no {type_}"

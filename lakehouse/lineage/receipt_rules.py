@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from lakehouse.catalog.partitioned import Partition
+from lakehouse.counted import counted
 from lakehouse.receipts.receipt import PREFIX, SCHEMA
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -70,7 +71,7 @@ def faults_against(document: Mapping[str, Any], partition: Partition) -> Iterato
         elif item["sha256"] != file.sha256:
             yield f"says SHA-256 {item['sha256'][:12]} of {file.key}; the manifest says {file.sha256[:12]}"
         elif item["rows"] is not None and item["rows"] != file.rows:
-            yield f"says {item['rows']} rows of {file.key}; the manifest says {file.rows}"
+            yield f"says {counted(item['rows'], 'row')} of {file.key}; the manifest says {file.rows}"
     counts = {name: value for name, value in partition.counts.items() if name in _COUNTS}
     for name, value in counts.items():
         if document["counts"][name] != value:

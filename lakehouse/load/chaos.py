@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.load.mix import RequestKind
 from lakehouse.load.steps import Ask, Reply, Scenario, Steps
 
@@ -167,24 +168,26 @@ def mark_record(body: bytes, mark: str) -> bytes:
 def losses(ledger: Ledger, stored: Stored) -> list[str]:
     """What is wrong: acknowledged and lost, or doubled, or never asked for; empty when all is well."""
     entries, cut_off = Counter(ledger.recorded.values()), ledger.cut_off()
-    found: list[tuple[str, Collection[str]]] = [
-        ("acknowledged validations have no line", ledger.validated - stored.validations.keys()),
-        ("validations have more than one line", _doubled(stored.validations)),
-        ("lines are of validations that nobody asked for", stored.validations.keys() - ledger.asked),
-        ("acknowledged records are not in the memory log", ledger.recorded.keys() - stored.records.keys()),
-        ("records are in the memory log more than once", _doubled(stored.records)),
-        ("operations are of records that nobody asked for", stored.records.keys() - ledger.asked),
-        ("acknowledged entries are not served", [one for one in entries if not stored.serves(one)]),
-        ("entries are served more than once", _doubled(stored.served)),
+    found: list[tuple[str, str, str, Collection[str]]] = [
+        ("acknowledged validation", "has", "no line", ledger.validated - stored.validations.keys()),
+        ("validation", "has", "more than one line", _doubled(stored.validations)),
+        ("line", "is", "of validations that nobody asked for", stored.validations.keys() - ledger.asked),
+        ("acknowledged record", "is", "not in the memory log", ledger.recorded.keys() - stored.records.keys()),
+        ("record", "is", "in the memory log more than once", _doubled(stored.records)),
+        ("operation", "is", "of records that nobody asked for", stored.records.keys() - ledger.asked),
+        ("acknowledged entry", "is", "not served", [one for one in entries if not stored.serves(one)]),
+        ("entry", "is", "served more than once", _doubled(stored.served)),
         (
-            "entries have fewer lines than acknowledged records",
+            "entry",
+            "has",
+            "fewer lines than acknowledged records",
             [one for one, n in entries.items() if stored.told[one] < n - cut_off[one]],
         ),
-        ("entries have more lines than records", [one for one, n in stored.told.items() if n > stored.written[one]]),
-        ("run ids are in more than one line", _doubled(stored.lines)),
-        ("operations are in the memory log more than once", _doubled(stored.operations)),
+        ("entry", "has", "more lines than records", [one for one, n in stored.told.items() if n > stored.written[one]]),
+        ("run id", "is", "in more than one line", _doubled(stored.lines)),
+        ("operation", "is", "in the memory log more than once", _doubled(stored.operations)),
     ]
-    wrong = [f"{len(ids)} {what}, such as {min(ids)}" for what, ids in found if ids]
+    wrong = [f"{counted(len(ids), noun, verb)} {what}, such as {min(ids)}" for noun, verb, what, ids in found if ids]
     if not ledger.validated or not ledger.recorded:
         wrong.append("nothing was acknowledged, so that nothing is shown")
     return wrong

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lakehouse.counted import counted
+
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _WIDTH, _HEIGHT = 640, 130
 _MIB = 1 << 20
@@ -33,7 +35,7 @@ def load_chart(document: Mapping[str, Any]) -> dict[str, Any]:
     pace = "as fast as it answers" if document["rate"] is None else f"{document['rate']:g} scenarios/s asked for"
     return {
         "$schema": _SCHEMA,
-        "title": f"{document['scenarios_per_s']:,.0f} scenarios/s, {document['failures']:,} failures, {pace}",
+        "title": f"{document['scenarios_per_s']:,.0f} scenarios/s, {counted(document['failures'], 'failure')}, {pace}",
         "background": "white",
         "vconcat": panels,
         "resolve": {"scale": {"color": "independent"}},

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lakehouse.counted import counted
+
 _NAMING = frozenset({"field", "kind", "rule", "Field", "Kind"})
 _MOST_TEXT = 60
 
@@ -29,7 +31,7 @@ def differences(left: Any, right: Any, *, at: str = "body") -> Iterator[str]:
         yield from _member_differences(left, right, at)
     elif isinstance(left, list):
         if len(left) != len(right):
-            yield f"{at}: {len(left)} items ≠ {len(right)} items"
+            yield f"{at}: {counted(len(left), 'item')} ≠ {counted(len(right), 'item')}"
         for number, (one, other) in enumerate(zip(left, right, strict=False)):
             yield from differences(one, other, at=f"{at}[{number}]")
 

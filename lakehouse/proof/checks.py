@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse.counted import counted
 from lakehouse.proof.cases import Expectation
 from lakehouse.proof.rankings import Rankings, compare
 
@@ -108,7 +109,11 @@ def _slow(times_ms: Sequence[float], share: float, most_ms: float) -> str | None
         return "nothing was timed"
     ordered = sorted(times_ms)
     measured = ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-    return None if measured <= most_ms else f"{measured:.2f} ms of {len(ordered)} answers, at most {most_ms:g} ms"
+    return (
+        None
+        if measured <= most_ms
+        else f"{measured:.2f} ms of {counted(len(ordered), 'answer')}, at most {most_ms:g} ms"
+    )
 
 
 def _unlike_header(headers: Mapping[str, str], expectation: Expectation) -> str | None:

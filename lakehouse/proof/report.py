@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from lakehouse.counted import counted
 from lakehouse.proof.claims import Mode
 from lakehouse.proof.verdicts import Assertion, Outcome, Verdict
 
@@ -46,7 +47,7 @@ def write_report(mode: Mode, where: str, verdicts: Sequence[Verdict]) -> str:
         verdicts: In the order of the claims.
     """
     failed = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
-    lines = [f"# Proof: {mode}", "", f"{summary(verdicts)} of {len(verdicts)} claims, against {where}.", ""]
+    lines = [f"# Proof: {mode}", "", f"{summary(verdicts)} of {counted(len(verdicts), 'claim')}, against {where}.", ""]
     if failed:
         lines += ["## What failed", ""]
         lines += [f"- **{verdict.claim.id}**: {_cell(verdict.reason)}" for verdict in failed]

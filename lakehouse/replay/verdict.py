@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.promotion.comparison import ArmSummary, Comparison, Run, compare, summarize
 from lakehouse.promotion.rules import Decision, PromotionRules, decide
 from lakehouse.replay.batch import Batch, compared
@@ -109,7 +110,7 @@ def verdict_text(document: Mapping[str, Any]) -> str:
         "",
         (
             f"**{document['candidate']}** against **{document['baseline']}**: {_interval(document['interval'])}"
-            f" ({share}; 95 % interval, paired bootstrap over {document['facts']['tasks']:g} tasks)."
+            f" ({share}; 95 % interval, paired bootstrap over {counted(int(document['facts']['tasks']), 'task')})."
         ),
         "",
         f"Rule `{document['rule']}` of version {document['rules_version']}:",
@@ -180,23 +181,30 @@ def _interval(interval: Mapping[str, float] | None, *, sign: str = "+") -> str:
 
 
 def _judge_lines(facts: Mapping[str, float | None]) -> list[str]:
-    if not facts.get("judged_tasks"):
+    judged = facts.get("judged_tasks")
+    if not judged:
         return []
     share, agreement = facts.get("judge_share"), facts.get("judge_agreement")
     known = (
         "no task of these has a known answer" if agreement is None else f"agrees with what is known in {agreement:.0%}"
     )
     told = "" if share is None else f", {share:.0%} for the candidate"
-    return [f"A judge decided {facts['judged_tasks']:g} pairs{told}; it {known}. A judge alone promotes nothing.", ""]
+    return [
+        (f"A judge decided {counted(int(judged), 'pair')}{told}; it {known}. A judge alone promotes nothing."),
+        "",
+    ]
 
 
 def _asked_lines(document: Mapping[str, Any], *, batch_tasks: int) -> list[str]:
     """What of the tasks is not as it was; a stored verdict of an earlier version does not know."""
     lines = []
     if document.get("not_as_asked"):
-        told = f"{document['not_as_asked']:,} of {batch_tasks:,} tasks repeat runs whose lines do not hold"
+        told = f"{document['not_as_asked']:,} of {counted(batch_tasks, 'task', 'repeats')} runs whose lines do not hold"
         without = "what they were asked with: they were asked without a filter, exclusions or validation"
         lines += [f"{told} {without}, which those runs may have had.", ""]
     if document["facts"].get("unaskable"):
-        lines += [f"{document['facts']['unaskable']:g} tasks could be asked of no arm; their rows say why.", ""]
+        lines += [
+            f"{counted(int(document['facts']['unaskable']), 'task')} could be asked of no arm; their rows say why.",
+            "",
+        ]
     return lines

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.metadata_columns import read_metadata
 
@@ -149,7 +150,8 @@ def _vectors(column: pa.Array, ids: Sequence[str], dimension: int) -> NDArray[np
     if len(wrong):
         at = int(wrong[0])
         raise BadInput(
-            f"{_named(at, ids)} has a vector of {int(lengths[at])} values, this index has dimension {dimension}",
+            f"{_named(at, ids)} has a vector of {counted(int(lengths[at]), 'value')},"
+            f" this index has dimension {dimension}",
             dimension=dimension,
         )
     values = column.flatten()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.clock import new_id, utc_now
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Unavailable
 from lakehouse.retrieval.answer_cache import MOST_ANSWERS, MOST_BYTES, AnswerCache, key_bytes, key_of
 from lakehouse.retrieval.calibration import unjudged
@@ -225,7 +226,7 @@ class SearchService:
             vector = vectors[view.embedder]
             if len(vector) != view.dimension:
                 raise BadInput(
-                    f"corpus {view.name!r} has vectors of {view.dimension} dimensions, but its embedder"
+                    f"corpus {view.name!r} has vectors of {counted(view.dimension, 'dimension')}, but its embedder"
                     f" {view.embedder!r} gives {len(vector)}: search it by vector, or make an index of that embedder's"
                 )
         return vectors, is_cached

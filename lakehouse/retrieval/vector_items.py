@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.tables.corpus import corpus_schema
 
@@ -104,7 +105,8 @@ def vector_matrix(vectors: Sequence[Any], ids: Sequence[str], *, dimension: int,
     for position, vector in enumerate(vectors):
         if len(vector) != dimension:
             raise BadInput(
-                f"items[{position}] ({ids[position][:60]!r}) has {len(vector)} dimensions, the index has {dimension}"
+                f"items[{position}] ({ids[position][:60]!r}) has {counted(len(vector), 'dimension')},"
+                f" the index has {dimension}"
             )
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such

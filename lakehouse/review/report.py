@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from lakehouse.catalog.manifest import format_utc
+from lakehouse.counted import counted
 from lakehouse.review.convergence import Point
 from lakehouse.review.life import KeptFindings
 from lakehouse.review.rates import Rate
@@ -115,7 +116,7 @@ def _points(title: str, points: Sequence[Point]) -> Iterator[str]:
 def _findings(kept: KeptFindings) -> Iterator[str]:
     yield f"# Findings of review {kept.review_id}"
     yield ""
-    yield f"{_code(kept.source)}, {len(kept.findings)} findings."
+    yield f"{_code(kept.source)}, {counted(len(kept.findings), 'finding')}."
     for one in kept.findings:
         yield ""
         where = f"{_code(one.where)}, {_code(one.reviewer)}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, TypeGuard
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.trajectories.elements import Element, parse, read_members
 from lakehouse.trajectories.openhands_index import outcome_of
@@ -90,7 +91,11 @@ def compare(score: Mapping[str, Any], tally: Tally, *, model: str, instances: in
         yield from _components(of, published, score.get("component_scores"), tally)
     cost = score.get("cost_per_instance")
     if _is_number(cost):
-        over_all = [(tally.cost_usd / tally.rows, f"over all {tally.rows} rows, no cost being 0")] if tally.rows else []
+        over_all = (
+            [(tally.cost_usd / tally.rows, f"over all {counted(tally.rows, 'row')}, no cost being 0")]
+            if tally.rows
+            else []
+        )
         yield judge(
             (*of, "cost_per_instance"),
             cost,
@@ -106,7 +111,7 @@ def _over(instances: int, tally: Tally) -> Iterator[tuple[float, str]]:
         yield 100 * tally.resolved / instances, f"over {instances} instances; {missing} have no row and count as failed"
     if 0 < tally.unknown < tally.rows:
         known = tally.rows - tally.unknown
-        yield 100 * tally.resolved / known, f"over the {known} rows that say whether they were resolved"
+        yield 100 * tally.resolved / known, f"over the {counted(known, 'row')} saying whether they were resolved"
 
 
 def _components(of: tuple[str, str], published: float, parts: Any, tally: Tally) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError, ProviderFailed
 from lakehouse.scoring.lineage import lineage_of
 from lakehouse.workflow.fields import Field, fits
@@ -59,7 +60,9 @@ async def _counted(given: Mapping[str, Any], call: ModeCall, votes: list[dict[st
     answered = [vote for vote in votes if vote["answer"] is not None]
     if 2 * len(answered) <= len(votes):
         errors = "; ".join(str(vote["error"]) for vote in votes if vote["error"])
-        raise ProviderFailed(f"{len(answered)} of {len(votes)} models answered, which is no majority: {errors[:400]}")
+        raise ProviderFailed(
+            f"{len(answered)} of {counted(len(votes), 'model')} answered, which is no majority: {errors[:400]}"
+        )
     counts = Counter(vote["answer"] for vote in answered)
     (answer, most), *others = counts.most_common()
     is_tied = bool(others) and others[0][1] == most

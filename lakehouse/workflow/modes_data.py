@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Forbidden
 from lakehouse.pathway.search import PathwaySearch
 from lakehouse.query.request import SqlRequest
@@ -125,7 +126,9 @@ async def _drift(given: Mapping[str, Any], call: ModeCall) -> dict[str, Any]:
         "corrections": [list(row) for row in found.corrections],
     }
     if found.verdict == "drift" and given.get("gate") is not False:
-        raise Rejected(f"{found.moved} of {found.runs} runs have another score by the rules of now", output)
+        raise Rejected(
+            f"{found.moved} of {counted(found.runs, 'run', 'has')} another score by the rules of now", output
+        )
     return output
 
 

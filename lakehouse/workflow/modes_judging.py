@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.validation.injection import injection_signs
 from lakehouse.validation.personal import personal_data
@@ -79,7 +80,7 @@ async def _validator(given: Mapping[str, Any], call: ModeCall) -> dict[str, Any]
         checks.append({"rule": rule, "holds": said["holds"], "reason": said["reason"]})
     broken = [one["rule"] for one in checks if not one["holds"]]
     output = {"verdict": "reject" if broken else "accept", "checks": checks, "broken": len(broken)}
-    reason = f"{len(broken)} of {len(checks)} rules do not hold: {'; '.join(broken)[:300]}"
+    reason = f"{len(broken)} of {counted(len(checks), 'rule', 'does')} not hold: {'; '.join(broken)[:300]}"
     return await passed(given, call, output, mode="validator", reason=reason, confidence=None)
 
 
@@ -90,7 +91,9 @@ async def _hallucination(given: Mapping[str, Any], call: ModeCall) -> dict[str, 
     unsupported = [one["claim"] for one in checked if not one["supported"]]
     share = round(1 - len(unsupported) / len(checked), 6)
     output = {"verdict": "reject" if unsupported else "accept", "supported_share": share, "claims": checked}
-    reason = f"{len(unsupported)} of {len(checked)} claims are not borne out: {'; '.join(unsupported)[:300]}"
+    reason = (
+        f"{len(unsupported)} of {counted(len(checked), 'claim', 'is')} not borne out: {'; '.join(unsupported)[:300]}"
+    )
     return await passed(given, call, output, mode="hallucination", reason=reason, confidence=None)
 
 
@@ -154,7 +157,8 @@ async def _redteam(given: Mapping[str, Any], call: ModeCall) -> dict[str, Any]:
     findings += _rule_findings(text)
     grave = [one for one in findings if _SEVERITIES.index(one["severity"]) >= _SEVERITIES.index(least)]
     output = {"verdict": "reject" if grave else "accept", "findings": findings, "dropped": dropped}
-    reason = f"{len(grave)} findings of severity {least} or more: {'; '.join(one['reason'] for one in grave)[:300]}"
+    reasons = "; ".join(one["reason"] for one in grave)[:300]
+    reason = f"{counted(len(grave), 'finding')} of severity {least} or more: {reasons}"
     return await passed(given, call, output, mode="redteam", reason=reason, confidence=None)
 
 

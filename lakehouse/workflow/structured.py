@@ -12,6 +12,7 @@ from typing import Any
 
 from lakehouse.chat.request import ChatRequest
 from lakehouse.chat.service import ChatResult
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.workflow.fields import Field
 from lakehouse.workflow.mode import Misfit, ModeCall
@@ -95,7 +96,7 @@ async def ask_json(
     answer = said.answer
     if answer.finish_reason == "length":
         raise Misfit(
-            f"{said.route}: the answer was cut at {asking.max_tokens} tokens, and half of JSON is none;"
+            f"{said.route}: the answer was cut at {counted(asking.max_tokens, 'token')}, and half of JSON is none;"
             " raise max_tokens"
         )
     try:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from lakehouse.counted import counted
 from lakehouse.errors import NotFound
 from lakehouse_api.hot_routes import HOT
 from lakehouse_api.mcp.tool import Run, ToolCall, ToolResult, object_of
@@ -58,7 +59,7 @@ async def run_sql(call: ToolCall) -> ToolResult:
     if not object_of(body)["truncated"]:
         return ToolResult(body)
     more = f"raise max_rows (at most {MAX_ROWS}), or aggregate, filter or page with ORDER BY, LIMIT and OFFSET"
-    return ToolResult(body, note=f"Cut after {rows} rows; there are more. To see them, {more}.")
+    return ToolResult(body, note=f"Cut after {counted(rows, 'row')}; there are more. To see them, {more}.")
 
 
 async def run_validate(call: ToolCall) -> ToolResult:

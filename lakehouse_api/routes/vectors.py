@@ -17,6 +17,7 @@ from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.embedders import embedder_name
 from lakehouse.adapters.hot_index import HotIndex
 from lakehouse.clock import new_id
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Conflict
 from lakehouse.retrieval.corpus_view import Hit
 from lakehouse.retrieval.filter_fit import refuse_unfit
@@ -244,7 +245,7 @@ def _same_space(reader: CorpusReader, embedded: Any) -> Any:
     """What the embedder made of texts, when the index can hold it: one of foreign vectors has a length of its own."""
     if embedded.shape[-1] != reader.dimension:
         raise BadInput(
-            f"index {reader.name!r} has vectors of {reader.dimension} dimensions, its embedder"
+            f"index {reader.name!r} has vectors of {counted(reader.dimension, 'dimension')}, its embedder"
             f" {reader.embedder!r} gives {embedded.shape[-1]}: send vectors, or make an index without 'dimension'",
             name=reader.name,
         )

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from lakehouse.adapters.export_child import build_in_child
 from lakehouse.adapters.stored_builds import StoredBuilds
+from lakehouse.counted import counted
 from lakehouse.distillation.parameters import KINDS, read_parameters
 from lakehouse.errors import BadInput, NotFound
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
@@ -92,7 +93,7 @@ async def ui_corpora_build(
             services, principal, request, action="corpus.export", subject=built.build_id, status="ok",
             rows=built.samples,
         )  # fmt: skip
-        said = f"{built.samples:,} samples" + (
+        said = counted(built.samples, "sample") + (
             "" if built.is_new else ", there already: the same inputs are the same build"
         )
         job.end("done", said, f"/ui/corpora/{built.kind}/{built.build_id}")

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from lakehouse.adapters.drift_desk import DriftDesk
+from lakehouse.counted import counted
 from lakehouse.drift.charts import charts_of
 from lakehouse.drift.finding import KINDS, Kind
 from lakehouse.drift.report import DriftReport
@@ -69,7 +70,9 @@ async def ui_drift_chart(
         found = [(report.day, one) for report in reports for one in report.findings if one.effect is not None]
         points = [(day.isoformat(), float(one.effect or 0), one.name) for day, one in found]
         chart = series_chart(points, what="effect against the baseline", groups=[one.group for _, one in found])
-        return await chart_answer(request, site, chart, said=f"effects of {kind} over {len(reports)} days", png=png)
+        return await chart_answer(
+            request, site, chart, said=f"effects of {kind} over {counted(len(reports), 'day')}", png=png
+        )
     latest = await run_blocking(services, desk.reports.latest, _kind(kind))
     charts = {} if latest is None else charts_of(latest, desk.rules)
     if name not in charts:

@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 import orjson
 from markupsafe import Markup
 
+from lakehouse.counted import counted
+
 CELL_CHARACTERS = 240
 _MOST_TURNS, _MOST_CHARACTERS = 100, 20_000
 _KIB = 1024.0
@@ -130,5 +132,5 @@ def drawn(svg: str) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "epoch": epoch_text,
     "pretty": pretty, "text_of": text_of, "tojson_text": json_text, "turns": turns, "query": query, "pairs": pairs,
-    "drawn": drawn,
+    "drawn": drawn, "counted": counted,
 }  # fmt: skip

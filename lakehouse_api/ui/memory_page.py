@@ -14,6 +14,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from lakehouse.clock import utc_now
+from lakehouse.counted import counted
 from lakehouse.errors import NotFound
 from lakehouse.pathway.history import history_of
 from lakehouse.retrieval.playbook_entry import Evidence, PlaybookEntry
@@ -108,7 +109,8 @@ async def ui_playbook_chart(
     half_life = services.live_configs.search.config.playbook.half_life_days
     points = weights_over_time(evidence, now=utc_now(), half_life_days=half_life)
     chart = series_chart([(at.isoformat(), weight, "weight") for at, weight in points], what="weight")
-    said = f"weight over time, {len(evidence)} judgements, half-life {half_life:g} days"
+    days = "day" if half_life == 1 else "days"
+    said = f"weight over time, {counted(len(evidence), 'judgement')}, half-life {half_life:g} {days}"
     return await chart_answer(request, site, chart, said=said, png=png)
 
 

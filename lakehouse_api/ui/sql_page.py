@@ -14,6 +14,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError, NotFound
 from lakehouse.query.request import SqlRequest
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
@@ -177,7 +178,7 @@ async def ui_sql_chart(  # noqa: PLR0917 - FastAPI passes all by name
         chart = rows_chart(values, dict(result.columns), x=x, y=y, mark=mark, colour=colour or None)
     except NothingToDraw as nothing:
         return render_page(request.scope, "_empty.html", said=nothing.detail)
-    said = f"{y} by {x}, {len(values):,} rows" + (f" of {result.rows:,}" if result.rows > len(values) else "")
+    said = f"{y} by {x}, {counted(len(values), 'row')}" + (f" of {result.rows:,}" if result.rows > len(values) else "")
     return await chart_answer(request, site, chart, said=said, png=png)
 
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from lakehouse.catalog.names import check_dataset_name
+from lakehouse.counted import counted
 from lakehouse.ingest.options import IngestOptions, make_options
 from lakehouse_api.dependencies import ServicesDep, WriteDep, run_blocking
 from lakehouse_api.multipart import SpooledFile, spooled_file
@@ -40,10 +41,10 @@ async def ui_upload(*, request: Request, services: ServicesDep, site: SiteDep, p
 
     async def work(job: Job) -> None:
         async with held:
-            job.step(f"{file.size:,} bytes are here, and hashed")
+            job.step(f"{counted(file.size, 'byte', 'is')} here, and hashed")
             job.step(f"reading {options.format}, finding types, writing Parquet")
             result = await load_file(request, services, principal, file, name=name, options=options)
-            version = f"version {result.manifest.version} with {result.manifest.row_count:,} rows"
+            version = f"version {result.manifest.version} with {counted(result.manifest.row_count, 'row')}"
             said = f"{version} has this very file already" if result.existing else version
             job.end("done", f"{name}: {said}", f"/ui/datasets/of/{name}")
 

@@ -100,7 +100,7 @@ def test_types_that_make_no_sense_are_refused_by_name(desk: IngestDesk, types: s
         (b"\xef\xbb\xbf", 1, 0, "empty"),
         (b"\n\n", 1, 0, "empty"),
         (b"a,b\n1,2\n3,caf\xe9\n", 3, 2, "not utf-8"),
-        (b"a,b\n1,2\n3\n4,5\n", 3, 2, "1 fields where the header has 2"),
+        (b"a,b\n1,2\n3\n4,5\n", 3, 2, "1 field where the header has 2"),
         (b"a,b\n1,2\n3,4,5\n", 3, 2, "3 fields where the header has 2"),
         (b"a,b\n1,2\n3,4,\n", 3, 2, "3 fields where the header has 2"),
         (b'a,b\n"x\ny",2\n"3,4\n5,6\n', 4, 2, "a quote is opened and never closed"),

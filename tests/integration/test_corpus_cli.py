@@ -63,7 +63,7 @@ def test_build_list_and_stats(environ: dict[str, str], objects: S3ObjectStore, t
     assert built.stdout.startswith(
         "built: notes, 2 rows (2 new, 0 changed, 0 unchanged, 0 deleted), 2 embedded by static"
     )
-    assert "refused: 1 rows, with their reasons in quarantine/corpus/dt=" in built.stderr
+    assert "refused: 1 row, with their reasons in quarantine/corpus/dt=" in built.stderr
     again = corpus(environ, "build", "notes")
     assert again.stdout.startswith("up to date: notes, 2 rows, version ")
     (report,) = json.loads(corpus(environ, "build", "notes", "--full", "--json").stdout)

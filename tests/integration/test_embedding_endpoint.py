@@ -125,7 +125,7 @@ def change(**members: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
     ("spoil", "words"),
     [
         (lambda document: document | {"data": []}, "no list of embeddings, one for each text"),
-        (lambda document: document | {"data": document["data"] * 2}, "2 embeddings for 1 texts"),
+        (lambda document: document | {"data": document["data"] * 2}, "2 embeddings for 1 text"),
         (lambda document: {}, "no list of embeddings"),
         (lambda document: [document], "no list of embeddings"),
         (change(index=1), "no list of embeddings, one for each text"),

@@ -99,7 +99,7 @@ def test_words_are_nowhere_but_where_the_operator_is_told(
     assert [key for key in says(module_objects, b"Quixani") if key != "catalog/retractions.json"] == still
     assert says(module_objects, b"QUIXANI") == []
     assert set(still) <= left
-    assert any(place.key.endswith("part.jsonl") and place.what.startswith("1 lines") for place in report.open_places)
+    assert any(place.key.endswith("part.jsonl") and place.what.startswith("1 line ") for place in report.open_places)
     told = {place.key for place in report.open_places if place.key == still[0] and "line 2" in place.what}
     assert told == {still[0]}
 

@@ -42,7 +42,7 @@ def test_raw_lines_become_a_corpus_in_three_commands(
     assert (dry.returncode, dry.stderr) == (0, "")
     assert dry.stdout.splitlines() == [
         f"agent_trajectories {DAY}: 1 raw objects",
-        "would make the evidence of 1 days",
+        "would make the evidence of 1 day",
     ]
     assert not list(list_all(objects, "evidence/"))
     made = run(environ, "materialize", "agent_trajectories", "--from", "2026-01-01")
@@ -53,8 +53,8 @@ def test_raw_lines_become_a_corpus_in_three_commands(
     assert (sent.returncode, sent.stderr) == (0, "wrote 8 records\n")
     came = run(environ, "exchange", "evidence-in", "evidence.jsonl", "--dry-run")
     assert came.stdout == "would take in 8 lines as 1 raw objects\n"
-    assert run(environ, "score", "--dry-run").stdout.splitlines() == [str(DAY), "would score 1 days"]
-    assert run(environ, "score").stdout.splitlines() == [f"{DAY}: 8 runs", "scored 1 days"]
+    assert run(environ, "score", "--dry-run").stdout.splitlines() == [str(DAY), "would score 1 day"]
+    assert run(environ, "score").stdout.splitlines() == [f"{DAY}: 8 runs", "scored 1 day"]
     assert run(environ, "score").stdout == "nothing new\n"
     built = run(environ, "export", "sft", "--to", "corpus", "--json")
     assert (built.returncode, built.stderr) == (0, "")

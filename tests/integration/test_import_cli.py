@@ -56,7 +56,7 @@ def test_refused_lines_are_exit_code_one_and_told(
     done = import_(environ, "openai_pairs", "a.jsonl", "--licence", "MIT", "--source", "support")
     assert done.returncode == 1
     assert "refused line 2: workload_id is missing, where a text is needed" in done.stderr
-    assert done.stdout.splitlines()[-1].startswith("imported 1 runs; 1 refused")
+    assert done.stdout.splitlines()[-1].startswith("imported 1 run; 1 refused")
     assert [key.split("/")[0] for key in keys(objects)] == ["quarantine", "raw"]
 
 

@@ -250,7 +250,7 @@ async def test_sql_that_has_more_rows_says_so(api: Served, asked: dict[str, Any]
     async with connected(api.url) as client:
         result = await client.call_tool("sql", {"sql": "SELECT worker_id FROM workers", **asked})
     assert (len(result.structured_content["rows"]), result.structured_content["truncated"]) == (rows, True)
-    assert f"Cut after {rows} rows" in texts(result)[1]
+    assert f"Cut after {rows:,} rows" in texts(result)[1]
 
 
 async def test_sql_that_is_whole_says_nothing_more(api: Served) -> None:

@@ -102,7 +102,7 @@ def test_content_comes_from_a_file_or_stdin_as_it_was_written(api: ApiProcess, t
 
 def test_key_is_replayed_and_what_was_recalled_is_not_learned(api: ApiProcess) -> None:
     uid = said(api, "add", "order 1017 wants a call", "--key", "order-1017").removeprefix("added ").strip()
-    assert said(api, "add", "other words", "--key", "order-1017") == f"replayed {uid} (1 times)\n"
+    assert said(api, "add", "other words", "--key", "order-1017") == f"replayed {uid} (1 time)\n"
     assert said(api, "add", "--recalled", "nobody ever said this").startswith("not remembered")
     assert command(api, "add", "x", "--key", "k", "--recalled").returncode == 2
 

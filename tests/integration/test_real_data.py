@@ -36,7 +36,7 @@ MALFORMED = {
     "csv/frictionless/latin1.csv": (3, "bytes that are not utf-8"),
     "csv/frictionless/matrix-with-comment.csv": (2, "4 fields where the header has 1"),  # a comment above the header
     "csv/frictionless/schema-errors.csv": (5, "6 fields where the header has 3"),
-    "csv/frictionless/skip-blank-at-the-end.csv": (2, "1 fields where the header has 2"),
+    "csv/frictionless/skip-blank-at-the-end.csv": (2, "1 field where the header has 2"),
     "csv/frictionless/skip-rows-before-headers.csv": (2, "2 fields where the header has 1"),
     "csv/frictionless/skip-rows.csv": (2, "2 fields where the header has 1"),
     "csv/frictionless/structure-errors.csv": (5, "6 fields where the header has 3"),

@@ -164,7 +164,7 @@ async def test_line_of_before_is_asked_without_and_the_verdict_says_so(
     assert done.verdict is not None
     assert done.verdict["not_as_asked"] == 1
     text = lake.get("replay/old-line/verdict.md").body.decode()
-    assert "1 of 1 tasks repeat runs whose lines do not hold what they were asked with" in text
+    assert "1 of 1 task repeats runs whose lines do not hold what they were asked with" in text
     assert "lines do not hold" not in lake.get("replay/as-asked/verdict.md").body.decode()
 
 

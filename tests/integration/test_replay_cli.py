@@ -105,7 +105,7 @@ def test_replay_is_run_shown_decided_again_and_exchanged(run: Any, store: S3Obje
     sent = run("exchange", "replays-out", "replays.jsonl", "--batch", "one", "--no-baselines")
     assert (sent.exit_code, sent.stderr) == (0, "wrote 8 objects\n")
     came = run("exchange", "replays-in", "replays.jsonl")
-    assert came.stdout == "took in 8 objects, 0 of them new, of 1 replays\n"
+    assert came.stdout == "took in 8 objects, 0 of them new, of 1 replay\n"
     cut = run("replay", "cut", "crew")
     assert parse_cut(json.loads(cut.stdout)).tables["crew"] == "000001.000000000002"
 

@@ -45,7 +45,7 @@ async def test_quarantine_is_seen_as_soon_as_there_is_one(api: RunningApi) -> No
             files = {"file": (f"{name}.csv", b"a,b\n1,2\n3\n4,5,6\n")}
             answer = await client.post(f"/v1/ingest?name={name}&on_error=quarantine", files=files, timeout=60)
             assert answer.json()["quarantined"] == 2, answer.text
-        ragged = "1 fields where the header has 2"
+        ragged = "1 field where the header has 2"
         assert await sql(client, f"{shown}, origin LIMIT 2") == [
             ["first.csv", "3", ragged, 2, 3], ["second.csv", "3", ragged, 2, 3],
         ]  # fmt: skip

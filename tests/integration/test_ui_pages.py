@@ -574,7 +574,7 @@ def test_upload_works_without_a_script(site: Site, tmp_path: Path) -> None:
     page.wait_for_url("**/ui/jobs/*")
     while page.locator("main .ok").count() == 0:  # without a script, whoever waits loads the page again
         page.reload()
-    assert "version 1 with 1 rows" in page.locator("main .ok").inner_text()
+    assert "version 1 with 1 row" in page.locator("main .ok").inner_text()
     context.close()
 
 

@@ -77,7 +77,7 @@ def test_a_run_shows_its_states_and_gives_its_output(run: CliRunner, endpoint: C
     assert [line.split()[:2] for line in lines[1:]] == [
         ["facts", "running"], ["facts", "succeeded"], ["shown", "running"], ["shown", "succeeded"],
     ]  # fmt: skip
-    assert lines[2].endswith("(attempt 1, m, 1 repairs)")
+    assert lines[2].endswith("(attempt 1, m, 1 repair)")
     Path("given.json").write_text('{"text": "Ann is here."}')
     as_json = run.invoke(app, ["workflow", "run", "facts.yaml", "--input-file", "given.json", "--json"])
     assert json.loads(as_json.stdout)["output"] == "Ann"

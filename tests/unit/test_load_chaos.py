@@ -138,18 +138,18 @@ def _double_operation(stored: Stored, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("plant", "told"),
     [
-        (_lose_validation, "1 acknowledged validations have no line"),
-        (_double_validation, "1 validations have more than one line"),
-        (_invent_validation, "1 lines are of validations that nobody asked for, such as m-999999"),
-        (_lose_record, "1 acknowledged records are not in the memory log"),
-        (_double_record, "1 records are in the memory log more than once"),
-        (_invent_record, "1 operations are of records that nobody asked for, such as m-999999"),
-        (_lose_entry, "1 acknowledged entries are not served"),
-        (_double_entry, "1 entries are served more than once"),
-        (_lose_line, "1 entries have fewer lines than acknowledged records"),
-        (_double_line, "1 entries have more lines than records"),
-        (_double_run, "1 run ids are in more than one line, such as v-0"),
-        (_double_operation, "1 operations are in the memory log more than once, such as o-0"),
+        (_lose_validation, "1 acknowledged validation has no line"),
+        (_double_validation, "1 validation has more than one line"),
+        (_invent_validation, "1 line is of validations that nobody asked for, such as m-999999"),
+        (_lose_record, "1 acknowledged record is not in the memory log"),
+        (_double_record, "1 record is in the memory log more than once"),
+        (_invent_record, "1 operation is of records that nobody asked for, such as m-999999"),
+        (_lose_entry, "1 acknowledged entry is not served"),
+        (_double_entry, "1 entry is served more than once"),
+        (_lose_line, "1 entry has fewer lines than acknowledged records"),
+        (_double_line, "1 entry has more lines than records"),
+        (_double_run, "1 run id is in more than one line, such as v-0"),
+        (_double_operation, "1 operation is in the memory log more than once, such as o-0"),
     ],
 )
 def test_each_loss_and_each_doubling_is_told(plant: Callable[[Stored, Ledger], None], told: str) -> None:
@@ -222,5 +222,5 @@ def test_evidence_of_a_load_must_account_for_every_line_and_hold_none() -> None:
     (unbalanced,) = mistaken_for_evidence([day | {"new": 1}], stored)
     assert "does not balance" in unbalanced
     taken = mistaken_for_evidence([day | {"new": 1, "left_out": 2}], stored)
-    assert taken == ["1 lines of the load were taken for evidence, or did not fit"]
+    assert taken == ["1 line of the load became evidence, or did not fit"]
     assert mistaken_for_evidence([], stored) == ["evidence was made of 0 lines, 3 are in the bucket"]

@@ -146,7 +146,7 @@ def test_other_words_and_times_are_the_same(left: Answer, right: Answer) -> None
         ),
         (answer(200, PASSED), answer(200, {"findings": []}), "body.elapsed_ms: only left has it"),
         (answer(200, PASSED), answer(200, {**PASSED, "findings": None}), "body.findings: list ≠ null"),
-        (answer(200, PASSED), answer(200, {**PASSED, "findings": [1]}), "body.findings: 0 items ≠ 1 items"),
+        (answer(200, PASSED), answer(200, {**PASSED, "findings": [1]}), "body.findings: 0 items ≠ 1 item"),
         (answer(200, {"a b": [True]}), answer(200, {"a b": [1]}), 'body["a b"][0]: boolean ≠ number'),
         (answer(422, SCHEMA), answer(422, {"detail": []}), "body: only one is as it should be"),
         (answer(400, PROBLEM), Answer(400, b"<html>"), "body: only one is as it should be"),

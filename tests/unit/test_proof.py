@@ -186,7 +186,7 @@ def test_junit_file_gives_an_assertion_for_each_parameter(tmp_path: Path) -> Non
 def test_report_names_what_failed_and_every_claim() -> None:
     verdicts = judge([claim(cases=("one",))], Mode.CONTRACT, CASES, [said("one", Outcome.FAIL)])
     page = write_report(Mode.CONTRACT, "a clean stack", verdicts)
-    assert "0 pass, 1 fail, 0 skip of 1 claims" in page
+    assert "0 pass, 1 fail, 0 skip of 1 claim" in page
     assert "- **a-claim**: one: status 200: why" in page
     line = to_document(said("one", Outcome.FAIL), Mode.CONTRACT, ["a-claim"])
     assert (line["outcome"], line["claims"], line["elapsed_ms"]) == ("fail", ["a-claim"], 1.5)
