@@ -34,7 +34,8 @@ def test_no_texts_and_no_words_are_no_error() -> None:
     assert Words(None).blotted("Ana Ruiz") == "Ana Ruiz"
 
 
-_AROUND = st.text(st.characters(exclude_categories=["L", "N", "M", "Cs"], exclude_characters="_\\"), max_size=4)
+# What a later Unicode than Python's has made a letter is none of the characters around a word, either.
+_AROUND = st.text(st.characters(exclude_categories=["L", "N", "M", "Cn", "Cs"], exclude_characters="_\\"), max_size=4)
 
 
 @given(_AROUND, _AROUND, st.sampled_from(["Ana Ruiz", "ANA\nruiz", "ana\u00a0Ruiz"]))
