@@ -49,7 +49,7 @@ class RetrievalSettings(BaseModel):
     embedding_cache_entries: Count = Field(20_000, description="Embeddings of queries kept in memory, per embedder.")
     embedding_cache_bytes: Bytes = Field(64 * MIB, description="What these may take, per embedder; the least recently used go first.")
     answer_cache_bytes: Bytes = Field(64 * MIB, description="What whole answers of searches may take that are kept, for seconds, for the next that ask the same; the least recently used go first.")
-    corpora_dir: Path = Field(_DECLARATIONS, description="Folder of corpus declarations (YAML).")
+    corpora_dir: Path = Field(_DECLARATIONS, description="Folder of the corpus declarations (YAML) that the command reads; assets in Dagster are made of the project's own, `corpora`.")
     index_memory_bytes: Bytes = Field(2 * GIB, description="Memory for hot indexes; a corpus that does not fit is served by its Lance index.")
     search_log_share: Share = Field(1.0, description="Share of searches that are logged.")
     holdout_share: Share = Field(0.05, description='Share of searches with use_playbook "auto" that are served without playbooks, to measure their lift.')
