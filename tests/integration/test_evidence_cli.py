@@ -41,7 +41,7 @@ def test_raw_lines_become_a_corpus_in_three_commands(
     dry = run(environ, "materialize", "--dry-run")
     assert (dry.returncode, dry.stderr) == (0, "")
     assert dry.stdout.splitlines() == [
-        f"agent_trajectories {DAY}: 1 raw objects",
+        f"agent_trajectories {DAY}: 1 raw object",
         "would make the evidence of 1 day",
     ]
     assert not list(list_all(objects, "evidence/"))
@@ -52,7 +52,7 @@ def test_raw_lines_become_a_corpus_in_three_commands(
     sent = run(environ, "exchange", "evidence-out", "evidence.jsonl", "--stream", "agent_trajectories")
     assert (sent.returncode, sent.stderr) == (0, "wrote 8 records\n")
     came = run(environ, "exchange", "evidence-in", "evidence.jsonl", "--dry-run")
-    assert came.stdout == "would take in 8 lines as 1 raw objects\n"
+    assert came.stdout == "would take in 8 lines as 1 raw object\n"
     assert run(environ, "score", "--dry-run").stdout.splitlines() == [str(DAY), "would score 1 day"]
     assert run(environ, "score").stdout.splitlines() == [f"{DAY}: 8 runs", "scored 1 day"]
     assert run(environ, "score").stdout == "nothing new\n"
