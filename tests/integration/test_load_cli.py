@@ -128,7 +128,7 @@ def test_real_system_fails_nothing_and_keeps_nothing(objects: S3ObjectStore, tmp
             client.post("/v1/matrix/playbooks/record", json=_ENTRY).raise_for_status()
         refused = lakehouse(environ, "load", "--requests", "20")
         assert (refused.returncode, refused.stdout) == (3, "")
-        assert "datasets 'orders_2026'; 1 playbook entries that no load has made" in refused.stderr
+        assert "datasets 'orders_2026'; 1 playbook entry that no load has made" in refused.stderr
         assert lakehouse(environ, "load", "--requests", "20", "--on-real-data").returncode == 0
     document = json.loads(done.stdout)
     scenarios, requests = document["scenarios"], document["requests"]
@@ -276,7 +276,7 @@ def test_options_that_cannot_be_are_refused_before_anything_is_asked(
         (
             "/v1/matrix/playbooks",
             {"playbooks": [{"tags": []}], "next": None},
-            "1 playbook entries that no load has made.",
+            "1 playbook entry that no load has made.",
         ),
         ("/v1/pathway/stats", {"traces": 12}, "12 pathway traces."),
     ],
