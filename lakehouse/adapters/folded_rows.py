@@ -22,12 +22,12 @@ from lakehouse.adapters.lance_files import among
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.errors import Conflict, LakehouseError, NotFound, StoreUnavailable
+from lakehouse.errors import Conflict, NotFound, StoreUnavailable
 from lakehouse.memory.entry import Entry
 from lakehouse.memory.rows import VALIDITY_COLUMNS, Mark, RowRules, ends, marks_of, to_entries, to_rows, with_ends
 from lakehouse.memory.subjects import KnownSubjects
 from lakehouse.retrieval.live_pointer import checked_fence
-from lakehouse.retrieval.live_table import LiveTable
+from lakehouse.retrieval.live_table import BrokenPointer, LiveTable
 from lakehouse.tables.memory import KEY
 
 if TYPE_CHECKING:
@@ -169,18 +169,19 @@ class LanceFoldedRows:
                 yield from marks_of(batch, between=breathe)
 
     def _replace(self, rows: pa.Table, folded_through: Mapping[str, int], fence: int) -> None:
+        """Let these rows serve, all at once: who reads meanwhile must not take an empty table for the mended one."""
         try:
             self.refresh()
-        except StoreUnavailable:
-            raise
-        except LakehouseError:
-            # The pointer is damaged. Its files stay, and a rebuild that is cut off here finds their rows again.
-            self._tables.drop(self._name)
+        except BrokenPointer:
+            # It stays until the rows are there: a rebuild that is cut off here finds those of its files again.
             self._table = None
-        self._open_or_create().replace(
-            iter([rows]),
-            schema=self._rules.schema,
-            info={"kind": KIND},
-            folded_through=dict(folded_through),
-            fence=fence,
+        info = {"kind": KIND}
+        if self._table is None:
+            self._table = self._tables.create(
+                self._name, self._rules.schema, info=info, key=KEY, rows=rows, folded_through=folded_through,
+                fence=fence, is_mending=True,
+            )  # fmt: skip
+            return
+        self._table.replace(
+            iter([rows]), schema=self._rules.schema, info=info, folded_through=folded_through, fence=fence
         )

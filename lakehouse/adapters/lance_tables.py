@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.lance_engine import LanceEngine, keyed
-from lakehouse.adapters.lance_files import LanceFiles
+from lakehouse.adapters.lance_files import LanceFiles, conform
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.objects import S3Location
 from lakehouse.clock import new_id
@@ -18,6 +18,7 @@ from lakehouse.retrieval.live_pointer import LivePointer
 from lakehouse.retrieval.live_table import (
     FILES_SUFFIX,
     TABLES,
+    BrokenPointer,
     LiveTable,
     check_table_name,
     first_uri,
@@ -65,28 +66,51 @@ class LanceTables:
         live = pointer.read()
         return None if live is None else LanceTable(self._engine, pointer, live)
 
-    def create(self, name: str, schema: pa.Schema, *, info: Mapping[str, Any], key: str = "id") -> LanceTable:
-        """Make a table without rows.
+    def create(
+        self,
+        name: str,
+        schema: pa.Schema,
+        *,
+        info: Mapping[str, Any],
+        key: str = "id",
+        rows: pa.Table | None = None,
+        folded_through: Mapping[str, int] | None = None,
+        fence: int = 0,
+        is_mending: bool = False,
+    ) -> LanceTable:
+        """Make a table; nobody sees it before its first rows are in it.
 
         Args:
             name: `[a-z][a-z0-9_]{0,62}`.
             schema: Its columns.
             info: What it says of itself.
             key: The column that tells rows apart.
+            rows: Those that it begins with; keys are taken to be different.
+            folded_through: By writer of the memory log, the last number that is in them.
+            fence: The writer's number.
+            is_mending: It may take the place of one whose `live.json` is damaged.
 
         Raises:
             BadInput: The name or the key is refused.
             Conflict: There is a table of that name.
         """
         pointer = LivePointer(self._objects, check_table_name(name))
-        if pointer.read() is not None:
+        try:
+            is_there = pointer.read() is not None
+        except BrokenPointer:
+            if not is_mending:
+                raise
+            is_there = False
+        if is_there:
             raise Conflict(f"the table {name!r} is there already", name=name)
-        files = self._make_files(name, keyed(schema, key), key)
-        done = files.committed()
+        schema = keyed(schema, key)
+        files = self._make_files(name, schema, key)
+        done = files.committed() if rows is None else files.append(conform(rows, schema))
         live = LiveTable(
-            uri=files.uri, version=done.version, key=key, info=dict(info), rows=done.rows, fragments=done.fragments
-        )
-        return LanceTable(self._engine, pointer, pointer.create(live))
+            uri=files.uri, version=done.version, key=key, info=dict(info), folded_through=dict(folded_through or {}),
+            fence=fence, rows=done.rows, fragments=done.fragments,
+        )  # fmt: skip
+        return LanceTable(self._engine, pointer, pointer.create(live, is_mending=is_mending))
 
     def drop(self, name: str) -> None:
         """Take a table away at once; its files stay until garbage collection. No table of that name is no error."""

@@ -10,6 +10,7 @@ Belongs here: looks, replay, gaps. Not here: the thread (see memory_log.py), boo
 from __future__ import annotations
 
 import heapq
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,8 @@ class _Found:
 
 
 class MemoryFollower:
-    """Reads streams of others into the applied log; `look` and `replay` are called by one thread at a time.
+    """Reads streams of others into the applied log; `look` and `replay` are called by one thread at a time,
+    `read_rows` by any.
 
     Args:
         objects: The bucket.
@@ -79,6 +81,8 @@ class MemoryFollower:
         self._clock = clock
         self._gap_s = gap_s
         self._swept_s: float | None = None
+        # A fold reads them too: what is told of the table is what the later of two has found.
+        self._reading = threading.Lock()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="memory-reader")
         self.folded_error: str | None = None
         self.looked_s: float | None = None
@@ -99,19 +103,20 @@ class MemoryFollower:
 
     def read_rows(self) -> None:
         """Take in the folded rows; a table that cannot be read is told, and the log has to do."""
-        try:
-            self._folded.refresh()
-            # Taken first: the rows are those of this moment or of a later one, never of one before.
-            through = dict(self._folded.folded_through)
-            self._applied.take_rows(self._folded.read())
-        except StoreUnavailable:
-            raise
-        except LakehouseError as error:
-            self.folded_error = error.detail
-            _log.error("memory_rows_unreadable", table=self._table, error=error.detail)
-        else:
-            self.folded_error = None
-            self._applied.cover(through)
+        with self._reading:
+            try:
+                self._folded.refresh()
+                # Taken first: the rows are those of this moment or of a later one, never of one before.
+                through = dict(self._folded.folded_through)
+                self._applied.take_rows(self._folded.read())
+            except StoreUnavailable:
+                raise
+            except LakehouseError as error:
+                self.folded_error = error.detail
+                _log.error("memory_rows_unreadable", table=self._table, error=error.detail)
+            else:
+                self.folded_error = None
+                self._applied.cover(through)
 
     def look(self) -> None:
         """Take in what is new in the bucket.

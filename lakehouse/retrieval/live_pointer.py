@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import Conflict, NotFound, PreconditionFailed, Unavailable
-from lakehouse.retrieval.live_table import LiveTable, check_table_name, live_key
+from lakehouse.retrieval.live_table import BrokenPointer, LiveTable, check_table_name, live_key
 from lakehouse.storage.objects import ObjectStore
 
 JSON = "application/json"
@@ -47,16 +47,21 @@ class LivePointer:
         """
         return self._read()[0]
 
-    def create(self, live: LiveTable) -> LiveTable:
+    def create(self, live: LiveTable, *, is_mending: bool = False) -> LiveTable:
         """Make the pointer of a new table.
+
+        Args:
+            live: What is to serve.
+            is_mending: Put it in the place of one that cannot be read.
 
         Raises:
             Conflict: The table is there.
         """
         made = self._stamped(live, None)
+        damaged = self._damaged() if is_mending else None
         try:
-            self._store.put(self._key, made.to_json(), if_absent=True, content_type=JSON)
-        except PreconditionFailed:
+            self._store.put(self._key, made.to_json(), if_match=damaged, if_absent=damaged is None, content_type=JSON)
+        except (PreconditionFailed, NotFound):
             found = self.read()  # a retried PUT whose first answer was lost finds its own object
             if found is None or found.commit_id != made.commit_id:
                 raise Conflict(f"the table {self.name!r} is there already", name=self.name) from None
@@ -104,6 +109,18 @@ class LivePointer:
         except NotFound:
             return None, None
         return LiveTable.from_json(stored.body, key=self._key), stored.info.etag
+
+    def _damaged(self) -> str | None:
+        """The tag of a pointer that is there and cannot be read."""
+        try:
+            stored = self._store.get(self._key)
+        except NotFound:
+            return None
+        try:
+            LiveTable.from_json(stored.body, key=self._key)
+        except BrokenPointer:
+            return stored.info.etag
+        return None
 
     def _stamped(self, live: LiveTable, before: LiveTable | None) -> LiveTable:
         now = self._clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,30 @@ from lakehouse.adapters.memory_log import MemoryLog
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import LakehouseError
 from lakehouse.memory.keys import parse_object_key
+from lakehouse.retrieval.live_table import live_key
 from lakehouse.storage.objects import list_all
 from tests.fakes.memory import Collected
 from tests.memory_logs import wait_until
 from tests.memory_worker import TABLE, open_log
+
+
+class Watched(S3ObjectStore):
+    """Tells of each change of the table's pointer."""
+
+    def __init__(self, objects: S3ObjectStore, tell: Callable[[], object]) -> None:
+        super().__init__(objects.location)
+        self._tell = tell
+
+    def put(self, key: str, *args: Any, **options: Any) -> Any:
+        done = super().put(key, *args, **options)
+        if key == live_key(TABLE):
+            self._tell()
+        return done
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        if key == live_key(TABLE):
+            self._tell()
 
 
 @contextmanager
@@ -157,3 +178,12 @@ def test_another_process_takes_in_what_a_rebuild_has_brought_back(objects: S3Obj
         two.fold()
         assert numbers(state) == [0, 1, 2, 3, 4]
         assert two.stats()["last_error"] is None
+
+
+def test_damaged_pointer_stays_until_all_rows_are_there(objects: S3ObjectStore) -> None:
+    fill(objects)
+    damage_pointer(objects)
+    seen: list[Any] = []
+    with running(Watched(objects, lambda: seen.append(rows(objects)))) as (log, _):
+        log.rebuild()
+    assert seen == [["s0", "s1", "s2", "s3", "s4"]]
