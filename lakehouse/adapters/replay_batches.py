@@ -233,7 +233,7 @@ class Replays:
         await asyncio.to_thread(self.store.log_whole, batch, done)
 
         async def keep(unit: Unit, row: Mapping[str, Any]) -> None:
-            holding.require()
+            await holding.require()
             had_failed = unit in failed
             await asyncio.to_thread(self.store.keep, batch, unit, row, is_done=is_done(row), had_failed=had_failed)
             if is_done(row):
@@ -245,7 +245,7 @@ class Replays:
         report = await run_units(batch, tasks, batch.left(done), ask=loop.ask, keep=keep, clock=self._clock)
         if report.stopped_by is not None:
             return Done(batch, report, None)
-        holding.require()
+        await holding.require()
         verdict = await asyncio.to_thread(self.conclude, batch, tasks, started_at=started_at)
         return Done(batch, report, verdict)
 

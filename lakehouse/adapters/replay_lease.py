@@ -7,9 +7,10 @@ lakehouse/memory/lease.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -25,27 +26,72 @@ _log = structlog.get_logger("lakehouse.replay")
 
 
 class HeldBatch:
-    """A batch that this process is at."""
+    """A batch that this process is at.
 
-    def __init__(self, batch_id: str, until: float) -> None:
+    Args:
+        holder: Has its lease.
+        batch_id: The batch.
+        until_s: When the lease ends unless it is renewed, by `monotonic_s`.
+        lease_s: How long each renewal lasts.
+        monotonic_s: Seconds that only rise.
+    """
+
+    def __init__(
+        self, holder: LeaseHolder, batch_id: str, *, until_s: float, lease_s: float, monotonic_s: Callable[[], float]
+    ) -> None:
+        self._holder = holder
         self._batch_id = batch_id
-        self.until = until
+        self._until_s = until_s
+        self._lease_s = lease_s
+        self._monotonic_s = monotonic_s
+        self._renewing = asyncio.Lock()
 
-    def require(self) -> None:
-        """Refuse to write once the lease may be another's.
+    async def renew(self) -> None:
+        """Make the lease last anew.
+
+        Raises:
+            Conflict: Another process has had it.
+            StoreUnavailable: The store does not answer.
+        """
+        async with self._renewing:
+            asked_s = self._monotonic_s()
+            if await asyncio.to_thread(self._holder.keep) is None:
+                self._until_s = 0.0
+                raise Conflict(
+                    f"another process has taken batch {self._batch_id!r} over since this one's lease ran out; what was"
+                    f" written stays, go on with: lakehouse replay resume {self._batch_id}"
+                )
+            self._until_s = asked_s + self._lease_s
+
+    async def require(self) -> None:
+        """Refuse to write once the batch may be another's.
+
+        A process that was held up for longer than its lease lasts (a busy or a suspended machine) goes on where nobody
+        has been at the batch meanwhile.
 
         Raises:
             Conflict: It may.
         """
-        if asyncio.get_running_loop().time() >= self.until:
+        if self._monotonic_s() < self._until_s:
+            return
+        try:
+            await self.renew()
+        except StoreUnavailable as error:
             raise Conflict(
                 f"the lease of batch {self._batch_id!r} ran out while the store did not answer; what was written stays,"
                 f" go on with: lakehouse replay resume {self._batch_id}"
-            )
+            ) from error
 
 
 @asynccontextmanager
-async def held(objects: ObjectStore, batch_id: str, *, lease_s: float) -> AsyncIterator[HeldBatch]:
+async def held(
+    objects: ObjectStore,
+    batch_id: str,
+    *,
+    lease_s: float,
+    clock: Callable[[], datetime] = utc_now,
+    monotonic_s: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[HeldBatch]:
     """Be the one that is at a batch.
 
     Where another was and was killed, its lease is waited for; where it lives, it renews its lease, and wins.
@@ -54,30 +100,18 @@ async def held(objects: ObjectStore, batch_id: str, *, lease_s: float) -> AsyncI
         objects: The bucket.
         batch_id: The batch.
         lease_s: How long a lease lasts without being renewed.
+        clock: The time now, aware.
+        monotonic_s: Seconds that only rise.
 
     Raises:
         Conflict: Another process is at it.
         StoreUnavailable: The store does not answer.
     """
-    holder = LeaseHolder(objects, key_of(batch_id, "lease.json"), duration=timedelta(seconds=lease_s))
-    loop = asyncio.get_running_loop()
-    batch = HeldBatch(batch_id, await _taken(objects, holder, batch_id) + lease_s)
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(lease_s / 3)
-            asked_s = loop.time()
-            try:
-                lease = await asyncio.to_thread(holder.acquire)
-            except StoreUnavailable as error:
-                _log.warning("replay_lease_not_renewed", batch=batch_id, reason=error.detail)
-                continue
-            if lease is None:
-                batch.until = 0.0
-                return
-            batch.until = asked_s + lease_s
-
-    renewing = asyncio.create_task(renew())
+    key = key_of(batch_id, "lease.json")
+    holder = LeaseHolder(objects, key, duration=timedelta(seconds=lease_s), clock=clock)
+    asked_s = await _taken(objects, holder, batch_id, monotonic_s)
+    batch = HeldBatch(holder, batch_id, until_s=asked_s + lease_s, lease_s=lease_s, monotonic_s=monotonic_s)
+    renewing = asyncio.create_task(_renew(batch, batch_id, lease_s / 3))
     try:
         yield batch
     finally:
@@ -88,12 +122,24 @@ async def held(objects: ObjectStore, batch_id: str, *, lease_s: float) -> AsyncI
             await asyncio.to_thread(holder.release)
 
 
-async def _taken(objects: ObjectStore, holder: LeaseHolder, batch_id: str) -> float:
-    """Take the lease; by the loop's clock, when it was asked for."""
-    loop = asyncio.get_running_loop()
+async def _renew(batch: HeldBatch, batch_id: str, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await batch.renew()
+        except StoreUnavailable as error:
+            _log.warning("replay_lease_not_renewed", batch=batch_id, reason=error.detail)
+        except Conflict as error:
+            # The next write hears of it.
+            _log.warning("replay_lease_lost", batch=batch_id, reason=error.detail)
+            return
+
+
+async def _taken(objects: ObjectStore, holder: LeaseHolder, batch_id: str, monotonic_s: Callable[[], float]) -> float:
+    """Take the lease; gives when it was asked for."""
     seen: Lease | None = None
     while True:
-        asked_s = loop.time()
+        asked_s = monotonic_s()
         if await asyncio.to_thread(holder.acquire) is not None:
             return asked_s
         lease = await asyncio.to_thread(_read, objects, batch_id)

@@ -88,18 +88,30 @@ class LeaseHolder:
             StoreUnavailable: The store does not answer.
         """
         lease, etag = self._read()
-        now = self._clock()
-        if lease is not None and lease.holder != self._holder and self._is_held(lease, now):
+        if lease is not None and lease.holder != self._holder and self._is_held(lease, self._clock()):
             return None
-        is_renewal = lease is not None and lease.holder == self._holder and self._is_held(lease, now)
-        fence = (lease.fence if lease is not None else self._published_fence()) + (0 if is_renewal else 1)
-        return self._swap(Lease(self._holder, fence, now + self._duration), etag)
+        return self._take(lease, etag)
+
+    def keep(self) -> Lease | None:
+        """Renew the lease, also after its end; None once anybody else has had it, even if it is free again.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        lease, etag = self._read()
+        return None if lease is None or lease.holder != self._holder else self._take(lease, etag)
 
     def release(self) -> None:
         """Give the lease back early, if it is ours; its number stays."""
         lease, etag = self._read()
         if lease is not None and lease.holder == self._holder and etag is not None:
             self._swap(Lease(self._holder, lease.fence, self._clock()), etag)
+
+    def _take(self, lease: Lease | None, etag: str | None) -> Lease | None:
+        now = self._clock()
+        is_renewal = lease is not None and lease.holder == self._holder and self._is_held(lease, now)
+        fence = (lease.fence if lease is not None else self._published_fence()) + (0 if is_renewal else 1)
+        return self._swap(Lease(self._holder, fence, now + self._duration), etag)
 
     def _is_held(self, lease: Lease, now: datetime) -> bool:
         # An end that lies further ahead than any holder may set it comes from a clock that was wrong.

@@ -76,6 +76,21 @@ def test_own_lease_that_ended_is_a_new_holding() -> None:
     assert lease.fence == 2
 
 
+def test_holder_keeps_what_nobody_else_has_had_also_after_its_end(store: ObjectStore) -> None:
+    clock = Time()
+    one, two = holder(store, clock, "one"), holder(store, clock, "two")
+    assert one.keep() is None  # it has none yet
+    one.acquire()
+    assert one.keep() == Lease("one", 1, clock.now + timedelta(seconds=30))
+    clock.now += timedelta(minutes=5)
+    assert one.keep() == Lease("one", 2, clock.now + timedelta(seconds=30))
+    clock.now += timedelta(minutes=5)
+    two.acquire()
+    two.release()
+    assert one.keep() is None  # it is free, and yet another's
+    assert one.acquire() is not None
+
+
 def test_racers_for_a_free_lease_have_one_winner(store: ObjectStore) -> None:
     clock = Time()
     with ThreadPoolExecutor(8) as pool:
