@@ -6,6 +6,7 @@ shape (see openai_errors.py).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,13 +16,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from lakehouse.errors import BadInput, LakehouseError, TooLarge, Unauthorized
 from lakehouse_api.openai_errors import is_openai, openai_response
 from lakehouse_api.schemas.problem import Problem
+from lakehouse_api.struct_bodies import no_json
 from lakehouse_api.ui.paths import is_page
 
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 MEDIA_TYPE = "application/problem+json"
 _RESERVED = frozenset(Problem.model_fields)
 
@@ -86,7 +90,14 @@ def render(
         "request_id": scope.get("state", {}).get("request_id", ""),
     }
     document |= {name: value for name, value in (fields or {}).items() if name not in _RESERVED}
-    return Response(orjson.dumps(document, default=str), status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+    return Response(_json_bytes(document), status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def _json_bytes(document: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document, default=str)
+    except TypeError:  # half of a surrogate pair in what is quoted: JSON can escape it, UTF-8 cannot say it
+        return json.dumps(document, default=str).encode()
 
 
 def instance_of(scope: Scope) -> str:
@@ -111,19 +122,46 @@ async def _on_lakehouse_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    details = {
-        404: f"there is no route {request.method} {instance_of(request.scope)}; /openapi.json lists those there are",
-        405: f"{request.method} is not allowed here; {(error.headers or {}).get('Allow', 'other methods')} is",
-    }
+    scope, cause = request.scope, error.__cause__
+    if isinstance(
+        cause, UnicodeDecodeError | RecursionError
+    ):  # the framework says only that it could not read the body
+        return problem_response(no_json(await request.body(), cause), scope)
+    status, detail, headers = HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})
+    if status == HTTPStatus.NOT_FOUND:
+        what = f"route {request.method} {instance_of(scope)}; /openapi.json lists those there are"
+        detail = f"there is no {f'page {instance_of(scope)}' if is_page(scope) else what}"
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = _methods_of(request)
+        headers["Allow"] = ", ".join(allowed)
+        detail = f"{request.method} is not allowed here; {headers['Allow']} {'is' if len(allowed) == 1 else 'are'}"
     title = TooLarge.title if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase.capitalize()
-    detail = details.get(error.status_code, str(error.detail))
-    return render(request.scope, error.status_code, title, detail, headers=error.headers)
+    return render(scope, error.status_code, title, detail, headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Methods that some route of the application takes at this path; the framework names those of the first alone."""
+    routes, scope = request.app.router.routes, request.scope
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_response(bad_fields(error.errors()), request.scope)
+    found, sent = error.errors(), request.headers.get("content-type", "")
+    if any(tuple(one["loc"]) == ("body",) for one in found) and isinstance(error.body, bytes) and not _is_json(sent):
+        came = f"as {sent[:80]!r}" if sent else "without one"
+        detail = f"the body is read with the header 'Content-Type: application/json' alone; this one came {came}"
+        return problem_response(BadInput(detail), request.scope)
+    return problem_response(bad_fields(found), request.scope)
+
+
+def _is_json(media_type: str) -> bool:
+    name = media_type.partition(";")[0].strip().lower()
+    return name == "application/json" or (name.startswith("application/") and name.endswith("+json"))
 
 
 def bad_fields(errors: Sequence[Mapping[str, Any]]) -> BadInput:

@@ -15,6 +15,7 @@ import msgspec
 from lakehouse.errors import BadInput
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+_GZIP = b"\x1f\x8b"
 _REF = "#/components/schemas/{name}"
 _registered: dict[str, dict[str, Any]] = {}
 
@@ -44,15 +45,31 @@ class Body:
         except msgspec.ValidationError as error:
             raise BadInput(f"the body does not fit: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadInput(f"the body is no JSON: {error}") from None
-        except RecursionError:
-            raise BadInput("the body is nested too deep") from None
+            raise no_json(body, error) from None
+        except RecursionError as error:
+            raise no_json(body, error) from None
 
     @property
     def openapi(self) -> dict[str, Any]:
         """`openapi_extra` of the route."""
         schema = {"$ref": _REF.format(name=self._name)}
         return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def no_json(body: bytes, error: Exception) -> BadInput:
+    """What is wrong with a body that cannot be read as JSON at all.
+
+    Args:
+        body: As it came.
+        error: What the reader said.
+    """
+    if isinstance(error, RecursionError):
+        return BadInput("the body is nested too deep")
+    if body.startswith(_GZIP):
+        return BadInput(
+            "the body is no JSON: it is compressed (gzip), and compressed bodies are not read; send it plain"
+        )
+    return BadInput(f"the body is no JSON: {error}")
 
 
 def answers(struct: type[msgspec.Struct], *, example: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import orjson
 
 from lakehouse.catalog.manifest import format_utc
+from lakehouse.errors import BadInput
 
 STREAM = "observer_events"
 MASK = "[masked]"
@@ -75,8 +76,18 @@ class ObserverEvent:
 
 
 def data_size(data: Any) -> int:
-    """Bytes of an event's data as JSON."""
-    return len(orjson.dumps(data))
+    """Bytes of an event's data as JSON.
+
+    Raises:
+        BadInput: It holds a whole number of more than 64 bits, or is nested deeper than 254.
+    """
+    try:
+        return len(orjson.dumps(data))
+    except TypeError as error:
+        raise BadInput(
+            f"data cannot be kept as JSON ({error}): whole numbers have at most 64 bits and nesting 254 levels; send a "
+            "larger number as text, and a reference to what is deeper"
+        ) from None
 
 
 def matches(event: ObserverEvent, wanted: Mapping[str, Any]) -> bool:

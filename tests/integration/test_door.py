@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -208,6 +209,58 @@ async def test_unknown_route_and_wrong_method_are_problems(api: RunningApi) -> N
         wrong = await client.post("/v1/catalog")
         assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
         assert _problem(wrong)["detail"] == "POST is not allowed here; GET is"
+
+
+async def test_wrong_method_is_told_all_that_are_right(api: RunningApi) -> None:
+    """Several routes may have one path, and a route with a name in it may stand before one without."""
+    async with api.client() as client:
+        several = await client.request("PATCH", "/v1/storage/files/a")
+        assert (several.status_code, several.headers["allow"]) == (405, "DELETE, GET, HEAD, PUT")
+        assert _problem(several)["detail"] == "PATCH is not allowed here; DELETE, GET, HEAD, PUT are"
+        shadowed = await client.put("/v1/pathway/add", json={})
+        assert "POST" in shadowed.headers["allow"].split(", ")
+
+
+@pytest.mark.parametrize("path", ["/v1/sql", "/v1/pathway/add"])
+async def test_compressed_body_is_told_to_come_plain(api: RunningApi, path: str) -> None:
+    packed = gzip.compress(b'{"sql": "SELECT 1"}')
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with api.client() as client:
+        answer = await client.post(path, content=packed, headers=headers)
+    assert (answer.status_code, _problem(answer)["detail"]) == (
+        400,
+        "the body is no JSON: it is compressed (gzip), and compressed bodies are not read; send it plain",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [(b'{"sql": "\xff"}', "codec"), (b"[" * 5000 + b"]" * 5000, "nested too deep")]
+)
+async def test_body_that_cannot_be_read_says_what_is_wrong(api: RunningApi, body: bytes, said: str) -> None:
+    async with api.client() as client:
+        answer = await client.post("/v1/sql", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert said in str(_problem(answer)["detail"])
+
+
+@pytest.mark.parametrize("sent", ["application/x-www-form-urlencoded", "text/plain", None])
+async def test_json_under_another_content_type_is_told_which_header_to_send(api: RunningApi, sent: str | None) -> None:
+    """What `curl -d` sends without `-H`."""
+    async with api.client() as client:
+        headers = {} if sent is None else {"Content-Type": sent}
+        answer = await client.post("/v1/sql", content=b'{"sql": "SELECT 1"}', headers=headers)
+    assert answer.status_code == 400
+    assert str(_problem(answer)["detail"]).startswith(
+        "the body is read with the header 'Content-Type: application/json' alone"
+    )
+
+
+async def test_half_of_a_surrogate_pair_in_what_is_refused_is_a_problem_and_no_fault(api: RunningApi) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with api.client() as client:
+        answer = await client.post("/v1/observer/workflow/run", content=b'{"workflow": "\\ud800"}', headers=headers)
+    assert answer.status_code in (400, 404)
+    assert "workflow" in str(_problem(answer)["detail"])
 
 
 async def test_malformed_json_is_400_with_the_place(api: RunningApi) -> None:

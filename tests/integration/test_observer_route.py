@@ -162,6 +162,15 @@ async def test_what_is_no_event_is_refused(api: RunningApi, event: Any) -> None:
     assert (await post(api, "/event", event)).status_code == 400
 
 
+@pytest.mark.parametrize("data", [f'{{"n": {1 << 64}}}', "[" * 300 + "]" * 300])
+async def test_data_that_cannot_be_kept_as_json_is_refused(api: RunningApi, data: str) -> None:
+    body = f'{{"source": "agent", "kind": "k", "data": {data}}}'
+    async with api.client() as client:
+        answer = await client.post("/v1/observer/event", content=body.encode())
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["detail"].startswith("data cannot be kept as JSON")
+
+
 async def test_large_data_is_refused(api: RunningApi) -> None:
     answer = await post(api, "/event", {"source": "s", "kind": "k", "data": "x" * 300_000})
     assert answer.status_code == 413

@@ -226,7 +226,8 @@ async def test_page_that_is_not_there_says_so_as_a_page(api: RunningApi) -> None
     async with log_in(api) as client:
         answer = await client.get("/ui/nowhere")
         assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
-        assert "there is no route GET /ui/nowhere" in answer.text
+        assert "there is no page /ui/nowhere" in answer.text
+        assert "openapi" not in answer.text  # a person in a browser has no use for it
         static = await client.get("/ui/static/../base.html")
         assert static.status_code == 404
         assert (await client.get("/ui/static/pages.css")).headers["cache-control"].endswith("immutable")
