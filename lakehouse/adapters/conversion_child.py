@@ -64,6 +64,8 @@ def convert(request: ConversionRequest, *, threads: int) -> Converted:
 
     if request.source.stat().st_size == 0:
         raise Unprocessable("the file is empty: nothing was loaded", record=0, line=1)
+    if request.options.format != "parquet":
+        _require_text(request)
     readers = {"csv": convert_csv, "json": convert_json, "jsonl": convert_json, "parquet": convert_parquet}
     engine = open_engine(request, threads=threads)
     try:
@@ -76,6 +78,15 @@ def convert(request: ConversionRequest, *, threads: int) -> Converted:
         raise InsufficientStorage(f"the conversion could not write its files: {error.strerror}") from None
     finally:
         engine.close()
+
+
+def _require_text(request: ConversionRequest) -> None:
+    from lakehouse.ingest.file_signatures import HEAD_BYTES, other_than_text
+
+    with request.source.open("rb") as stream:
+        found = other_than_text(stream.read(HEAD_BYTES), encoding=request.options.encoding)
+    if found is not None:
+        raise Unprocessable(f"the file is {found}. Nothing was loaded", record=0, line=1, reason=f"the file is {found}")
 
 
 def open_engine(request: ConversionRequest, *, threads: int) -> duckdb.DuckDBPyConnection:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _USUAL_OBJECT_BYTES = 1 << 20
 _MAX_LINE_BYTES = 16 << 20
 _MAX_ELEMENT_CHARACTERS = 64 << 20
+_NAMES = {type(None): "null", bool: "true or false", str: "a text", list: "an array"}
 _REPEATED = "has duplicate key"
 _TOO_LONG = f"a line of more than {_MAX_LINE_BYTES >> 20} MiB"
 _BOM = b"\xef\xbb\xbf"
@@ -178,7 +179,7 @@ def _note(text: bytes, structure: dict[str, set[str]]) -> str | None:
     except orjson.JSONDecodeError as error:
         return f"no JSON ({error})"
     if not isinstance(value, dict):
-        return f"a JSON {type(value).__name__}, where an object is needed"
+        return f"{_NAMES.get(type(value), 'a number')}, where an object is needed"
     is_long = _LONG_NUMBER.search(text) is not None
     for name, item in value.items():
         structure.setdefault(name, set()).add(_kind(item, is_long=is_long))

@@ -66,4 +66,8 @@ def _duckdb_type(type_: Any, column: str) -> str:
         return _duckdb_type(type_.value_type, column)
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return f"{_duckdb_type(type_.value_type, column)}[]"
-    raise Unprocessable(f"column {column!r} has the type {type_}, which cannot be registered", column=column)
+    raise Unprocessable(
+        f"column {column!r} has the type {type_}, which cannot be registered; write it as text (nested: as JSON), "
+        "or as another type",
+        column=column,
+    )

@@ -31,6 +31,11 @@ async def corpus_names(services: Services) -> list[str]:
         return is_open
 
 
+def first_corpus(names: Sequence[str]) -> str:
+    """The corpus that a page begins with: the workers where there are any, else the first by name; "" of none."""
+    return "workers" if "workers" in names else next(iter(names), "")
+
+
 @dataclass(frozen=True, slots=True)
 class SqlRows:
     """An answer: its columns with their types, its rows in the order of the columns."""

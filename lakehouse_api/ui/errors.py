@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from lakehouse_api.request_headers import header
-from lakehouse_api.ui.paths import LOGIN, PREFIX
+from lakehouse_api.ui.paths import LOGIN, LOGOUT, PREFIX
 from lakehouse_api.ui.rendering import asks_for_part, render_page
 
 _UNAUTHORIZED = 401
+_READING = frozenset({"GET", "HEAD"})
 _SAID = frozenset({"retry_after_s", "scope", "errors"})
 
 
@@ -42,14 +43,16 @@ def page_error(
 
 def _to_login(scope: Scope, *, is_part: bool) -> Response:
     root = scope.get("root_path", "")
+    asked, is_change = scope["path"].removeprefix(root), scope["method"] not in _READING
     if is_part:
         page = urlsplit(header(scope, b"hx-current-url") or "")  # where the part would have stood
-        target = f"{page.path.removeprefix(root)}?{page.query}".removesuffix("?")
-        headers = {"HX-Redirect": f"{root}{LOGIN}" + (f"?next={quote(target)}" if target else "")}
-        return Response(status_code=_UNAUTHORIZED, headers=headers)
-    target = scope["path"].removeprefix(root) if scope["method"] == "GET" else PREFIX
-    query = scope.get("query_string", b"").decode("ascii", "replace")
-    target = f"{target}?{query}" if query else target
-    return Response(
-        status_code=303, headers={"Location": f"{root}{LOGIN}?next={quote(target)}", "Cache-Control": "no-store"}
-    )
+        path, query = page.path.removeprefix(root), page.query
+    else:
+        path = PREFIX if is_change else asked
+        query = scope.get("query_string", b"").decode("ascii", "replace")
+    target = f"{path}?{query}" if query else path
+    told = ([f"next={quote(target)}"] if target else []) + (["unsent=true"] if is_change and asked != LOGOUT else [])
+    login = "?".join((f"{root}{LOGIN}", "&".join(told))).removesuffix("?")
+    if is_part:
+        return Response(status_code=_UNAUTHORIZED, headers={"HX-Redirect": login})
+    return Response(status_code=303, headers={"Location": login, "Cache-Control": "no-store"})

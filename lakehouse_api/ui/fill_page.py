@@ -16,7 +16,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.routes.chat import chat
 from lakehouse_api.schemas.chat import ChatReply
 from lakehouse_api.services import Services
-from lakehouse_api.ui.answers import corpus_names
+from lakehouse_api.ui.answers import corpus_names, first_corpus
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, ask_route, field, is_part
 from lakehouse_api.ui.fill_steps import (
     Need,
@@ -53,7 +53,7 @@ async def ui_fill(  # noqa: PLR0917 - FastAPI passes all by name
 ) -> Response:
     """The need; with one, the candidates for it."""
     names = await corpus_names(services)
-    chosen = corpus or ("workers" if "workers" in names else next(iter(names), ""))
+    chosen = corpus or first_corpus(names)
     given = Need(need, role, city, state, count, client, chosen)
     context: dict[str, Any] = {"names": names, "given": given, "answer": None, "may_write": "write" in principal.scopes}
     if need.strip() and chosen:

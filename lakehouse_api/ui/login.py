@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from lakehouse.errors import LakehouseError
 from lakehouse_api.dependencies import ServicesDep
 from lakehouse_api.ui.dependencies import FormDep, SiteDep
-from lakehouse_api.ui.paths import LOGIN, PREFIX, local_target
+from lakehouse_api.ui.paths import LOGIN, LOGOUT, PREFIX, local_target
 from lakehouse_api.ui.rendering import render_page, set_session
 from lakehouse_api.ui.sessions import COOKIE, digest_of
 
@@ -29,9 +29,14 @@ async def ui_home(request: Request) -> Response:
 
 
 @router.get(LOGIN)
-async def ui_login(request: Request, to: Annotated[str, Query(alias="next", max_length=2000)] = PREFIX) -> Response:
-    """The form."""
-    return render_page(request.scope, "login.html", target=local_target(to), refusal=None)
+async def ui_login(
+    request: Request,
+    to: Annotated[str, Query(alias="next", max_length=2000)] = PREFIX,
+    *,
+    unsent: Annotated[bool, Query()] = False,
+) -> Response:
+    """The form; `unsent` says that a change was refused because its session had ended."""
+    return render_page(request.scope, "login.html", target=local_target(to), refusal=None, is_unsent=unsent)
 
 
 @router.post(LOGIN)
@@ -51,14 +56,16 @@ async def ui_log_in(request: Request, services: ServicesDep, site: SiteDep) -> R
         services.auth.authenticate(f"Bearer {token}", address)
     except LakehouseError as error:
         said = "this token is not known: paste the whole token" if error.status == 401 else error.detail
-        return render_page(request.scope, "login.html", status=error.status, target=target, refusal=said)
+        return render_page(
+            request.scope, "login.html", status=error.status, target=target, refusal=said, is_unsent=False
+        )
     answer = RedirectResponse(f"{root}{target}", _SEE_OTHER)
     session = site.sessions.open(digest_of(token), now_s=time.time())
     set_session(answer, request.scope, site.sessions.cookie(session))
     return answer
 
 
-@router.post("/ui/logout")
+@router.post(LOGOUT)
 async def ui_log_out(request: Request, _: FormDep) -> Response:
     """Forget the session."""
     root = request.scope.get("root_path", "")

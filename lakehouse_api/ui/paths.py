@@ -12,6 +12,7 @@ from lakehouse_api.request_headers import header
 DOCS = "/docs"
 PREFIX = "/ui"
 LOGIN = "/ui/login"
+LOGOUT = "/ui/logout"
 STATIC = "/ui/static/"
 
 

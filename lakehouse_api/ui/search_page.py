@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from lakehouse.errors import BadInput, NotFound
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
-from lakehouse_api.ui.answers import corpus_names
+from lakehouse_api.ui.answers import corpus_names, first_corpus
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, answer_of, field, is_part
 from lakehouse_api.ui.facet_filters import chosen_of, filter_of
 from lakehouse_api.ui.rendering import render_page
@@ -37,10 +37,12 @@ async def ui_search(  # noqa: PLR0917 - FastAPI passes all by name
 ) -> Response:
     """The form, and what was found."""
     names = await corpus_names(services)
-    chosen = [name for name in corpus or names[:1] if name in names]
+    wanted_names = list(dict.fromkeys(corpus or [first_corpus(names)]))
+    chosen = [name for name in wanted_names if name in names]
     fields = request.query_params.multi_items()
     context: dict[str, Any] = {
-        "q": q, "names": names, "chosen": chosen, "k": k, "exclude": exclude or [], "sides": [], "filter": None,
+        "q": q, "names": names, "chosen": chosen, "k": k, "exclude": exclude or [], "sides": [],
+        "gone": [name for name in wanted_names if name and name not in names], "filter": None,
         "query_string": str(request.query_params), "may_judge": "write" in principal.scopes,
         "with_all": [pair for pair in fields if pair[0] != "exclude"],
     }  # fmt: skip
@@ -68,7 +70,8 @@ async def ui_search_facets(
         filter_of(fields)
     except BadInput as error:  # a bound that is half typed: the boxes stay, and say so
         fields, wrong = [], error.detail
-    for name in dict.fromkeys(corpus or []):
+    names = await corpus_names(services)
+    for name in dict.fromkeys(name for name in corpus or [] if name in names):  # the page tells of those that are gone
         reader = await services.retrieval.corpora.open(name)
         found.append(await site.facets.find(reader, has_pii=principal.has_pii, fields=fields))
     return render_page(request.scope, "_facets.html", found=found, chosen=chosen, wrong=wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import io
 from collections.abc import Iterator
 from decimal import Decimal
@@ -112,6 +113,9 @@ def test_types_that_make_no_sense_are_refused_by_name(desk: IngestDesk, types: s
         (b"\na, \n1,2\n", 2, 0, "column 2 has no name"),
         (b"a,b\x00\n1,2\n", 1, 0, "a NUL byte"),
         (b'a,"b\n1,2\n', 1, 0, "a quote is opened and never closed"),
+        (gzip.compress(b"a\n1\n"), 1, 0, "a gzip file; unpack it first"),
+        (b"PK\x03\x04", 1, 0, "a ZIP archive, as .xlsx"),
+        ("a,b\n1,2\n".encode("utf-16"), 1, 0, "state the encoding: utf-16"),
     ],
 )
 def test_bad_file_is_refused_with_record_and_line_and_nothing_is_registered(
@@ -418,3 +422,11 @@ def test_parquet_is_converted_in_a_folder_whose_name_has_a_quote(objects: S3Obje
     stream = io.BytesIO()
     pq.write_table(pa.table({"id": [1, 2]}), stream)
     assert desk.load(stream.getvalue(), file_name="rows.parquet").manifest.row_count == 2
+
+
+@pytest.mark.parametrize(
+    ("element", "said"), [("null", "null"), ("3", "a number"), ("true", "true or false"), ("[]", "an array")]
+)
+def test_element_that_is_no_row_is_named_as_json_names_it(desk: IngestDesk, element: str, said: str) -> None:
+    with pytest.raises(Unprocessable, match=f"record 2.*: {said}, where an object is needed"):
+        desk.load(f'[{{"a": 1}}, {element}]', file_name="d.json")

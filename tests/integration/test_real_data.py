@@ -22,8 +22,8 @@ MALFORMED = {
     "csv/frictionless/accent.csv": (2, "2 fields where the header has 1"),  # semicolons
     "csv/frictionless/blank-headers.csv": (1, "column 2 has no name"),
     "csv/frictionless/capital-invalid.csv": (1, "column 3 is named 'name' like an earlier one"),
-    "csv/frictionless/compression/implicit-gz.csv": (1, "a NUL byte"),  # gzip
-    "csv/frictionless/compression/implicit-zip.csv": (2, "a NUL byte"),  # zip
+    "csv/frictionless/compression/implicit-gz.csv": (1, "a gzip file"),
+    "csv/frictionless/compression/implicit-zip.csv": (1, "a ZIP archive"),
     "csv/frictionless/countries.csv": (2, "4 fields where the header has 1"),  # a comment above the header
     "csv/frictionless/defective-rows.csv": (2, "2 fields where the header has 3"),
     "csv/frictionless/duplicate-column.csv": (1, "column 3 is named 'B' like an earlier one"),

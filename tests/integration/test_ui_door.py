@@ -63,7 +63,17 @@ async def test_page_without_a_session_leads_to_the_login_and_back(api: RunningAp
         assert (part.status_code, part.headers["hx-redirect"]) == (401, "/ui/login")
         stood = {"HX-Request": "true", "HX-Current-URL": "http://127.0.0.1/ui/runs?score=accepted"}
         part = await client.post("/ui/sql", headers=stood)
-        assert part.headers["hx-redirect"] == "/ui/login?next=/ui/runs%3Fscore%3Daccepted"
+        assert part.headers["hx-redirect"] == "/ui/login?next=/ui/runs%3Fscore%3Daccepted&unsent=true"
+
+
+async def test_change_after_its_session_is_told_to_be_made_again(api: RunningApi) -> None:
+    async with api.client(token=None) as client:
+        refused = await client.post("/ui/sql", data={"sql": "SELECT 1"})
+        assert (refused.status_code, refused.headers["location"]) == (303, "/ui/login?next=/ui&unsent=true")
+        assert "has not been done" in (await client.get(refused.headers["location"])).text
+        left = await client.post("/ui/logout")
+        assert left.headers["location"] == "/ui/login?next=/ui"  # nothing was lost
+        assert "has not been done" not in (await client.get("/ui/login")).text
 
 
 async def test_page_that_is_gone_back_to_comes_whole(api: RunningApi) -> None:

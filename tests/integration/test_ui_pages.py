@@ -188,6 +188,32 @@ def test_search_shows_the_lift_side_by_side_and_why(page: Page) -> None:
     assert "q=electrician" in page.url
 
 
+def test_search_tells_of_a_corpus_that_is_gone_and_begins_with_workers(site: Site, page: Page) -> None:
+    with site.api.client() as client:
+        client.post("/v1/vectors/index", json={"name": "alpha", "embedder": "static"}).raise_for_status()
+    try:
+        settle(page, "/ui/search?q=welder&corpus=workers&corpus=gone_one")
+        page.get_by_text("There is no corpus gone_one").wait_for()
+        assert page.locator("#facets input").count() > 0
+        settle(page, "/ui/search")
+        assert page.locator("input[name=corpus]:checked").get_attribute("value") == "workers"
+        settle(page, "/ui/search?q=welder&corpus=alpha")
+        page.get_by_text("Nothing was found in alpha").first.wait_for()
+    finally:
+        with site.api.client() as client:
+            client.delete("/v1/vectors/index/alpha").raise_for_status()
+
+
+@pytest.mark.parametrize("path", ["/ui/datasets", "/ui/replay", "/ui/triage", "/ui/sql"])
+def test_page_fits_a_window_as_narrow_as_reflow_asks(site: Site, path: str) -> None:
+    """320 pixels, as WCAG 1.4.10 has it."""
+    context = site.context(width=320)
+    page = context.new_page()
+    settle(page, path)
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    context.close()
+
+
 def test_search_filters_with_counts_hold(site: Site, page: Page) -> None:
     ((state, count),) = site.sql("SELECT state, count(*) FROM workers GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 1")
     page.goto("/ui/search")
@@ -640,6 +666,37 @@ def test_triage_is_worked_through_by_keys(site: Site, page: Page) -> None:
     page.locator("#queue .ok", has_text="edit").wait_for()
     with site.api.client() as client:
         assert client.get("/v1/triage").json()["open"] == waiting["open"] - 2
+
+
+def test_triage_loses_nothing_that_was_written_for_it(site: Site, page: Page) -> None:
+    """Keys send what they are meant for alone, and a refusal stands beside what it refuses."""
+    page.goto("/ui/triage")
+    page.keyboard.press("j")
+    shown = page.locator("[data-shown]")
+    shown.wait_for()
+    item = shown.get_attribute("data-shown")
+    page.get_by_label("Note").fill("read twice")
+    page.keyboard.press("Enter")  # in a note there is nothing to decide
+    page.keyboard.press("Control+Enter")
+    page.locator("summary", has_text="Edit").click()
+    written = page.get_by_label("What should have been answered")
+    written.fill("by keys")
+    right = page.locator("input[name=version]").input_value()
+    page.evaluate("document.querySelector('input[name=version]').value = 'none'")
+    page.keyboard.press("Control+Enter")
+    page.locator("[data-refused] [role=alert]", has_text="version").wait_for()
+    assert written.input_value() == "by keys"
+    assert page.locator(f"#queue [data-item='{item}']").count() == 1
+    page.evaluate(f"document.querySelector('input[name=version]').value = '{right}'")
+    with page.expect_request("**/decision") as sent:
+        written.press("Control+Enter")
+    assert "output=by%20keys" in str(sent.value.post_data)
+    page.locator("#queue .ok", has_text="edit").wait_for()
+    with site.api.client() as client:
+        decision = client.get(f"/v1/triage/{item}").raise_for_status().json()["decision"]
+    assert (decision["verdict"], decision["note"]) == ("edit", "read twice")
+    assert all("400" in one for one in site.errors), site.errors  # the browser tells of the refusal
+    site.errors.clear()
 
 
 def test_triage_keeps_its_filter_and_offers_nothing_twice(page: Page) -> None:

@@ -32,9 +32,19 @@ document.addEventListener("keydown", (event) => {
   event.target.click();
 });
 
-// Ctrl+Enter sends the form one writes in.
+// Ctrl+Enter sends the form one writes in, by the button of the part one writes in; of several none is meant.
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) event.target.form.requestSubmit();
+  const form = event.target.form;
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !form) return;
+  const part = event.target.closest("details");
+  const buttons = (part && form.contains(part) ? part : form).querySelectorAll("button:enabled:not([type=button])");
+  if (buttons.length === 1) buttons[0].click();
+});
+
+// What refuses a form stands in the form where it has a place for it: what was written, and the rest of the page, stays.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const place = event.detail.isError && event.detail.requestConfig.elt.querySelector("[data-refused]");
+  if (place) event.detail.target = place;
 });
 
 // A download takes the statement as it stands in the box now.
