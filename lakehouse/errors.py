@@ -92,6 +92,10 @@ class Conflict(LakehouseError):
     title = "Conflict"
 
 
+class Superseded(Conflict):
+    """Another has begun the same since, and goes on with it."""
+
+
 class PreconditionFailed(Conflict):
     """A conditional write lost its race."""
 

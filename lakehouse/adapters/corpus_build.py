@@ -117,7 +117,7 @@ class CorpusBuild:
                 f" {table.info.get('kind')!r}); delete it, or declare the corpus under another name",
                 name=self._declaration.name,
             )
-        if table is not None and not is_full and (report := self._remembered(table)) is not None:
+        if not is_full and (report := self.remembered(table)) is not None:
             return report
         embedder = self._context.embedders.open(self._embedder_name)
         tag = f"{self._fingerprint}.{self._op_id}" if is_full else self._fingerprint
@@ -127,8 +127,10 @@ class CorpusBuild:
         self._fill(table, draft, embedder, is_full=is_full)
         return self._publish(table, draft, info, embedder)
 
-    def _remembered(self, table: LanceTable) -> BuildReport | None:
-        """The report of a build that has nothing to do; None when it has."""
+    def remembered(self, table: LanceTable | None) -> BuildReport | None:
+        """The report of a build that has nothing to do with the table of its corpus; None when it has."""
+        if table is None:
+            return None
         live = table.live
         built = live.info.get("built", {}).get(self._part)
         is_waiting = live.successor is not None and live.successor.tag == self._fingerprint

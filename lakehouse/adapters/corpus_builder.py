@@ -11,13 +11,20 @@ build_plan.py), sources (see corpus_source.py), commits (see lance_draft.py).
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.adapters.corpus_build import BuildContext, CorpusBuild, OnProgress
 from lakehouse.adapters.corpus_report import BuildReport
 from lakehouse.adapters.corpus_source import open_source
 from lakehouse.adapters.drift_gate import DriftGate
+from lakehouse.errors import Superseded
 from lakehouse.retrieval.corpus import CorpusDeclaration
+
+PATIENCE_S = 600.0
+_LOOK_S = 1.0
 
 
 class CorpusBuilder:
@@ -53,14 +60,64 @@ class CorpusBuilder:
         Raises:
             BadInput: The declaration does not fit the source; names file and key.
             NotFound: The dataset is not there.
-            Conflict: Another build of this part has begun, or the name is another table's, or its vectors have drifted.
+            Superseded: Another build of this part has begun since.
+            Conflict: The name is another table's, or its vectors have drifted.
             Unavailable: The store or the embedder does not answer; building again goes on from here.
         """
         if is_gated:
             DriftGate(self._context.objects).require_open_for(declaration.name)
+        with self._opened(declaration, part, on_progress) as build:
+            return build.run(is_full=is_full)
+
+    def built(self, declaration: CorpusDeclaration, *, part: int = 0) -> BuildReport | None:
+        """The report of a build that has nothing to do because another has brought the part up to date; None if not."""
+        with self._opened(declaration, part, lambda _: None) as build:
+            return build.remembered(self._context.tables.open(declaration.name))
+
+    def build_or_await(
+        self,
+        declaration: CorpusDeclaration,
+        *,
+        part: int = 0,
+        is_full: bool = False,
+        on_progress: OnProgress = lambda _: None,
+        on_waiting: Callable[[], None] = lambda: None,
+        patience_s: float = PATIENCE_S,
+    ) -> BuildReport:
+        """Build a part; where another build of it begins meanwhile, the report is of what that one has done.
+
+        What is asked for by hand and by Dagster in the same minute is the same, and no failure of either. A full build
+        waits for nobody: another one may embed only what is new.
+
+        Args:
+            declaration: See `build`; so for the next three.
+            part: Which part.
+            is_full: Whether all is embedded again.
+            on_progress: Called with the state of things.
+            on_waiting: Called once when the other build begins to be waited for.
+            patience_s: For how long it is.
+
+        Raises:
+            Superseded: The other build has not brought the part up to date by then, or this one is a full one.
+            LakehouseError: As `build`.
+        """
+        try:
+            return self.build(declaration, part=part, is_full=is_full, on_progress=on_progress)
+        except Superseded:
+            if is_full:
+                raise
+            on_waiting()
+            deadline = time.monotonic() + patience_s
+            while (report := self.built(declaration, part=part)) is None:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LOOK_S)
+            return report
+
+    @contextmanager
+    def _opened(self, declaration: CorpusDeclaration, part: int, on_progress: OnProgress) -> Iterator[CorpusBuild]:
         self._work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._work_dir) as folder:
             at = self._context
             source = open_source(declaration, objects=at.objects, catalog=at.catalog, work_dir=Path(folder))
-            build = CorpusBuild(at, declaration, source, part=part, folder=Path(folder), on_progress=on_progress)
-            return build.run(is_full=is_full)
+            yield CorpusBuild(at, declaration, source, part=part, folder=Path(folder), on_progress=on_progress)

@@ -17,7 +17,7 @@ from lakehouse.adapters.lance_engine import keyed
 from lakehouse.adapters.lance_files import LanceFiles, conform
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import Conflict, NotFound, Unavailable
+from lakehouse.errors import Conflict, NotFound, Superseded, Unavailable
 from lakehouse.retrieval.live_table import LiveTable, Successor, next_uri
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class LanceDraft:
         """Commit rows, replacing those of the same key.
 
         Raises:
-            Conflict: Another build of this part has begun.
+            Superseded: Another build of this part has begun.
         """
         self.check_claim()
         self._done = self._files.merge(conform(rows, self._files.schema()))
@@ -103,7 +103,7 @@ class LanceDraft:
         """See that no other build of this part has begun.
 
         Raises:
-            Conflict: One has.
+            Superseded: One has.
         """
         self.table.refresh()
         self._checked(self.table.live)
@@ -118,7 +118,7 @@ class LanceDraft:
             adapt: Makes rows that no build made, which a successor takes over, fit its columns.
 
         Raises:
-            Conflict: Another build of this part has begun.
+            Superseded: Another build of this part has begun.
         """
         if self.successor is not None:
             return self._record(info, built, parts, adapt)
@@ -170,7 +170,7 @@ class LanceDraft:
     def _checked(self, live: LiveTable) -> Successor | None:
         is_same = live.successor is not None and live.successor.uri == self._files.uri
         if live.claims.get(self._part) != self._claim or (self.successor is not None and not is_same):
-            raise Conflict(
+            raise Superseded(
                 f"another build of {self.table.name!r} has begun since; this one ends and shows nothing",
                 name=self.table.name,
             )

@@ -11,10 +11,11 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from lakehouse.adapters.corpus_builder import CorpusBuilder
 from lakehouse.adapters.corpus_report import BuildProgress
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadInput, Conflict, NotFound, Unavailable
+from lakehouse.errors import BadInput, Conflict, NotFound, Superseded, Unavailable
 from lakehouse.retrieval.corpus_info import KIND
 from lakehouse.retrieval.embedding import Embedder
 from lakehouse.storage.objects import list_all
@@ -196,10 +197,42 @@ def test_build_that_began_later_wins_and_the_earlier_shows_nothing(desk: CorpusD
         if not done and progress.embedded:
             done.append(other.build())
 
-    with pytest.raises(Conflict, match="another build"):
+    with pytest.raises(Superseded, match="another build"):
         desk.build(on_progress=meanwhile)
     assert len(desk.stored()) == 10
     assert desk.build().has_memo
+
+
+def test_build_that_another_overtakes_tells_what_that_one_has_done(desk: CorpusDesk) -> None:
+    desk.put_rows(rows(*range(10)))
+    builder = CorpusBuilder(desk.context, work_dir=desk.folder / "work")
+    other = CorpusDesk(desk.objects, desk.folder / "other")
+    told: list[str] = []
+
+    def overtake(progress: BuildProgress) -> None:
+        if not other.embedders.opened and progress.embedded:
+            other.build()
+
+    report = builder.build_or_await(declare(), on_progress=overtake, on_waiting=lambda: told.append("waiting"))
+    assert (report.is_changed, report.rows, report.has_memo, told) == (False, 10, True, ["waiting"])
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_build_is_told_where_the_one_that_overtook_it_ended_early(desk: CorpusDesk, *, is_full: bool) -> None:
+    desk.put_rows(rows(*range(10)))
+    builder = CorpusBuilder(desk.context, work_dir=desk.folder / "work")
+    other = CorpusDesk(desk.objects, desk.folder / "other")
+
+    def die(_: BuildProgress) -> None:
+        raise KeyboardInterrupt
+
+    def overtake(progress: BuildProgress) -> None:
+        if not other.embedders.opened and progress.embedded:
+            with pytest.raises(KeyboardInterrupt):
+                other.build(on_progress=die)
+
+    with pytest.raises(Superseded, match="another build of 'notes' has begun since"):
+        builder.build_or_await(declare(), is_full=is_full, on_progress=overtake, patience_s=0)
 
 
 def test_builds_at_the_same_time_converge(objects: S3ObjectStore, tmp_path: Path) -> None:
