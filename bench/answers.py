@@ -23,7 +23,8 @@ import httpx
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-from corpus import build, judge, pid_of, wait_for_rows  # noqa: E402
+from _verdict import judge, tell_ratio  # noqa: E402
+from corpus import build, pid_of, wait_for_rows  # noqa: E402
 from ingest import MIB, Watch  # noqa: E402
 
 from lakehouse.adapters.llama_cpp import LlamaCpp  # noqa: E402
@@ -147,8 +148,9 @@ def report(
     verdicts = [
         judge("answer with a full prompt, p50", full_p50, MAX_P50_S, " s"),
         judge("answer, p50", p50, MAX_P50_S, " s"),
-        judge("prompt tokens, most", max(prompts), BUDGET_TOKENS, ""),
+        judge("prompt tokens, most", max(prompts), BUDGET_TOKENS),
     ]
+    tell_ratio("answer, p50 over bare llama.cpp's", p50 / middle(bare), more_is_better=False)
     return 0 if all(verdicts) else 1
 
 

@@ -22,6 +22,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
+from _verdict import judge  # noqa: E402
 from ingest import MIB, Watch  # noqa: E402
 
 from lakehouse.adapters.seaweedfs import require_fsync  # noqa: E402
@@ -102,12 +103,6 @@ def wait_for_rows(api: ApiProcess, rows: int) -> str:
 def pid_of(api: ApiProcess) -> int:
     assert api.process is not None
     return psutil.Process(api.process.pid).pid
-
-
-def judge(what: str, measured: float, limit: float, unit: str) -> bool:
-    is_met = measured <= limit
-    print(f"{'PASS' if is_met else 'FAIL'}  {what}: {measured:,.1f}{unit} (limit <= {limit:g}{unit})")
-    return is_met
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from _verdict import tell_ratio  # noqa: E402
+
 MIB = 1 << 20
 MIN_RATE, MAX_RSS_MIB = 1000, 1024
 GATE_SAMPLES = 4000
@@ -70,6 +72,10 @@ def measure(folder: Path, samples: int, kinds: list[str], *, is_doubled: bool) -
         if is_doubled and kind == kinds[0]:
             twice = child("build", kind, folder, write_evidence(folder / "doubled.parquet", 2 * samples))
             print(f"  {kind} of twice as many: {twice['s']:.1f} s, peak {twice['rss_mib']:.0f} MiB")
+            tell_ratio(f"{kind}: time of twice as many", twice["s"] / made["s"], more_is_better=False)
+            tell_ratio(
+                f"{kind}: peak memory of twice as many", twice["rss_mib"] / made["rss_mib"], more_is_better=False
+            )
             text = f"{kind} of twice as many: peak {twice['rss_mib']:.0f} MiB (at most {MAX_RSS_MIB})"
             checks.append((text, twice["rss_mib"] <= MAX_RSS_MIB))
             again = child("build", kind, folder, evidence)

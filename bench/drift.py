@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from _nab import normalized, raw_score, read_series  # noqa: E402
+from _verdict import judge as judge_limit  # noqa: E402
 
 from lakehouse.drift.finding import Finding  # noqa: E402
 from lakehouse.drift.judging import judge  # noqa: E402
@@ -141,8 +142,7 @@ def nab(folder: Path) -> bool:
     best = max(levels, key=lambda level: sum(at(float(level))))
     print(f"  score at the threshold that serves ({threshold}): {serving:.1f} of 100 (0: says nothing)")
     print(f"  score at the best threshold ({best:g}), as NAB has it: {normalized(at(float(best)), windows):.1f}")
-    print(f"  better than saying nothing: {_said(serving > 0)}")
-    return serving > 0
+    return judge_limit("NAB: score that serves over saying nothing, of 1", serving / 100, 0, at_least=True)
 
 
 def _told(one: Finding) -> str:

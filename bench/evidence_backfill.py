@@ -28,6 +28,8 @@ import dagster as dg
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from _verdict import tell_ratio  # noqa: E402
+
 from lakehouse.adapters.evidence_lake import CURRENT  # noqa: E402
 from lakehouse.adapters.objects import S3ObjectStore  # noqa: E402
 from lakehouse.evidence.transforms import TRANSFORMS  # noqa: E402
@@ -105,6 +107,7 @@ def measure(folder: Path, objects: S3ObjectStore, days: Sequence[date], lines: i
     serving = store.lake.evidence_index.read().partitions[CURRENT].counts["serves"]
     overhead_ms = first.ms - bare.ms
     print(f"  of the first, beyond Dagster's own {overhead_ms:.1f} ms a partition; {serving:,} records serve")
+    tell_ratio("time a partition over Dagster's own", first.ms / bare.ms, more_is_better=False)
     checks = [
         (f"a partition takes {overhead_ms:.1f} ms beyond Dagster's own (at most {MAX_OVERHEAD_MS:g})",
          overhead_ms <= MAX_OVERHEAD_MS),

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _verdict import judge, tell_ratio
+
 from lakehouse.adapters.codes_search import search_codes
 from lakehouse.adapters.faiss_codes import Codes
 from lakehouse.adapters.faiss_kernels import faiss_library, nearest
@@ -152,7 +154,7 @@ def measure(index: HotIndex, vectors: Vectors, queries: dict[str, Vectors]) -> l
     wanted = codes.width.candidates
     bare = timed(lambda q: codes.index.search(q[None], wanted, params=parameters), some)
     bare_p50 = show("bare faiss, the same candidates", bare, note=f"{wanted} of {lists} lists of {codes.lists}")
-    print(f"{'hot index / bare faiss':<34}{'':8}{p50 / bare_p50:8.2f}")
+    tell_ratio("search, p50 over bare faiss's", p50 / bare_p50, more_is_better=False)
     filters = {"1 %": {"percent": 7}, "10 %": {"tenth": "t3"}, "50 %": {"percent": {"gte": 50}}}
     filtered = {}
     for share, document in filters.items():
@@ -170,9 +172,9 @@ def measure(index: HotIndex, vectors: Vectors, queries: dict[str, Vectors]) -> l
     )
     show("full comparison (numpy)", timed(lambda q: np.argpartition(-(vectors @ q), K)[:K], some[:20]))
     return [
-        judge("recall@10, least of three kinds", min(recalls.values()), 0.98),
-        judge("recall@10 under filters, least", min(filtered.values()), 0.98),
-        judge("recall@10 under a 1 % filter", filtered["1 %"], 0.9999),
+        judge("recall@10, least of three kinds", min(recalls.values()), 0.98, at_least=True),
+        judge("recall@10 under filters, least", min(filtered.values()), 0.98, at_least=True),
+        judge("recall@10 under a 1 % filter", filtered["1 %"], 0.9999, at_least=True),
     ]
 
 
@@ -205,11 +207,6 @@ def measure_writes(index: HotIndex, vectors: Vectors) -> None:
         print(f"snapshot: {saved - begun:.2f} s, {size >> 20} MiB; read in {time.perf_counter() - saved:.2f} s")
         query = vectors[5]
         assert again.search_vector(query, K, again.select()) == index.search_vector(query, K, index.select())
-
-
-def judge(name: str, value: float, limit: float) -> bool:
-    print(f"{name:<34}{value:8.4f}  at least {limit:g}: {'ok' if value >= limit else 'MISSED'}")
-    return value >= limit
 
 
 def main() -> int:

@@ -28,6 +28,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from _verdict import judge  # noqa: E402
+
 from lakehouse.adapters.seaweedfs import require_fsync  # noqa: E402
 from lakehouse.sample.workers import write_workers  # noqa: E402
 from tests.api import TOKEN, ApiProcess, api_environ  # noqa: E402
@@ -144,12 +146,6 @@ def doubled(source: Path, target: Path) -> Path:
                     out.write(header)
                 shutil.copyfileobj(stream, out, MIB)
     return target
-
-
-def judge(what: str, measured: float, limit: float, unit: str) -> bool:
-    is_met = measured <= limit
-    print(f"{'PASS' if is_met else 'FAIL'}  {what}: {measured:.2f}{unit} (limit {limit:g}{unit})")
-    return is_met
 
 
 def main() -> int:

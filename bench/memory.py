@@ -31,6 +31,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from _verdict import judge  # noqa: E402
+
 from lakehouse.adapters.minilm_embedder import MiniLmEmbedder  # noqa: E402
 from lakehouse.adapters.trace_index import HotTraceIndex  # noqa: E402
 from lakehouse.clock import new_id, utc_now  # noqa: E402
@@ -151,15 +153,17 @@ def interval(gains: NDArray[np.float64], kinds: NDArray[np.int64]) -> tuple[floa
     return float(low), float(high)
 
 
-def judge(name: str, scores: dict[str, NDArray[np.float64]], kinds: NDArray[np.int64]) -> bool:
+def compare(name: str, scores: dict[str, NDArray[np.float64]], kinds: NDArray[np.int64]) -> bool:
     whole = {way: macro(values, kinds) for way, values in scores.items()}
     better = max(("BM25", "vectors"), key=whole.__getitem__)
     gain = whole["pathways"] - whole[better]
     low, high = interval(scores["pathways"] - scores[better], kinds)
-    is_met = gain >= LIMIT and low > 0
-    measured = f"{name}: macro R@{K} over {better}'s {gain:+.4f}, 95 % {low:+.4f} to {high:+.4f}"
-    print(f"{'PASS' if is_met else 'FAIL'}  {measured} (limit >= +{LIMIT:g}, above 0)")
-    return is_met
+    print(f"{name}: macro R@{K} over {better}'s {gain:+.4f}, 95 % {low:+.4f} to {high:+.4f}")
+    verdicts = [
+        judge(f"{name}: macro R@{K} over the better one's", gain, LIMIT, at_least=True),
+        judge(f"{name}: the same, low end", low, 0, at_least=True),
+    ]
+    return all(verdicts)
 
 
 def table(scores: dict[str, NDArray[np.float64]], kinds: NDArray[np.int64], seconds: dict[str, float]) -> None:
@@ -199,8 +203,8 @@ def main() -> int:
     )
     table(scores, kinds, seconds)
     verdicts = [
-        judge("all conversations", scores, kinds),
-        judge("those that chose nothing", {w: s[held_out] for w, s in scores.items()}, kinds[held_out]),
+        compare("all conversations", scores, kinds),
+        compare("those that chose nothing", {w: s[held_out] for w, s in scores.items()}, kinds[held_out]),
     ]
     return 0 if all(verdicts) else 1
 

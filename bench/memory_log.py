@@ -20,6 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _verdict import tell_ratio
+
 from lakehouse.adapters.memory_log import MemoryLog
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.s3_direct import open_objects
@@ -98,7 +100,8 @@ def measure(name: str, objects: ObjectStore, writes: int, callers: int) -> None:
     print(
         f"              {statistics.median(sizes):9.1f} acks a group, {statistics.median(cpu_us):.0f} us of CPU an ack"
     )
-    print(f"  bare PUTs   {bare_s:9,.0f} acks/s   memory log / bare {ratio:.2f}")
+    print(f"  bare PUTs   {bare_s:9,.0f} acks/s")
+    tell_ratio(f"{name}: acks/s over bare PUTs'", ratio, more_is_better=True)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from _peers import CLIENT, rss_mib  # noqa: E402
+from _verdict import judge  # noqa: E402
 
 from lakehouse.adapters.seaweedfs import require_fsync  # noqa: E402
 from lakehouse.adapters.static_embedder import StaticEmbedder  # noqa: E402
@@ -133,13 +134,6 @@ def bare_ms(made: list[dict[str, Any]], queries: list[str]) -> list[float]:
         fuse(found.similarity, found.text_score, weight=TEXT_WEIGHT).argsort()[-10:]
         times.append((time.perf_counter() - begun) * 1000)
     return times
-
-
-def judge(what: str, measured: float, limit: float, unit: str = "", *, at_least: bool = False) -> bool:
-    is_met = measured >= limit if at_least else measured <= limit
-    sign = ">=" if at_least else "<="
-    print(f"{'PASS' if is_met else 'FAIL'}  {what}: {measured:,.3g}{unit} (limit {sign} {limit:g}{unit})")
-    return is_met
 
 
 def main() -> int:

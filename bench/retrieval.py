@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from _peers import K, Measured, Workload, http_load, measure_chroma, measure_pgvector, qps, recall, rss_mib  # noqa: E402
+from _verdict import judge  # noqa: E402
 
 from lakehouse.adapters.seaweedfs import require_fsync  # noqa: E402
 from lakehouse.adapters.static_embedder import StaticEmbedder  # noqa: E402
@@ -171,13 +172,6 @@ def restart_s(api: ApiProcess, work: Workload) -> float:
     with api.client() as client:
         client.post("/v1/vectors/index/bench/search", json=body).raise_for_status()
     return time.perf_counter() - begun
-
-
-def judge(what: str, measured: float, limit: float, unit: str = "", *, at_least: bool = False) -> bool:
-    is_met = measured >= limit if at_least else measured <= limit
-    sign = ">=" if at_least else "<="
-    print(f"{'PASS' if is_met else 'FAIL'}  {what}: {measured:,.3g}{unit} (limit {sign} {limit:g}{unit})")
-    return is_met
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from _evidence_rows import write_evidence  # noqa: E402
+from _verdict import tell_ratio  # noqa: E402
 
 from lakehouse.tables.scored import SCORES  # noqa: E402
 
@@ -151,6 +152,8 @@ def measure_speed(records: int) -> list[tuple[str, bool]]:
     print(f"  twice as many: {doubled['s']:.2f} s, peak {doubled['rss_mib']:.0f} MiB")
     print("  scores: " + ", ".join(f"{score} {best['by_score'][score] / best['runs']:.3f}" for score in SCORES))
     print("  ground: " + ", ".join(f"{kind} {n / best['runs']:.3f}" for kind, n in sorted(best["by_kind"].items())))
+    tell_ratio("time of twice as many", doubled["s"] / best["s"], more_is_better=False)
+    tell_ratio("peak memory of twice as many", doubled["rss_mib"] / best["rss_mib"], more_is_better=False)
     rate, peak = records / best["s"], max(report["rss_mib"] for report in [*runs, doubled])
     return [
         (f"{rate:,.0f} records/s (at least {MIN_RATE:,})", rate >= MIN_RATE),

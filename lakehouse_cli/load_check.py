@@ -18,7 +18,7 @@ _MOST_WORKERS = 900
 # A SQL filter has at most 10,000 characters.
 _IDS_AT_ONCE = 200
 _LEAST_WORKERS = 20
-_CREW = f"""
+CREW = f"""
 SELECT worker_id, name, role, city, state FROM (
   SELECT worker_id, name, role, city, state,
     row_number() OVER (PARTITION BY role, city, state ORDER BY worker_id) AS place,
@@ -72,7 +72,7 @@ def _require_data(api: ApiClient, corpus: str) -> None:
 
 def _read_workers(api: ApiClient) -> list[Worker]:
     try:
-        answer = api.json("POST", "/v1/sql", json={"sql": _CREW})
+        answer = api.json("POST", "/v1/sql", json={"sql": CREW})
     except ApiProblem as problem:
         if problem.fields.get("status") != 400:
             raise

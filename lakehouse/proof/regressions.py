@@ -20,6 +20,10 @@ _LINE = re.compile(
     r"(?:PASS|FAIL)  (?P<what>.+): (?P<value>-?[\d,]+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<unit>x?)"
     r" \(limit (?:(?P<sign>>=|<=) )?(?P<limit>-?[\d,]+(?:\.\d+)?)(?P=unit)\)"
 )
+_WITHOUT_LIMIT = re.compile(
+    r"RATIO  (?P<what>.+): (?P<value>-?[\d,]+(?:\.\d+)?(?:e[+-]?\d+)?)x \((?P<sign>more|less) is better\)"
+)
+_MORE = {">=", "more"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,15 @@ def read_ratios(script: str, lines: Iterable[str]) -> dict[str, Ratio]:
     found: dict[str, Ratio] = {}
     seen: Counter[str] = Counter()
     for line in lines:
-        match = _LINE.match(line)
+        match = _WITHOUT_LIMIT.match(line) or _LINE.match(line)
         if match is None:
             continue
-        limit = _number(match["limit"])
-        if not match["unit"] and not 0 <= limit <= 1:
+        if match.re is _LINE and not match["unit"] and not 0 <= _number(match["limit"]) <= 1:
             continue  # a rate or a count
         name = f"{script}: {match['what']}"
         seen[name] += 1
         key = name if seen[name] == 1 else f"{name} #{seen[name]}"
-        found[key] = Ratio(_number(match["value"]), match["sign"] == ">=")
+        found[key] = Ratio(_number(match["value"]), match["sign"] in _MORE)
     return found
 
 

@@ -200,6 +200,8 @@ LINES = (
     "PASS  one cached search, p50: 0.262 ms (limit <= 2 ms)",
     "PASS  recall@10: 0.97 (limit >= 0.98)",
     "something else: 3x",
+    "RATIO  lines/s over bare groups': 0.14x (more is better)",
+    "RATIO  search, p50 over bare faiss's: 1.2x (less is better)",
 )
 
 
@@ -209,6 +211,8 @@ def test_ratios_are_read_of_what_benches_print_and_nothing_absolute() -> None:
         "b: QPS over Chroma's": 6.18,
         "b: recall@10": 0.99,
         "b: recall@10 #2": 0.97,
+        "b: lines/s over bare groups'": 0.14,
+        "b: search, p50 over bare faiss's": 1.2,
     }
 
 
@@ -218,6 +222,8 @@ def test_more_than_a_fifth_worse_is_a_regression_in_either_direction_and_better_
     found = {one.name: round(one.worse_by, 2) for one in regressions(before, now, ["b"])}
     assert found == {"b: time over bare DuckDB": 0.24, "b: QPS over Chroma's": 0.23}
     assert regressions({"b: time over bare DuckDB": 1.7, "b: QPS over Chroma's": 7.0}, now, ["b"]) == []
+    without_limit = {"b: lines/s over bare groups'": 0.2, "b: search, p50 over bare faiss's": 0.9}
+    assert {one.name for one in regressions(without_limit, now, ["b"])} == set(without_limit)
 
 
 def test_of_two_measurements_the_better_one_counts_in_either_direction() -> None:
