@@ -18,6 +18,7 @@ import orjson
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.errors import BadInput
 from lakehouse.ingest.folder_options import OPTIONS_FILE
+from lakehouse.ingest.landed_names import is_left_alone
 from lakehouse.storage.objects import ObjectInfo
 
 LANDING = "landing/"
@@ -128,6 +129,10 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
     for info in objects:
         if info.key.endswith("/"):
             continue  # what some tools write to show a folder
+        path = info.key.removeprefix(LANDING)
+        is_options = path.count("/") == 1 and path.endswith(f"/{OPTIONS_FILE}")
+        if not is_options and is_left_alone(path):
+            continue
         folder, reason = _folder_of(info.key)
         if reason:
             refused[folder] = reason
@@ -135,7 +140,7 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
         if folder != name:
             _finish(folders, name, _fingerprint(files, options), cursor.sweep)
             name, files, options = folder, EMPTY, EMPTY
-        if info.key == f"{LANDING}{folder}/{OPTIONS_FILE}":
+        if is_options:
             options = add_to_fingerprint(options, info)
         else:
             files = add_to_fingerprint(files, info)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from lakehouse.errors import BadInput, Conflict
 from lakehouse.ingest.conversion import ConversionRequest
 from lakehouse.ingest.grammar import sql_check
+from lakehouse.ingest.ways_out import EVOLVE
 from lakehouse.query.quoting import quote_name
 
 # Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
@@ -66,7 +67,7 @@ def drift(diff: Mapping[str, list[dict[str, object]]]) -> Conflict:
         value = f": {c['value']!r} at line {c['line']} does not fit" if "value" in c else ""
         parts.append(f"{c['name']!r} is registered as {c['from']} and would be {c['to']}{value}")
     return Conflict(
-        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; send evolve=true to"
+        f"the file does not fit the registered columns: {'; '.join(parts)}. Nothing was changed; {EVOLVE} to"
         " accept it as a new version with new columns",
         diff=dict(diff),
         accept="evolve=true",

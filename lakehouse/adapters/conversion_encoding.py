@@ -9,6 +9,7 @@ import codecs
 from pathlib import Path
 
 from lakehouse.errors import Unprocessable
+from lakehouse.ingest.ways_out import ENCODING
 
 _CHUNK_BYTES = 1 << 20
 # A byte that is no UTF-8 stands for what could not be read: whoever reads the copy meets it, and names record and line.
@@ -34,7 +35,7 @@ def as_utf8(source: Path, work_dir: Path, encoding: str) -> Path:
                 text = decoder.decode(chunk, final=not chunk)
                 out.write(text)
             except UnicodeError as error:
-                reason = f"bytes that are not {encoding} ({error.args[0]}); state the file's encoding with encoding="
+                reason = f"bytes that are not {encoding} ({error.args[0]}); {ENCODING}"
                 detail = f"near line {line}: {reason}. Nothing was loaded"
                 raise Unprocessable(detail, line=line, reason=reason) from None
             line += text.count("\n")

@@ -26,12 +26,7 @@ def check_dataset_name(name: str) -> str:
     Raises:
         BadInput: Naming the rule that is broken.
     """
-    if _NAME.fullmatch(name) is None:
-        raise BadInput(
-            f"dataset name {name[:80]!r} is refused: a name matches [a-z][a-z0-9_]{{0,62}}"
-            " (lower-case letters, digits and underscores, a letter first)",
-            rule="dataset-name",
-        )
+    check_name_form(name)
     if name in RESERVED_NAMES:
         raise BadInput(
             f"dataset name {name!r} is refused: it is a reserved view name; choose another", rule="reserved-name"
@@ -41,6 +36,21 @@ def check_dataset_name(name: str) -> str:
             f"dataset name {name!r} is refused: names that begin with duckdb_, pragma_, sqlite_, pg_ or"
             " information_schema are the SQL engine's; choose another",
             rule="engine-name",
+        )
+    return name
+
+
+def check_name_form(name: str) -> str:
+    """Return `name` when there may be a dataset of it: one of a name that was reserved later is there all the same.
+
+    Raises:
+        BadInput: No dataset ever bore such a name.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise BadInput(
+            f"dataset name {name[:80]!r} is refused: a name matches [a-z][a-z0-9_]{{0,62}}"
+            " (lower-case letters, digits and underscores, a letter first)",
+            rule="dataset-name",
         )
     return name
 

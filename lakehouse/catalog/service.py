@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from lakehouse.catalog.history import History, pointer_key, version_key
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
-from lakehouse.catalog.names import check_dataset_name, dataset_id, refuse_ambiguous_columns
+from lakehouse.catalog.names import check_dataset_name, check_name_form, dataset_id, refuse_ambiguous_columns
 from lakehouse.catalog.snapshot import CatalogSnapshot, read_snapshot
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import NotFound, PreconditionFailed, Unavailable
@@ -81,10 +81,7 @@ class Catalog:
             Gone: Older than the history that is kept; `oldest` says from when on there is any.
             BrokenManifest: Its bytes are damaged.
         """
-        check_dataset_name(name)
-        pointer, _ = self._read_pointer(name)
-        if pointer is None:
-            raise NotFound(f"no dataset {name!r}; GET /v1/catalog lists those there are", name=name)
+        pointer = self._pointer_of(name)
         if version is None and as_of is None:
             if pointer.deleted_at:
                 raise NotFound(f"dataset {name!r} was deleted; ingest it again, or read an old version", name=name)
@@ -94,10 +91,7 @@ class Catalog:
 
     def versions(self, name: str) -> list[Manifest]:
         """Every version that is still readable, newest first; a deleted dataset's too."""
-        check_dataset_name(name)
-        pointer, _ = self._read_pointer(name)
-        if pointer is None:
-            raise NotFound(f"no dataset {name!r}; GET /v1/catalog lists those there are", name=name)
+        pointer = self._pointer_of(name)
         return History(self._store, pointer, oldest=self._clock() - self._history).readable()
 
     def list(self) -> CatalogSnapshot:
@@ -147,7 +141,7 @@ class Catalog:
         Raises:
             NotFound: There is no such dataset.
         """
-        check_dataset_name(name)
+        self._pointer_of(name)
         deadline = time.monotonic() + self._deadline_s
         commit_id = new_id()
         while time.monotonic() < deadline:
@@ -161,6 +155,14 @@ class Catalog:
             if self._swap(tombstone, etag):
                 return tombstone
         raise Unavailable(f"other writers of {name!r} kept winning; try again", name=name, retry_after_s=5)
+
+    def _pointer_of(self, name: str) -> Manifest:
+        """What is known of a dataset, deleted or not, also of one that could not be made any more."""
+        pointer, _ = self._read_pointer(check_name_form(name))
+        if pointer is None:
+            check_dataset_name(name)
+            raise NotFound(f"no dataset {name!r}; GET /v1/catalog lists those there are", name=name)
+        return pointer
 
     def _read_pointer(self, name: str) -> tuple[Manifest | None, str | None]:
         key = pointer_key(name)

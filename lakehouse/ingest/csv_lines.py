@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.ingest.csv_record_end import Place, find_record_end
+from lakehouse.ingest.ways_out import ENCODING
 
 MAX_RECORD_CHARS = 16 << 20
 # Of a refused record so much is kept.
@@ -21,7 +22,6 @@ OPEN_QUOTE = "a quote is opened and never closed"
 TOO_LONG = f"a record of more than {MAX_RECORD_CHARS >> 20} million characters"
 _BOM = b"\xef\xbb\xbf"
 _UNREADABLE = re.compile("[\udc80-\udcff]")
-_STATE_ENCODING = "state the file's encoding with encoding="
 
 
 class RecordRefused(Exception):
@@ -93,7 +93,7 @@ class RecordLines:
             self.problem = self.problem or "a NUL byte"
             return line.replace("\x00", "")
         if not line.isascii() and _UNREADABLE.search(line):
-            self.problem = self.problem or f"bytes that are not {self._encoding}; {_STATE_ENCODING}"
+            self.problem = self.problem or f"bytes that are not {self._encoding}; {ENCODING}"
         return line
 
     def _pass_over(self, *, is_first: bool) -> None:

@@ -18,6 +18,7 @@ from lakehouse.errors import Unprocessable
 from lakehouse.ingest.csv_lines import MAX_RECORD_CHARS, OPEN_QUOTE, RecordLines, RecordRefused, open_lines
 from lakehouse.ingest.csv_record_end import Place
 from lakehouse.ingest.grammar import fits
+from lakehouse.ingest.ways_out import QUARANTINE
 
 # One stray quote can swallow the rest of a file; so often is the scan taken up again behind it.
 MAX_RESUMPTIONS = 100
@@ -42,7 +43,7 @@ class BadRecord:
         """The error that refuses the file for it."""
         return Unprocessable(
             f"{file_name or 'the file'}: record {self.record}, line {self.line}: {self.reason}. Nothing was loaded;"
-            " correct the file, or send on_error=quarantine to load the good records",
+            f" correct the file, or {QUARANTINE} to load the good records",
             record=self.record,
             line=self.line,
             reason=self.reason,

@@ -5,6 +5,8 @@ Belongs here: the signatures. Not here: text itself (see csv_scanner.py), Parque
 
 from __future__ import annotations
 
+from lakehouse.ingest.ways_out import UTF_16
+
 HEAD_BYTES = 6
 """As many first bytes as tell."""
 _PACKED = (
@@ -30,5 +32,5 @@ def other_than_text(head: bytes, *, encoding: str) -> str | None:
         if head.startswith(signature):
             return said
     if encoding == "utf-8" and head.startswith(_UTF_16):
-        return "text in UTF-16; state the encoding: utf-16"
+        return f"text in UTF-16; {UTF_16}"
     return None

@@ -17,7 +17,9 @@ from lakehouse.catalog.service import Catalog, Draft
 from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unavailable, Unprocessable
 from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
 from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, merge_columns
+from lakehouse.ingest.landed_names import is_left_alone
 from lakehouse.ingest.options import IngestOptions, make_options
+from lakehouse.ingest.ways_out import landing_door
 from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
 from lakehouse.storage.publish import hash_file
 
@@ -98,13 +100,13 @@ def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestR
     files, options = _files(ingester.store, name)
     live = ingester.catalog.find(name)
     if live is None and not files:
-        raise NotFound(f"no file under {LANDING}{name}/ and no such dataset; put a file there", name=name)
+        raise NotFound(f"no data file under {LANDING}{name}/ and no such dataset; put one there", name=name)
     known = _known(live)
     new = [f for f in files if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
     loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
     quarantined = sum(item.quarantined for item in loaded.values())
     if live is None and not loaded:
-        raise _refusal(refused, kept=False)
+        raise _refusal(name, refused, kept=False)
 
     def update(now: Manifest | None) -> Draft | None:
         if _known(now) != known or _fingerprint(now) != _fingerprint(live):
@@ -117,7 +119,7 @@ def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestR
 
     commit = ingester.catalog.commit(name, update)
     if refused:
-        raise _refusal(refused, kept=True)
+        raise _refusal(name, refused, kept=True)
     keys = tuple(key for item in loaded.values() for key in item.quarantine_keys)
     return IngestResult(commit.manifest, not commit.is_new_version, quarantined, keys)
 
@@ -127,7 +129,7 @@ def _files(store: ObjectStore, name: str) -> tuple[list[ObjectInfo], dict[str, I
     folder = f"{LANDING}{name}/"
     given = read_folder_options(store, folder)
     found = sorted(list_all(store, folder), key=lambda info: info.key)
-    files = [info for info in found if not info.key.endswith("/") and info.key != f"{folder}{OPTIONS_FILE}"]
+    files = [f for f in found if not f.key.endswith("/") and not is_left_alone(f.key.removeprefix(folder))]
     return files, {file.key: make_options(file_name=file.key, **given) for file in files}
 
 
@@ -220,8 +222,9 @@ def _union(
     return (*landed, *uploads)
 
 
-def _refusal(refused: list[_Refused], *, kept: bool) -> LakehouseError:
-    shown = "; ".join(f"{r.key}: {r.error.detail}" for r in refused[:5])
+def _refusal(name: str, refused: list[_Refused], *, kept: bool) -> LakehouseError:
+    door = landing_door(f"{LANDING}{name}/{OPTIONS_FILE}")
+    shown = "; ".join(f"{r.key}: {door.says(r.error.detail)}" for r in refused[:5])
     more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
     tail = ". The other files are loaded" if kept else ""
     kind = Conflict if all(isinstance(r.error, Conflict) for r in refused) else Unprocessable

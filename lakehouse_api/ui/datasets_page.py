@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import NotFound
+from lakehouse.ingest.options import IngestOptions
 from lakehouse.query.quoting import quote_name
 from lakehouse.query.request import SqlRequest
 from lakehouse_api.dependencies import ReadDep, ServicesDep, fresh_snapshot, run_blocking
@@ -25,6 +26,23 @@ from lakehouse_api.ui.version_diff import diff_versions
 
 router = APIRouter(prefix="/ui/datasets", include_in_schema=False)
 _PAGE = 50
+_ENCODINGS = {
+    "utf-8": "most files",
+    "utf-16": "some exports of Windows programs",
+    "cp1252": "Windows, Western Europe",
+    "latin-1": "ISO 8859-1, Western Europe",
+    "iso8859-15": "Western Europe with the euro",
+    "cp1250": "Windows, Central Europe",
+    "cp1251": "Windows, Cyrillic",
+    "cp1253": "Windows, Greek",
+    "cp1254": "Windows, Turkish",
+    "cp850": "DOS, Western Europe",
+    "mac-roman": "old Macs",
+    "shift_jis": "Japanese",
+    "gb18030": "Chinese",
+    "big5": "Chinese, traditional",
+    "euc_kr": "Korean",
+}
 _MOST_VERSIONS = 100
 
 
@@ -37,6 +55,8 @@ async def ui_datasets(request: Request, services: ServicesDep, site: SiteDep, pr
         "datasets.html",
         datasets=sorted(snapshot.manifests.values(), key=lambda one: one.name),
         broken=dict(snapshot.broken),
+        encodings=_ENCODINGS,
+        default_encoding=IngestOptions().encoding,
         may_write="write" in principal.scopes,
         jobs=await recent_jobs(services, site, principal, "datasets"),
     )

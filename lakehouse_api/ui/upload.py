@@ -17,7 +17,9 @@ from starlette.responses import RedirectResponse, Response
 
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.counted import counted
+from lakehouse.errors import LakehouseError
 from lakehouse.ingest.options import IngestOptions, make_options
+from lakehouse.ingest.ways_out import Door
 from lakehouse_api.dependencies import ServicesDep, WriteDep, run_blocking
 from lakehouse_api.multipart import SpooledFile, spooled_file
 from lakehouse_api.routes.ingest import load_file
@@ -28,6 +30,11 @@ from lakehouse_api.ui.jobs import Job
 
 router = APIRouter(prefix="/ui/datasets", include_in_schema=False)
 _FORM_BYTES = 128 << 10
+_DOOR = Door(
+    quarantine='choose "put them aside" for bad records',
+    evolve='tick "accept other columns"',
+    encoding="choose the file's encoding in the form",
+)
 _LOST = (
     "the server stopped before this load had ended; the dataset shows the last version that was loaded, and if this"
     " file is not in it, upload it again: the same file is not loaded twice"
@@ -43,7 +50,11 @@ async def ui_upload(*, request: Request, services: ServicesDep, site: SiteDep, p
         async with held:
             job.step(f"{counted(file.size, 'byte', 'is')} here, and hashed")
             job.step(f"reading {options.format}, finding types, writing Parquet")
-            result = await load_file(request, services, principal, file, name=name, options=options)
+            try:
+                result = await load_file(request, services, principal, file, name=name, options=options)
+            except LakehouseError as error:
+                job.end("failed", _DOOR.says(error.detail))
+                return
             version = f"version {result.manifest.version} with {counted(result.manifest.row_count, 'row')}"
             said = f"{version} has this very file already" if result.existing else version
             job.end("done", f"{name}: {said}", f"/ui/datasets/of/{name}")
@@ -74,7 +85,7 @@ async def _received(request: Request, services: Services) -> tuple[str, IngestOp
         require_csrf(request, secret or fields.get(CSRF_FIELD, ""))
         choose = partial(
             make_options, mode=fields.get("mode", "replace"), on_error=fields.get("on_error", "refuse"),
-            evolve=fields.get("evolve") == "true",
+            encoding=fields.get("encoding", IngestOptions().encoding), evolve=fields.get("evolve") == "true",
         )  # fmt: skip
         choose()
         chosen.append((check_dataset_name(fields.get("name", "")), choose))

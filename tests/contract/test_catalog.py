@@ -209,6 +209,26 @@ def test_catalog_is_whole_from_the_bucket_alone(objects: S3ObjectStore) -> None:
     assert list(elsewhere.list().manifests) == ["alpha", "beta", "gamma"]
 
 
+def test_dataset_from_before_its_name_was_reserved_is_read_and_deleted_and_never_made_again(
+    objects: S3ObjectStore,
+) -> None:
+    catalog = Catalog(objects)
+    old = replace(catalog.commit("d", replacing("x")).manifest, name="evidence_index")
+    objects.put(version_key("evidence_index", 1), old.to_json())
+    objects.put(pointer_key("evidence_index"), old.to_json())
+    assert catalog.get("evidence_index") == old
+    assert catalog.versions("evidence_index") == [old]
+    with pytest.raises(BadInput, match="reserved view name"):
+        catalog.commit("evidence_index", replacing("y"))
+    catalog.delete("evidence_index")
+    assert "evidence_index" not in catalog.list().manifests
+    with pytest.raises(NotFound, match="was deleted"):
+        catalog.get("evidence_index")
+    for act in (catalog.get, catalog.versions, catalog.delete):
+        with pytest.raises(BadInput, match="reserved view name"):
+            act("evidence")
+
+
 def test_watcher_sees_commits_and_deletes_and_fetches_only_changes(objects: S3ObjectStore) -> None:
     catalog = Catalog(objects)
     catalog.commit("alpha", replacing("a"))

@@ -10,6 +10,7 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import BadInput, Conflict, NotFound, Unprocessable
 from lakehouse.ingest import IngestResult
+from lakehouse.ingest.landing import is_synced
 from tests.ingesting import IngestDesk, OvertakenConversion
 
 
@@ -147,6 +148,25 @@ def test_other_formats_land_by_their_suffix(desk: IngestDesk) -> None:
     assert desk.rows() == [(1, "a"), (2, "b"), (3, "c")]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".a.csv", ".DS_Store", "._x.csv", "_SUCCESS", "_committed_17", "_started_17", "sub/_SUCCESS",
+        "_temporary/0/x.csv", ".staging/x.csv", "sub/_options.json", "a.csv.part", "b.csv.partial",
+        "c.csv.filepart", "d.csv.crdownload", "e.csv.tmp", "F.CSV.TMP", "g.csv~", "h.csv._COPYING_",
+        "~$i.csv", "Thumbs.db",
+    ],
+)  # fmt: skip
+def test_file_that_is_no_data_by_its_name_is_left_alone(desk: IngestDesk, name: str) -> None:
+    put(desk, name, b"\x00\x01 no table")
+    with pytest.raises(NotFound, match="landing/d/"):
+        sync(desk)
+    put(desk, "x_.part1.csv", "id,t\n1,a\n")
+    assert sync(desk).manifest.row_count == 1
+    assert is_synced(desk.store, desk.catalog, "d")
+    assert desk.rows() == [(1, "a")]
+
+
 def test_file_without_values_in_a_column_widens_nothing(desk: IngestDesk) -> None:
     put(desk, "a.csv", "id,n\n1,\n")
     put(desk, "b.csv", "id,n\n2,5\n")
@@ -217,3 +237,22 @@ def test_file_that_is_read_again_keeps_its_refused_rows_once(desk: IngestDesk) -
     sync(desk, evolve=True)
     assert len(desk.keys("quarantine/")) == 3
     assert set(first) < set(desk.keys("quarantine/"))
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"id,t\n1\n", 'write {"on_error": "quarantine"} into landing/d/_options.json to load the good records'),
+        (b"id,t\n1,M\xfcller\n", "state the files' encoding in landing/d/_options.json"),
+        ("id,t\n1,a\n".encode("utf-16"), "state the files' encoding in landing/d/_options.json"),
+        (b"id,u\n1,a\n", "materialize the dataset's partition with `evolve: true` in the run's config"),
+    ],
+)
+def test_refusal_speaks_of_what_a_folder_has(desk: IngestDesk, body: bytes, says: str) -> None:
+    put(desk, "a.csv", "id,t\n1,a\n")
+    sync(desk)
+    put(desk, "b.csv", body)
+    with pytest.raises((Conflict, Unprocessable)) as refused:
+        sync(desk)
+    assert says in refused.value.detail
+    assert "=quarantine" not in refused.value.detail

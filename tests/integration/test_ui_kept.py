@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.ingest.options import make_options
 from tests.api import RunningApi, api_settings, running_api
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
@@ -75,6 +76,44 @@ async def test_plain_form_uploads_and_leads_to_the_work(api: RunningApi) -> None
         again = await client.post("/ui/datasets/upload", data=fields, files={"file": FILE})
         assert "has this very file already" in await ended(client, again.headers["location"])
         assert 'href="/ui/jobs/' in (await client.get("/ui/datasets")).text
+
+
+async def test_form_takes_the_encoding_and_offers_only_those_that_there_are(api: RunningApi) -> None:
+    async with log_in(api) as client:
+        page = (await client.get("/ui/datasets")).text
+        offered = re.findall(
+            r'<option value="([^"]+)"( selected)?>', page.partition('id="upload-encoding"')[2].partition("</select>")[0]
+        )
+        assert [name for name, is_chosen in offered if is_chosen] == [make_options().encoding]
+        for name, _ in offered:
+            make_options(encoding=name)
+        fields = {"csrf": await secret_of(client), "name": "umlauts"}
+        files = {"file": ("a.csv", "id,name\n1,Müller\n".encode("cp1252"), "text/csv")}
+        refused = await client.post("/ui/datasets/upload", data=fields, files=files)
+        said = await ended(client, refused.headers["location"])
+        assert "choose the file&#39;s encoding in the form" in said
+        taken = await client.post("/ui/datasets/upload", data=fields | {"encoding": "cp1252"}, files=files)
+        assert "version 1 with 1 row" in await ended(client, taken.headers["location"])
+        unknown = await client.post("/ui/datasets/upload", data=fields | {"encoding": "klingon"}, files=files)
+        assert (unknown.status_code, "klingon" in unknown.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("id,name\n1\n", "or choose &#34;put them aside&#34; for bad records to load the good records"),
+        ("id,other\n1,a\n", "tick &#34;accept other columns&#34; to accept it"),
+    ],
+)
+async def test_refusal_of_an_upload_speaks_of_the_fields_of_the_form(api: RunningApi, body: str, said: str) -> None:
+    async with log_in(api) as client:
+        fields = {"csrf": await secret_of(client), "name": "worded"}
+        first = await client.post("/ui/datasets/upload", data=fields, files={"file": FILE})
+        await ended(client, first.headers["location"])
+        refused = await client.post("/ui/datasets/upload", data=fields, files={"file": ("b.csv", body.encode())})
+        page = await ended(client, refused.headers["location"])
+        assert said in page
+        assert "=quarantine" not in page
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,22 @@ def test_what_is_no_dataset_is_reported_once_and_left_alone() -> None:
     assert again.refused == {}
 
 
+def test_what_is_no_data_by_its_name_asks_for_no_run_and_is_no_refusal() -> None:
+    loose = ["landing/.DS_Store", "landing/_SUCCESS", "landing/_temporary/0/x.csv", "landing/x.csv.part"]
+    folder = ["landing/a/.a.csv", "landing/a/_SUCCESS", "landing/a/sub/_committed_1", "landing/a/b.csv.crdownload"]
+    alone = dict.fromkeys([*loose, *folder], "x")
+    cursor, _ = tick(FRESH, alone)
+    cursor, runs = tick(cursor, alone)
+    assert (runs, cursor.refused) == ([], ())
+    with_data = {**alone, "landing/a/1.csv": "x"}
+    cursor, _ = tick(cursor, with_data)
+    cursor, runs = tick(cursor, with_data)
+    assert [run.dataset for run in runs] == ["a"]
+    more = {**with_data, "landing/a/2.csv.part": "x"}
+    cursor, _ = tick(cursor, more)
+    assert tick(cursor, more)[1] == []
+
+
 def test_more_datasets_than_a_tick_takes_go_on_in_the_next() -> None:
     files = {f"landing/d{i}/1.csv": "x" for i in range(MAX_RUNS_PER_TICK + 20)}
     cursor, _ = tick(FRESH, files)
