@@ -25,13 +25,14 @@ from lakehouse_assets.source_version import source_version
 
 NAME = "workflow_batch"
 CODE_VERSION = "1"
+_HOW = "give both `workflow` and `inputs` in the launchpad, or in the run's config"
 
 
 class WorkflowBatchConfig(Config):
-    """What is run over what."""
+    """What is run over what; where neither is given, nothing is: "materialize all" has no batch to name."""
 
-    workflow: str = Field(description="Name of a workflow that the API has.")
-    inputs: str = Field(description="Key of JSON lines under `files/workflows/`, each an object of inputs.")
+    workflow: str = Field("", description="Name of a workflow that the API has.")
+    inputs: str = Field("", description="Key of JSON lines under `files/workflows/`, each an object of inputs.")
 
 
 @asset(
@@ -42,12 +43,19 @@ class WorkflowBatchConfig(Config):
     owners=OWNERS,
     tags={"layer": "workflows"},
     pool="evidence",
+    output_required=False,
 )
 def workflow_batch(
     context: AssetExecutionContext, config: WorkflowBatchConfig, store: LakeStore
-) -> MaterializeResult[None]:
+) -> Iterator[MaterializeResult[None]]:
     """Runs of a workflow, one for each line of inputs: the API runs them, and each node is a raw line as always."""
     started_at = utc_now()
+    if not config.workflow and not config.inputs:
+        context.log.info(f"no batch was asked for, so nothing was run: {_HOW}")
+        return
+    with mapped_errors(context.instance, context.run.run_id):
+        if not config.workflow or not config.inputs:
+            raise BadInput(f"{'inputs' if config.workflow else 'workflow'} is missing: {_HOW}")
     with mapped_errors(context.instance, context.run.run_id), _runner(store.lake, config.workflow) as run:
         done = run_batch(
             store.lake.objects, config.inputs, run, work_dir=store.lake.work_dir, name=context.run.run_id[:8]
@@ -68,7 +76,7 @@ def workflow_batch(
             ok=not done.failed,
         )
         write_receipt(store.lake.objects, receipt)
-    return MaterializeResult(metadata=batch_metadata(done))
+    yield MaterializeResult(metadata=batch_metadata(done))
 
 
 def batch_metadata(done: BatchResult) -> dict[str, Any]:
