@@ -49,7 +49,7 @@ def fill_lake(api: ApiProcess, folder: Path, *, workers: int) -> None:
     with api.client() as client:
         fill_memory(client)
         rows = client.post(
-            "/v1/sql", json={"sql": "SELECT run_id, task_id, stream, dt FROM scored ORDER BY ALL LIMIT 5"}
+            "/v1/sql", json={"sql": "SELECT run_id, task_id, stream, dt FROM scored ORDER BY ALL LIMIT 6"}
         )
     fill_triage(api.environ, rows.raise_for_status().json()["rows"])
 

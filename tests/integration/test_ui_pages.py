@@ -699,6 +699,56 @@ def test_triage_loses_nothing_that_was_written_for_it(site: Site, page: Page) ->
     site.errors.clear()
 
 
+def test_triage_leaves_what_the_second_of_two_has_written(site: Site, page: Page) -> None:
+    page.goto("/ui/triage")
+    page.keyboard.press("j")
+    shown = page.locator("[data-shown]")
+    shown.wait_for()
+    item = str(shown.get_attribute("data-shown"))
+    page.get_by_label("Note").fill("written for a quarter of an hour")
+    with site.api.client() as client:
+        version = client.get(f"/v1/triage/{item}").raise_for_status().json()["version"]
+        first = {"decision": "accept", "version": version}
+        client.post(f"/v1/triage/{item}/decision", json=first).raise_for_status()
+    page.get_by_role("button", name="Reject (r)").click()
+    page.locator("#item [role=alert]", has_text="was decided").wait_for()
+    assert shown.get_attribute("data-shown") == item
+    assert page.get_by_label("Note").input_value() == "written for a quarter of an hour"
+
+
+def test_what_is_written_comes_back_when_the_session_ends_under_it(site: Site, page: Page) -> None:
+    def log_in() -> None:
+        page.get_by_role("alert").get_by_text("What was written comes back").wait_for()
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Log in").click()
+
+    page.goto("/ui/triage")
+    page.keyboard.press("j")
+    item = str(page.locator("[data-shown]").get_attribute("data-shown"))
+    page.locator("summary", has_text="Edit").click()
+    page.get_by_label("What should have been answered").fill("a long answer")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Accept as edited").click()
+    log_in()
+    page.locator(f"[data-shown='{item}']").wait_for()
+    page.get_by_text("has not been sent").wait_for()
+    assert page.get_by_label("What should have been answered").input_value() == "a long answer"
+
+    page.goto("/ui/replay")  # a plain form: the page is left before it is known
+    page.get_by_label("Most tasks").fill("7")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Begin").click()
+    log_in()
+    page.get_by_role("heading", name="Replay").wait_for()
+    page.get_by_text("has not been sent").wait_for()
+    assert page.get_by_label("Most tasks").input_value() == "7"
+    page.reload()
+    page.get_by_role("heading", name="Replay").wait_for()
+    assert page.get_by_text("has not been sent").count() == 0
+    assert all("401" in one for one in site.errors), site.errors
+    site.errors.clear()
+
+
 def test_triage_keeps_its_filter_and_offers_nothing_twice(page: Page) -> None:
     from playwright.sync_api import expect
 

@@ -125,8 +125,11 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.id === "queue") {
     const all = rows();
-    if (all.length) choose(all[Math.min(place, all.length - 1)]);
-    else document.getElementById("item").replaceChildren(); // what is decided is not offered again
+    const refusal = event.target.querySelector("[role=alert]");
+    const item = document.getElementById("item");
+    if (refusal && writtenIn(item).length) item.querySelector("[data-refused]").replaceChildren(refusal); // to be read, and copied
+    else if (all.length) choose(all[Math.min(place, all.length - 1)]);
+    else item.replaceChildren(); // what is decided is not offered again
   }
   const heading = event.target.querySelector && event.target.querySelector("[data-say]");
   if (heading) said(heading.dataset.say);
