@@ -1,7 +1,7 @@
-"""Baselines of drift in the bucket: versions that are written once, and `baseline.json`, which is the last of them.
+"""Baselines of drift in the bucket: every version is kept, and `baseline.json` is a copy of the one that counts.
 
-Belongs here: keys, the order of writes, rows as Parquet. Not here: the document (see lakehouse/drift/baseline.py), what
-is kept (see lakehouse/drift/meter.py).
+Belongs here: keys, rows as Parquet. Not here: the document (see lakehouse/drift/baseline.py), what a baseline is made
+of (see lakehouse/drift/meter.py), how versions are numbered and written (see lakehouse/storage/versions.py).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from lakehouse.drift.baseline import Baseline, read_baseline
 from lakehouse.drift.finding import Kind
 from lakehouse.drift.meter import Taken
 from lakehouse.drift.report import PREFIX
-from lakehouse.errors import BadInput, NotFound, PreconditionFailed, Unavailable
-from lakehouse.storage.objects import ObjectStore, list_all
-
-_TRIES = 20
+from lakehouse.errors import BadInput, NotFound
+from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.publish import PARQUET_TYPE, hash_file
+from lakehouse.storage.versions import NumberedVersions
 
 
 class DriftBaselines:
@@ -41,7 +41,12 @@ class DriftBaselines:
             BadInput: It is damaged.
             StoreUnavailable: The store does not answer.
         """
-        return self._live(kind)[0]
+        key = _versions(self._store, kind).pointer_key
+        try:
+            stored = self._store.get(key)
+        except NotFound:
+            return None
+        return read_baseline(stored.body, key=key)
 
     def fetch(self, baseline: Baseline, folder: Path) -> Path | None:
         """Its rows as a local file; None: it has none.
@@ -65,57 +70,42 @@ class DriftBaselines:
     def set(self, kind: Kind, taken: Taken, *, first: date, last: date, by: str, why: str) -> Baseline:
         """Keep a new version and make it the one that counts; of two at once the higher version counts.
 
+        Args:
+            kind: Of what.
+            taken: What the baseline is made of.
+            first: First day of what it was made of.
+            last: Last day.
+            by: Who sets it.
+            why: Why.
+
         Raises:
             Unavailable: Others kept winning.
-            StoreUnavailable: The store does not answer; what counted goes on counting.
+            StoreUnavailable: The store does not answer; the earlier baseline goes on counting.
         """
-        sha256 = "" if taken.file is None else hashlib.sha256(taken.file.read_bytes()).hexdigest()
-        for _ in range(_TRIES):
-            version = max(self._versions(kind), default=0) + 1
-            key = f"{PREFIX}{kind}/baselines/{version}"
-            made = Baseline(
-                kind, version, first, last, self._clock(), by, why, taken.data,
-                None if taken.file is None else f"{PREFIX}{kind}/baselines/{sha256}.parquet", sha256,
-            )  # fmt: skip
-            if taken.file is not None and made.file_key is not None:
-                self._store.put(made.file_key, taken.file, content_type="application/vnd.apache.parquet")
-            try:
-                self._store.put(f"{key}.json", made.to_json(), if_absent=True, content_type="application/json")
-            except PreconditionFailed:
-                continue
-            self._make_live(made)
-            return made
-        raise Unavailable(f"others kept setting the baseline of {kind}; try again", retry_after_s=1)
+        versions = _versions(self._store, kind)
+        file_key, file_sha256 = None, ""
+        if taken.file is not None:
+            file_sha256 = hash_file(taken.file)
+            file_key = f"{versions.folder}{file_sha256}.parquet"
+            self._store.put(file_key, taken.file, content_type=PARQUET_TYPE)
+        set_at = self._clock()
 
-    def _make_live(self, made: Baseline) -> None:
-        for _ in range(_TRIES):
-            live, etag = self._live(made.kind)
-            if live is not None and live.version >= made.version:
-                return
-            try:
-                self._store.put(
-                    _live_key(made.kind), made.to_json(), if_match=etag, if_absent=etag is None,
-                    content_type="application/json",
-                )  # fmt: skip
-            except PreconditionFailed:
-                continue
-            return
-        raise Unavailable(f"others kept setting the baseline of {made.kind}; try again", retry_after_s=1)
+        def numbered(version: int) -> Baseline:
+            return Baseline(kind, version, first, last, set_at, by, why, taken.data, file_key, file_sha256)
 
-    def _live(self, kind: Kind) -> tuple[Baseline | None, str | None]:
-        key = _live_key(kind)
-        try:
-            stored = self._store.get(key)
-        except NotFound:
-            return None, None
-        return read_baseline(stored.body, key=key), stored.info.etag
-
-    def _versions(self, kind: Kind) -> list[int]:
-        stems = (info.key.rpartition("/")[2].removesuffix(".json") for info in list_all(
-            self._store, f"{PREFIX}{kind}/baselines/"
-        ))  # fmt: skip
-        return [int(stem) for stem in stems if stem.isdecimal()]
+        made = numbered(versions.add(lambda version: numbered(version).to_json()))
+        versions.move_pointer(made.to_json(), is_kept=lambda live: _version_of(live) > made.version)
+        return made
 
 
-def _live_key(kind: Kind) -> str:
-    return f"{PREFIX}{kind}/baseline.json"
+def _versions(store: ObjectStore, kind: Kind) -> NumberedVersions:
+    folder = f"{PREFIX}{kind}/baselines/"
+    return NumberedVersions(store, folder, f"{PREFIX}{kind}/baseline.json", f"the baseline of {kind}")
+
+
+def _version_of(body: bytes) -> int:
+    """The version of a stored baseline; 0 when it is damaged, so that any other may replace it."""
+    try:
+        return read_baseline(body, key="").version
+    except BadInput:
+        return 0

@@ -1,6 +1,7 @@
 """Versioned configs in the bucket (CONTRACTS.md sections 1 and 7): written once, one of them live.
 
-Belongs here: versions and the live pointer. Not here: what a config means (see search_config.py).
+Belongs here: what a version and the live pointer hold. Not here: what a config means (see search_config.py), how
+versions are numbered and written (see lakehouse/storage/versions.py).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import structlog
 
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import utc_now
-from lakehouse.errors import BadInput, NotFound, PreconditionFailed, Unavailable
-from lakehouse.storage.objects import ObjectStore, list_all
+from lakehouse.errors import BadInput, NotFound
+from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.versions import NumberedVersions
 
 PREFIX = "config/"
 FORMAT_VERSION = 1
-_TRIES = 20
 _log = structlog.get_logger("lakehouse.config")
 
 
@@ -86,8 +87,8 @@ class ConfigStore:
             BadInput: The pointer or the version is damaged.
             StoreUnavailable: The store does not answer.
         """
-        pointer, _ = self._pointer(name)
-        return ConfigVersion(name, 0, {}) if pointer is None else self.get(name, pointer)
+        number = self._live_number(name)
+        return ConfigVersion(name, 0, {}) if number is None else self.get(name, number)
 
     def get(self, name: str, version: int) -> ConfigVersion:
         """One version; 0 is the default, which is not stored.
@@ -97,29 +98,26 @@ class ConfigStore:
         """
         if version == 0:
             return ConfigVersion(name, 0, {})
+        key = self._versions(name).key(version)
         try:
-            document = orjson.loads(self._store.get(_key(name, version)).body)
+            document = orjson.loads(self._store.get(key).body)
             return ConfigVersion(
                 name, version, document["config"], document["created_at"], document["by"], document.get("note", "")
             )
         except NotFound:
             raise NotFound(f"there is no version {version} of config {name!r}", name=name) from None
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise BadInput(f"{_key(name, version)} is damaged; set another version live", name=name) from None
+            raise BadInput(f"{key} is damaged; set another version live", name=name) from None
 
     def versions(self, name: str) -> list[ConfigVersion]:
         """Every version that can be read, newest first."""
         found = []
-        for number in self._numbers(name):
+        for number in self._versions(name).numbers():
             try:
                 found.append(self.get(name, number))
             except BadInput as error:  # one that is damaged hides no other
                 _log.warning("config_damaged", reason=error.detail)
         return found
-
-    def _numbers(self, name: str) -> list[int]:
-        stems = (info.key.rsplit("/", 1)[1].removesuffix(".json") for info in list_all(self._store, f"{PREFIX}{name}/"))
-        return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
 
     def publish(self, name: str, document: Mapping[str, Any], *, by: str, note: str = "") -> ConfigVersion:
         """Write a new version and make it live; of two at once both are kept, and the one that moved last is live.
@@ -127,20 +125,12 @@ class ConfigStore:
         Raises:
             Unavailable: Others kept winning.
         """
-        body = {"format_version": FORMAT_VERSION, "config": dict(document), "by": by, "note": note}
-        for _ in range(_TRIES):
-            version = max(self._numbers(name), default=0) + 1
-            created_at = format_utc(self._clock())
-            try:
-                self._store.put(
-                    _key(name, version), orjson.dumps(body | {"created_at": created_at}), if_absent=True,
-                    content_type="application/json",
-                )  # fmt: skip
-            except PreconditionFailed:
-                continue
-            self.set_live(name, version)
-            return ConfigVersion(name, version, document, created_at, by, note)
-        raise Unavailable(f"other writers of config {name!r} kept winning; try again", retry_after_s=1)
+        created_at = format_utc(self._clock())
+        stored = {"format_version": FORMAT_VERSION, "config": dict(document), "by": by, "note": note}
+        body = orjson.dumps(stored | {"created_at": created_at})
+        version = self._versions(name).add(lambda _: body)
+        self.set_live(name, version)
+        return ConfigVersion(name, version, document, created_at, by, note)
 
     def set_live(self, name: str, version: int) -> None:
         """Make a version that exists the live one; rolling back is this.
@@ -151,28 +141,19 @@ class ConfigStore:
         """
         self.get(name, version)
         body = orjson.dumps({"format_version": FORMAT_VERSION, "version": version})
-        for _ in range(_TRIES):
-            _, etag = self._pointer(name)
-            try:
-                self._store.put(
-                    f"{PREFIX}{name}/live.json", body, if_match=etag, if_absent=etag is None,
-                    content_type="application/json",
-                )  # fmt: skip
-            except PreconditionFailed:
-                continue
-            return
-        raise Unavailable(f"other writers of config {name!r} kept winning; try again", retry_after_s=1)
+        self._versions(name).move_pointer(body)
 
-    def _pointer(self, name: str) -> tuple[int | None, str | None]:
+    def _live_number(self, name: str) -> int | None:
+        key = self._versions(name).pointer_key
         try:
-            stored = self._store.get(f"{PREFIX}{name}/live.json")
+            body = self._store.get(key).body
         except NotFound:
-            return None, None
+            return None
         try:
-            return int(orjson.loads(stored.body)["version"]), stored.info.etag
+            return int(orjson.loads(body)["version"])
         except (ValueError, KeyError, TypeError):
-            raise BadInput(f"{PREFIX}{name}/live.json is damaged; delete it or set a version live", name=name) from None
+            raise BadInput(f"{key} is damaged; delete it or set a version live", name=name) from None
 
-
-def _key(name: str, version: int) -> str:
-    return f"{PREFIX}{name}/{version}.json"
+    def _versions(self, name: str) -> NumberedVersions:
+        folder = f"{PREFIX}{name}/"
+        return NumberedVersions(self._store, folder, f"{folder}live.json", f"config {name!r}")

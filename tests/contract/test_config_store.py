@@ -64,6 +64,14 @@ def test_damaged_pointer_is_named(store: ObjectStore) -> None:
         ConfigStore(store).live("search")
 
 
+def test_damaged_pointer_is_mended_by_setting_a_version_live(store: ObjectStore) -> None:
+    configs = ConfigStore(store)
+    configs.publish("search", {"k": 3}, by="ann")
+    store.put("config/search/live.json", b"{")
+    configs.set_live("search", 1)
+    assert dict(configs.live("search").document) == {"k": 3}
+
+
 @pytest.mark.parametrize("body", [b"{", b"{}", b"[]", b"3"])
 def test_damaged_version_hides_no_other_and_holds_up_no_new_one(store: ObjectStore, body: bytes) -> None:
     configs = ConfigStore(store)

@@ -385,6 +385,16 @@ def test_baseline_versions_are_kept_and_the_last_counts(desk: DriftDesk, store: 
         desk.run("outcome", day(4))
 
 
+def test_damaged_baseline_is_named_and_mended_by_setting_another(desk: DriftDesk, store: LakeStore) -> None:
+    store.lake.objects.put("drift/outcome/baseline.json", b"{}")
+    with pytest.raises(BadInput, match="set another one"):
+        desk.baseline("outcome")
+    set_baseline(desk, "outcome")
+    live = desk.baseline("outcome")
+    assert live is not None
+    assert live.version == 2
+
+
 def test_assets_report_and_their_checks_block_exports(desk: DriftDesk, store: LakeStore, tmp_path: Path) -> None:
     defs = build_defs(store, corpora=tmp_path / "none")
     job = defs.resolve_job_def("export")
