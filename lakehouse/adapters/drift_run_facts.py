@@ -1,7 +1,8 @@
-"""Statements that make the columns of lakehouse/drift/outcome.py of runs: what each showed, and how it was labelled.
+"""SQL that turns runs into the columns of lakehouse/drift/outcome.py: what each run did, and how it was labelled.
 
-A label is a person's word, else the run's own reward, else the mean of its outcomes. The first label is what the first
-line of the run, or the first word about it, said; where that is another one, the label was corrected.
+A run's label is what a person said of it, else the run's own reward, else the mean of its outcomes. Its first label is
+what the first logged line of the run, or the first person or outcome, said. Where the two differ, the label was
+corrected later.
 
 Belongs here: SQL over the relations of evidence_lake.py and scoring_records.py. Not here: which days and files (see
 drift_runs.py).
@@ -17,12 +18,10 @@ from lakehouse.scoring.signs import Signs
 
 STREAMS = ("agent_trajectories", "chat_calls")
 MOST_RUNS = 20_000
-"""So many runs of a model version are looked at, chosen by their ids."""
+"""At most so many runs of a model version are looked at. The hash of their ids chooses them."""
 _ROLES = "('executor', 'other')"
-_BEGIN = 300
+_OPENING_CHARACTERS = 300  # a refusal stands at the beginning of an answer
 _CHARACTERS_PER_TOKEN = 4
-_LISTED = ", ".join(quote_text(stream) for stream in STREAMS)
-IS_RUN = f"stream IN ({_LISTED}) AND coalesce(model_role, 'other') IN {_ROLES}"
 
 
 def first_lines_statement(files: Sequence[str]) -> str:
@@ -65,7 +64,7 @@ SELECT r.run_id,
   CASE WHEN coalesce(l.reward, r.reward) IS NOT NULL
       THEN CASE WHEN coalesce(l.reward, r.reward) >= 0.5 THEN 1.0 ELSE 0.0 END
     ELSE f.label END AS first_success
-FROM (SELECT run_id, stream, reward FROM {RECORDS} WHERE {IS_RUN}) r
+FROM (SELECT run_id, stream, reward FROM {RECORDS} e WHERE {_is_run("e")}) r
 LEFT JOIN {SAID} s ON s.about = r.run_id LEFT JOIN drift_first l ON l.run_id = r.run_id
 LEFT JOIN first_said f ON f.about = r.run_id
 QUALIFY row_number() OVER (PARTITION BY r.run_id ORDER BY r.stream) = 1"""
@@ -79,7 +78,7 @@ def runs_statement(signs: Signs) -> str:
     Returns:
         SQL of `run_id, model`, the columns of `lakehouse.drift.outcome.COLUMNS`, `rules_version`.
     """
-    gives_up = f"regexp_matches(left(r.output_text, {_BEGIN}), {quote_text(f'(?i){signs.gives_up}')})"
+    gives_up = f"regexp_matches(left(r.output_text, {_OPENING_CHARACTERS}), {quote_text(f'(?i){signs.gives_up}')})"
     return f"""
 SELECT r.run_id, coalesce(r.model_name, 'unknown') AS model, b.success, b.first_success,
   CASE WHEN c.score IN ('accepted', 'partially_accepted', 'rejected') THEN CAST(c.score = 'accepted' AS DOUBLE)
@@ -92,14 +91,15 @@ SELECT r.run_id, coalesce(r.model_name, 'unknown') AS model, b.success, b.first_
 FROM {RUNS} r JOIN drift_labels b USING (run_id) LEFT JOIN drift_first f USING (run_id)
 LEFT JOIN {TURNS} t ON t.run_id = CASE WHEN r.stream = 'agent_trajectories' THEN r.run_id END
 LEFT JOIN scored c ON c.run_id = r.run_id AND c.stream = r.stream
-WHERE {_of_r(IS_RUN)} AND (f.dt IS NULL OR f.dt >= r.dt)
+WHERE {_is_run("r")} AND (f.dt IS NULL OR f.dt >= r.dt)
 QUALIFY row_number() OVER (PARTITION BY model ORDER BY md5(r.run_id), r.run_id) <= {MOST_RUNS}
 ORDER BY r.run_id"""
 
 
 def returned_statement() -> str:
     """Count the runs of these days whose first line is of an earlier one: they came back with a correction."""
-    return f"SELECT count(*) FROM {RUNS} r JOIN drift_first f USING (run_id) WHERE {_of_r(IS_RUN)} AND f.dt < r.dt"
+    is_run = _is_run("r")
+    return f"SELECT count(*) FROM {RUNS} r JOIN drift_first f USING (run_id) WHERE {is_run} AND f.dt < r.dt"
 
 
 def hours_statement() -> str:
@@ -108,8 +108,10 @@ def hours_statement() -> str:
 SELECT coalesce(model_name, 'unknown') AS model, date_trunc('hour', provenance.recorded_at) AS hour,
   avg(latency_ms) AS latency_ms, avg(cost_usd) AS cost_usd,
   avg(CAST(coalesce(list_has_any(failure_markers, ['call.failed', 'run.error']), false) AS DOUBLE)) AS failed
-FROM evidence WHERE {IS_RUN} GROUP BY ALL ORDER BY ALL"""
+FROM evidence e WHERE {_is_run("e")} GROUP BY ALL ORDER BY ALL"""
 
 
-def _of_r(condition: str) -> str:
-    return condition.replace("stream IN", "r.stream IN").replace("coalesce(model_role", "coalesce(r.model_role")
+def _is_run(alias: str) -> str:
+    """The condition that the record under an alias is a run of a model that worked on a task."""
+    listed = ", ".join(quote_text(stream) for stream in STREAMS)
+    return f"{alias}.stream IN ({listed}) AND coalesce({alias}.model_role, 'other') IN {_ROLES}"
