@@ -1,4 +1,4 @@
-"""Work that ends when its client goes away.
+"""Work that is cancelled when its client goes away.
 
 Belongs here: watching the connection while an answer is made. Not here: streams, which notice by themselves.
 """
@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 Result = TypeVar("Result")
+CLIENT_CLOSED_REQUEST = 499
+"""The status in logs of a request whose client went away; nginx's number, as HTTP has none. Nobody reads the answer."""
 
 
 class Connection(Protocol):

@@ -12,7 +12,7 @@ import orjson
 
 from lakehouse.pathway.history import History
 from lakehouse.pathway.trace import Change, PathwayTrace
-from lakehouse.retrieval.filters import MASK
+from lakehouse.tables.reserved import MASK
 
 _MOST_BYTES = 8 << 20  # of contents in one answer
 

@@ -19,7 +19,7 @@ from typing import Any
 from lakehouse.answer.example import Example, focused_records, spoken_fields
 from lakehouse.chat.token_estimate import CHAT_OVERHEAD, estimate_tokens
 from lakehouse.pathway.shape import kind_of
-from lakehouse.retrieval.filters import MASK
+from lakehouse.tables.reserved import MASK
 
 _NAMES = ("name", "title")
 _TEXT_CHARACTERS = 120

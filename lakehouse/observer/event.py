@@ -14,9 +14,9 @@ import orjson
 
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.errors import BadInput
+from lakehouse.tables.reserved import MASK
 
 STREAM = "observer_events"
-MASK = "[masked]"
 Verdict = Literal["accept", "reject", "cycle"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 MAX_DATA_BYTES = 256 << 10

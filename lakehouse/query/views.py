@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.query.quoting import quote_name, quote_text
-from lakehouse.tables.reserved import PERSONAL_COLUMNS, RESERVED_VIEWS
+from lakehouse.tables.reserved import MASK, PERSONAL_COLUMNS, RESERVED_VIEWS
 
-MASK = "[masked]"
 _MOST_VIEWS = 1000
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from lakehouse.errors import BadInput
+from lakehouse.tables.reserved import MASK
 
 Scalar: TypeAlias = str | bool | int | float
 Kind: TypeAlias = Literal["text", "boolean", "number", "list", "object"]
-MASK = "[masked]"  # the same constant as in SQL views
 MAX_CONDITIONS = 1_000
 MAX_DEPTH = 32
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from lakehouse.retrieval.filters import MASK
+from lakehouse.tables.reserved import MASK
 
 
 def personal_fields(info: Mapping[str, Any]) -> frozenset[str]:

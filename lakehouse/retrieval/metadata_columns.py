@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.field_columns import FieldColumn
 from lakehouse.retrieval.filter_fit import FilterFit, fit_of
-from lakehouse.retrieval.filters import MASK, And, Compare, Filter, Kind, Not, fields_of, holds, mask_of
+from lakehouse.retrieval.filters import And, Compare, Filter, Kind, Not, fields_of, holds, mask_of
 from lakehouse.retrieval.growing import GrowingStrings
+from lakehouse.tables.reserved import MASK
 
 Mask = NDArray[np.bool_]
 # Each takes some kilobytes; the fields beyond (keys that are data) are looked for in the JSON itself.

@@ -199,7 +199,10 @@ RAW_FOLDERS = ("raw/observer_events/",)
 # Free text of people and models stands in these: they need the scope `pii` as a whole.
 PII_VIEWS = frozenset({"evidence", "quarantine", "pathways"})
 
-# Columns that are masked in the others: what somebody asked may name people.
+MASK = "[masked]"
+"""What stands in the place of a personal value, in views, filters and answers alike."""
+
+# Columns that are masked in the other views: what somebody asked may name people.
 PERSONAL_COLUMNS = {
     "playbooks": frozenset({"query"}),
     "observer_events": frozenset({"subject"}),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from lakehouse.validation.plain_text import plain, plain_with_origins, unmarked
 from lakehouse.validation.words import first_digit, letter_runs
 
-MASK = "***-**-****"
+SSN_MASK = "***-**-****"
 WITHHELD = "[withheld: it holds a Social Security number]"
 
 _GAP = r"(\s{0,2}[-./_]\s{0,2}|[ \t]{1,2}|)"
@@ -150,7 +150,7 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> str:
     parts, at = [], 0
     for start, end in sorted(spans):
         if start >= at:
-            parts += [text[at:start], MASK]
+            parts += [text[at:start], SSN_MASK]
             at = end
         else:
             at = max(at, end)

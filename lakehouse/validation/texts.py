@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lakehouse.validation.social_security import MASK, WITHHELD, holds_ssn, mask_ssns
+from lakehouse.validation.social_security import SSN_MASK, WITHHELD, holds_ssn, mask_ssns
 
 MAX_DEPTH, MAX_LEAVES, MAX_CHARACTERS, MAX_KEY = 12, 20_000, 50_000, 200
 # Addresses and ids are what they are for, and no finding.
@@ -69,7 +69,7 @@ def loggable(value: Any, *, key: str = "", depth: int = 0) -> Any:
         return value
     if isinstance(value, int):
         text = str(value) if abs(value) < 1 << INTEGER_BITS else "…"
-        return MASK if SSN_KEY.search(key) and holds_ssn(f"SSN {text}") else value if text != "…" else text
+        return SSN_MASK if SSN_KEY.search(key) and holds_ssn(f"SSN {text}") else value if text != "…" else text
     if isinstance(value, float):
         return value
     if depth >= MAX_DEPTH:

@@ -20,6 +20,7 @@ from lakehouse.retrieval.playbook_entry import PlaybookEntry
 from lakehouse.retrieval.search_answer import Result, SearchAnswer
 from lakehouse.retrieval.search_log import search_line
 from lakehouse.retrieval.search_request import SearchRequest
+from lakehouse.tables.reserved import MASK
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
@@ -223,7 +224,7 @@ def _view(book: PlaybookBook, entry: PlaybookEntry, *, has_pii: bool) -> Playboo
     evidence = book.evidence_of(entry)
     return PlaybookView(
         playbook_id=entry.playbook_id,
-        query=entry.query if has_pii else "[masked]",
+        query=entry.query if has_pii else MASK,
         answer_id=entry.answer_id,
         answer_corpus=entry.answer_corpus,
         tags=list(entry.tags),

@@ -15,19 +15,18 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from lakehouse.errors import LakehouseError
+from lakehouse.tables.reserved import MASK
 from lakehouse.workflow.document import Workflow
 from lakehouse.workflow.mode import Who
 from lakehouse_api.background import end_task
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, run_blocking
-from lakehouse_api.disconnect import while_connected
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST, while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.schemas.workflow import ModeFieldView, ModeList, ModeView, WorkflowCall, WorkflowRunView
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1/observer/workflow", tags=["observer"])
 NDJSON = "application/x-ndjson"
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
-_MASK = "[masked]"
 _STREAM: dict[str, Any] = {
     "description": f"The run; with `Accept: {NDJSON}` a line for each change of a node's state, then one of the run.",
     "content": {NDJSON: {"schema": {"type": "string"}}},
@@ -52,7 +51,7 @@ async def run_workflow(request: Request, services: ServicesDep, principal: Write
     try:
         done = await while_connected(request, services.workflows.run(workflow, asked.input, who))
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     return Response(orjson.dumps(done), media_type="application/json")
 
 
@@ -124,7 +123,7 @@ def _masked(run: Mapping[str, Any]) -> dict[str, Any]:
     """A run without what people and models wrote: states, times and numbers stay."""
 
     def error_of(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        return None if error is None else {**error, "detail": _MASK}
+        return None if error is None else {**error, "detail": MASK}
 
-    nodes = [{**node, "output": _MASK, "error": error_of(node["error"])} for node in run["nodes"]]
-    return {**run, "nodes": nodes, "output": _MASK, "error": error_of(run["error"])}
+    nodes = [{**node, "output": MASK, "error": error_of(node["error"])} for node in run["nodes"]]
+    return {**run, "nodes": nodes, "output": MASK, "error": error_of(run["error"])}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lakehouse.retrieval.filters import MASK
+from lakehouse.tables.reserved import MASK
 from lakehouse.triage.decision import MOST_NAME, MOST_NOTE
 from lakehouse.triage.item import Item
 

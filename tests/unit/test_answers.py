@@ -11,7 +11,7 @@ from lakehouse.answer.bundle import Record, build_bundle
 from lakehouse.answer.config import ANSWER, AnswerConfig, parse_answer_config
 from lakehouse.chat.token_estimate import estimate_tokens
 from lakehouse.errors import BadInput
-from lakehouse.retrieval.filters import MASK
+from lakehouse.tables.reserved import MASK
 
 MARIA = Record("workers", "1017", {"name": "Maria Lopez", "role": "Electrician", "city": "Columbus", "state": "OH",
                                    "certifications": ["OSHA-30", "NFPA 70E"], "email": MASK, "zip": None})  # fmt: skip

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import BadInput
-from lakehouse.query import views
 from lakehouse.retrieval.filter_fit import refuse_unfit
-from lakehouse.retrieval.filters import MASK, MAX_CONDITIONS, Compare, matches, parse_filter
+from lakehouse.retrieval.filters import MAX_CONDITIONS, Compare, matches, parse_filter
 from lakehouse.retrieval.metadata_columns import MAX_FIELDS, MetadataColumns, read_metadata
 
 WORKER = {
@@ -233,7 +232,3 @@ def test_fields_beyond_the_limit_are_found_in_the_json() -> None:
     absent = parse_filter({f"key{last}": {"exists": False}})
     assert columns.evaluate(absent, 0, len(texts)).sum() == last
     refuse_unfit(absent, {"c": columns.check(absent)})
-
-
-def test_masked_reads_alike_in_filters_and_in_sql() -> None:
-    assert views.MASK == MASK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.validation.social_security import MASK, WITHHELD, holds_ssn, mask_ssns
+from lakehouse.validation.social_security import SSN_MASK, WITHHELD, holds_ssn, mask_ssns
 
 NUMBERS = [
     "Your SSN 219-09-9999 is on file.",
@@ -163,7 +163,7 @@ OTHERS = [
 def test_number_is_found_and_masked(text: str) -> None:
     assert holds_ssn(text)
     masked = mask_ssns(text)
-    assert MASK in masked or masked == WITHHELD
+    assert SSN_MASK in masked or masked == WITHHELD
     assert not holds_ssn(masked)
 
 
@@ -174,8 +174,8 @@ def test_other_number_is_none(text: str) -> None:
 
 
 def test_mask_leaves_the_rest_of_the_text() -> None:
-    assert mask_ssns("é: 219\u200b-09-9999, then 415-555-0132") == f"é: {MASK}, then 415-555-0132"
-    assert mask_ssns("219-09-9999 and 078-05-1123") == f"{MASK} and {MASK}"
+    assert mask_ssns("é: 219\u200b-09-9999, then 415-555-0132") == f"é: {SSN_MASK}, then 415-555-0132"
+    assert mask_ssns("219-09-9999 and 078-05-1123") == f"{SSN_MASK} and {SSN_MASK}"
 
 
 @pytest.mark.parametrize(
