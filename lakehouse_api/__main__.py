@@ -19,16 +19,16 @@ from lakehouse.settings import SettingsError, load_settings
 from lakehouse.settings_folders import make_folders
 from lakehouse_api.logs import configure_logs
 
-# A collection of the oldest generation stops every request for as long as it takes to look at each object there is:
-# with the defaults the slowest hundredth of writes waited 180 ms for it, so 35 (bench/retrieval.py).
+# A collection of the oldest generation visits every object and stops all requests meanwhile. With Python's default
+# thresholds the 99th percentile of writes was 180 ms because of it, with these it is 35 ms (bench/retrieval.py).
 _GC_THRESHOLDS = (5_000, 50, 50)
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT, then finish what was accepted."""
-    # A product of matrices takes tens of microseconds here; a team of threads that waits for its members by spinning
-    # takes many times that of all cores when others are busy. The library reads it once, when numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - the library's own, and no setting of ours
+    # OpenBLAS threads wait for each other by spinning. The matrix products here take tens of microseconds, and on a
+    # busy machine the spinning takes many times that on every core. OpenBLAS reads this once, when numpy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - a setting of the library, not of ours
     keep_little()
     try:
         settings = load_settings()
@@ -54,8 +54,8 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="none",  # nothing here speaks it
-        proxy_headers=False,  # ours believes the trusted proxies alone
+        ws="none",  # no route is a WebSocket
+        proxy_headers=False,  # ProxyMiddleware reads them, and from trusted proxies only
         timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         lifespan="on",
     )
@@ -66,11 +66,11 @@ def main() -> int:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, whose garbage collector leaves alone what was there when it began to serve.
+    """uvicorn's server; the garbage collector passes over the objects that existed when it began to serve.
 
     Args:
         config: How it serves.
-        leave: Lets go of pages that watch long work.
+        leave: Ends the streams of pages that watch long jobs.
     """
 
     def __init__(self, config: uvicorn.Config, leave: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class _Server(uvicorn.Server):
         gc.set_threshold(*_GC_THRESHOLDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go of pages that watch long work, then wait for the requests that are under way."""
+        """End the streams of pages that watch long jobs, then wait for the other requests under way."""
         self._leave()
         await super().shutdown(sockets)
 

@@ -1,7 +1,7 @@
 """The access log: one JSON line per request on standard output, gathered and written a few times a second.
 
-A write for each request costs more than many a request does, and so does making its text by itself. What was gathered
-is written at shutdown; a `kill -9` loses the lines of the last tenth of a second, and no others.
+Encoding and writing each line by itself would cost more than many a request does. The lines that are still gathered at
+shutdown are written then; a `kill -9` loses those of the last tenth of a second.
 
 Belongs here: what a line holds, gathering and writing. Not here: filling it in (see middleware_context.py).
 """
@@ -22,7 +22,7 @@ _MAX_GATHERED = 1000
 
 
 class AccessLine(msgspec.Struct):
-    """One request and how it ended; `path` is without the query, in which statements and names of people may be."""
+    """One request and how it ended; `path` has no query string, which may hold SQL or names of people."""
 
     request_id: str
     task_id: str | None

@@ -22,7 +22,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.validation import Verdict
 from lakehouse.validation.log_line import validation_line
 from lakehouse_api.background import end_task
-from lakehouse_api.validating import validated
+from lakehouse_api.validating import validate_artifact
 
 if TYPE_CHECKING:
     from lakehouse.adapters.event_log import EventLog
@@ -72,7 +72,7 @@ class AnswerConfigs:
 
 
 class LoggedValidator:
-    """Validates what a model said, and writes the line of it."""
+    """Validates what a model answered, and logs the verdict to the stream `validations`."""
 
     def __init__(self, events: EventLog, roster: StoredRoster) -> None:
         self.events = events
@@ -81,14 +81,14 @@ class LoggedValidator:
     async def validate(
         self, kind: str, artifact: Mapping[str, Any], context: Mapping[str, Any], caller: Caller
     ) -> Verdict:
-        """One validation."""
-        verdict = await validated(kind, artifact, context, roster=self._roster)
+        """Validate one artifact; a line that the log does not take is reported, and the verdict stands."""
+        verdict = await validate_artifact(kind, artifact, context, roster=self._roster)
         line = validation_line(
             verdict, artifact, context, run_id=new_id(), trace_id=caller.request_id, task_id=caller.task_id,
             actor=caller.actor,
         )  # fmt: skip
         try:
             await self.events.append("validations", {**line, "config_version": caller.config_version})
-        except LakehouseError as error:  # the model has been asked: its answer stands
+        except LakehouseError as error:  # the model has answered already, and its answer is worth more than the line
             _log.warning("validation line lost", reason=error.detail)
         return verdict

@@ -106,10 +106,10 @@ def _compose() -> Callable[[Settings], Services]:
 
 
 class _Api(FastAPI):
-    """FastAPI behind our layers alone. Its own net, telemetry and body limit would be second ones, and cost as much."""
+    """FastAPI without its own outermost layers: ours catch every error, measure and limit bodies already."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What answers requests; made with the first of them."""
+        """Stack our middlewares around the router; called at the first request."""
         handlers = dict(self.exception_handlers)
         app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=handlers)
         for layer, args, kwargs in reversed(self.user_middleware):
@@ -146,7 +146,7 @@ def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> No
     trusted = parse_networks(settings.trusted_proxies)
     app.add_middleware(ProxyMiddleware, trusted=trusted, root_path=settings.root_path)
     app.state.short_way = None
-    if not settings.allowed_origins:  # else every answer says that it varies by origin
+    if not settings.allowed_origins:  # with CORS every answer needs headers that only its middleware adds
         way = ShortWay(table=HOT, services=services, door=door, trusted=trusted, root_path=settings.root_path)
         app.add_middleware(QuickWayMiddleware, way=way)
         app.state.short_way = way

@@ -44,7 +44,7 @@ class Chat:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Take over what was spent before, and keep what is."""
+        """Load what was spent before, and save what is spent every second and at the end."""
         await anyio.to_thread.run_sync(self.usage.load)
         saving = asyncio.create_task(self._save())
         try:
@@ -61,7 +61,7 @@ class Chat:
 
 
 class ChatCalls:
-    """Writes the lines of `chat_calls`; what has happened is answered even where its line was refused."""
+    """Writes the lines of `chat_calls`; a call that was made is answered even when the log refuses its line."""
 
     def __init__(self, events: EventLog, disk: DiskWatch, metrics: Metrics) -> None:
         self.events = events
@@ -79,7 +79,7 @@ class ChatCalls:
         try:
             try:
                 await self.events.append("chat_calls", line, durable=is_durable)
-            except BadInput:  # too large: what was said goes, that it was said stays
+            except BadInput:  # the line is too large: it is kept without the texts
                 await self.events.append("chat_calls", without_texts(line), durable=is_durable)
         except LakehouseError as error:
             self._metrics.lost_audits.inc()

@@ -25,9 +25,9 @@ class CompletionStream(StreamingResponse):
     """Writes one stream.
 
     Args:
-        stream: It has begun.
-        created: Its time, in seconds since 1970.
-        is_usage_wanted: Ends it with a chunk of its usage.
+        stream: A chat that has begun.
+        created: When it began, in seconds since 1970.
+        is_usage_wanted: Whether a last chunk tells the tokens used.
         headers: Of the answer.
     """
 
@@ -40,7 +40,7 @@ class CompletionStream(StreamingResponse):
             "created": created,
             "model": str(stream.attempt.route),
         }
-        # A proxy that gathers chunks would make a stream of an answer that comes at once.
+        # Ask proxies not to buffer: they would deliver all chunks at once.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers}
         super().__init__(self._events(), media_type="text/event-stream", headers=headers)
 
@@ -48,7 +48,7 @@ class CompletionStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._stream.close()  # a client that went before the first chunk was taken
+            await self._stream.close()  # also when the client left before the first chunk
 
     async def _events(self) -> AsyncIterator[bytes]:
         yield self._chunk({"role": "assistant", "content": ""})

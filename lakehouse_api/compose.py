@@ -29,7 +29,7 @@ from lakehouse.adapters.triage_queue import TriageQueue
 from lakehouse.catalog.register import Registrar
 from lakehouse.catalog.service import Catalog
 from lakehouse.catalog.snapshot import CatalogWatcher
-from lakehouse.errors import BadInput, Unavailable
+from lakehouse.errors import BadInput
 from lakehouse.events import DiskWatch
 from lakehouse.ingest import Ingester
 from lakehouse.ingest.pii import is_personal
@@ -173,12 +173,10 @@ def _check_embedders(settings: Settings) -> None:
 
 
 def _entries_of(log: MemoryLog) -> int:
-    """How many entries have come: another number after every change.
+    """How many entries the log has taken in; the number changes with every write.
 
     Raises:
-        Unavailable: The log has not read its past yet, and what it has would pass for all there is.
+        Unavailable: The log has not been read since the start; the entries so far would pass for all of them.
     """
-    stats = log.stats()
-    if not stats["is_replayed"]:
-        raise Unavailable(f"{log.table!r} is being read from the store; try again", retry_after_s=2)
-    return int(stats["entries"])
+    log.require_replayed()
+    return int(log.stats()["entries"])

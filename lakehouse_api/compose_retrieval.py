@@ -120,7 +120,7 @@ def compose_retrieval(
 
 
 def for_small_writes(location: S3Location) -> S3Location:
-    """The same place with deadlines for objects of kilobytes: a store that hangs must not hold writes for a minute."""
+    """The same bucket with short deadlines, for objects of kilobytes: a store that hangs must not hold writes up."""
     return replace(
         location,
         read_timeout_s=min(location.read_timeout_s, _LOG_TIMEOUT_S),

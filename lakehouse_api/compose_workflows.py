@@ -1,6 +1,6 @@
 """The composition of the observer and of workflows: which service serves which mode.
 
-Belongs here: constructors, and the few lines between a mode and a service. Not here: modes (see lakehouse/workflow).
+Belongs here: constructors, and the adapters between a mode and a service. Not here: modes (see lakehouse/workflow).
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def compose_workflows(
 
 
 class _Bridge:
-    """Between modes and services; `events` is where lines go."""
+    """What modes call, mapped to the API's services; `events` is the run log that lines are written to."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Bridge:
         self._files = files
 
     async def record(self, line: Mapping[str, Any]) -> None:
-        """Write a line of a node."""
+        """Log the line of one node."""
         await self.events.append(STREAM, line, durable=True)
 
     async def search(self, request: SearchRequest, who: Who) -> SearchAnswer:
@@ -139,14 +139,10 @@ class _Bridge:
     async def recall(self, asked: PathwaySearch, who: Who) -> Sequence[Found]:
         """As `/v1/pathway/search` does."""
         found = await self._pathways.search(asked, actor=who.actor)
-        line: dict[str, Any] = {
-            "action": "search",
-            "actor": who.actor,
-            "task_id": who.task_id,
-            "query": asked.text,
-            "k": asked.k,
-        }
-        line |= {"tags": list(asked.tags), "found": [one.trace.uid for one in found]}
+        line = {
+            "action": "search", "actor": who.actor, "task_id": who.task_id, "query": asked.text, "k": asked.k,
+            "tags": list(asked.tags), "found": [one.trace.uid for one in found],
+        }  # fmt: skip
         await self.events.append("pathway_events", line, durable=False)
         return found
 
@@ -162,11 +158,11 @@ class _Bridge:
         return await self._answers.validator.validate(kind, artifact, context, caller)
 
     async def score(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """By the written rules."""
+        """Score records by the rules of lakehouse/scoring."""
         return await anyio.to_thread.run_sync(score_records, records)
 
     async def tell(self, event: Mapping[str, Any]) -> None:
-        """Tell the observer of a verdict; a refusal is counted there, and stops nobody."""
+        """Report a verdict to the observer; an event that it cannot persist is counted there and stops no run."""
         try:
             await self._observer.put(ObserverEvent(new_id(), utc_now(), **event))
         except LakehouseError:

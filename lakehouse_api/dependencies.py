@@ -6,7 +6,7 @@ Belongs here: FastAPI dependencies. Not here: the rules behind them (see auth.py
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
@@ -34,19 +34,16 @@ def get_services(request: Request) -> Services:
     return services
 
 
-def require(scope: Scope) -> Callable[[Request], Principal]:
+def require(scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency that gives the principal when it has the scope, and else refuses with 403."""
 
-    def principal_with_scope(request: Request) -> Principal:
+    # A coroutine, because FastAPI runs a plain function in its thread pool, which costs every request a switch.
+    async def principal_with_scope(request: Request) -> Principal:
         principal: Principal = request.state.principal
         principal.require(scope)
         return principal
 
-    # A coroutine: FastAPI would send a plain function through the thread pool for every request.
-    async def dependency(request: Request) -> Principal:
-        return principal_with_scope(request)
-
-    return dependency  # type: ignore[return-value]
+    return principal_with_scope
 
 
 async def _services(request: Request) -> Services:
@@ -74,9 +71,9 @@ async def run_blocking(
 
 
 async def fresh_snapshot(services: Services) -> CatalogSnapshot:
-    """The catalog in memory, once the last look has succeeded.
+    """The catalog in memory, once the watcher's last poll has succeeded.
 
-    Waits for the watcher instead of looking itself: behind a store that hangs, looks would queue up.
+    It waits for the watcher and does not ask the store itself: when the store hangs, such calls would queue up.
 
     Raises:
         StoreUnavailable: The store does not answer.
@@ -132,7 +129,7 @@ async def audit_request(
     is_durable: bool = True,
     **fields: Any,
 ) -> None:
-    """The same by a request's state, for routes without a `Request`."""
+    """Write the same line from a request's state, for hot routes, which have no `Request`."""
     state["is_audited"] = True
     line = {
         "action": action,

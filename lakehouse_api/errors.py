@@ -96,7 +96,7 @@ def render(
 def _json_bytes(document: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(document, default=str)
-    except TypeError:  # half of a surrogate pair in what is quoted: JSON can escape it, UTF-8 cannot say it
+    except TypeError:  # a lone surrogate in quoted input: UTF-8 has no bytes for it, but JSON can escape it
         return json.dumps(document, default=str).encode()
 
 
@@ -123,9 +123,8 @@ async def _on_lakehouse_error(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     scope, cause = request.scope, error.__cause__
-    if isinstance(
-        cause, UnicodeDecodeError | RecursionError
-    ):  # the framework says only that it could not read the body
+    if isinstance(cause, UnicodeDecodeError | RecursionError):
+        # FastAPI says only that the body could not be read; the cause says why.
         return problem_response(no_json(await request.body(), cause), scope)
     status, detail, headers = HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})
     if status == HTTPStatus.NOT_FOUND:
@@ -140,7 +139,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods_of(request: Request) -> list[str]:
-    """Methods that some route of the application takes at this path; the framework names those of the first alone."""
+    """Methods that any route takes at this path; FastAPI would name only those of the first route that matches it."""
     routes, scope = request.app.router.routes, request.scope
     return [
         method

@@ -1,4 +1,4 @@
-"""What a client is told whose request line and headers are too large, or do not come.
+"""The answers to a client whose request line and headers are too large, or do not come to an end in time.
 
 Belongs here: the two refusals, before there is a request. Not here: when they are due (see http_protocol.py).
 """

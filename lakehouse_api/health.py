@@ -14,14 +14,14 @@ from lakehouse_api.services import Services
 if TYPE_CHECKING:
     from lakehouse.adapters.memory_log import MemoryLog
 
-# Looks at the catalog are half a second apart; past this one has been hanging.
+# The catalog is polled every half second; when no poll has succeeded for this long, the store hangs.
 STALE_AFTER_S = 5.0
-VERSION = version("lakehouse")  # read once: it takes a look at the disk
+VERSION = version("lakehouse")  # read once: it reads files
 _ORDER: tuple[State, ...] = ("ok", "degraded", "unavailable")
 
 
 def read_health(services: Services) -> Health:
-    """Judge every part; the worst is the whole's. No I/O but a look at the disk's free space."""
+    """Judge every part; the worst state is that of the whole. Does no I/O but ask for the disk's free space."""
     parts = {
         "store": _store(services),
         "catalog": _catalog(services),

@@ -4,7 +4,7 @@ A hot route is a coroutine that takes a request's bytes and gives an answer's. I
 (for the document, and for whoever asks with another spelling of the path), and both ways run the same coroutine, behind
 the same door, with the same log lines.
 
-Belongs here: the table, the short way. Not here: the routes (see routes/).
+Belongs here: the table, the middleware that answers from it. Not here: the routes (see routes/).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _WITHOUT_NAME = inspect.Signature([inspect.Parameter("request", inspect.Paramete
 
 
 async def _stay() -> Message:
-    """What comes of a client that nobody watches: nothing."""
+    """Never return: the `receive` of a request whose client nobody watches."""
     return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
 class Asked(msgspec.Struct):
     """A request of a hot route: who asks, the request's state (its ids), its decoded body, the name in its path.
 
-    `receive` gives what comes after the body: that the client goes away. `accept` is the header of that name.
+    `receive` gives what comes after the body, which tells when the client goes away. `accept` is the header `Accept`.
     """
 
     services: Services
@@ -91,7 +91,9 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
-class _ShortWay:
+class _Shortcut:
+    """A POST route of FastAPI's whose ordinary requests are answered here."""
+
     fit: Fit
     scope: str
     run: HotRoute
@@ -106,35 +108,36 @@ class HotTable:
     def __init__(self) -> None:
         self._routes: dict[str, Declared] = {}
         self._named: list[tuple[str, str, Declared]] = []
-        self._short: dict[str, _ShortWay] = {}
+        self._shortcuts: dict[str, _Shortcut] = {}
 
-    def shorten(self, path: str, run: HotRoute, *, fit: Fit, scope: str, name: str) -> None:
-        """Declare a short way to a POST route that FastAPI has already.
+    def add_shortcut(self, path: str, run: HotRoute, *, fit: Fit, scope: str, name: str) -> None:
+        """Answer the ordinary requests of a POST route of FastAPI's without the framework.
 
         Args:
             path: The route's.
-            run: The route, for requests that fit.
-            fit: Gives the decoded body; None sends the request the long way, with whatever is wrong in it.
+            run: Answers the requests that fit.
+            fit: Decodes the body of an ordinary request; None hands the request on to FastAPI, which also says what
+                is wrong with it.
             scope: The scope that a token needs.
             name: The route's name.
         """
-        self._short[path] = _ShortWay(fit, scope, run, path, name)
+        self._shortcuts[path] = _Shortcut(fit, scope, run, path, name)
 
     def declared(self, path: str) -> Declared:
         """The hot route that was declared under a path without a name in it; `KeyError` when there is none."""
         return self._routes[path]
 
     def plain(self, path: str) -> Declared | None:
-        """The same, None when there is none."""
+        """The same; None when there is none."""
         return self._routes.get(path)
 
     def by_url(self) -> dict[bytes, Declared]:
         """All of them by their path as it stands in a request."""
         return {path.encode(): route for path, route in self._routes.items()}
 
-    def find(self, path: str) -> tuple[Declared | _ShortWay, str] | None:
+    def find(self, path: str) -> tuple[Declared | _Shortcut, str] | None:
         """The route of a path, and the name in it."""
-        route = self._routes.get(path) or self._short.get(path)
+        route = self._routes.get(path) or self._shortcuts.get(path)
         if route is not None:
             return route, ""
         for head, tail, named in self._named:
@@ -180,7 +183,7 @@ class HotTable:
 
 
 class HotRoutesMiddleware:
-    """Answers hot routes itself and hands everything else on; stands inside the door."""
+    """Answers hot routes itself and hands everything else on; stands inside the door, which has authenticated them."""
 
     def __init__(self, app: ASGIApp, *, table: HotTable, services: Services) -> None:
         self._app = app
@@ -196,7 +199,7 @@ class HotRoutesMiddleware:
         body = await _read(receive)
         scope["route"] = route
         try:
-            if isinstance(route, _ShortWay):
+            if isinstance(route, _Shortcut):
                 given = route.fit(scope, body)
                 if given is None:
                     await self._app(scope, _again(body, receive), send)
@@ -246,7 +249,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, for the long way."""
+    """A `receive` that gives the body once more, for FastAPI's route."""
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

@@ -17,11 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse.clock import new_id
 from lakehouse.errors import Unavailable
 from lakehouse_api.access_log import AccessLine, AccessLog
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST
 from lakehouse_api.errors import internal_error, problem_response
 from lakehouse_api.metrics import Metrics
 from lakehouse_api.request_headers import has_body, header
 
-CLIENT_CLOSED = 499
 STOPPING = Unavailable("the server is stopping, and this took longer than its grace; try again", retry_after_s=5)
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -48,7 +48,7 @@ class ContextMiddleware:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            exchange.status = CLIENT_CLOSED
+            exchange.status = CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:
             # The server is stopping, and its grace is over.
             if exchange.status is None:
@@ -106,7 +106,7 @@ def record_end(
         client: Address and port.
     """
     elapsed_s = time.perf_counter() - state["started_s"]
-    status = status or CLIENT_CLOSED
+    status = status or CLIENT_CLOSED_REQUEST
     metrics.observe_request(method, route, status, elapsed_s)
     actor = getattr(state.get("principal"), "name", None)
     address = "" if client is None else client[0]

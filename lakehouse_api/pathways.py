@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
-from lakehouse.errors import Unavailable
 from lakehouse_api.background import end_task
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ class Pathways:
         Raises:
             Unavailable: It has not.
         """
-        if not self.log.is_replayed:
-            raise Unavailable("the memory log has not been read since the start; try again", retry_after_s=2)
+        self.log.require_replayed()
 
     def index_numbers(self) -> dict[str, int]:
         """What `/health` shows of the index: rows, those that are compared one by one, bytes."""

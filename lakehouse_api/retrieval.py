@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from lakehouse.adapters.gathered_searches import GatheredSearches
-from lakehouse.errors import Unavailable
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
 from lakehouse_api.background import end_task
@@ -77,8 +76,7 @@ class Retrieval:
         Raises:
             Unavailable: It has not.
         """
-        if not self.log.stats()["is_replayed"]:
-            raise Unavailable("the memory log has not been read since the start; try again", retry_after_s=2)
+        self.log.require_replayed()
 
     def stats(self) -> dict[str, Any]:
         """What `/health` and `/metrics` show."""

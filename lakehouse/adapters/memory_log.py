@@ -88,12 +88,9 @@ class MemoryLog:
             objects, self._applied, folded, own=self._stream.writers, clock=clock, gap_s=gap_s
         )
         lease = LeaseHolder(
-            objects,
-            lease_key(table),
-            published_fence=lambda: folded.fence,
-            clock=clock,
-            duration=timedelta(seconds=lease_s),
-        )
+            objects, lease_key(table),
+            published_fence=lambda: folded.fence, clock=clock, duration=timedelta(seconds=lease_s),
+        )  # fmt: skip
         self._upkeep = upkeep
         self._folder = MemoryFolder(objects, self._applied, folded, lease, before_merge=self._keep_up)
         self._is_replayed = False
@@ -145,7 +142,7 @@ class MemoryLog:
             BadInput: The payload is no JSON.
             TooLarge: It is too large.
             StoreUnavailable: The store did not take it (see the module).
-            Unavailable: Too many writes wait, the log is stopped, or it has not read its past yet.
+            Unavailable: Too many writes wait, the log is stopped, or it has not been read since the start.
         """
         return await self._writer.append(self._draft(op, payload, actor))
 
@@ -185,6 +182,11 @@ class MemoryLog:
         """Whether the past has been read."""
         return self._is_replayed
 
+    def require_replayed(self) -> None:
+        """Raise `Unavailable` until this process has read the log from its beginning."""
+        if not self._is_replayed:
+            raise Unavailable(f"the log {self.table!r} has not been read since the start; try again", retry_after_s=2)
+
     def stats(self) -> dict[str, Any]:
         """What waits, what was read, what was skipped, and what failed last.
 
@@ -211,10 +213,10 @@ class MemoryLog:
         """Move entries into the table; gives their number, 0 while another folds. `rest`: see `MemoryFolder.fold`.
 
         Raises:
-            Unavailable: The store does not answer, or the log has not read its past yet.
+            Unavailable: The store does not answer, or the log has not been read since the start.
             LakehouseError: The table cannot be read or written; `rebuild` mends it.
         """
-        self._require_replayed()
+        self.require_replayed()
         if self._follower.folded_error is not None:
             self._follower.read_rows()  # it may have been mended
         return self._folder.fold(rest=rest)
@@ -228,7 +230,7 @@ class MemoryLog:
         Raises:
             Unavailable: The store does not answer, or another process is folding.
         """
-        self._require_replayed()
+        self.require_replayed()
         # What retention has taken out of the log is a gap where no table tells of it: wait until that has passed.
         give_up = time.monotonic() + 2 * self._gap_s
         while self._applied.has_passing_gaps and time.monotonic() < give_up:
@@ -238,12 +240,8 @@ class MemoryLog:
         return report
 
     def _draft(self, op: str, payload: Mapping[str, Any], actor: str) -> Draft:
-        self._require_replayed()
+        self.require_replayed()
         return make_draft(op, payload, op_id=new_id(), actor=actor, recorded_at=self._clock())
-
-    def _require_replayed(self) -> None:
-        if not self._is_replayed:
-            raise Unavailable(f"the memory log {self.table!r} has not read its past yet; try again", retry_after_s=2)
 
     def _has(self, order: Order) -> bool:
         if self._applied.has(order):

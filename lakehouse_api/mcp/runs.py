@@ -19,7 +19,7 @@ from lakehouse_api.mcp.tool import Run, ToolCall, ToolResult, object_of
 from lakehouse_api.routes.answers import answer_task
 from lakehouse_api.routes.chat import chat
 from lakehouse_api.routes.pathway import get_pathway_history
-from lakehouse_api.routes.sql import run_sql_shortly
+from lakehouse_api.routes.sql import run_sql_shortcut
 from lakehouse_api.schemas.answers import AnswerCall
 from lakehouse_api.schemas.chat import ChatCall
 from lakehouse_api.schemas.mcp import MAX_ROWS, PathwayHistoryAsked, SqlToolQuery
@@ -55,7 +55,7 @@ async def run_sql(call: ToolCall) -> ToolResult:
     """As `POST /v1/sql` answers JSON, with a limit that suits a language model."""
     query = call.read(SqlToolQuery)
     rows = min(query.max_rows, call.services.settings.sql_json_max_rows)
-    body = await run_sql_shortly(call.asked(query.model_copy(update={"max_rows": rows})))
+    body = await run_sql_shortcut(call.asked(query.model_copy(update={"max_rows": rows})))
     if not object_of(body)["truncated"]:
         return ToolResult(body)
     more = f"raise max_rows (at most {MAX_ROWS}), or aggregate, filter or page with ORDER BY, LIMIT and OFFSET"

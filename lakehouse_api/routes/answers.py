@@ -10,13 +10,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
-from lakehouse_api.disconnect import while_connected
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST, while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.routes.chat import caller_of
 from lakehouse_api.schemas.answers import AnswerCall, AnswerReply
 
 router = APIRouter(prefix="/v1/answer", tags=["answer"])
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 
 
 @router.post("", response_model=AnswerReply, responses=problems(404, 502, 504, 507))
@@ -31,4 +30,4 @@ async def answer_task(
         work = services.answers.service.answer(asked.request(), caller_of(request, services, principal))
         return AnswerReply.of(await while_connected(request, work))
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)

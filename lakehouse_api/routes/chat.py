@@ -13,14 +13,13 @@ from lakehouse.chat.call_log import Caller
 from lakehouse.retrieval.trace import Trace
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
-from lakehouse_api.disconnect import while_connected
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST, while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.schemas.chat import ChatCall, ChatReply, ChatUsage
 from lakehouse_api.schemas.chat_reports import ProviderState, ProviderStates, UsageReport
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1/chat", tags=["chat"])
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 
 
 @router.post("", response_model=ChatReply, response_model_exclude_none=False, responses=problems(404, 502, 504, 507))
@@ -31,7 +30,7 @@ async def chat(request: Request, services: ServicesDep, principal: WriteDep, ask
         work = services.chat.service.chat(asked.request(services.chat.default_model), caller)
         result = await while_connected(request, work)
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     answer = result.answer
     return ChatReply(
         model=result.route.model,

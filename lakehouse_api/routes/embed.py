@@ -18,13 +18,12 @@ from starlette.responses import Response
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.embedding import Embedder, Vectors
 from lakehouse_api.dependencies import ReadDep, ServicesDep
-from lakehouse_api.disconnect import while_connected
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST, while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.schemas.embed import EmbedAnswer, EmbeddingsAnswer, EmbeddingsRequest, EmbedRequest
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1", tags=["retrieval"])
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 # Rows written before other requests have their turn.
 _ROWS_AT_A_TIME = 64
 
@@ -36,7 +35,7 @@ async def embed_texts(request: Request, services: ServicesDep, _: ReadDep, asked
     try:
         vectors = await while_connected(request, services.embedding.embed_many(embedder.name, asked.texts))
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     tail = orjson.dumps({"model": embedder.name, "dimension": embedder.dimension})
     return await _answer(b'{"vectors":[', vectors, _plain, b"]," + tail[1:])
 
@@ -49,9 +48,9 @@ async def create_embeddings(request: Request, services: ServicesDep, _: ReadDep,
     try:
         vectors, tokens = await while_connected(request, _embed(services, embedder, texts))
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     tail = orjson.dumps({"model": embedder.name, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
-    encode = _as_base64 if asked.encoding_format == "base64" else _as_floats
+    encode = _as_base64 if asked.encoding_format == "base64" else _items
     return await _answer(b'{"object":"list","data":[', vectors, encode, b"]," + tail[1:])
 
 
@@ -87,10 +86,6 @@ async def _answer(head: bytes, vectors: Vectors, encode: Callable[[int, Vectors]
 
 def _plain(_: int, rows: Vectors) -> bytes:
     return orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _as_floats(start: int, rows: Vectors) -> bytes:
-    return _items(start, rows)
 
 
 def _as_base64(start: int, rows: Vectors) -> bytes:

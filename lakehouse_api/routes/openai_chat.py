@@ -21,7 +21,7 @@ from lakehouse.chat.streaming import open_stream
 from lakehouse.errors import NotFound
 from lakehouse_api.chat_stream import CompletionStream
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
-from lakehouse_api.disconnect import while_connected
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST, while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.routes.chat import caller_of, trace_of
 from lakehouse_api.schemas.chat import Completion, CompletionRequest
@@ -29,7 +29,6 @@ from lakehouse_api.schemas.chat_reports import ModelCard, ModelList
 from lakehouse_api.services import Services
 
 router = APIRouter(prefix="/v1", tags=["openai"])
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 _STREAMED: dict[str, Any] = {
     "description": "The completion, or with `stream: true` its chunks as server-sent events that end in `[DONE]`.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -51,7 +50,7 @@ async def create_chat_completion(
             return CompletionStream(stream, created, is_usage_wanted=asked.is_usage_wanted, headers=headers)
         result = await while_connected(request, service.chat(asked.request(), caller))
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     completion = {
         "id": f"chatcmpl-{result.run_id}",
         "object": "chat.completion",

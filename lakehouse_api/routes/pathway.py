@@ -24,7 +24,7 @@ from lakehouse_api.hot_routes import HOT, Asked
 from lakehouse_api.pathway_documents import document, history_document, within
 from lakehouse_api.schemas import pathway as shapes
 from lakehouse_api.struct_bodies import Body, answers
-from lakehouse_api.validating import validated
+from lakehouse_api.validating import validate_artifact
 
 router = APIRouter(prefix="/v1/pathway", tags=["pathway"])
 _CONTENT = {"task": "fill 3 welders in Toledo", "steps": ["search certified within 30 miles", "call by reliability"]}
@@ -191,7 +191,7 @@ async def _content(asked: Asked, body: Any) -> Content:
         artifact = gate.artifact if gate.artifact is not None else orjson.loads(content.json)
         if not isinstance(artifact, dict):
             raise BadInput("validate needs an artifact: the content is no JSON object", field="validate.artifact")
-        verdict = await validated(gate.kind, artifact, gate.context, roster=services.roster)
+        verdict = await validate_artifact(gate.kind, artifact, gate.context, roster=services.roster)
         services.metrics.count_validation(verdict.kind, None if verdict.refusal is None else verdict.refusal.error)
         if verdict.refusal is not None:
             refusal = verdict.refusal.tagged()

@@ -25,7 +25,7 @@ from lakehouse.query.request import Answer, SqlRequest
 from lakehouse.query.resolve import Past
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ReadDep, ServicesDep, audit_request, fresh_snapshot, run_blocking
-from lakehouse_api.disconnect import Connection, while_connected
+from lakehouse_api.disconnect import CLIENT_CLOSED_REQUEST, Connection, while_connected
 from lakehouse_api.errors import problems
 from lakehouse_api.health import is_store_silent
 from lakehouse_api.hot_routes import HOT, Asked
@@ -41,7 +41,6 @@ _STREAMED: dict[str, Any] = {
         "text/csv": {"schema": {"type": "string"}},
     },
 }
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads this answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,7 @@ class AskedSql:
             )
 
     async def context(self) -> dict[str, Any]:
-        """What the pool is told besides."""
-
+        """What the pool is told besides the request: the catalog, the scope `pii`, and how to read the past."""
         moment = self.request.as_of
 
         async def read_as_of(name: str) -> Manifest:
@@ -79,7 +77,7 @@ class AskedSql:
         }
 
     async def audit(self, status: str, **fields: Any) -> None:
-        """Write it down."""
+        """Write the line of the query to the stream `audits`."""
         # The text may hold personal values or somebody's keys: its fingerprint tells two queries apart without them.
         fingerprint = hashlib.sha256(self.request.sql.encode("utf-8", "replace")).hexdigest()
         await audit_request(
@@ -99,11 +97,11 @@ async def run_sql(request: Request, services: ServicesDep, principal: ReadDep, q
         async with audited(asked):
             return await while_connected(request, stream_answer(asked))
     except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def run_sql_shortly(asked: Asked) -> bytes:
-    """The same for a request that asks for JSON and has nothing wrong."""
+async def run_sql_shortcut(asked: Asked) -> bytes:
+    """The same for a valid request that asks for JSON, without the framework."""
     return await answer_json(asked, AskedSql(_request_of(asked.body), asked.services, asked.principal, asked.state))
 
 
@@ -117,7 +115,7 @@ def _fit(scope: Scope, body: bytes) -> SqlQuery | None:
     return query if query.format == "json" else None
 
 
-HOT.shorten("/v1/sql", run_sql_shortly, fit=_fit, scope="read", name="run_sql")
+HOT.add_shortcut("/v1/sql", run_sql_shortcut, fit=_fit, scope="read", name="run_sql")
 
 
 def _request_of(query: SqlQuery) -> SqlRequest:

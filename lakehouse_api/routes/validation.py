@@ -11,12 +11,12 @@ from fastapi import APIRouter
 
 from lakehouse.clock import new_id
 from lakehouse.validation.log_line import validation_line
+from lakehouse_api import validating
 from lakehouse_api.accepted import FLAT, wants_flat
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked, Reply
 from lakehouse_api.schemas.validation import FlatRefusal, TaggedRefusal, ValidationPassed, ValidationRequest
 from lakehouse_api.struct_bodies import Body, answers
-from lakehouse_api.validating import validated
 
 router = APIRouter(prefix="/v1/validate", tags=["validation"])
 _TYPES = {False: b"application/json", True: FLAT.encode()}
@@ -27,7 +27,7 @@ async def validate_artifact(asked: Asked) -> bytes | Reply:
     body: ValidationRequest = asked.body
     services = asked.services
     services.require_writable()
-    verdict = await validated(body.kind, body.artifact, body.context, roster=services.roster)
+    verdict = await validating.validate_artifact(body.kind, body.artifact, body.context, roster=services.roster)
     line = validation_line(
         verdict, body.artifact, body.context,
         run_id=new_id(), trace_id=asked.state["request_id"], task_id=asked.state["task_id"], actor=asked.principal.name,

@@ -447,7 +447,7 @@ async def test_store_that_is_away_at_the_start_is_waited_for() -> None:
         await append(one, 1)
     store.is_down = True
     with running(store) as two:
-        with pytest.raises(Unavailable, match="has not read its past yet"):
+        with pytest.raises(Unavailable, match="has not been read since the start"):
             await append(two, 2)
         with pytest.raises(Unavailable):
             two.log.fold()
