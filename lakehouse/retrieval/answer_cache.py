@@ -1,10 +1,11 @@
-"""Whole answers of searches, kept for the next one that asks the very same of the very same state.
+"""A cache of whole search answers, for the next search that asks the same of the same state.
 
 Nothing is invalidated: a key names the config's version, the revision of each corpus and that of the playbooks, so an
-answer is found only while all of them are as they were. Playbooks fade with time, so answers are kept for seconds.
-Those of an earlier revision go two at a time, before they have left the processor's cache: freeing them is cheap there.
+answer is found only while all of them are as they were. What playbooks say fades with time, so answers are kept for
+seconds only. Each `put` drops up to two answers of an earlier revision: freeing them is cheap while they are still in
+the processor's cache.
 
-Belongs here: keys and what is kept. Not here: what an answer is and takes (see search_answer.py).
+Belongs here: keys, the cache. Not here: what an answer is and how much memory it takes (see search_answer.py).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ KEEP_S = 30.0
 MOST_ANSWERS = 1024
 MOST_BYTES = 64 << 20
 _DROPPED_AT_ONCE = 2
-# Larger ones are asked for once, by those who export.
+# Larger requests come from exports, which ask for each answer once.
 _MOST_RESULTS = 100
 _MOST_EXCLUDED = 1_000
-# A key without its texts, and an excluded id beside its characters, as measured; orjson's texts have room to spare.
+# Measured: a key without its texts, an excluded id without its characters, and what orjson allocates beyond a text.
 _KEY_BYTES = 1_000
 _EXCLUDED_BYTES = 85
 _SPARE_BYTES = 4_096
@@ -58,7 +59,7 @@ class AnswerCache(Generic[Kept]):
         self._keep_s = keep_s
         self._clock = clock
         self._bytes = 0
-        # By key when it was kept, under which revision, what it takes, and the answer.
+        # For each key: when the answer was kept (seconds), its revision, its size in bytes, and the answer.
         self._kept: OrderedDict[Key, tuple[float, int, int, Kept]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class AnswerCache(Generic[Kept]):
 
     @property
     def size_bytes(self) -> int:
-        """What all that is kept takes, as it was told."""
+        """The sizes that were given to `put`, summed over what is kept."""
         return self._bytes
 
     def get(self, key: Key | None) -> Kept | None:
@@ -87,8 +88,8 @@ class AnswerCache(Generic[Kept]):
         Args:
             key: Its key.
             answer: The answer.
-            revision: A number in the key that only rises: what was kept under a lower one is not asked for again.
-            size_bytes: What answer and key take.
+            revision: A part of the key that only rises, so that answers of a lower one are never asked for again.
+            size_bytes: Memory of the answer and its key.
         """
         if key is None or size_bytes > self._most_bytes:
             return
@@ -104,7 +105,7 @@ class AnswerCache(Generic[Kept]):
 
 
 def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Key) -> Key | None:
-    """The key of a search; None for one whose answer is not kept: SQL filters read data that the state does not name.
+    """The key of a search; None when its answer is not kept: it is large, or a SQL filter reads data outside `state`.
 
     Args:
         request: As it was asked.
@@ -122,7 +123,7 @@ def key_of(request: SearchRequest, *, has_pii: bool, k: int, state: Key) -> Key 
 
 
 def key_bytes(key: Key) -> int:
-    """What a key of `key_of` takes in memory, about."""
+    """About how many bytes of memory a key of `key_of` takes."""
     query, filtered, excluded, playbook = key[0], key[4], key[5], key[6]
     size_bytes = _KEY_BYTES + sys.getsizeof(query)
     for text in (filtered, playbook):
@@ -138,5 +139,5 @@ def _text(document: object) -> bytes | None:
         return None
     try:
         return orjson.dumps(document)
-    except TypeError:  # a number that has more digits than most
+    except TypeError:  # an integer beyond 64 bits, which orjson does not take
         return json.dumps(document).encode()

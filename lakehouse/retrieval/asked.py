@@ -1,10 +1,10 @@
-"""What a run was asked with, as its raw line keeps it, so that the same can be asked again.
+"""What a run was asked with, as its raw line keeps it, so that a replay can ask the same again.
 
     {"is_whole": true, "filter": …, "exclude_ids": […], "validate": {"kind", "context"}, "budget_tokens", "max_tokens"}
 
-Only what a request said stands in it. It is kept as other texts of lines are: Social Security numbers are masked, and
-what is nested or long beyond sense is cut. Where that changed anything, or all of it is too long for a line,
-`is_whole` is false: such a run cannot be asked again as it was.
+It holds the fields that the request set. As in all log lines, Social Security numbers are masked, and values that are
+nested too deep or too long are cut. Where that changed anything, or the whole is too long for a line, `is_whole` is
+false: such a run cannot be asked again as it was.
 
 Belongs here: the form, bounds. Not here: which runs are asked again (see lakehouse/adapters/replay_tasks.py).
 """
@@ -19,7 +19,7 @@ import orjson
 from lakehouse.validation.texts import loggable
 
 FIELDS = ("filter", "exclude_ids", "validate", "budget_tokens", "max_tokens")
-"""What a task of a replay takes of it, by the same names."""
+"""The fields that a task of a replay takes over, under the same names."""
 IS_WHOLE = "is_whole"
 MOST_BYTES = 32_768
 
@@ -32,7 +32,7 @@ def asked_with(**said: Any) -> dict[str, Any]:
     """
     given = {name: value for name, value in said.items() if value is not None and value != []}
     try:
-        if len(orjson.dumps(given)) > MOST_BYTES:  # before it is looked through: ids may be very many
+        if len(orjson.dumps(given)) > MOST_BYTES:  # checked first, as masking walks through all of it
             return {IS_WHOLE: False}
     except orjson.JSONEncodeError:
         return {IS_WHOLE: False}

@@ -62,7 +62,7 @@ class KnownRows:
             self._batches.append((np.array(keys, _DIGEST), both[:, 0], both[:, 1], np.array(positions, np.int64)))
 
     def settle(self) -> None:
-        """All rows are added."""
+        """Sort what was added, so that it can be asked; call it once, after the last `add`."""
         if not self._batches:
             return
         keys, text_digests, digests, positions = (np.concatenate(column) for column in zip(*self._batches, strict=True))
@@ -73,7 +73,7 @@ class KnownRows:
         self._batches = []
 
     def judge(self, rows: MadeRows) -> NDArray[np.int8]:
-        """NEW, CHANGED or UNCHANGED for each of some rows, whose ids are noted as still there."""
+        """NEW, CHANGED or UNCHANGED for each row; marks the rows' ids as seen, for `gone`."""
         kinds = np.full(len(rows.ids), NEW, np.int8)
         places, is_known = self._find(rows)
         if len(places):
@@ -83,7 +83,7 @@ class KnownRows:
         return kinds
 
     def same_text(self, rows: MadeRows) -> NDArray[np.int64]:
-        """Where the row of the same id and text stands, for each of some rows; NOWHERE where there is none."""
+        """For each row the position of the known row with the same id and text; NOWHERE when there is none."""
         positions = np.full(len(rows.ids), NOWHERE, np.int64)
         places, is_known = self._find(rows)
         if len(places):
@@ -92,7 +92,7 @@ class KnownRows:
         return positions
 
     def _find(self, rows: MadeRows) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """For each row the place of its id, and whether it is really there; both empty when nothing is known."""
+        """For each row where its id sorts in, and whether it is known; both are empty when no rows are known."""
         if not rows.ids or not len(self._keys):
             return np.empty(0, np.int64), np.empty(0, np.bool_)
         keys = np.array([id_digest(i) for i in rows.ids], _DIGEST)
@@ -100,5 +100,5 @@ class KnownRows:
         return places, self._keys[places] == keys
 
     def gone(self) -> NDArray[np.int64]:
-        """Positions of known rows that no judged row had the id of, ascending."""
+        """Positions of the known rows whose ids `judge` has not seen, ascending."""
         return np.sort(self._positions[~self._is_seen])

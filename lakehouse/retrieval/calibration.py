@@ -1,9 +1,9 @@
 """How a corpus is calibrated from itself, without labels, when that is due, and what cannot be judged at all.
 
-A few words of a row, taken out of it, are a query that the rest of the row is relevant to, and that rows picked at
-random are not; where the sample has rows enough, the best of a handful of random ones stands for what a search would
-show of nothing but chance. Vectors alone do not teach it: a row and its nearest are far more alike than a query and
-what answers it, so an index of bare vectors is judged by its embedder's calibration.
+A few words are taken out of a row and used as a query: the rest of that row is relevant to it, and rows picked at
+random are not. Of each query's random rows the best one counts, as a search would show the best. Vectors alone cannot
+be calibrated like this, because a row and its nearest neighbour are far more alike than a query and its answer; an
+index of vectors without texts uses its embedder's calibration.
 
 Source: Lee, Chang & Toutanova 2019, Latent retrieval (inverse cloze pairs).
 
@@ -29,17 +29,18 @@ from lakehouse.retrieval.text_index import TextIndex
 Floats = NDArray[np.float32]
 Pairs = tuple[Floats, Floats]
 LEAST_TEXTS = 20
-"""So many different texts of more than a few words a calibration needs."""
+"""How many different texts of more than a few words a calibration needs."""
 GROWTH = 2
-"""An index is calibrated again when its rows are so many times more, or fewer, than they were."""
+"""An index is calibrated again when its number of rows has grown or shrunk by this factor."""
 _SEED = 11
 _SAMPLE_ROWS = 300
 _QUERY_WORDS = (4, 12)
-# Of a row so many times longer than the query, the vector of the whole stands for that of the rest.
+# In a row so many times longer than the query, the vector of the whole row is used for that of the rest.
 _LONG = 6
-# The mean probability of relevant rows less that of others; below, a threshold would drop by chance.
+# The least difference between the mean probabilities of relevant and of random rows. Below it, a threshold would drop
+# rows by chance.
 _LEAST_TOLD_APART = 0.02
-# So many random rows a query, of which the best counts as irrelevant.
+# Random rows drawn for each query; the best of them counts as the irrelevant one.
 _RANDOM_ROWS = 4
 FEW_TEXTS = f"fewer than {LEAST_TEXTS} different items have texts of more than {_QUERY_WORDS[0]} words"
 _LATER = f"an index is, some seconds after its last write, when it has {LEAST_TEXTS} texts"
@@ -48,7 +49,7 @@ _ALIKE = "its texts are too much alike, or too short, to tell what is relevant t
 
 @dataclass(frozen=True, slots=True)
 class Cloze:
-    """Queries taken out of rows, down, and what is left of the rows, across: (n, n) cosines and text shares.
+    """Inverse cloze pairs: (n, n) cosines and text shares of each query (down) with the rest of each row (across).
 
     `others` are for each query some rows picked at random, (n, few), never its own.
     """
@@ -113,7 +114,7 @@ def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder, *, coun
 
 
 def take_apart(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> Cloze | None:
-    """Queries out of some rows, and how like each is to what is left; None when too few texts are long enough.
+    """Take queries out of rows and compare each with what is left; None when too few texts are long enough.
 
     Args:
         vectors: (n, dimension) embeddings of the rows, of unit length.
@@ -158,7 +159,7 @@ def _why_not(info: Mapping[str, Any]) -> str:
 
 
 def _usable(texts: Sequence[str]) -> list[int]:
-    """The first of each text with words enough."""
+    """Positions of the texts with enough words, of equal texts the first."""
     different = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
     return sorted(n for text, n in different.items() if len(text.split()) > _QUERY_WORDS[0])
 
@@ -171,7 +172,7 @@ def _told_apart(taken: Cloze, *, counts_text: bool) -> RelevanceModel | None:
 
 
 def _cloze(text: str, chance: np.random.Generator) -> tuple[str, str]:
-    """Some words of a text in a row, and what is left; of a short text half."""
+    """Some consecutive words of a text, at most half of it, and the words that are left."""
     words = text.split()
     length = min(int(chance.integers(*_QUERY_WORDS, endpoint=True)), len(words) // 2)
     start = int(chance.integers(len(words) - length + 1))

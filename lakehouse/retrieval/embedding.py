@@ -1,8 +1,8 @@
 """Embeddings: what an embedder is, which texts it takes, and the arithmetic that all of them share.
 
-Belongs here: the Protocol, the check of texts, pooling, unit length, batches of like length.
-Not here: models (see lakehouse/adapters/minilm_embedder.py, static_embedder.py, endpoint_embedder.py), the cache and
-the micro-batches of the API (see lakehouse/adapters/embedding_service.py).
+Belongs here: the Protocol, the check of texts, pooling, unit length, batches of similar length. Not here: models (see
+lakehouse/adapters/minilm_embedder.py, static_embedder.py, endpoint_embedder.py), the cache and the micro-batches of the
+API (see lakehouse/adapters/embedding_service.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Embedder(Protocol):
 
 
 def check_texts(texts: Sequence[str], *, most: int | None = None) -> None:
-    """Refuse what nobody can mean to embed; for the edges where users' texts come in.
+    """Refuse texts that cannot be embedded; for the edges where users' texts come in.
 
     Args:
         texts: At least one, none of them blank, each at most 1 MiB of UTF-8.
@@ -123,12 +123,12 @@ def unit_rows(rows: Vectors) -> Vectors:
 
 
 def length_buckets(lengths: Sequence[int], size: int, *, most_tokens: int) -> list[NDArray[np.int64]]:
-    """Batches of texts of like length, so that little of a batch is padding.
+    """Batches of texts of similar length, so that little of a batch is padding.
 
     Args:
         lengths: Tokens of each text.
         size: Most texts of a batch, at least 1.
-        most_tokens: Most tokens of a batch, padding included; a text that is longer is a batch by itself.
+        most_tokens: Most tokens of a batch, padding included; a longer text is a batch by itself.
 
     Returns:
         Index arrays that together hold every index once, the shortest texts first.
@@ -145,7 +145,7 @@ def length_buckets(lengths: Sequence[int], size: int, *, most_tokens: int) -> li
 
 
 def padded(ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids as one matrix, and the mask of what is no padding.
+    """Token ids as one matrix, and the mask of the tokens that are not padding.
 
     Args:
         ids: Token ids of each text, of any lengths.
@@ -176,7 +176,7 @@ def sums_by_owner(
     """
     sums = np.zeros((len(items), dimension), dtype=np.float32)
     gathered: list[Item]
-    if 0 < sum(map(len, items)) <= most:  # queries: each has its items side by side
+    if 0 < sum(map(len, items)) <= most:  # few items, as in queries: one call for all of them
         gathered = [item for own in items for item in own]
         rows, start = rows_of(gathered), 0
         for total, own in zip(sums, items, strict=True):

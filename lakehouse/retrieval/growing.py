@@ -1,4 +1,4 @@
-"""Arrays that grow at the end while others read: what is there never changes, and a reader says how far it looks.
+"""Arrays that grow at the end while others read: rows never change, and a reader says up to which row it reads.
 
 Belongs here: one writer, spare capacity, views without a copy. Not here: what the rows mean (see field_columns.py,
 lakehouse/adapters/hot_rows.py).
@@ -20,8 +20,8 @@ _FEW = 64
 class GrowingArray:
     """A numpy array of rows, appended to by one thread at a time.
 
-    Capacity doubles, so rows are copied about once; pages that nobody wrote take no memory. A reader may look at any
-    row that was appended before it began.
+    Capacity doubles, so each row is copied about once; spare pages take no memory until they are written. A reader may
+    read any row that was appended before it began.
 
     Args:
         dtype: Of the values.
@@ -39,7 +39,7 @@ class GrowingArray:
     def append(self, values: NDArray[Any]) -> None:
         """Add rows."""
         if not len(values):
-            return  # what was adopted may be read-only
+            return  # nothing to write: an adopted array may be read-only
         end = self._count + len(values)
         self.reserve(end)
         self._array[self._count : end] = values
@@ -53,11 +53,11 @@ class GrowingArray:
             self._array = grown
 
     def adopt(self, values: NDArray[Any]) -> None:
-        """Take an array over as all rows, without a copy; it may be read-only: what is added makes a copy of it."""
+        """Make an array all the rows, without a copy; it may be read-only, as the next `append` copies it."""
         self._array, self._count = values, len(values)
 
     def view(self, start: int = 0, end: int | None = None) -> NDArray[Any]:
-        """Rows `start` to `end` without a copy; not to be written to, but by who appends."""
+        """Rows `start` to `end` without a copy; only the appending thread may write to it."""
         return self._array[start : self._count if end is None else end]
 
     @property
@@ -120,7 +120,7 @@ class GrowingStrings:
     def _pieces(self, rows: NDArray[np.int64]) -> list[memoryview]:
         offsets = self._offsets.view()
         data: memoryview = self._data.view().data
-        if len(rows) <= _FEW:  # numbers one by one cost less than calls for all of them
+        if len(rows) <= _FEW:  # for few rows a loop is quicker than numpy calls
             ends = offsets.data
             return [data[ends[row] : ends[row + 1]] for row in rows.tolist()]
         return [data[a:b] for a, b in zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)]
@@ -132,5 +132,5 @@ class GrowingStrings:
         offsets = np.frombuffer(offset_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
         if data_buffer is not None:
             self._data.append(np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]])
-        # The bytes first: whoever sees the offset finds them.
+        # The bytes go in first, so that a reader that sees the offsets finds them.
         self._offsets.append(offsets[1:] - offsets[0] + self._offsets.view()[-1])

@@ -20,7 +20,7 @@ from lakehouse.distinct import distinct
 Rows = NDArray[np.int64]
 _EMPTY, _TAKEN_OUT = -1, -2
 _SMALLEST = 64
-# So many ids are found one by one sooner than all at once.
+# Up to so many ids a loop is quicker than numpy calls for all of them.
 _FEW = 16
 
 
@@ -78,7 +78,7 @@ class IdTable:
         return replaced
 
     def pop(self, ids: Collection[str]) -> Rows:
-        """Take ids out; the rows that they had."""
+        """Remove ids; returns the rows that they had."""
         slots = distinct(self._slots_of(_hashes_of(ids)))
         slots = slots[slots >= 0]
         rows = self._rows[slots].astype(np.int64)
@@ -106,7 +106,7 @@ class IdTable:
         return found
 
     def _insert(self, hashes: Rows, rows: NDArray[np.int32]) -> None:
-        """Put hashes that are not there."""
+        """Insert hashes that are not in the table yet."""
         if 2 * (self._filled + len(hashes)) > len(self._rows):
             self._rebuild(self._count + len(hashes))
         mask = len(self._rows) - 1
@@ -115,7 +115,7 @@ class IdTable:
         while len(pending):
             at = slots[pending]
             free = np.flatnonzero(self._rows[at] < 0)
-            # Several may want one slot: the first of them has it.
+            # Several may claim one slot; the first of them gets it, the others go on probing.
             places, first = np.unique(at[free], return_index=True)
             winners = pending[free[first]]
             self._filled += int(np.count_nonzero(self._rows[places] == _EMPTY))

@@ -1,6 +1,6 @@
-"""Memory for indexes: what a corpus would take before it is read, and who may take how much of what a process has.
+"""Memory for indexes: an estimate for a corpus before it is read, and the budget that a process's indexes share.
 
-Belongs here: the estimate, the accounts. Not here: what becomes of a corpus that does not fit (see
+Belongs here: the estimate, the budget. Not here: what becomes of a corpus that does not fit (see
 lakehouse/adapters/corpora.py).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 
 VECTOR_BYTES = 4
-# Measured on résumés and on short notes: codes beside the vectors, the table of ids, texts with their postings and
-# metadata with its columns, each about as large again as what is stored.
+# Measured on résumés and on short notes: codes are a share of the vectors, each row has an entry in the table of ids,
+# and texts and metadata take about as much again for their postings and columns.
 _CODES_SHARE = 0.15
 _ROW_BYTES = 100
 _TEXT_FACTOR = 2.0
@@ -18,12 +18,12 @@ _UNKNOWN_TEXT_BYTES = 256
 
 
 def hot_index_bytes(rows: int, dimension: int, *, stored_bytes: int | None = None) -> int:
-    """What a hot index of a corpus will take, about.
+    """About how many bytes a hot index of a corpus will take.
 
     Args:
         rows: Of the corpus.
         dimension: Of its vectors.
-        stored_bytes: What its files take, vectors included; None where it is not known.
+        stored_bytes: Size of its files, vectors included; None when unknown.
     """
     vectors = rows * dimension * VECTOR_BYTES
     texts = rows * _UNKNOWN_TEXT_BYTES if stored_bytes is None else max(0, stored_bytes - vectors)
@@ -43,7 +43,7 @@ class IndexMemory:
         self._held: dict[str, int] = {}
 
     def claim(self, name: str, wanted: int) -> bool:
-        """Hold memory for a corpus, in place of what it held; False, and nothing held, where it does not fit."""
+        """Reserve memory for a corpus in place of its earlier claim; False, and no claim, when it does not fit."""
         with self._lock:
             self._held.pop(name, None)
             if self.budget_bytes is not None and sum(self._held.values()) + wanted > self.budget_bytes:
@@ -52,23 +52,23 @@ class IndexMemory:
             return True
 
     def measure(self, name: str, taken: int) -> None:
-        """Say what a corpus that holds memory really takes."""
+        """Replace the estimate of a corpus that has a claim by what it really takes."""
         with self._lock:
             if name in self._held:
                 self._held[name] = taken
 
     @property
     def is_over(self) -> bool:
-        """Whether all together take more than there is."""
+        """Whether all corpora together take more than the budget."""
         return self.budget_bytes is not None and self.held_bytes > self.budget_bytes
 
     def release(self, name: str) -> None:
-        """Hold nothing for a corpus any more."""
+        """Give up the claim of a corpus."""
         with self._lock:
             self._held.pop(name, None)
 
     @property
     def held_bytes(self) -> int:
-        """What is held for all corpora."""
+        """Sum of all claims."""
         with self._lock:
             return sum(self._held.values())

@@ -62,7 +62,7 @@ class Committed:
 class LiveTable:
     """What serves now.
 
-    `uri` is relative to the bucket, so that a copy of the bucket stands by itself; `version` is Lance's version of the
+    `uri` is relative to the bucket, so that a copied bucket works by itself; `version` is Lance's version of the
     files, and `generation` counts how often the files were replaced. `key` is the column that tells rows apart.
     `folded_through` says for each writer of the memory log how far it is in the table. A writer that was given a lower
     `fence` than the one here may not move the pointer. `claims` names, by part of the table, the build that may write
@@ -180,7 +180,7 @@ def first_uri(name: str) -> str:
 
 
 def next_uri(name: str, unique: str) -> str:
-    """Where the files of a table that is made anew lie; no table's name has a hyphen, so it is nobody else's."""
+    """Where the files of a rebuilt table lie; table names have no hyphen, so it cannot be another table's."""
     return f"{TABLES}{name}-{unique}{FILES_SUFFIX}"
 
 

@@ -68,7 +68,7 @@ class PlaybookDesk:
         self._log = log
         self._embed = embed
         self._embedder = embedder
-        # Keys on their way into the log: a twin that comes meanwhile joins them.
+        # Keys that are on their way into the log: a record of the same key that comes meanwhile joins their entry.
         self._pending: dict[Key, str] = {}
 
     async def record(self, record: NewRecord, *, actor: str) -> Recorded:

@@ -1,7 +1,7 @@
 """A playbook entry: a query, an answer, and the evidence that speaks for or against it.
 
-A process holds hundreds of thousands of these, so they take little: no dictionary for a single judgement, one object
-for what many say alike, and nothing that the garbage collector has to look at.
+A process holds hundreds of thousands of these, so they are kept small: an entry with one judgement has no dictionary,
+equal values share one object, and the garbage collector does not track them.
 
 Belongs here: one entry and how records and judgements change it. Not here: all of them (see playbook.py), what
 evidence is worth (see playbook_scoring.py).
@@ -85,7 +85,7 @@ class PlaybookEntry(msgspec.Struct, gc=False, eq=False):
         held[evidence.key] = evidence if known is None else max(known, evidence, key=_order_of)
 
     def judge(self, entry: Entry) -> None:
-        """Take what a log entry says of it."""
+        """Take the judgement of a log entry."""
         score = min(1.0, max(-1.0, float(entry.payload["score"])))
         given = entry.payload.get("key")
         key = str(given) if given else _number_of(entry.op_id)
@@ -100,7 +100,7 @@ class PlaybookEntry(msgspec.Struct, gc=False, eq=False):
             same_answer: Gives the one text that all entries have for an answer's id.
         """
         self.judge(entry)
-        # Of two records of one entry the first in the log's order gives its words, wherever it was heard first.
+        # Of several records the first in the log's order gives the entry its words, in whatever order they arrive here.
         if self.first_order is not None and entry.order >= self.first_order:
             return False
         payload = entry.payload

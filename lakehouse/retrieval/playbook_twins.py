@@ -1,7 +1,7 @@
-"""Near twins among playbook entries: what says nearly the same of the same answer becomes one entry.
+"""Near twins among playbook entries: entries of the same answer with nearly the same query become one.
 
-The same words for the same answer join their entry when they are recorded. Other words for the same are found here, for
-what was recorded since the last fold, by the process that folds; the merge is an entry of the log like any other.
+Records with the same words and answer share an entry from the start. Entries whose queries only mean the same are
+merged here, by the process that folds, among those recorded since the last fold. A merge is a log entry like any other.
 
 Belongs here: which entries are looked at, and how many at a time. Not here: what a twin is (see `plan_merges` in
 playbook.py), who folds (see lakehouse/adapters/memory_folder.py).
@@ -32,7 +32,7 @@ class PlaybookTwins:
     Args:
         book: The entries.
         at_once: Most entries that one call looks at; the others wait for the next.
-        most_waiting: Most that wait; more stay as they are, which costs nothing but a place in the index.
+        most_waiting: Most that wait; further ones are not merged, which costs only a place in the index.
     """
 
     def __init__(self, book: PlaybookBook, *, at_once: int = 500, most_waiting: int = 100_000) -> None:

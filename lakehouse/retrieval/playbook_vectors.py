@@ -1,7 +1,7 @@
-"""The vectors of playbook entries on their way into the index: own ones as they came, others embedded anew.
+"""The vectors of playbook entries on their way into the index: those of its embedder as they came, others made anew.
 
-An entry is acknowledged before anybody looks at its vector. So one whose vector is of another embedder, or none at all,
-is known all the same, and is found by its query as soon as the embedder has embedded that.
+An entry is acknowledged before its vector is looked at. An entry whose vector is of another embedder, or cannot be
+read, is therefore in the book already, and searches find it once its query has been embedded.
 
 Belongs here: `EntryVectors`. Not here: entries (see playbook.py), the index (see lakehouse/adapters/entry_index.py).
 """
@@ -52,7 +52,7 @@ class EntryVectors:
         own = {
             i: str(p["vector"]) for i, p in payloads.items() if p.get("embedder") == self._embedder and p.get("vector")
         }
-        if own and not self._put(list(own), list(own.values())):  # one of them is no vector: each for itself
+        if own and not self._put(list(own), list(own.values())):  # one of them cannot be read: try each by itself
             own = {i: text for i, text in own.items() if self._put([i], [text])}
         self.forget(own)
         if others := {i: str(p["query"]) for i, p in payloads.items() if i not in own}:
@@ -60,7 +60,7 @@ class EntryVectors:
             self.catch_up()
 
     def forget(self, ids: Iterable[str]) -> None:
-        """These need no vector any more."""
+        """Stop trying to embed the queries of these entries."""
         if self._missing:
             for playbook_id in ids:
                 self._missing.pop(playbook_id, None)
@@ -73,7 +73,7 @@ class EntryVectors:
             some = waiting[first : first + _TEXTS_AT_ONCE]
             try:
                 self._index.put(some, self._embed([self._missing[i] for i in some]))
-            # What is in the log is acknowledged: whatever the embedder says, the entries are known.
+            # The log has acknowledged these entries, so no failure of the embedder may keep them out of the book.
             except Exception as error:
                 _log.warning("playbooks_not_searchable_yet", entries=len(self._missing), reason=str(error))
                 break

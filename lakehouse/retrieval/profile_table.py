@@ -1,7 +1,7 @@
-"""Profiles of a corpus's answers as numbers: what a search reads of some fifty of them with a few steps over arrays.
+"""Profiles of a corpus's answers in arrays, so that a search reads some fifty of them with a few numpy calls.
 
-An answer is known by its row. Of a profile the table has where its entries' vectors are and what they weigh, not the
-vectors: those stand in the index of entries, and a hundred thousand profiles take some tens of megabytes.
+An answer is known by its row. For each profile the table has the rows and weights of its entries' vectors; the vectors
+themselves stay in the index of entries, so that a hundred thousand profiles take some tens of megabytes.
 
 Belongs here: putting, finding, dropping. Not here: what a profile is made of (see playbook_profiles.py), the vectors
 (see playbook_index.py), which row has which (see row_slots.py).
@@ -29,7 +29,7 @@ _PROFILE = np.dtype(
         ("terms", "i4"), ("first_term", "i4"), ("own_terms", "i4"),
     ]
 )  # fmt: skip
-# So much of what is kept may be of profiles that are gone before it is packed.
+# Terms of dropped profiles that may be left in the arrays before these are packed.
 _LEAST_LEFT = 1 << 16
 
 
@@ -58,7 +58,7 @@ class Profile(msgspec.Struct, frozen=True, eq=False):
 
 
 class Earlier(msgspec.Struct, frozen=True, eq=False):
-    """What a profile that holds no more was made of: rows of entries, terms as in `Profile`."""
+    """What an outdated profile was made of: rows of entries, terms as in `Profile`."""
 
     rows: Sequence[int]
     terms: list[int]
@@ -67,9 +67,9 @@ class Earlier(msgspec.Struct, frozen=True, eq=False):
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """Some profiles side by side: `of` has one record each, the others all that these have, one after the other.
+    """Some profiles side by side: `of` has one record each, the other arrays hold their rows and terms in sequence.
 
-    The terms of each begin with `NO_TERM`, so that none is without.
+    The terms of each begin with `NO_TERM`, so that no profile's span of terms is empty.
     """
 
     of: NDArray[Any]
@@ -85,7 +85,7 @@ class ProfileTable:
 
     def __init__(self) -> None:
         self._slots = RowSlots()
-        # Profiles that hold no more; a row's profile is made anew from what stands there.
+        # Slots of outdated profiles by row; a new profile of the row is made from the old one.
         self._outdated: dict[int, int] = {}
         self._free: list[int] = []
         self._records = GrowingArray(_PROFILE)
@@ -98,7 +98,7 @@ class ProfileTable:
         return self._slots.of(rows)
 
     def put_nothing(self, rows: Rows) -> None:
-        """Keep that some rows, of which nothing is known, have no profile."""
+        """Remember that some rows, which `slots_of` does not know, have no profile."""
         for row in self._outdated.keys() & rows.tolist() if self._outdated else ():
             slot = self._outdated.pop(row)
             self._left += self._records.view()["terms"].item(slot)
@@ -106,7 +106,7 @@ class ProfileTable:
         self._slots.put_nothing(rows)
 
     def put(self, row: int, profile: Profile) -> int:
-        """Keep the profile of a row; where it is, as `slots_of` would say."""
+        """Keep the profile of a row; returns its slot, as `slots_of` would."""
         self.outdate(row)
         slot = self._outdated.pop(row, NOTHING)
         if slot != NOTHING:
@@ -126,7 +126,7 @@ class ProfileTable:
         return slot
 
     def outdate(self, row: int) -> None:
-        """Say that what is known of a row holds no more."""
+        """Mark what is known of a row as outdated."""
         slot = self._slots.get(row)
         if slot != UNKNOWN:
             self._slots.forget(row)
@@ -160,7 +160,7 @@ class ProfileTable:
         )
 
     def tidy(self) -> None:
-        """Leave behind what no profile has any more, once it is much; outdated ones go."""
+        """Pack the arrays once much in them belongs to no profile any more; outdated profiles are dropped."""
         if self._left <= max(_LEAST_LEFT, len(self._terms) // 2):
             return
         kept = self.gather(self._slots.renumber())
@@ -178,7 +178,7 @@ class ProfileTable:
 
 
 def _spans(firsts: NDArray[np.int32], counts: NDArray[np.int32]) -> tuple[Rows, Rows]:
-    """The numbers of all spans one after the other, and where each span begins among them."""
+    """The indexes of all spans in sequence, and where each span begins among them."""
     ends = counts.cumsum(dtype=np.int64)
     begins = np.asarray(ends - counts, np.int64)
     starts: Rows = firsts - begins
