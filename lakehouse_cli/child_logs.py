@@ -1,7 +1,7 @@
 """Child logs: the files that children append to, cut by size while they write.
 
-A child holds its log open in append mode, so that the file can be copied away and truncated under it and the child
-outlives whoever rotates: no pipe can break.
+A child holds its log open in append mode, so the file can be copied and truncated while the child writes. There is no
+pipe, so the child does not depend on the process that rotates.
 
 Belongs here: rotation and reading the end. Not here: what is logged.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 def rotate(path: Path, *, max_bytes: int, keep: int) -> bool:
     """Move a log's content to `<name>.1` when it is larger than `max_bytes`; true when it was.
 
-    `<name>.<keep>` is the oldest that stays. A line written in the instant between the copy's last read and the cut
-    is lost; that is the price of not standing between the child and its log.
+    `<name>.<keep>` is the oldest that stays. A line that is written between the copy's last read and the truncation is
+    lost: nothing but a pipe between the child and its log could prevent that.
     """
     if not path.exists() or path.stat().st_size <= max_bytes:
         return False
@@ -25,7 +25,7 @@ def rotate(path: Path, *, max_bytes: int, keep: int) -> bool:
         if older.exists():
             older.replace(_numbered(path, number + 1))
     with path.open("r+b") as source, _numbered(path, 1).open("wb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)  # reads on until there is nothing more
+        shutil.copyfileobj(source, target, 1 << 20)  # to the end, also of what is written meanwhile
         source.truncate(0)
     return True
 

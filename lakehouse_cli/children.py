@@ -92,7 +92,7 @@ def _api(settings: Settings, *, needs: tuple[str, ...]) -> Child:
         needs=needs,
         ports=(PortNeed(settings.api_port, "the API", "LAKEHOUSE_API_PORT", settings.api_host),),
         url=api_url(settings),
-        grace_s=settings.shutdown_grace_s + 5,  # it gives its requests their grace, then ends itself
+        grace_s=settings.shutdown_grace_s + 5,  # its requests have `shutdown_grace_s` to end; then it ends by itself
     )
 
 
@@ -106,7 +106,7 @@ def _dagster(settings: Settings, *, uses: tuple[str, ...]) -> tuple[Child, ...]:
             lambda: Launch(command.argv, {**child_environ(settings), **command.env}),
             command.is_ready,
             needs=command.needs,
-            uses=uses,  # a sensor or a run asks the store; coming up does not
+            uses=uses,  # sensors and runs need the store, but Dagster starts without it
             ports=() if need is None else (need,),
             url=command.url,
         )

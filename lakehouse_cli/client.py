@@ -22,7 +22,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class ApiProblem(LakehouseError):
-    """The API refused; `status` in the fields is the HTTP status, the rest its problem document."""
+    """The API refused; the fields are its problem document and `status`, the HTTP status."""
 
 
 class ApiClient:
@@ -43,7 +43,7 @@ class ApiClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if task_id is not None:
             headers["X-Task-Id"] = task_id
-        # trust_env off: a proxy of the environment must not see the token on its way to loopback.
+        # trust_env off: a proxy named by the environment must not see the token of a call to this machine.
         self._http = httpx.Client(
             base_url=base_url,
             headers=headers,
@@ -81,10 +81,10 @@ class ApiClient:
     def upload(
         self, path: str, file: Path, *, params: Mapping[str, str], on_bytes: Callable[[int], None] | None = None
     ) -> Any:
-        """POST a file as the multipart field `file`, streaming; `on_bytes` hears how many bytes have gone out."""
+        """POST a file as the multipart field `file`, streaming; `on_bytes` is called with the bytes of each read."""
         with file.open("rb") as stream:
             parts = {"file": (file.name, _Counted(stream, on_bytes))}
-            # The answer comes after the conversion, however long that takes: the server has the deadline.
+            # The answer comes after the conversion, however long that takes; the server limits the time.
             return self.json("POST", path, params=dict(params), files=parts, timeout=None)
 
     def put(self, path: str, file: Path, *, on_bytes: Callable[[int], None] | None = None) -> Any:
@@ -96,20 +96,23 @@ class ApiClient:
     @contextmanager
     def stream(self, method: str, path: str, **request: Any) -> Iterator[Iterator[bytes]]:
         """Call a route and yield its body's chunks; a body that breaks off raises."""
-        with self._translated(), self._http.stream(method, path, **request) as answer:
-            if answer.is_error:
-                answer.read()
-                _raise_problem(answer)
+        with self._opened(method, path, **request) as answer:
             yield answer.iter_bytes(CHUNK_BYTES)
 
     @contextmanager
     def lines(self, method: str, path: str, **request: Any) -> Iterator[Iterator[bytes]]:
         """Call a route and yield its body's lines, each as soon as it has come; a body that breaks off raises."""
+        with self._opened(method, path, **request) as answer:
+            yield _lines(answer.iter_bytes())  # without a size, as a size would wait until so many bytes have come
+
+    @contextmanager
+    def _opened(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+        """Call a route and yield its answer, whose body has not been read."""
         with self._translated(), self._http.stream(method, path, **request) as answer:
             if answer.is_error:
                 answer.read()
                 _raise_problem(answer)
-            yield _lines(answer.iter_bytes())  # of no size: it would wait until so much has come
+            yield answer
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""What a load must not be put on unasked: a store that holds anything but the sample, and what loads have left.
+"""Refusing to put a load on a store that holds more than the sample and what earlier loads have left.
 
-Belongs here: looking, and what is said of it. Not here: what a load needs (see load_check.py).
+Belongs here: what the store holds, the refusal. Not here: what a load needs (see load_check.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lakehouse_cli.client import ApiClient, ApiProblem
 
 _DATASETS = frozenset({"workers", "client_blocks"})
 _CORPORA = frozenset({"workers"})
-# None of them is personal: whoever may not see names can still be told whose data it is.
+# None of these columns is personal, so a token without the scope `pii` can compare them.
 _COMPARED = ("worker_id", "role", "city", "state", "status", "skills")
 _MOST_COMPARED = 50
 _MOST_NAMED = 5
@@ -46,7 +46,7 @@ def require_no_real_data(api: ApiClient) -> None:
 
 
 def real_data(api: ApiClient) -> Iterator[str]:
-    """What is there besides the sample and what loads left, in words."""
+    """What the store holds besides the sample and what loads have left, in words."""
     datasets = [str(one["name"]) for one in api.json("GET", "/v1/catalog")["datasets"]]
     if others := sorted(set(datasets) - _DATASETS):
         yield f"datasets {_named(others)}"
@@ -62,7 +62,7 @@ def real_data(api: ApiClient) -> Iterator[str]:
 
 
 def _other_worker(api: ApiClient) -> str | None:
-    """What is another one: the first worker who is not the one that the sample has in that place, of some."""
+    """The first of some workers who is not the sample's worker in that place, in words; None when all are."""
     columns = ", ".join(_COMPARED)
     sql = f"SELECT {columns} FROM workers ORDER BY worker_id LIMIT {_MOST_COMPARED}"
     try:

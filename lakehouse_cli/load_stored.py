@@ -24,7 +24,7 @@ STREAMS = ("validations", "playbook_events")
 _SHIPPED_S = 120.0
 _MADE_S = 300.0
 _LOOK_S = 0.5
-# A page of SQL has no more rows.
+# Most rows of a JSON answer of SQL.
 _PAGE = 10_000
 _PARTS = ("new", "corrected", "duplicate", "quarantined")
 
@@ -92,7 +92,7 @@ def make_evidence(stack: Stack, api: ApiClient) -> list[dict[str, Any]]:
     made = run_command(f"materialize {' '.join(STREAMS)}", stack.folder, stack.environ, _MADE_S)
     if made.returncode:
         raise Unavailable(f"the evidence of the load was not made: {(made.stdout + made.stderr)[-500:]}")
-    # What serves, not what this command told: a schedule may have made a day before it.
+    # Read from the tables, not from what the command printed: a schedule may have made a day before it.
     tables = {
         stream: orjson.loads(b"".join(_bytes(api, f"catalog/tables/evidence/{stream}.json"))) for stream in STREAMS
     }

@@ -1,4 +1,4 @@
-"""Commands that judge: "it could not be run" has an exit code of its own, since 1 is a verdict there.
+"""The exit code of commands that judge something when they could not judge it: 3, as 1 is a verdict there.
 
 Belongs here: that error and its exit code. Not here: the edge that prints it (see main.py).
 """
@@ -14,12 +14,12 @@ EXIT_NOT_RUN = 3
 
 
 class NotRun(LakehouseError):
-    """What should have been judged was not: a service is not there, a file is wrong."""
+    """Nothing was judged, because a service is not there or a file is wrong."""
 
 
 @contextmanager
 def as_not_run() -> Iterator[None]:
-    """Errors of ours as `NotRun`."""
+    """Turn our errors into `NotRun`."""
     try:
         yield
     except LakehouseError as error:

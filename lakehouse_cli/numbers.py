@@ -1,4 +1,4 @@
-"""Numbers as options: what a range does not say.
+"""Numbers as options: checks that Typer's ranges do not make.
 
 Belongs here: checks of numbers. Not here: the options (see the command modules).
 """
@@ -11,7 +11,7 @@ import typer
 
 
 def finite(value: float | None) -> float | None:
-    """Refuse `nan` and `inf`, which no range keeps out."""
+    """Refuse `nan` and `inf`, which pass every range."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter("must be a number that is finite")
     return value

@@ -11,9 +11,9 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-# What commands call otherwise than the API does.
+# Parameters of the API that commands call by another name.
 _CALLED = {"corpora": "corpus", "answer_corpus": "corpus", "tags": "tag", "predecessor_uid": "uid"}
-# A word that means the parameter wherever it stands: no other text has an underscore in it.
+# A name with an underscore means the parameter wherever it stands, as no other word of a message has one.
 _ONLY_A_NAME = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
 

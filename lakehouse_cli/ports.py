@@ -26,7 +26,7 @@ class PortNeed:
 
 
 def taken(needs: Iterable[PortNeed]) -> list[PortNeed]:
-    """Those that somebody else holds."""
+    """The needed ports that cannot be bound."""
     return [need for need in needs if not _can_bind(need)]
 
 
@@ -54,7 +54,7 @@ def require_free(needs: Iterable[PortNeed]) -> None:
 def _can_bind(need: PortNeed) -> bool:
     family = socket.AF_INET6 if ":" in need.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection in TIME_WAIT holds nobody up
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection in TIME_WAIT does not count
         try:
             probe.bind((need.host, need.port))
         except OSError:

@@ -99,7 +99,9 @@ def start_detached(
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own that appends to `log` and outlives us."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as stream:  # append mode: the file may be cut while the process writes (see child_logs.py)
+    with log.open(
+        "ab"
+    ) as stream:  # append mode: the file may be truncated while the process writes (see child_logs.py)
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=env, cwd=cwd, start_new_session=True
         )

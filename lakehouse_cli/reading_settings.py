@@ -21,8 +21,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def read_settings() -> Settings:
     """Read the settings of this installation for a command that works on it itself.
 
-    What is printed is for programs, too: warnings go beside it, to standard error. What this command starts finds the
-    store on this machine past any proxy.
+    From then on warnings go to standard error, as programs read what a command prints, and this command and its
+    children reach this machine without a proxy.
 
     Raises:
         SettingsError: Naming every setting that is unknown or wrong.
@@ -33,19 +33,19 @@ def read_settings() -> Settings:
 
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever that is when something is said
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up late, as it may be replaced
     )
     keep_loopback_direct(os.environ)  # noqa: TID251 - variables of all programs, and no setting of ours
     return load_settings()
 
 
 def keep_loopback_direct(environ: MutableMapping[str, str]) -> None:
-    """Where a proxy is named, name this machine among what is reached without it.
+    """Add this machine to `NO_PROXY` when the environment names a proxy.
 
-    A proxy would look for 127.0.0.1 on its own machine, and every client of S3 reads these variables by itself.
+    A proxy would look for 127.0.0.1 on its own machine, and every S3 client reads these variables by itself.
 
     Args:
-        environ: Environment variables; changed where it is needed.
+        environ: Environment variables; changed in place.
     """
     if not any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES):
         return

@@ -49,7 +49,7 @@ def find_remote(url: str | None, token: str | None, *, settings: Settings, optio
         option: What the address's option is called in errors.
 
     Raises:
-        BadInput: The address is none of HTTP, or holds what does not belong there; the token cannot be sent.
+        BadInput: The address is no HTTP address, holds a password, a query or a fragment; or the token cannot be sent.
     """
     own = api_url(settings) + settings.root_path
     given = own if url is None else _checked(url, option)
@@ -77,7 +77,7 @@ def _is_plain(url: str) -> bool:
 
 
 def _place(url: str) -> tuple[str, str, int, str]:
-    """Where an address leads, the names of this machine being one."""
+    """Scheme, host, port and path of an address, with one name for all names of this machine."""
     parts: SplitResult = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or _PORTS[parts.scheme]

@@ -1,4 +1,4 @@
-"""The answers that calls give, as types: what stands on the wire under the same names.
+"""The answers that calls give, as types with the names that fields have on the wire.
 
 Belongs here: shapes that users read. Not here: the server's own (see lakehouse_api/schemas).
 """
@@ -19,7 +19,7 @@ class SqlRows:
         columns: Names, in the query's order; one may occur twice, and only `rows` shows both then.
         types: Their DuckDB types.
         rows: Values in their JSON form: integers beyond 2^53 and decimals are text, times ISO 8601.
-        is_truncated: There are more than `max_rows`.
+        is_truncated: Whether there are more rows than `max_rows`.
     """
 
     columns: tuple[str, ...]
@@ -43,7 +43,7 @@ class SqlRows:
 
 
 class Ingested(TypedDict):
-    """What an ingest did; `existing`: these bytes with these options were there already."""
+    """What an ingest did; `existing` is true when these bytes with these options were loaded already."""
 
     dataset_id: str
     name: str
@@ -94,7 +94,7 @@ class SearchAnswer(TypedDict):
 
 
 class Recorded(TypedDict):
-    """The entry that holds a record; `merged`: it was there already. Reads with `revision` see it everywhere."""
+    """The entry that holds a record; `merged` is true when it existed. Reads that name `revision` see it everywhere."""
 
     playbook_id: str
     merged: bool
@@ -152,8 +152,8 @@ class PathwayTrace(TypedDict):
 class PathwayWritten(PathwayTrace):
     """The trace that holds what was written; reads with `revision` see it everywhere.
 
-    `added` is false where a trace says it already (`link` tells how alike), or a key came again. What was `recalled`
-    and stands in no trace is not kept: `uid` is None then, and `content` too.
+    `added` is false when a trace says it already (`link` tells how alike they are), or when its key was used before.
+    Content that was `recalled` and is in no trace is not kept: `uid` and `content` are None then.
     """
 
     revision: str
@@ -193,7 +193,7 @@ class PathwayHistory(TypedDict):
 
 
 class PathwayStats(TypedDict):
-    """How much is remembered; the rates are shares of adds: known already, and given by a search before."""
+    """How much is remembered; the rates are the shares of adds that were known already and that a search had given."""
 
     traces: int
     current: int
@@ -215,7 +215,7 @@ class StoredObject(TypedDict):
 
 
 class ListedObject(StoredObject):
-    """The same with the time at which it was written, ISO 8601 in UTC."""
+    """An object with the time at which it was written, ISO 8601 in UTC."""
 
     modified_at: str
 

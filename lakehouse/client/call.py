@@ -19,7 +19,7 @@ from lakehouse.client.problems import LakehouseInputError
 T_co = TypeVar("T_co", covariant=True)
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
-# As they stand, they would be resolved on the way, and lead elsewhere.
+# Unencoded dot segments are resolved by clients and proxies, and would lead to another route.
 _DOTS = {".": "%2E", "..": "%2E%2E"}
 
 
@@ -30,17 +30,17 @@ class Call(Generic[T_co]):
     Args:
         method: HTTP method.
         path: Below the client's URL, percent-encoded.
-        read: Makes the result of the answer's body.
+        read: Makes the result from the answer's body.
         params: Query parameters.
         body: Bytes that are sent, of the type `content_type`.
         content_type: Of `body`.
         file: Sent instead of a body, as it is read from disk.
         is_form: The file is the multipart field `file`; False: its bytes are the whole body.
         headers: Request headers of this call.
-        read_headers: Makes the result of the answer's headers, where the body is none or goes to a file.
-        is_repeatable: The state after two of it is that after one, but for counts of what came again, so it may be
-            tried again.
-        has_deadline: False: the answer comes after work that may take any time.
+        read_headers: Makes the result from the answer's headers, when there is no body or it goes to a file.
+        is_repeatable: Whether it may be tried again: made twice it leaves the same state as made once, apart from
+            counts of repetitions.
+        has_deadline: False when the answer comes after work that may take any time.
         accepted: Statuses beyond 2xx whose answer is a result and no problem.
     """
 
@@ -88,7 +88,7 @@ def encode(**fields: Any) -> bytes:
 
 
 def listed(values: str | Iterable[str]) -> list[str]:
-    """Several texts as a list; a text by itself is one of them and not its letters."""
+    """Texts as a list; a single text becomes a list of one, not of its letters."""
     return [values] if isinstance(values, str) else list(values)
 
 
@@ -136,7 +136,7 @@ def _not_finite(value: Any, path: str) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for: times, and vectors of numpy."""
+    """The JSON form of values that `json` does not know: times, and numpy arrays."""
     if isinstance(value, datetime):
         return value.isoformat()
     if hasattr(value, "tolist"):

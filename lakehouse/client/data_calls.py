@@ -108,7 +108,7 @@ def register_files(
 
 def delete_dataset(name: str) -> Call[None]:
     """Take a dataset out of the catalog; its versions stay readable until `gc`."""
-    # The second of two answers 404 though the first has done it.
+    # A repeated delete would answer 404 although the first one succeeded.
     return Call("DELETE", path_of("v1", "catalog", name), nothing, is_repeatable=False)
 
 

@@ -1,6 +1,6 @@
-"""A file that comes in: it shows under its name when it is whole, and not before.
+"""A file being downloaded: it appears under its name when it is whole, and not before.
 
-Belongs here: the file beside it and the swap. Not here: where the bytes come from (see the clients).
+Belongs here: the temporary file beside it and the rename. Not here: where the bytes come from (see the clients).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import TracebackType
 
 
 class Download:
-    """One file on its way; without `finish` nothing of it stays, and what lay under its name does.
+    """One file being downloaded; without `finish` it is removed, and a file that had its name stays as it was.
 
     Raises:
         OSError: The file cannot be written.
@@ -37,7 +37,7 @@ class Download:
         self._stream.write(data)
 
     def finish(self) -> None:
-        """It is whole: on disk, and then under its name."""
+        """Flush the file to disk, then rename it to its name."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._part.replace(self._path)

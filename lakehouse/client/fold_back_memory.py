@@ -6,7 +6,8 @@ lakehouse/adapters/memory_erasure.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from lakehouse.distillation.fold_back import TAG, FoldEntry, content_of
 from lakehouse.errors import Unavailable
 
 if TYPE_CHECKING:
+    from lakehouse.client.answers import PathwayWritten
     from lakehouse.client.sync_client import Client
 
 _REFUSED = frozenset({400, 413, 422})
@@ -47,40 +49,30 @@ class ClientMemory:
             }
             for entry in entries
         ]
-        try:
+        with _expecting():
             return [one.get("playbook_id") for one in self._client.playbook.bulk(records)]
-        except (LakehouseApiError, LakehouseConnectionError) as error:
-            raise _unavailable(error) from None
 
     def add(self, entry: FoldEntry, *, since: datetime) -> tuple[str, bool] | None:
         """See `Memory`."""
         is_own = False
-        try:
+        put: PathwayWritten | None = None
+        with _expecting(*_REFUSED):
             written = self._client.pathway.add(content_of(entry), tags=entry.tags)
             while written["uid"] is not None and written["retired"]:
-                # A search has given it to this token a moment ago, so it counts as come back, though it is retired.
+                # A search has just given this token a retired trace of that content, so the API takes the add for a
+                # repetition of it; a key of its own makes it a new trace.
                 key = f"{TAG}:{entry.entry_id}:{written['uid']}"
                 written = self._client.pathway.add(content_of(entry), tags=entry.tags, key=key)
                 is_own = True
-        except LakehouseApiError as error:
-            if error.status in _REFUSED:
-                return None
-            raise _unavailable(error) from None
-        except LakehouseConnectionError as error:
-            raise _unavailable(error) from None
-        if written["uid"] is None:
+            put = written
+        if put is None or put["uid"] is None:
             return None
-        return written["uid"], is_own or written["added"] or _was_put_since(written, entry, since)
+        return put["uid"], is_own or put["added"] or _was_put_since(put, entry, since)
 
     def retire(self, uid: str, reason: str) -> None:
         """See `Memory`."""
-        try:
+        with _expecting(_NOT_FOUND):
             self._client.pathway.retire(uid, reason)
-        except LakehouseApiError as error:
-            if error.status != _NOT_FOUND:
-                raise _unavailable(error) from None
-        except LakehouseConnectionError as error:
-            raise _unavailable(error) from None
 
     def forget(self, spoken: Mapping[str, Sequence[str]]) -> int:
         """Take traces (`pathways`) and entries (`playbooks`) out of searches, whoever put them there; gives how many.
@@ -92,28 +84,17 @@ class ClientMemory:
         return sum(map(self._retire_served, ids)) + sum(map(self._delete_entry, spoken.get("playbooks", ())))
 
     def _retire_served(self, uid: str) -> bool:
-        try:
-            if self._client.pathway.get(uid)["retired"]:
-                return False
-            self._client.pathway.retire(uid, RETRACTED)
-        except LakehouseApiError as error:
-            if error.status == _NOT_FOUND:
-                return False
-            raise _unavailable(error) from None
-        except LakehouseConnectionError as error:
-            raise _unavailable(error) from None
-        return True
+        with _expecting(_NOT_FOUND):
+            if not self._client.pathway.get(uid)["retired"]:
+                self._client.pathway.retire(uid, RETRACTED)
+                return True
+        return False
 
     def _delete_entry(self, playbook_id: str) -> bool:
-        try:
+        with _expecting(_NOT_FOUND):
             self._client.playbook.delete(playbook_id)
-        except LakehouseApiError as error:
-            if error.status == _NOT_FOUND:
-                return False
-            raise _unavailable(error) from None
-        except LakehouseConnectionError as error:
-            raise _unavailable(error) from None
-        return True
+            return True
+        return False
 
 
 def _was_put_since(trace: Mapping[str, Any], entry: FoldEntry, since: datetime) -> bool:
@@ -121,5 +102,13 @@ def _was_put_since(trace: Mapping[str, Any], entry: FoldEntry, since: datetime) 
     return is_named and parse_utc(trace["created_at"]) >= since - _CLOCKS_DIFFER
 
 
-def _unavailable(error: Exception) -> Unavailable:
-    return Unavailable(f"the API did not take what is folded back: {error}; try again when it serves", retry_after_s=10)
+@contextmanager
+def _expecting(*statuses: int) -> Iterator[None]:
+    """Pass over refusals with these statuses, and turn every other failure of the client into `Unavailable`."""
+    try:
+        yield
+    except (LakehouseApiError, LakehouseConnectionError) as error:
+        if isinstance(error, LakehouseApiError) and error.status in statuses:
+            return
+        reason = f"the API did not take what is folded back: {error}; try again when it serves"
+        raise Unavailable(reason, retry_after_s=10) from None

@@ -2,12 +2,11 @@
 
 Belongs here: what is asked, typed for users. Not here: sending (see transport.py), playbooks (see retrieval_calls.py).
 
-Which calls are made again after a refusal for now: an add whose first try was recorded after all finds its own trace
-and is linked to it, or is a replay of its key. The trace is there once, and what ranks it is unchanged; only `links` or
-`replay_count`, which count what came again, are one higher. That is less than an add lost. (Only where the second try
-reaches another process before the first is recorded there are two traces; a key rules that out.) An update and a
-retirement end as they would have, with a line more in the history. A revision is never made again: it would be a second
-trace.
+Retries after a temporary refusal: an add whose first try was recorded after all finds its own trace and is linked to
+it, or counts as a replay of its key. There is one trace and its rank is unchanged; only `links` or `replay_count` is
+one higher, which is better than a lost add. (Two traces come of it only when the second try reaches another process
+before the first one is visible there; a key rules that out.) A repeated update or retirement ends in the same state,
+with one more line in the history. A revision is never repeated, as it would make a second trace.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ def add_pathway(
 ) -> Call[PathwayWritten]:
     """Remember how something was solved; what a trace says already is linked to it instead of added.
 
-    It is made again when it was refused for now. Where the first try was recorded after all, the answer says `added`
-    false: the trace is there once.
+    It is repeated after a temporary refusal. When the first try was recorded after all, the answer says `added` false,
+    and there is one trace.
 
     Args:
-        content: Any JSON that says something, such as a text, a dict, or messages; kept as it is, by no model's words.
+        content: Any JSON that says something, such as a text, a dict, or messages; no model rewrites it.
         tags: Of the trace; a trace that it is linked to gets them too.
         key: Remembered under this key once; the same key again raises `replay_count`, and the content stays.
         provenance: `recalled`: it came back from a search, and is not learned again.

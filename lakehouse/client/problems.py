@@ -64,7 +64,7 @@ class LakehouseInputError(ClientError, ValueError):
 
 
 def read_problem(status: int, reason: str, body: bytes, *, retry_after_s: float | None = None) -> LakehouseApiError:
-    """The error of an answer; a body that is no problem document (a proxy's page) leaves the status to speak.
+    """The error of an answer; without a problem document, as in a proxy's page, it has the status and its reason.
 
     Source: RFC 9457.
     """

@@ -18,7 +18,7 @@ from lakehouse.client.problems import LakehouseInputError
 
 _STORAGE = ("v1", "storage")
 _BYTES = "application/octet-stream"
-# Bytes as they lie in the store: something between here and there must not pack them.
+# The bytes as they are stored: nothing on the way may compress them.
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
@@ -51,7 +51,7 @@ def put_object(
         file=None if isinstance(source, bytes) else Path(source),
         is_form=False,
         headers=headers,
-        # The second of two that are bound to a condition answers 412 though the first has done it.
+        # A repeated conditional write would answer 412 although the first one succeeded.
         is_repeatable=not headers,
         has_deadline=False,
     )
@@ -79,7 +79,7 @@ def get_object(key: str, *, start: int = 0, length: int | None = None, if_match:
 
 
 def open_object(key: str, *, if_match: str | None = None) -> Call[ListedObject]:
-    """The same as a stream, whose end the clients wait for; the result is what `head_object` says of it."""
+    """The same as a stream that the clients write to a file; the result is that of `head_object`."""
     headers = _PLAIN | _condition(if_match)
     return Call("GET", _path(key), _no_body, read_headers=_listed(key), headers=headers)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
-# The answer of a server that closes while a body is still on its way can be lost: asyncio does not read what came.
+# When a server answers and closes while the body is still being sent, the answer can be lost.
 _REFUSED_UNREAD = "; a file that is refused before it is read, such as one over the size that is allowed, may end so"
 
 
@@ -40,7 +40,7 @@ class Wire:
     def __init__(
         self, url: str | None, token: str | None, *, timeout_s: float, retry: RetryPolicy, task_id: str | None
     ) -> None:
-        # An installation's token goes nowhere but to that installation.
+        # The installation's token is sent to that installation only.
         self.url, found = (url, None) if url is not None else find_installation()
         bearer = token if token is not None else found
         self._headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
@@ -48,7 +48,7 @@ class Wire:
             self._headers["X-Task-Id"] = task_id
         self._timeout_s = timeout_s
         self._retry = retry
-        # A proxy of the environment must not see the token on its way to loopback.
+        # A proxy named by the environment must not see the token of a call to this machine.
         self._is_proxied = url is not None
 
     def options(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Wire:
         return arguments
 
     def upload_request(self, call: Call[Any], upload: Upload | FileBody, content: Any) -> dict[str, Any]:
-        """The same of a call with a file; `content` gives the chunks of `upload`."""
+        """The same for a call with a file; `content` gives the chunks of `upload`."""
         request = self.request(call)
         return request | {"content": content, "headers": request["headers"] | upload.headers}
 
@@ -88,7 +88,7 @@ class Wire:
 
     @contextmanager
     def translated(self, *, is_upload: bool = False) -> Iterator[None]:
-        """httpx's errors as ours."""
+        """Turn httpx's errors into ours."""
         import httpx
 
         try:
@@ -120,7 +120,7 @@ def result_of(call: Call[T], answer: httpx.Response) -> T:
 
 
 def answered(call: Call[T], answer: httpx.Response) -> T:
-    """The call's result, of an answer that is no problem."""
+    """The call's result from an answer that is known to be a success."""
     return call.read(answer.content) if call.read_headers is None else call.read_headers(answer.headers)
 
 

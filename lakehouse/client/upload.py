@@ -28,7 +28,7 @@ class Upload:
         self._stream = path.open("rb")
         boundary = secrets.token_hex(16)
         disposition = f'form-data; name="file"; filename="{_quoted(path.name)}"'
-        kind = "Content-Type: application/octet-stream"  # the suffix says more than the client knows
+        kind = "Content-Type: application/octet-stream"  # the API goes by the suffix of the name
         self._head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\n{kind}\r\n\r\n".encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         size = os.fstat(self._stream.fileno()).st_size
@@ -76,7 +76,7 @@ class FileBody:
 
 
 def open_upload(call: Call[Any]) -> Upload | FileBody | None:
-    """What is read of a call's file, None for a call without one."""
+    """The upload of a call's file; None for a call without one."""
     if call.file is None:
         return None
     return Upload(call.file) if call.is_form else FileBody(call.file)
