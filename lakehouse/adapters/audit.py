@@ -1,6 +1,6 @@
 """The audit: everything that the platform says of its files and runs, held against what there is.
 
-A check that cannot be done is a finding, and the others go on.
+A check that cannot be made is a finding, and the other checks go on.
 
 Belongs here: the order of the checks, the report's place. Not here: each check (see the other audit_ modules), the form
 of the report (see lakehouse/lineage/findings.py).
@@ -34,12 +34,12 @@ SAMPLE = 1000
 
 
 class Auditor:
-    """Audits one bucket; reads alone, but for the report.
+    """Audits one bucket; writes nothing but the report.
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
-        work_dir: Local folder for files on their way.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder for temporary files.
         clock: The time now.
     """
 
@@ -52,11 +52,11 @@ class Auditor:
         self._clock = clock
 
     def audit(self, *, is_full: bool = False, sample: int = SAMPLE) -> AuditReport:
-        """Look at everything.
+        """Run every check.
 
         Args:
             is_full: Read every byte, and hold every line against its bytes.
-            sample: Else so many lines.
+            sample: How many lines to hold against their bytes otherwise.
 
         Raises:
             StoreUnavailable: The store does not answer.

@@ -1,7 +1,7 @@
 """The audit of everything: its phases one after the other, the report in the bucket, the line in the run log.
 
-A phase that breaks off has failed, and the others go on; where the store does not answer none of them can be made, and
-each says so.
+A phase that raises has failed, and the others go on. When the store does not answer, none of them can run, and each
+says so.
 
 Belongs here: the order, what becomes of errors, keeping the report. Not here: each phase (see the other audit_full_
 modules), the form of the report (see lakehouse/audit/report.py).
@@ -127,7 +127,7 @@ class FullAuditor:
         """Make the metrics of a sound audit the baseline.
 
         Raises:
-            BadInput: A phase failed, so that its metrics are nothing to be held against, or none was measured.
+            BadInput: A phase failed, so that its metrics are no standard to compare with, or nothing was measured.
             Unavailable: Others kept setting one.
         """
         if not report.is_sound:
@@ -167,7 +167,7 @@ class FullAuditor:
         self._receipts = check_receipts(self._parts, ledger)
 
     def _read_baseline(self, ledger: PhaseLedger) -> None:
-        """What the report compares with; one that is damaged fails nothing, or it could never be set anew."""
+        """The baseline to compare with; a damaged one fails no phase, as then no sound audit could replace it."""
         name = "the baseline"
         try:
             self._baseline = self._baselines.current()

@@ -1,7 +1,7 @@
 """Phase 6, acceptance: searches over two small corpora in memory, before and after outcomes were recorded.
 
-Corpora, matrix search and playbooks are the platform's own, under the config that is live in the store and by the
-embedder that playbooks go by; nothing is written, and the memory that serves hears of nothing.
+It uses the platform's own corpora, matrix search and playbooks, under the live config of the store and with the
+playbook embedder. All of it is in memory: nothing is written, and the playbooks that serve do not change.
 
 Belongs here: building the corpora, searching. Not here: the questions and what is a pass (see
 lakehouse/audit/acceptance.py).
@@ -94,7 +94,7 @@ def _shown(gain: Gain) -> str:
 
 
 class _Desk:
-    """Two corpora, an embedder and a config.
+    """Two corpora, an embedder and a config to search them with.
 
     Args:
         embedder: Of everything.
@@ -110,7 +110,7 @@ class _Desk:
         self._corpora = [self._corpus(name, half) for name, half in halves.items()]
 
     def record(self, outcomes: Sequence[Question]) -> Playbooks:
-        """Playbooks that were told that each of these questions had its answer."""
+        """Playbooks in which each of these questions has its right answer recorded."""
         name = self._embedder.name
         book = PlaybookBook(HotEntryIndex(lambda: self._embedder.dimension), embedder=name, embed=self._embed)
         vectors = self._embed([one.text for one in outcomes])

@@ -41,7 +41,7 @@ def check_api(parts: AuditParts, ledger: PhaseLedger) -> None:
     address = parts.api
     headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
     timeout = httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
-    # trust_env off: a proxy of the environment must not see the token on its way to loopback.
+    # trust_env off: a proxy named by the environment must not see the token of a call to this machine.
     with httpx.Client(base_url=address.url, timeout=timeout, trust_env=False) as http:
         try:
             answer = http.get("/openapi.json", headers=headers)
@@ -94,7 +94,7 @@ def _document(body: bytes) -> dict[str, Any] | None:
 
 
 def _differing(described: dict[str, Any], live: dict[str, Any]) -> Iterator[str]:
-    """Operations that one has and the other has not, or with other answers."""
+    """Operations that only one of the two documents has, or that have other answers in it."""
     one, other = (
         {(method.upper(), path): set(operation.get("responses", ())) for path, operations in document["paths"].items()
          for method, operation in operations.items() if isinstance(operation, dict)}

@@ -1,7 +1,6 @@
-"""Phase 2, materialize: what is behind is made, a second pass has nothing to do, a day made again has the same bytes.
+"""Phase 2, materialize: evidence is brought up to date, a second pass changes nothing, and a day made again is equal.
 
-Lines that come while the audit looks are no fault: a day whose raw objects are others than they were is left to the
-next run.
+Lines that arrive during the audit are no fault: a day whose raw objects have changed meanwhile is left to the next run.
 
 Belongs here: the passes, days made again. Not here: making evidence (see evidence_materializer.py).
 """
@@ -34,7 +33,7 @@ _DAYS_AGAIN = 1
 
 
 def check_evidence(parts: AuditParts, ledger: PhaseLedger) -> None:
-    """Make what is behind, pass over it again, make some days once more.
+    """Bring evidence up to date, do so again, and make some days once more.
 
     Raises:
         StoreUnavailable: The store does not answer.

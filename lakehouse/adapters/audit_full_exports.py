@@ -1,6 +1,6 @@
-"""Phase 4, exports: a corpus of each kind is built without keeping it, and has the bytes that it had before.
+"""Phase 4, exports: a corpus of each kind is built, not kept, and compared byte for byte with an earlier build.
 
-What was built before of the same inputs is what it is held against; where there is nothing, it is built twice.
+The earlier build is one of the same inputs that is in the bucket; where there is none, the corpus is built twice.
 
 Belongs here: building and comparing. Not here: building itself (see distill_build.py).
 """
@@ -68,7 +68,7 @@ def _check_kind(parts: AuditParts, kind: Kind, ledger: PhaseLedger) -> None:
 
 
 def _against_kept(parts: AuditParts, prefix: str, made: BuildManifest) -> list[str]:
-    """What a kept build has otherwise than one of the same inputs has now: by its manifest, and in the bucket."""
+    """How a kept build differs from a new one of the same inputs: in its manifest, and in its files in the bucket."""
     key = f"{prefix}{MANIFEST}"
     try:
         kept = read_manifest(parts.store.get(key).body)

@@ -65,7 +65,7 @@ def _check_versions(store: ObjectStore, ledger: PhaseLedger) -> None:
     older = (
         f", {len(found.rewrites):,} of a version before (`lakehouse upgrade` rewrites them)" if found.rewrites else ""
     )
-    # Of a run log the first line alone is read, and a line that does not fit is evidence's to set apart.
+    # Only the first line of a run log is read; lines that do not fit are quarantined when evidence is made.
     unread = [f"{key} cannot be read" for key in found.unreadable if not key.startswith(RAW_PREFIX)]
     _judge(ledger, name, documents + len(unread), unread, looked_at=f"{counted(documents, 'document')}{older}")
 

@@ -27,8 +27,8 @@ class AuditParts:
     Attributes:
         settings: Of the installation.
         store: The bucket.
-        location: The same for engines, with keys that may read.
-        work_dir: Local folder for files on their way.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder for temporary files.
         materializer: Makes evidence.
         index: The index of evidence.
         scored: The scores.

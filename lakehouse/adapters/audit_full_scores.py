@@ -1,4 +1,4 @@
-"""Phase 3, score: what is behind is scored, scoring again changes nothing, and every score says why.
+"""Phase 3, score: scores are brought up to date, scoring again changes nothing, and every score says why.
 
 Belongs here: the passes, the accounts of scores. Not here: scoring (see scored_days.py), rules (see lakehouse/scoring).
 """
@@ -25,7 +25,7 @@ _BEHIND, _AGAIN, _SAID = "scores follow evidence", "scoring again gives the same
 
 
 def check_scores(parts: AuditParts, ledger: PhaseLedger) -> None:
-    """Score what is behind, score the newest days again, count the scores.
+    """Bring scores up to date, score the newest days again, and count the scores.
 
     Raises:
         StoreUnavailable: The store does not answer.

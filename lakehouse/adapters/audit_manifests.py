@@ -1,6 +1,6 @@
 """Manifests against the bucket: every file that one names is there, in its size, and (asked for) byte for byte.
 
-What is in the bucket is listed a page at a time; what is held is what the manifests name.
+The bucket is listed a page at a time; only what the manifests name is held in memory.
 
 Belongs here: manifests of tables and datasets, their files, orphans. Not here: receipts (see audit_receipts.py), what
 lies behind evidence (see audit_chains.py).
@@ -94,10 +94,10 @@ def read_named(store: ObjectStore, ledger: Ledger) -> Named:
 def _take_table(named: Named, manifest: TableManifest, key: str) -> None:
     for name, partition in manifest.partitions.items():
         if manifest.table == SCORED_TABLE and name == LOOKED_AT:
-            continue  # it remembers what was there, and names nothing
+            continue  # a deleted dataset names no files
         if partition.receipt and partition.file(SUPERSEDED_BY) is None:
             named.receipts[partition.receipt] = partition
-        files = [file for file in partition.files if file.sha256]  # what has no hash is a note and no file
+        files = [file for file in partition.files if file.sha256]  # an entry without a hash is a note, not a file
         for file in files:
             named.files[file.key] = NamedFile(file.size, file.sha256, key)
         if manifest.table == BUILDS_TABLE and files:

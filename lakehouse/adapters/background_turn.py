@@ -1,7 +1,7 @@
 """Whose turn it is in the background: one piece of heavy work at a time in a process.
 
-A portion that is folded and codes that are trained each take a core for a while. Both at once leave none to those who
-wait for an answer; one after the other they end as soon.
+Folding the memory log and training codes each take a core for a while. Both at once would leave none for requests; one
+after the other they are done as soon.
 
 Belongs here: the turn. Not here: what takes it (see memory_folder.py, hot_upkeep.py).
 """
@@ -16,7 +16,7 @@ from lakehouse.adapters.giving_way import lower_priority_of
 
 PATIENCE_S = 10.0
 """The turn is a courtesy: work that has waited so long begins beside what is stuck."""
-_LIBRARIES = ("lance",)  # their threads carry the work; they are made when there is some
+_LIBRARIES = ("lance",)  # libraries that do the work in threads of their own, made when there is some
 _turn = threading.Lock()
 
 

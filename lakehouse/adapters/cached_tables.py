@@ -1,4 +1,4 @@
-"""Manifests of tables as they serve, read again only when their ETag is another one.
+"""A cache of the live manifests of tables, which are read again only when their ETag has changed.
 
 Belongs here: the cache. Not here: manifests (see lakehouse/catalog/partitioned.py).
 """

@@ -1,8 +1,8 @@
-"""Calibration of indexes that were made over HTTP: in a thread of its own, when nobody writes, out of what they hold.
+"""Calibration of indexes that were made over HTTP: from their own rows, in a background thread, while nobody writes.
 
-The thread that follows the corpora asks `look` at each of its rounds, which costs nothing while nothing is due. What a
-calibration gives is stored in the table's pointer, so that every process and the next start has it. Processes that
-share a bucket begin at different moments, and the first to store it has done it for all.
+The thread that follows the corpora calls `look` in each of its rounds, which costs nothing while nothing is due. A
+calibration is stored in the table's pointer, so that every process has it, also after a restart. Processes that share a
+bucket begin at random moments, and the first one that stores a calibration has done it for all.
 
 Belongs here: when, which rows, by whom, storing it. Not here: the calibration itself, and whether it is due (see
 lakehouse/retrieval/calibration.py), declared corpora (see corpus_build.py).
@@ -28,9 +28,9 @@ from lakehouse.retrieval.embedding import Embedder, Vectors
 from lakehouse.retrieval.live_table import LiveTable
 
 _SAMPLE_ROWS = 2_000
-# Fewer rows with texts, and what their words say would be held against those that have none.
+# Least share of rows with texts. Below it, text shares would count against the many rows that have no text.
 _TEXT_SHARE = 0.95
-# Queries of others wait for so many texts at the most.
+# Texts embedded at a time: a query waits for one such batch at the most.
 _BATCH_TEXTS = 16
 _LAST_WAIT_S = 5.0
 _log = structlog.get_logger("lakehouse.corpora")
@@ -55,7 +55,7 @@ class Calibrator:
 
     Args:
         embedder_of: Opens an embedder by its name; may block.
-        quiet_s: How long nothing must have been written, up to twice that by chance.
+        quiet_s: How long nothing must have been written; a random time up to as long again is added.
         patience_s: An index that is written to without a pause is calibrated after so long.
         retry_s: Pause after a failure.
         clock: Seconds that only rise.
@@ -119,7 +119,7 @@ class Calibrator:
         except LakehouseError as error:
             watch.not_before_s = self._clock() + self._retry_s
             _log.warning("index not calibrated", corpus=table.name, reason=error.detail)
-        except Exception:  # one index's fault must not be tried again at every round
+        except Exception:  # whatever it is, the index is tried again after a pause and not in every round
             watch.not_before_s = self._clock() + self._retry_s
             _log.exception("index not calibrated", corpus=table.name)
         else:

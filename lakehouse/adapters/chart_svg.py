@@ -20,7 +20,7 @@ _AXIS = {
 }  # fmt: skip
 _LOOK = {
     "background": None,
-    # Text is measured by another font than the browser's: it needs room to be wider.
+    # Text is measured with another font than the browser's, in which it may be wider.
     "padding": {"left": 20, "right": 44, "top": 6, "bottom": 6},
     "axis": _AXIS,
     "legend": {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "titleFontSize": 12},

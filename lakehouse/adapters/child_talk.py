@@ -1,8 +1,8 @@
-"""How this process talks with a child that does long work for it: a document in, lines of JSON out.
+"""How this process talks with a child process that does long work: it sends a document and reads lines of JSON.
 
 The parent starts `python -m <module>` with its own environment, writes the document to stdin, and reads lines from
-stdout: whatever the child tells while it goes on, then one `{"done"}` or one `{"error"}`. A child whose parent is gone
-ends: nobody would hear what it says, and whoever begins again would find it at work.
+stdout: progress of any kind, then one `{"done"}` or one `{"error"}`. A child whose parent is gone ends, since nobody
+would read its result and a new attempt would run beside it.
 
 Belongs here: both sides of the talk. Not here: what children do (see export_child.py, replay_child.py).
 """
@@ -50,7 +50,7 @@ async def ask_child(module: str, document: Mapping[str, Any], *, on_said: Callab
     assert child.stdin is not None
     assert child.stdout is not None
     try:
-        with contextlib.suppress(ConnectionError):  # it is gone already, and says nothing
+        with contextlib.suppress(ConnectionError):  # the child has ended already; reading its output tells how
             child.stdin.write(orjson.dumps(dict(document)))
             await child.stdin.drain()
         child.stdin.close()

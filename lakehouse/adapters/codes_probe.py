@@ -24,7 +24,7 @@ from lakehouse.retrieval.row_batch import Distance
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 K = 10
-# Of the true ten, for each kind of probe; what is off every topic may lose a little more.
+# Least share of the true ten nearest that is found, by kind of probe; probes off every topic may lose a little more.
 TARGETS = np.array([0.99, 0.99, 0.99, 0.97])
 _SEED = 11
 _PROBES = 48  # of each kind
@@ -99,11 +99,11 @@ def _margins(codes: Codes, vectors: Vectors | ShortVectors, probes: Probes) -> t
         behind.append((tenth - closeness[codes.list_of(vectors[truth])]) / scale)
         ahead.append((float(closeness.max()) - tenth) / scale)
     kinds = np.array(behind).reshape(len(TARGETS), -1)
-    # Half of what a kind may lose is left to the codes.
+    # Of what a kind of probe may lose, half may be lost by the codes and half by skipping lists.
     shares = 1 - (1 - TARGETS) / 2
     reach = max(float(np.quantile(kind, share)) for kind, share in zip(kinds, shares, strict=True))
     near = np.array(ahead).reshape(len(TARGETS), -1)[:2]
-    # Whatever it is, the same is found: too narrow means a second scan for some, too wide more lists for all.
+    # This only affects the speed: too narrow costs some queries a second scan, too wide costs all queries more lists.
     return reach, max(0.0, float(np.median(near)) + reach)
 
 

@@ -1,9 +1,9 @@
-"""Searching by codes: the lists around a query, then those its results show to be worth it, and exact distances.
+"""Searching by codes: scan the lists nearest to a query, then those that may hold better rows, then compare exactly.
 
-How many lists a query needs depends on it: one in the midst of a cluster needs a handful, one that is near to nothing,
-or whose filter keeps only what is far away, needs many. So the lists about the nearest centroid are scanned first; the
-k-th result tells how close a row must be to matter, and every other list whose centroid is not too far behind it for
-that is scanned, too. Both margins are measured (see codes_probe.py).
+How many lists a query needs depends on the query: one inside a cluster needs a handful, one that is far from
+everything, or whose filter keeps only distant rows, needs many. So the lists around the nearest centroid are scanned
+first. The k-th result then tells how near a row must be to matter, and every other list whose centroid is near enough
+to hold such rows is scanned, too. Both margins are measured (see codes_probe.py).
 
 Belongs here: which lists, which candidates. Not here: codes (see faiss_codes.py), rows without codes
 (see hot_search.py).
@@ -38,7 +38,7 @@ def search_codes(
     share: float = 1.0,
     max_distance: float = np.inf,
 ) -> tuple[Rows, Vectors]:
-    """Rows near a query with their exact distances: the nearest k, all but surely, and others.
+    """Rows near a query with their exact distances: almost surely the nearest k, and some others.
 
     Args:
         codes: Of the first rows of `vectors`.

@@ -1,4 +1,4 @@
-"""Searching codes for several queries in one go: what a search costs beside the engine's work is paid once for all.
+"""Searching codes for several queries in one call, so that the costs around the engine's work are paid once for all.
 
 A query that needs more lists than were scanned at first is searched by itself: one in fifty.
 
@@ -44,7 +44,8 @@ def search_together(
     if max_distance < np.inf:
         limit = closeness_of(max_distance, codes.distance)
         most = _within(farness, np.full(len(queries), scales * codes.width.reach - limit, np.float32))
-        # Where few rows are so near, all lists that may hold them are scanned in the end: once is less than twice.
+        # With a maximum distance few lists qualify, and all of these are scanned in the end: one scan is cheaper than
+        # two.
         first = np.where(most <= _AT_ONCE * first, most, first)
     first = np.maximum(first, min(codes.lists, 1 + int(ROOM * wanted * codes.lists / codes.end)))
     lists = np.ascontiguousarray(order[:, : first.max()])

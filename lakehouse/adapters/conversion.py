@@ -1,4 +1,4 @@
-"""Conversion in child processes, so that its memory goes with it and its death is one failed ingest.
+"""Conversion in child processes: their memory is freed when they end, and a crash is just one failed ingest.
 
 Belongs here: starting, asking, timing and ending children. Not here: what they do (see conversion_child.py).
 """
@@ -23,8 +23,8 @@ from lakehouse.ingest.conversion import ConversionRequest, Converted
 from lakehouse.settings import Settings
 
 _MODULE = "lakehouse.adapters.conversion_child"
-# A child that has read a large file has grown with it and goes; one for small files serves the next, too: most of the
-# time of a small file is the start of a child.
+# A child that has read a large file has grown and is ended. One that has read a small file is kept for the next, as the
+# start of a child takes most of the time of a small file.
 _SMALL_BYTES = 8 << 20
 _MOST_WAITING = 2
 _IDLE_S = 20.0
@@ -148,10 +148,10 @@ def _ask(child: subprocess.Popen[bytes], message: bytes, *, timeout_s: float, me
 
 
 def _check_memory(pid: int, memory_bytes: int) -> None:
-    """Look from outside: nothing that the child is busy with can put that off."""
+    """Check the child's memory from outside, so that it is noticed whatever the child is busy with."""
     import psutil
 
-    with suppress(psutil.Error):  # a child that has ended says so itself
+    with suppress(psutil.Error):  # the child has ended, which reading its answer tells
         if psutil.Process(pid).memory_info().rss > memory_bytes:
             raise MemoryError
 

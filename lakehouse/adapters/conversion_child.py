@@ -31,14 +31,14 @@ def main() -> None:
     from lakehouse.adapters import conversion_csv  # noqa: F401
 
     answers = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints must not get between
+    os.dup2(2, 1)  # so that nothing a library prints gets into the answers
     requests = sys.stdin.buffer
     with os.fdopen(answers, "wb") as stream:
         while True:
             try:
                 request, threads = pickle.load(requests)  # noqa: S301 - from our own parent
             except EOFError:
-                return  # the parent has no more use for this child, or died
+                return  # the parent has closed stdin, or died
             body = pickle.dumps(_answer(request, threads))
             stream.write(LENGTH.pack(len(body)) + body)
             stream.flush()
@@ -49,7 +49,7 @@ def _answer(request: ConversionRequest, threads: int) -> Converted | LakehouseEr
         return convert(request, threads=threads)
     except LakehouseError as error:
         return error
-    except Exception as error:  # the edge of a process: a file must not end the child that serves the next one
+    except Exception as error:  # no file may end the process, which serves the next one
         traceback.print_exc()
         return LakehouseError(f"the conversion failed by a fault of its own ({type(error).__name__}); the log has more")
 

@@ -1,6 +1,6 @@
-"""The columns of a file against those that are asked for or registered, whatever its format.
+"""The columns of a file compared with those that are asked for or registered, for every format.
 
-Belongs here: types that are not up to the values, and the refusal of a file that does not fit them. Not here: the
+Belongs here: types that are given and not inferred, and the refusal of a file that does not fit them. Not here: the
 reading of values (see conversion_csv.py, conversion_json.py, conversion_parquet.py).
 """
 
@@ -37,7 +37,7 @@ def memory_limit(column_count: int, record_bytes: int = 0) -> str:
 
 
 def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, str]:
-    """Types that are not up to the values: of the registered columns and of the options.
+    """Types that are given and not inferred from values: those of registered columns and of the options.
 
     Raises:
         BadInput: `types` names a column that the file has not.
@@ -80,6 +80,6 @@ def typed_value(name: str, type_: str) -> str:
     if type_ == "VARCHAR":
         return column
     value, condition = sql_check(column, type_)
-    # The message holds the column so that the engine cannot fold it into a constant and raise at once.
+    # The message names the column's value; a constant message would be raised while the query is planned.
     misfit = f"error('{MISFIT} ' || left({column}, 1))"
     return f"CASE WHEN {column} IS NULL THEN NULL WHEN {condition} THEN {value} ELSE {misfit} END AS {column}"

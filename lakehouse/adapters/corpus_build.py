@@ -80,7 +80,7 @@ class CorpusBuild:
         declaration: The corpus.
         source: Its source as it is now.
         part: The number of the part.
-        folder: For files on their way.
+        folder: For temporary files.
         on_progress: See `CorpusBuilder.build`.
     """
 

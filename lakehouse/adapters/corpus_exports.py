@@ -55,8 +55,8 @@ class CorpusExports:
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
-        work_dir: Local folder for builds on their way.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder for unfinished builds.
         clock: The time now, for receipts.
     """
 

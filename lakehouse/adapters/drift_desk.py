@@ -58,9 +58,9 @@ class DriftDesk:
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
+        location: The bucket's address with read-only keys, for query engines.
         tables: Its Lance tables.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         rules: The rules; the platform's by default.
         clock: The time now.
         meters: Meters that take the place of the platform's.

@@ -41,7 +41,7 @@ class EvidenceSource:
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
+        location: The bucket's address with read-only keys, for query engines.
         work_dir: Local folder for what spills.
     """
 

@@ -65,7 +65,7 @@ class Eraser:
     Args:
         store: The bucket.
         materializer: Makes the days' evidence anew.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         local: Folders of this host that are looked through, too.
         drop_removed: Has the store take the bytes of removed objects off its disks; gives whether it did.
     """

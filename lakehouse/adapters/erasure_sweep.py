@@ -63,7 +63,7 @@ class Sweep:
     Args:
         store: The bucket.
         words: What is looked for.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         local: Folders of this host: spools, logs.
     """
 

@@ -43,7 +43,7 @@ class EvidenceIndex:
     Args:
         store: The bucket.
         location: The same for engines, with keys that may read; or a folder in which the objects lie.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         retracted: Gives the runs that serve no more.
         clock: The time now.
     """

@@ -101,7 +101,7 @@ class EvidenceMaterializer:
 
     Args:
         store: The bucket.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         require_space: Raises `InsufficientStorage` when the disk may take no more.
         clock: The time now, for receipts.
     """

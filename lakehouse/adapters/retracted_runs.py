@@ -57,8 +57,8 @@ class RetractedRuns:
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
-        work_dir: Local folder for files on their way.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder for temporary files.
     """
 
     def __init__(self, store: ObjectStore, location: S3Location, *, work_dir: Path) -> None:

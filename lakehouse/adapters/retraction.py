@@ -72,10 +72,10 @@ class Retractor:
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
+        location: The bucket's address with read-only keys, for query engines.
         retracted: What finds the runs of a subject.
         followers: What follows.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         clock: The time now.
     """
 

@@ -69,8 +69,8 @@ class ScoredDays:
 
     Args:
         store: The bucket.
-        location: The same for engines, with keys that may read.
-        work_dir: Local folder for files on their way.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder for temporary files.
         rules: What is scored by; the platform's rules by default.
         clock: The time now, for receipts.
     """

@@ -38,7 +38,7 @@ def fill_queue(
     Args:
         settings: How long the queue may get, where the run log spools.
         store: The bucket.
-        location: The same for engines, with keys that may read.
+        location: The bucket's address with read-only keys, for query engines.
         run: Who does it, for the receipt.
         work_dir: Local folder for what engines spill.
         is_dry: Only count what would be done.

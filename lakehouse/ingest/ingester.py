@@ -77,7 +77,7 @@ class Ingester:
         store: The bucket.
         catalog: Its catalog.
         converter: Makes Parquet.
-        work_dir: Local folder for files on their way.
+        work_dir: Local folder for temporary files.
         clock: The time now.
         require_space: Raises `InsufficientStorage` when the disk may take no more.
     """
