@@ -1,4 +1,4 @@
-"""CSV to Parquet: DuckDB reads text, every value is checked on its way, and the exact scanner takes what it refuses.
+"""CSV to Parquet: DuckDB reads text and checks every value; files that it refuses are read by the exact scanner.
 
 Belongs here: the passes over a CSV. Not here: the grammar of values and the scanner (see lakehouse/ingest).
 """
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 _SAMPLE_RECORDS = 1000
 _BUFFER_BYTES = 4 << 20
 _MAX_LINE_BYTES = 256 << 10
-# Below this size rows keep their order; above, order costs memory and time that nobody has asked for.
+# Files up to this size keep the order of their rows; in larger ones that would cost much memory and time.
 _ORDERED_BYTES = 32 << 20
-# Answers of the engine about single values that are kept.
+# Most answers of the engine about single values that are cached.
 _VALUES_KNOWN = 10_000
 
 
 @dataclass(slots=True)
 class CsvFile:
-    """A CSV in UTF-8, ready for the engine; `origin` is the one that it was rewritten from.
+    """A CSV in UTF-8, ready for the engine; `origin` is the file that it was rewritten from.
 
     `longest_bytes` bounds its records.
     """
@@ -124,7 +124,7 @@ def _rewritten(
     fixed: Mapping[str, str],
     bad: Quarantine,
 ) -> CsvFile:
-    """The file as the exact scanner reads it; refuses it at its first bad record, or collects those."""
+    """Rewrite the file as the exact scanner reads it; a bad record refuses the file or goes to the quarantine."""
     is_quarantining = request.options.on_error == "quarantine"
     wanted = {i: fixed.get(n, "") for i, n in enumerate(file.names)}
     checked = {i: t for i, t in wanted.items() if is_quarantining and t}
@@ -173,7 +173,7 @@ def _write_parquet(
                 raise _Refused from None
             survey = _survey(engine, file, typed)
         else:
-            # Columns without a single value are text, whatever was tried: nothing decided their type.
+            # Columns without a single value are text, as nothing decides their type.
             tried = [n for n, t in typed.items() if n not in fixed and t != "VARCHAR"]
             empty = _without_values(engine, request.work_dir / "out.parquet", tried)
             survey = {**typed, **dict.fromkeys(empty, "VARCHAR")}

@@ -12,7 +12,7 @@ from lakehouse.errors import Unprocessable
 from lakehouse.ingest.ways_out import ENCODING
 
 _CHUNK_BYTES = 1 << 20
-# A byte that is no UTF-8 stands for what could not be read: whoever reads the copy meets it, and names record and line.
+# Stands for what could not be decoded. It is no UTF-8, so the reader of the copy stops there and names record and line.
 _UNREADABLE = "\udc80"
 _ON_ERROR = "lakehouse-mark"
 

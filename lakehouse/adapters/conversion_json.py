@@ -41,7 +41,7 @@ _BOM = b"\xef\xbb\xbf"
 _LONG_NUMBER = re.compile(rb"\d{20}")
 _PARSED_EXACTLY = 2.0**63
 _EXACT_INTEGER = 2**53
-# The line it begins in, its text, and whether that is only the begin of a text that is too long.
+# A record: the line it begins in, its text, and whether the text is too long and cut.
 _Record: TypeAlias = tuple[int, bytes, bool]
 _SCALARS = {"BOOLEAN", "BIGINT", "DOUBLE"}
 
@@ -51,13 +51,13 @@ def convert_json(engine: duckdb.DuckDBPyConnection, request: ConversionRequest) 
     try:
         return _convert(engine, request, is_strict=False)
     except _RepeatedKey:
-        # The engine has met one and does not say where: look at each object, which takes ten times as long.
+        # The engine has met such an object but does not say where. Checking each object takes ten times as long.
         (request.work_dir / "quarantine.jsonl").unlink(missing_ok=True)
         return _convert(engine, request, is_strict=True)
 
 
 class _RepeatedKey(Exception):
-    """Some object has two fields of one name."""
+    """Some object has two fields with the same name."""
 
 
 def _convert(engine: duckdb.DuckDBPyConnection, request: ConversionRequest, *, is_strict: bool) -> Converted:
@@ -80,7 +80,7 @@ def _convert(engine: duckdb.DuckDBPyConnection, request: ConversionRequest, *, i
         raise _misfit_error(source, request, fixed, misfits[:1])
     typed = {**typed, **fixed}
     order = [c.name for c in request.registered] if request.registered else names
-    # The engine takes buffers of twice the largest object at once, per thread.
+    # The engine allocates buffers of twice the largest object for each thread.
     object_bytes = max(_USUAL_OBJECT_BYTES, 2 * longest_bytes)
     engine.execute(f"SET memory_limit = '{MEMORY_MB + 16 * (object_bytes >> 20)}MB'")
     try:
@@ -101,7 +101,7 @@ def _convert(engine: duckdb.DuckDBPyConnection, request: ConversionRequest, *, i
 
 
 def _with_absent_columns(request: ConversionRequest, names: list[str]) -> ConversionRequest:
-    # A field that no object of this file has is null, not drift: objects leave out what they do not know.
+    # A registered field that no object here has is null and no drift: objects leave out fields without a value.
     if request.registered is not None:
         names += [c.name for c in request.registered if c.name not in names]
     return request
@@ -126,13 +126,13 @@ def _check(
                 bad.take(BadRecord(number, line, reason, text[:65_536].decode("utf-8", "backslashreplace")[:65_536]))
             except Unprocessable:
                 if is_document:
-                    deque(records, maxlen=0)  # what is no JSON at all, further on, is refused for that
+                    deque(records, maxlen=0)  # reads on: bytes further down that are no JSON are refused for that
                 raise
     return structure, longest_bytes
 
 
 def _repeated_key(text: bytes) -> str | None:
-    """Why an object is refused that has two fields of one name."""
+    """Why an object with two fields of one name is refused."""
     try:
         pairs = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError):
@@ -155,7 +155,7 @@ def _lines_of(source: Path) -> Iterator[_Record]:
 
 
 def _elements_of(source: Path) -> Iterator[_Record]:
-    # Bytes that are not UTF-8 are those of their element, which is refused for them.
+    # Bytes that are not UTF-8 stay in their element, which is refused because of them.
     with source.open(encoding="utf-8", errors="surrogateescape", newline="") as reader:
         try:
             for element in read_elements(reader, most_characters=_MAX_ELEMENT_CHARACTERS):
@@ -165,7 +165,7 @@ def _elements_of(source: Path) -> Iterator[_Record]:
 
 
 def _bounded_lines(reader: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; of one that is longer than `_MAX_LINE_BYTES`, the begin, one byte longer than that."""
+    """The lines of a file; a line longer than `_MAX_LINE_BYTES` is cut to one byte more than that."""
     while line := reader.readline(_MAX_LINE_BYTES + 1):
         yield line
         while len(line) > _MAX_LINE_BYTES and not line.endswith(b"\n"):

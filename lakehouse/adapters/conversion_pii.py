@@ -1,4 +1,4 @@
-"""Personal columns, found in what was written: stretches of a Parquet file are looked at, wherever its values stand.
+"""Finding personal columns: the values in some stretches of the written Parquet file are looked at.
 
 Belongs here: which values are looked at. Not here: what makes them personal (see lakehouse/ingest/pii.py).
 """
@@ -20,7 +20,7 @@ _STRETCH_ROWS = 400
 _FEW = 50
 _MOST_SPARSE = 100
 _MOST_CHARACTERS = 300
-# A structure says late what it holds.
+# Characters of a list or structure that are looked at: its values come late in its text.
 _MOST_NESTED_CHARACTERS = 2000
 # No value of these types is an e-mail, a phone or an address; an SSN without hyphens is a whole number, and a list or a
 # structure may hold anything.
@@ -33,7 +33,8 @@ _NEVER = (
     "INTERVAL",
     "UUID",
 )
-# These are looked at where the name says so: numbers are phones by their name alone, bytes may be large.
+# Types that are looked at only when the column's name suggests it: a number looks like a phone only by its name, and
+# bytes may be large.
 _BY_NAME = ("FLOAT", "DOUBLE", "BLOB")
 
 
@@ -42,8 +43,8 @@ def mark_personal(
 ) -> tuple[Column, ...]:
     """Mark the columns that look personal by their name and values; what is marked stays so.
 
-    The first, the middle and the last rows are looked at, each for itself: a file may change its mind halfway. Of a
-    column with few values there, those that it has are looked for.
+    The first, the middle and the last rows are judged separately, as a file may change halfway. Where a column has few
+    values in these rows, its values elsewhere are looked for.
     """
     types = {c.name: c.type for c in columns if not c.pii and _is_open(c)}
     open_names = list(types)
@@ -73,7 +74,7 @@ def _stretch(
     if not types:
         return {}
     shown = ", ".join(_shown(*column) for column in types.items())
-    # Groups of rows outside the stretch are not read.
+    # DuckDB skips row groups outside the stretch.
     rows = engine.execute(
         f"SELECT {shown} FROM read_parquet({quote_text(str(parquet))}, file_row_number = true)"
         f" WHERE file_row_number BETWEEN {start} AND {start + _STRETCH_ROWS - 1}"

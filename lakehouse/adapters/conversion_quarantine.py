@@ -15,11 +15,11 @@ _PENDING_BYTES = 1 << 20
 
 
 class Quarantine:
-    """Takes bad records, or refuses the file at the first one.
+    """Collects bad records, or refuses the file at the first one.
 
     Args:
         path: The file, made at the first record.
-        is_open: False: a bad record refuses the file.
+        is_open: False when a bad record refuses the file.
     """
 
     def __init__(self, path: Path, *, is_open: bool) -> None:

@@ -1,7 +1,7 @@
-"""The corpora of a process: opened when they are first asked for, kept fresh by one thread, written in groups.
+"""The corpora of a process: opened at first use, kept up to date by one thread, written in groups.
 
-A corpus is held in memory while there is memory for it; one that does not fit, or has outgrown what there is, is
-served from its table until the process starts again.
+A corpus is held in memory while the memory budget allows it; one that does not fit, or has outgrown it, is served from
+its Lance table until the process is restarted.
 
 Belongs here: which corpora are open and how, the thread that follows. Not here: one corpus (see open_corpus.py,
 lance_corpus.py), grouping of writes (see write_queue.py), shapes and names of indexes (see
@@ -176,7 +176,7 @@ class Corpora:
         }
 
     def _told(self, corpus: Corpus) -> CorpusReader:
-        """A corpus as it is, stale where nobody has looked for long: a store that hangs shows before its deadline."""
+        """A corpus as it is now, marked stale when it was not looked at for long, as when the store hangs."""
         reader = corpus.reader
         is_silent = time.monotonic() - self._looked_s > self._silence_s
         return replace(reader, is_stale=True) if is_silent and not reader.is_stale else reader
@@ -215,7 +215,7 @@ class Corpora:
         done = change()
         now = self._open.get(name)
         if now is not None and now is not corpus:
-            now.follow()  # it was turned over meanwhile: what was written is to be found at once
+            now.follow()  # the corpus left memory meanwhile; follow at once, so that the write is found
         return done
 
     async def _commit(self, name: str, group: Sequence[pa.Table]) -> str:
@@ -240,12 +240,12 @@ class Corpora:
                     self._forget(name)
                 except LakehouseError as error:
                     _log.warning("corpus not followed", corpus=name, reason=error.detail)
-                except Exception:  # one corpus's fault must not leave the others behind for ever
+                except Exception:  # a failure of one corpus must not stop the others from being followed
                     _log.exception("corpus not followed", corpus=name)
             self._looked_s = time.monotonic()
 
     def _measure(self, name: str, corpus: Corpus) -> None:
-        """Count what a corpus takes; when it is too much for all together, the largest leave memory."""
+        """Measure what a corpus takes; while all together take too much, the largest corpus leaves memory."""
         reader = corpus.reader
         if not reader.is_in_memory or self._measured.get(name) == reader.revision:
             return
@@ -259,7 +259,7 @@ class Corpora:
         self._measured[name] = reader.revision
 
     def _turn_over(self, name: str, corpus: OpenCorpus) -> None:
-        with corpus.moving:  # a write that comes after it sees that the corpus is another one
+        with corpus.moving:  # so that a later write sees that another object serves the corpus
             self._open[name] = LanceCorpus(corpus.table)
         self.memory.release(name)
 

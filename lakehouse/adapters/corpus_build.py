@@ -1,4 +1,4 @@
-"""One build of one part of a corpus, from what is remembered of the last one to what serves afterwards.
+"""One build of one part of a corpus: from the rows of the last build to the version that serves.
 
 Belongs here: the steps. Not here: what a build promises (see corpus_builder.py), each step's own rules.
 """
@@ -60,8 +60,8 @@ class Embedders(Protocol):
 class BuildContext:
     """What builds of one bucket work with.
 
-    `calibrate` makes a calibration of scores out of some rows' vectors, their texts and the embedder; the table's info
-    keeps it. So many rows as `chunk_rows` are committed at a time: what a build that is killed loses at the most.
+    `calibrate` makes a calibration of scores from some rows' vectors, their texts and the embedder; the table's info
+    keeps it. `chunk_rows` rows are committed at a time, so a build that is killed loses no more than these.
     """
 
     objects: ObjectStore
@@ -109,7 +109,7 @@ class CorpusBuild:
         self.progress = BuildProgress(total=source.total)
 
     def run(self, *, is_full: bool) -> BuildReport:
-        """Do it; see `CorpusBuilder.build`."""
+        """Build the part; see `CorpusBuilder.build`."""
         table = self._context.tables.open(self._declaration.name)
         if table is not None and table.info.get("kind") != KIND:
             raise Conflict(
@@ -128,7 +128,7 @@ class CorpusBuild:
         return self._publish(table, draft, info, embedder)
 
     def remembered(self, table: LanceTable | None) -> BuildReport | None:
-        """The report of a build that has nothing to do with the table of its corpus; None when it has."""
+        """The report of a build without work, as source and declaration are unchanged; None when there is work."""
         if table is None:
             return None
         live = table.live
@@ -167,7 +167,7 @@ class CorpusBuild:
 
     def _create(self, info: dict[str, Any]) -> LanceTable:
         name = self._declaration.name
-        with suppress(Conflict):  # another build makes it just now
+        with suppress(Conflict):  # another build is making it
             return self._context.tables.create(name, corpus_schema(info["dimension"]), info=info)
         table = self._context.tables.open(name)
         if table is None:

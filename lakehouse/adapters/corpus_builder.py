@@ -1,8 +1,8 @@
-"""Building a corpus from its source: only what is new or changed is embedded, what is gone from the source goes.
+"""Building a corpus from its source: new and changed rows are embedded, rows that left the source are deleted.
 
-Commits run ahead of what serves, and show all at once at the end. A build that was killed leaves its commits behind:
-what serves stays as it was, and the next build finds the rows that are there already by their hashes and goes on.
-Nothing is done, and no version made, when neither the declaration nor the source has changed since the last build.
+A build commits to a draft, which serves as a whole at the end. A build that was killed leaves its commits in the draft:
+what serves stays as it was, and the next build finds those rows by their hashes and goes on from there. Nothing is
+done, and no version is made, when neither the declaration nor the source has changed since the last build.
 
 Belongs here: the order of things. Not here: rows and their comparison (see lakehouse/retrieval/corpus_rows.py,
 build_plan.py), sources (see corpus_source.py), commits (see lance_draft.py).
@@ -84,10 +84,10 @@ class CorpusBuilder:
         on_waiting: Callable[[], None] = lambda: None,
         patience_s: float = PATIENCE_S,
     ) -> BuildReport:
-        """Build a part; where another build of it begins meanwhile, the report is of what that one has done.
+        """Build a part; when another build of it begins meanwhile, wait for that one and report what it has done.
 
-        What is asked for by hand and by Dagster in the same minute is the same, and no failure of either. A full build
-        waits for nobody: another one may embed only what is new.
+        So a build by hand and one by Dagster in the same minute both end well. A full build does not wait, since the
+        other build may embed only what is new.
 
         Args:
             declaration: See `build`; so for the next three.

@@ -1,7 +1,7 @@
 """Built corpora in the bucket: each build under `exports/<kind>/<build_id>/`, its manifest last.
 
-A build is named by what it was made of, so that building it again changes nothing; it is there when its manifest is.
-Which builds there are is said by one manifest of the table `builds`.
+A build's id is a hash of what it was made of, so building it again changes nothing. A build exists once its manifest is
+in the bucket; the manifest of the table `builds` lists all of them.
 
 Belongs here: builds from the bucket to the bucket, their list. Not here: building (see distill_build.py).
 """
@@ -93,7 +93,7 @@ class CorpusExports:
             held_out: JSON lines that nothing may be trained on, or None.
             names: Full names of people to be scrubbed, or None.
             is_dry: Build, and keep nothing.
-            is_repair: It takes the place of a build that has to go, and is made whatever has drifted.
+            is_repair: It replaces a build that has to go, and is made even when there is drift.
             on_build: Called with the build while its folder is there, also when it was kept before; not when dry.
 
         Raises:
@@ -131,13 +131,13 @@ class CorpusExports:
         partition = Partition(manifest.build_id, tuple(files), counts, receipt.key)
         self._table.commit(lambda live: {} if _is_kept(live.partitions.get(entry)) else {entry: partition})
         if self._holds_retracted(entry, index):
-            # A run was retracted meanwhile, by somebody who looked for its builds before this one was named.
+            # A run was retracted meanwhile, and whoever retracted it looked for its builds before this one was listed.
             self.supersede(entry, by="")
             return self.export(params, run, held_out=held_out, names=names, is_repair=is_repair, on_build=on_build)
         return Exported(manifest, prefix, is_new)
 
     def _holds_retracted(self, entry: str, made_of: TableManifest) -> bool:
-        """Whether a build has runs that serve no more, though they did in the index that it was made of."""
+        """Whether a build has runs that have been retracted since the index that it was made from."""
         now = PartitionedTable(self._store, INDEX_TABLE).read()
         build = self._table.read().partitions.get(entry)
         file = None if build is None else build.file(PROVENANCE)
@@ -182,9 +182,9 @@ class CorpusExports:
         return removed
 
     def _put(self, build: Build, prefix: str) -> list[PartitionFile]:
-        """Put up the files, the manifest last.
+        """Upload the files, the manifest last.
 
-        Files that a killed build left are put again, the same: garbage collection spares what is young.
+        Files that a killed build has uploaded are put again, so that they are young and garbage collection spares them.
         """
         files = [
             PartitionFile(file.name, prefix + file.name, file.bytes, file.sha256, file.rows or 0)

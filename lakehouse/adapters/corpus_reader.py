@@ -34,7 +34,7 @@ class CorpusReader:
     is_stale: bool = False
     calibration: RelevanceModel | None = None
 
-    # What every search asks is made once:
+    # Computed once, as every search asks for them:
     is_in_memory: bool = field(init=False)
     """False when searching waits for the store, and so belongs into a thread."""
     embedder: str = field(init=False)
@@ -66,7 +66,7 @@ class CorpusReader:
 
     @property
     def numbering(self) -> object:
-        """The index: its numbers are never used twice."""
+        """The index itself, as it never uses a row number twice."""
         return self.index
 
     def select(

@@ -20,8 +20,8 @@ ASSET = "corpus"
 class BuildProgress:
     """How far a build is. `total` are rows of the source, None when unknown; `seen` of them were read.
 
-    Of the corpus's rows, `embedded` were embedded, `reused` written with a vector that was there for the same text,
-    `unchanged` left alone; `refused` rows of the source are none.
+    Rows of the corpus were `embedded`, `reused` (written with the known vector of the same text) or `unchanged` (not
+    written); `refused` rows of the source are not in the corpus.
     """
 
     total: int | None = None
@@ -45,7 +45,7 @@ class BuildProgress:
 class BuildReport:
     """One part of a corpus after a build. `is_changed` False: what serves has not changed.
 
-    `is_waiting` says that the part lies ready and shows when the other parts are rebuilt, too.
+    `is_waiting` says that the part is built but serves only when the other parts are rebuilt, too.
     """
 
     corpus: str

@@ -251,7 +251,7 @@ def _records(path: Path, form: str, file: str) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            if form == "tsv":  # as IANA has it: no quoting, a quote is a character
+            if form == "tsv":  # IANA's TSV has no quoting: a quote is a character like any other
                 yield from csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             else:
                 yield from csv.reader(stream, strict=True)

@@ -1,4 +1,4 @@
-"""Vectors of a build's rows: taken over where the same text of the same id was embedded before, embedded else.
+"""Vectors of a build's rows: reused where the same id had the same text before, embedded otherwise.
 
 Belongs here: the choice. Not here: which rows need any (see lakehouse/retrieval/build_plan.py), embedders.
 """
@@ -75,16 +75,16 @@ class VectorSource:
         positions = stored.known.same_text(rows.pick(missing))
         found = np.flatnonzero(positions >= 0)
         if len(found):
-            order = found[np.argsort(positions[found])]  # in the files' order they are read in few pieces
+            order = found[np.argsort(positions[found])]  # in file order, so that they are read in few pieces
             vectors[missing[order]] = matrix_of(stored.take(positions[order], ["vector"]).column("vector"))
             self.reused += len(found)
         return missing[positions < 0]
 
 
 def carried_over(batch: pa.RecordBatch, embedder: Embedder, before: str) -> pa.Table:
-    """Rows that no build made, for a table made anew: embedded again where the embedder is another than `before`.
+    """Rows that no build made, for a rebuilt table: embedded again when the embedder is another than `before`.
 
-    Of those, rows without a text cannot come along.
+    In that case rows without a text are left out, as there is nothing to embed.
     """
     import pyarrow as pa
 

@@ -23,7 +23,7 @@ CHUNK_AGE_S = 30.0
 class DraftWriter:
     """Commits rows to a draft in chunks; a context that has committed everything when it ends without an error.
 
-    At most one chunk is on its way while the next one gathers, so that memory stays flat.
+    At most one chunk is being committed while the next one fills, so that memory stays flat.
 
     Args:
         draft: What is written to.

@@ -1,10 +1,10 @@
-"""The shape of a CSV's bytes: whether a lenient, fast reader surely sees the same records as a strict one.
+"""The shape of a CSV's bytes: whether a lenient, fast reader is sure to see the same records as a strict one.
 
-DuckDB's reader lets pass what Python's `csv` refuses or reads otherwise: spaces around quotes, an empty field too many
-at a line's end, mixed line ends. Instead of a second reader, the bytes are looked at: a file whose quotes, line ends
-and delimiters all stand where RFC 4180 has them leaves a reader no choice.
+DuckDB's reader accepts what Python's `csv` refuses or reads differently: spaces around quotes, an extra empty field at
+the end of a line, mixed line ends. So the bytes are checked first: when all quotes, line ends and delimiters stand
+where RFC 4180 has them, every reader sees the same records.
 
-Belongs here: that look, in blocks of flat memory. Not here: reading (see conversion_csv.py, lakehouse/ingest).
+Belongs here: that check, in blocks of flat memory. Not here: reading (see conversion_csv.py, lakehouse/ingest).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_BYTES = 2 << 20
-# Half of what the engine is told of the longest line: a longer one fills such a stretch.
+# Half of the longest line that the engine is told of; a longer line fills at least one stretch of this size.
 _LONG_LINE_BYTES = 128 << 10
 _QUOTE, _CR, _LF = 0x22, 0x0D, 0x0A
 _BOM = b"\xef\xbb\xbf"
@@ -43,7 +43,7 @@ def inspect_shape(path: Path, delimiter: str) -> CsvShape:
     inside one, when there is a NUL, when lines end in more than one way, or when one is very long.
     """
     head = _head(path)
-    # Of a blank line that stands first the engine makes the header, and of the header a row.
+    # The engine would take a blank first line for the header, and the header for a row.
     shape = CsvShape(is_regular=not head.startswith((b"\n", b"\r")), newline=_first_line_end(head))
     if not shape.is_regular:
         return shape
@@ -82,7 +82,7 @@ class _Block:
 def _blocks(path: Path) -> Iterator[_Block]:
     import numpy as np
 
-    # Buffers are used again and again: fresh ones would cost more than the comparisons.
+    # The buffers are reused: allocating them for each block would cost more than the comparisons.
     buffers = [bytearray(_BLOCK_BYTES), bytearray(_BLOCK_BYTES)]
     scratch = tuple(np.empty(_BLOCK_BYTES, dtype=np.bool_) for _ in range(3))
     before, quotes_before = _LF, 0
@@ -137,7 +137,7 @@ def _has_trailing_delimiter(block: _Block, delimiter: str, shape: CsvShape) -> b
     ends = np.equal(block.data, end, out=block.scratch[0][:size])
     marks = np.equal(block.data, mark, out=block.scratch[1][:size])
     both = np.logical_and(ends[1:], marks[:-1], out=block.scratch[2][: size - 1])
-    # Behind the file stands an LF, whatever its lines end in.
+    # An LF is put behind the file, whatever its lines end in.
     is_last = int(block.data[-1]) == mark and block.after in (end, _LF)
     return bool(both.any()) or is_last or _has_trailing_quotes(block, mark, end)
 

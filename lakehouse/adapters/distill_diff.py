@@ -1,4 +1,4 @@
-"""What two builds differ in: parameters, counts, samples that came, went, or changed their split.
+"""The difference of two builds: parameters, counts, samples that were added, removed, or changed their split.
 
 Belongs here: the comparison of two folders. Not here: manifests (see lakehouse/distillation/manifest.py), building (see
 distill_build.py).

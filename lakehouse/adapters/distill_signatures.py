@@ -79,7 +79,7 @@ class SignatureFile:
         known = np.zeros(0, dtype=np.int64)
         place = np.arange(self.count)
         for keys in self._bands(likeness):
-            # Those that are held come first in a band.
+            # In each band the held-out texts come first.
             order = np.lexsort((place, ~is_held, keys)).astype(np.int64)
             first, inner = _groups(keys[order])
             held_before = np.maximum.accumulate(np.where(is_held[order], np.arange(len(order)), -1))
@@ -130,7 +130,7 @@ class SignatureFile:
         return np.concatenate(shares)
 
     def _likeness_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        # Mapped anew each time: what was read for other pairs counts no longer as memory of this process.
+        # Mapped anew each time, so that pages read for other pairs no longer count as memory of this process.
         signatures = np.memmap(self._path, dtype="<u2", mode="r", shape=(self.count, SLOTS))
         share: npt.NDArray[np.float64] = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1)
         return share

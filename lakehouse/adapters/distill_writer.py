@@ -75,7 +75,7 @@ class CorpusWriter:
             }
         )  # fmt: skip
         if sample["personal"]:
-            # Counts alone: what was found is nowhere.
+            # Only counts: what the scrub found is written nowhere.
             self._lines(PERSONAL).add({"sample_id": sample["sample_id"], "kinds": sample["personal"]})
 
     def _write_chat(self, sample: Mapping[str, Any], split: Split) -> tuple[int, int | None, int]:

@@ -1,6 +1,6 @@
 """The meter of audits: the full audits of a day against the baseline of audits, each phase by the last that made it.
 
-An audit may be asked for some phases alone: what the others found earlier on the day is not forgotten for that.
+An audit may run only some of its phases; for the other phases the last audit of the day that ran them counts.
 
 Audits have baselines of their own, set with `lakehouse audit full --set-baseline`; drift keeps no other one.
 
@@ -46,7 +46,7 @@ class AuditsMeter:
     rules: DriftRules
 
     def take(self, first: date, last: date, folder: Path) -> Taken:
-        """Nothing: audits have their own baselines.
+        """Refuse: audits have their own baselines.
 
         Raises:
             BadInput: Always; the message says how a baseline of audits is set.

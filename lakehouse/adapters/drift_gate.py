@@ -1,7 +1,7 @@
 """The gate in front of builds of corpora: confirmed drift that nobody has acknowledged keeps it shut.
 
 A report that confirms something new leaves a mark below `drift/<kind>/open/`; acknowledgements lie below
-`drift/<kind>/acknowledged/` and stay. What is shut is read from the marked reports, never from the marks alone.
+`drift/<kind>/acknowledged/` and stay. Whether the gate is shut is read from the marked reports, not from the marks.
 
 Belongs here: marks, acknowledgements, the refusal. Not here: what is open (see lakehouse/drift/freeze.py), who asks
 (see corpus_exports.py, corpus_builder.py, lakehouse_assets/drift.py).
@@ -126,7 +126,7 @@ class DriftGate:
                 self._store.delete(info.key)
 
     def _marked(self, kind: Kind, key: str) -> DriftReport | None:
-        """The report that a mark is of; None: whoever left it was killed before the report."""
+        """The report of a mark; None when its writer was killed before it wrote the report."""
         try:
             day = date.fromisoformat(key.rpartition("/")[2].removesuffix(".json"))
         except ValueError:

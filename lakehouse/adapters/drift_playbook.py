@@ -27,7 +27,8 @@ _ARM = "json_extract_string(metadata, '$.arm')"
 _SEARCHES = f"""
 SELECT count(*), count_if(len(retrieved_context.playbook_ids) > 0) FROM evidence
 WHERE stream = 'searches' AND {_ARM} = {quote_text(ARM)}"""
-# Of each answer the latest word of each speaker counts, and then their mean; the first of all is what was said first.
+# For each answer the latest outcome of each speaker counts, and of these the mean. The first label is the very first
+# outcome.
 _OUTCOMES = f"""
 WITH words AS (
   SELECT json_extract_string(metadata, '$.outcome_of') AS about, {_ARM} AS arm, reward,

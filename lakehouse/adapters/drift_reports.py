@@ -1,8 +1,8 @@
 """Reports of drift in the bucket: one for each kind and day, written once by whoever is first.
 
-`report.json` goes in by a conditional PUT, and of two schedulers one loses and reads what the other wrote. A report
-without a verdict gives way to one that has one, by compare-and-swap. Markdown and charts are made of the report alone,
-so that whoever finds them missing makes the very same.
+`report.json` is written by a conditional PUT: of two schedulers one loses and reads what the other wrote. A report
+without a verdict is replaced by one that has one, by compare-and-swap. Markdown and charts are made from the report
+alone, so whoever finds them missing makes exactly the same ones.
 
 Belongs here: reading, publishing. Not here: the document (see lakehouse/drift/report.py), what a report stops (see
 drift_gate.py).
@@ -90,11 +90,11 @@ class DriftReports:
             if there is not None and (there.verdict is not None or report.verdict is None):
                 self._accompany(there)
                 return Published(there, False)
-            # What stops builds goes first: killed in between, nothing is built of drift that is known.
+            # The mark that stops builds goes first: when this is killed in between, known drift still stops them.
             if marks_of(report):
                 self._gate.mark(report)
             made()
-            if etag is not None:  # what lies beside it is of the report that goes
+            if etag is not None:  # the Markdown is of the report that is replaced
                 self._store.delete(f"{report.prefix}report.md")
             try:
                 self._store.put(
@@ -108,7 +108,7 @@ class DriftReports:
         raise Unavailable(f"others kept replacing {report.prefix}report.json; try again", retry_after_s=5)
 
     def _accompany(self, report: DriftReport, *, is_anew: bool = False) -> None:
-        """Have the Markdown and the charts beside a report; the Markdown last, so that it says that all is there."""
+        """Write the charts and the Markdown beside a report; the Markdown last, as it says that all are there."""
         if not is_anew and self._store.head(f"{report.prefix}report.md") is not None:
             return
         if marks_of(report):

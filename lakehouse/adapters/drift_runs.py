@@ -100,7 +100,7 @@ class RunsMeter:
 
     def _runs(self, days: Sequence[date]) -> tuple[pa.Table, int]:
         """The runs of some days, and how many of these days came back with a correction."""
-        # A line that was corrected may lie on any day: its file is looked up first.
+        # A corrected line may be of any day, so the files of such lines are looked up first.
         with self.source.opened(lambda stream, day: stream in STREAMS and day in days) as engine:
             corrected = _keys(engine, "corrected", "SELECT run_id FROM evidence")
         with self.source.opened(runs_and_testimony(STREAMS, days), scored_days=days) as engine, records(engine, days):
@@ -217,7 +217,7 @@ def _by_model(table: pa.Table) -> Mapping[str, dict[str, Any]]:
 
 
 def _models(rows: pa.Table) -> Any:
-    """Names of models as they may be shown: whoever calls a model chooses its name."""
+    """Names of models, cleaned for showing: callers may name a model anything."""
     shown = {
         name: "".join(sign if sign.isprintable() else "?" for sign in name)[:_MOST_NAME]
         for name in set(rows.column("model").to_pylist())

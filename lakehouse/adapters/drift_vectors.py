@@ -47,7 +47,7 @@ class VectorsMeter:
     rules: DriftRules
 
     def take(self, first: date, last: date, folder: Path) -> Taken:
-        """A sample of every corpus as it is now; a table remembers no days."""
+        """A sample of every corpus as it is now, whatever the days: tables keep no history by day."""
         import pyarrow.parquet as pq
 
         path, data, rows = folder / "vectors.parquet", {}, 0
@@ -124,7 +124,7 @@ def _sample(table: LanceTable, most_rows: int) -> Sample:
     rows = table.take_ids(sorted(texts), ["id", "vector"])
     rows = rows.filter(rows.column("vector").is_valid()).sort_by("id")
     ids = tuple(str(id_) for id_ in rows.column("id").to_pylist())
-    # Rows that no build made have no hash; each then stands for itself.
+    # Rows that no build made have no content hash; their id is used instead.
     told = tuple(texts[id_] or f"id {id_}" for id_ in ids)
     vectors = np.asarray(matrix_of(rows.column("vector")), np.float32) if ids else np.zeros((0, 1), np.float32)
     return Sample(str(table.info.get("embedder") or ""), ids, told, vectors)

@@ -1,4 +1,4 @@
-"""DuckDB over the bucket: the httpfs extension from its wheel, read-only keys, caches on, everything else shut.
+"""DuckDB over the bucket: the httpfs extension from its wheel, read-only keys, caches on, all other access off.
 
 Belongs here: making an engine, parsing with it, turning its errors into ours. Not here: processes (see sql_pool.py).
 """
@@ -66,7 +66,7 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
         engine.execute(f"CREATE SCHEMA {schema}")
         connections[is_full] = engine.cursor()
         connections[is_full].execute(f"SET search_path = '{schema}'")
-    # The order matters: what is shut cannot be opened again.
+    # The order matters: a setting that is locked cannot be changed any more.
     local = (config.temp_folder, str(Path(config.temp_folder).parent / VIEWS_FOLDER))
     prefixes = ("datasets/", *TABLE_FOLDERS, *RAW_FOLDERS, *STORED_VIEWS.values())
     folders = (*(f"s3://{config.bucket}/{prefix}" for prefix in prefixes), *(f"{folder}/" for folder in local))
@@ -79,8 +79,8 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
 def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], str]:
     """The parse tree of a statement, and the text to run when the tree passes.
 
-    An EXPLAIN is put before the text of the tree again, so that what runs is what was looked at, whatever comments and
-    options the request has around it.
+    An EXPLAIN is put in front of the text made from the tree, so that exactly what was checked runs, without comments
+    and options of the request.
 
     Raises:
         BadInput: It does not parse, or is nested too deep.

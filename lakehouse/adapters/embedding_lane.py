@@ -1,4 +1,4 @@
-"""One embedder on an event loop: the cache of its vectors, what waits for it, the threads it runs in.
+"""One embedder on an event loop: the cache of its vectors, its queue of texts, the threads it runs in.
 
 Belongs here: cache, micro-batches, who waits for what. Not here: which embedders are open (see embedding_service.py).
 """
@@ -18,13 +18,13 @@ import numpy as np
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.embedding import Embedder, Vectors
 
-# A batch is what a query may have to wait for: with MiniLM on two cores a tenth of a second at the most.
+# A query waits for one running batch at the most: with MiniLM on two cores that is up to a tenth of a second.
 _BATCH_TEXTS = 32
 _BATCH_CHARACTERS = 8192
-# Longer lists are bulk work: their texts are not asked for again, and would push out those that are.
+# Longer lists are bulk work and not cached: their texts are seldom asked for again, and would push out queries.
 _KEPT_TEXTS = 32
 _LONGEST_KEY = 512
-# A row's header and its place in the cache, beside numbers and key.
+# Overhead of a cached vector beside its numbers and its key.
 _KEPT_BYTES = 250
 
 Key = str | bytes
@@ -32,7 +32,7 @@ Key = str | bytes
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One text that somebody waits for; nobody, once all have gone away."""
+    """One text to be embedded, and how many callers still wait for it."""
 
     key: Key
     text: str
@@ -44,9 +44,9 @@ class _Job:
 class EmbeddingLane:
     """Serves one embedder to the coroutines of one event loop.
 
-    Whatever has gathered while the last batch ran is the next batch: no timer, no waiting for company. Queries go
-    before bulk work. A text that is being embedded is not embedded again for a second caller. Callers may be cancelled:
-    what nobody waits for any more is not begun, and nobody else notices.
+    The texts that came while the last batch ran are the next batch, so there is no timer. Queries go before bulk work.
+    A text that is being embedded is not embedded again for a second caller. Callers may be cancelled: a text that
+    nobody waits for any more is not begun, and other callers do not notice.
 
     Args:
         embedder: Closed with the lane where it can be. It may have `inline_characters` (texts of so many in all cost
@@ -136,7 +136,7 @@ class EmbeddingLane:
         return self._inline_characters > 0 and sum(map(len, texts)) <= self._inline_characters
 
     def close(self) -> None:
-        """Begin nothing any more."""
+        """Cancel what has not begun, and close the embedder where it can be closed."""
         for runner in self._runners:
             runner.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -183,7 +183,7 @@ class EmbeddingLane:
         vectors: dict[Key, Vectors | Exception] = {}
         try:
             vectors.update(zip(texts, self._now(list(texts), list(texts.values())), strict=True))
-        except Exception:  # one of them is refused: the others shall not suffer for it
+        except Exception:  # one text was refused: each is tried by itself, so that the others succeed
             for key, text in texts.items():
                 try:
                     vectors[key] = self._now([key], [text])[0]
@@ -219,7 +219,7 @@ class EmbeddingLane:
         if (self._queries or self._bulk) and self._running < self._most_calls:
             self._running += 1
             runner = asyncio.get_running_loop().create_task(self._run())
-            self._runners.add(runner)  # or it might be collected while it runs
+            self._runners.add(runner)  # a reference, or the task might be garbage collected while it runs
             runner.add_done_callback(self._runners.discard)
 
     async def _run(self) -> None:
@@ -256,13 +256,13 @@ class EmbeddingLane:
             if len(jobs) == 1:
                 self._fail(jobs, error)
                 return
-        except Exception as error:  # whatever it is: those who wait must hear of it
+        except Exception as error:  # whatever it is, the waiting callers must get it
             self._fail(jobs, error)
             return
         else:
             self._finish(jobs, vectors)
             return
-        for job in jobs:  # one of them is refused: the others shall not suffer for it
+        for job in jobs:  # one text was refused: each is tried by itself, so that the others succeed
             await self._embed([job])
 
     def _finish(self, jobs: list[_Job], vectors: Vectors) -> None:
@@ -277,7 +277,7 @@ class EmbeddingLane:
         for job in jobs:
             del self._pending[job.key]
             job.done.set_exception(error)
-            job.done.exception()  # seen: whoever waited for several hears of one only
+            job.done.exception()  # mark it as retrieved: a caller that waits for several texts gets only one error
 
     def _count_batch(self, texts: int) -> None:
         self._counts["batches"] += 1
@@ -285,7 +285,7 @@ class EmbeddingLane:
 
 
 def _rows(vectors: Vectors) -> list[Vectors]:
-    """Rows of their own (one that is kept must not keep its batch), which nobody can change for others."""
+    """Read-only copies of the rows, as a cached view would keep its whole batch alive."""
     rows = [vector.copy() for vector in vectors]
     for row in rows:
         row.setflags(write=False)
@@ -293,7 +293,7 @@ def _rows(vectors: Vectors) -> list[Vectors]:
 
 
 def _key(text: str) -> Key:
-    """The text, or its hash where it is long: keys must not fill the memory."""
+    """The cache key: the text, or its hash when it is long, to save memory."""
     if len(text) <= _LONGEST_KEY:
         return text
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

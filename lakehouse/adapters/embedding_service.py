@@ -145,7 +145,7 @@ class EmbeddingService:
             self._failures[name] = error.detail
             raise
         self._failures.pop(name, None)
-        # An endpoint goes by two names, and is one embedder.
+        # An endpoint has two names, which must open one embedder.
         return self._embedders.setdefault(embedder.name, embedder)
 
 

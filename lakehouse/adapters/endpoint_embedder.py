@@ -40,7 +40,7 @@ class EndpointEmbedder:
         draw: A random number from 0 to 1 that spreads retries of several callers.
     """
 
-    # Its machine is not ours: a call mostly waits.
+    # Calls run at once: the endpoint computes on another machine, so a call here mostly waits.
     calls_at_a_time = 4
 
     def __init__(
@@ -71,14 +71,14 @@ class EndpointEmbedder:
             Unavailable: It cannot be reached, is out of order, refuses its key, or answers something else.
         """
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        # Servers refuse or crash on blank texts, and these have no meaning to ask for.
+        # Blank texts are not sent: some servers refuse them or crash, and they have no meaning.
         for batch in _batches([index for index, text in enumerate(texts) if not is_blank(text)], texts):
             answer = self._call([texts[index] for index in batch])
             vectors[batch] = self._read(answer, len(batch))
         return unit_rows(vectors)
 
     def close(self) -> None:
-        """Give its connections back."""
+        """Close its connections."""
         self._client.close()
 
     def _call(self, texts: list[str]) -> bytes:
@@ -117,7 +117,7 @@ class EndpointEmbedder:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        import httpx2  # what `openai` speaks HTTP with: its errors come through while an answer is read
+        import httpx2  # the HTTP client of `openai`, whose errors come through while an answer is read
         import openai
 
         try:
@@ -201,9 +201,9 @@ def _open_client(endpoint: EmbeddingEndpoint) -> Any:
 
     return openai.OpenAI(
         base_url=endpoint.url,
-        # Given in any case: left out, the library takes whatever OPENAI_API_KEY holds and sends it there.
+        # Always given: without it the library would send the value of OPENAI_API_KEY to this endpoint.
         api_key=endpoint.api_key.get_secret_value() if endpoint.api_key is not None else "none",
-        max_retries=0,  # ours retry less and keep the deadline
+        max_retries=0,  # retries are done here, so that they keep the deadline
         http_client=openai.DefaultHttpxClient(follow_redirects=False),
     )
 

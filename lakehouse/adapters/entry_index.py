@@ -1,4 +1,4 @@
-"""Playbook entries by the embedding of their query: searches of one turn of the event loop together, codes for many.
+"""An index of playbook entries by the embedding of their query; searches of one turn of the event loop are joined.
 
 Belongs here: the `EntryIndex` in memory. Not here: its rows (see entry_rows.py), entries (see
 lakehouse/retrieval/playbook.py).
@@ -32,7 +32,7 @@ _Look = tuple[NDArray[np.float32], float, asyncio.Future[Nearby]]
 
 
 class HotEntryIndex:
-    """An index that is made with its first entry: until then no model needs to be loaded for its dimension.
+    """An index that is made when its first entry comes, so that the embedder need not be loaded before.
 
     Args:
         dimension: Gives the length of the vectors.
@@ -132,7 +132,7 @@ class HotEntryIndex:
 
     def _find(self, rows: Rows) -> tuple[EntryRows, Rows]:
         current = self.generation
-        if current.first:  # else there was never another generation, and each number is a place
+        if current.first:  # 0 in the first generation, where public numbers are the places themselves
             return self._generations.find(current, rows)
         return current, rows
 
@@ -140,7 +140,7 @@ class HotEntryIndex:
         return read_query(vector, dimension=self.generation.dimension, distance=self.distance)
 
     def _selection(self) -> Selection:
-        """All entries that live; one and the same until one is written."""
+        """A selection of all living entries; the same object until an entry is written."""
         rows = self.generation
         view, recent = rows.view, self._recent
         if recent is None or recent[0] is not view:
@@ -161,7 +161,7 @@ class HotEntryIndex:
                 if found is None:
                     found = search_rows_of_each(selection, queries, k, self.distance, max_distance=farthest)
                 nearby = [_nearby(selection, *near, look[1]) for near, look in zip(found, part, strict=True)]
-            except Exception as error:  # each caller hears of it
+            except Exception as error:  # raised to each caller
                 for _, _, done in part:
                     done.set_exception(error)
             else:

@@ -1,9 +1,9 @@
 """Entries of playbooks in memory: ids and vectors, nothing else; searched and kept up as the rows of a hot index are.
 
-A write appends, then publishes, as in hot_rows.py; an entry is a few hundred in one millisecond, since nothing of it
-goes through Arrow. Vectors are kept short (see short_vectors.py); of rows that no code covers yet, each of which every
-search compares, they are kept long as well. Of all rows of a generation that is not large heads are kept: few of them
-are looked at further (see product_bounds.py).
+A write appends, then publishes, as in hot_rows.py; several hundred entries are written in a millisecond, as nothing
+goes through Arrow. Vectors are kept as 16-bit numbers (see short_vectors.py). Rows that have no codes yet are compared
+in every search, so their vectors are kept as 32-bit numbers, too. A generation that is not large also keeps the heads
+of all its rows, by which most of them are ruled out (see product_bounds.py).
 
 Belongs here: one generation of rows. Not here: searching them (see entry_index.py), codes and compaction (see
 hot_upkeep.py).
@@ -27,11 +27,11 @@ from lakehouse.retrieval.growing import GrowingArray
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 _COPY_ROWS = 16_384
-# Rows are kept long until codes cover so many of them, and where there are no codes for so many in all.
+# The 32-bit copies are dropped when codes cover more than so many of them, and when there would be more than so many.
 _MOST_COVERED = 512
 _MOST_LONG = 32_768
-# Rows have heads where so many are there: fewer are as quickly compared whole, more by codes. Axes are learned anew
-# when there are eight times as many as before.
+# The numbers of rows between which heads are kept: fewer are compared whole as quickly, more are searched by codes. The
+# axes are learned anew when the rows have grown eightfold.
 _LEAST_HEADED = 512
 _MOST_HEADED = 20_000
 _GROWTH = 8
@@ -49,7 +49,7 @@ class EntryRows:
         self.first = first
         self.dimension = dimension
         self.vectors = GrowingArray(np.int16, dimension)
-        # The first row that is kept long, and the long ones from there on.
+        # The first row that is kept as 32-bit numbers, and those rows from there on.
         self._long = (0, GrowingArray(np.float32, dimension))
         # The axes and, along them, the heads of all rows.
         self.heads: tuple[Vectors, GrowingArray] | None = None
@@ -78,12 +78,12 @@ class EntryRows:
             replaced = [row for row in map(self._row_of.get, ids) if row is not None]
             self._row_of.update(zip(ids, range(start, end), strict=True))
             self._bury(replaced)
-            # Beyond what any reader of an earlier view looks at.
+            # Rows after the end of every published view, so that no reader sees them yet.
             self._alive.append(np.ones(end - start, np.bool_))
             self._publish(end)
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Let rows die; how many lived."""
+        """Mark rows as dead; returns how many were alive."""
         with self._publishing:
             rows = [row for row in (self._row_of.pop(one, None) for one in ids) if row is not None]
             if rows:
@@ -130,7 +130,7 @@ class EntryRows:
         return moved
 
     def _keep_long(self, new: ShortVectors) -> None:
-        """Keep what was appended last long, too, and let go what nobody compares one by one any more."""
+        """Keep the last rows as 32-bit numbers, too, and drop those that codes cover now."""
         first, long = self._long
         covered = 0 if self.codes is None else self.codes.end
         if covered - first > _MOST_COVERED:
@@ -141,7 +141,7 @@ class EntryRows:
         self._long = first, long
 
     def _keep_heads(self, new: ShortVectors) -> None:
-        """Keep the heads of what was appended last, of all when their axes are learned."""
+        """Add the heads of the last rows, or of all rows when the axes are learned anew."""
         count = len(self.vectors)
         if not _LEAST_HEADED <= count <= _MOST_HEADED or self.dimension < 2 * AXES:
             self.heads = None
@@ -163,7 +163,7 @@ class EntryRows:
 
     def _bury(self, rows: Sequence[int]) -> None:
         if rows:
-            # A copy: readers of earlier views go on with what they have.
+            # A copy, as readers of earlier views still use the old array.
             alive = GrowingArray(np.bool_)
             alive.reserve(len(self._alive) + len(self._alive) // 8)
             alive.append(self._alive.view())

@@ -1,7 +1,7 @@
-"""Entries within a distance: those whose products can be large enough, by the heads of all, then their exact distances.
+"""Entries within a distance: heads rule out most entries, and the rest are compared exactly.
 
-A head is less than half of a vector, and hardly one entry in a hundred is looked at again. All that are near enough are
-found, where codes miss some.
+A head is less than half of a vector, and about one entry in a hundred is left to be compared. All entries that are near
+enough are found, whereas codes miss some.
 
 Belongs here: `search_within`. Not here: heads (see product_bounds.py), searches that heads do not narrow down (see
 hot_search_together.py).
@@ -19,9 +19,9 @@ from lakehouse.retrieval.selection import Selection
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
-# Products of heads and of vectors of length 1 are off by less than this.
+# The largest rounding error of a product of heads, or of vectors of length 1.
 _ROUNDING = np.float32(1e-4)
-# Where more of the rows may be near, heads are not worth it; of few rows all may.
+# When a larger share of the rows may be near, heads save nothing; among few rows all may be.
 _MOST_SHARE = 0.05
 _FEW = 64
 
@@ -42,7 +42,7 @@ def search_within(
         the rows have no heads, or too many would have to be looked at.
     """
     rows, end = selection.source, selection.end
-    kept = rows.heads  # of at least the rows that are selected, whatever is appended meanwhile
+    kept = rows.heads  # read once: it has at least the selected rows, whatever is appended meanwhile
     if kept is None or max_distance >= 1:
         return None
     axes, heads = kept

@@ -1,8 +1,8 @@
-"""Erasure: the bytes of raw lines go, those of the evidence that was made of them, and the words wherever they lie.
+"""Erasure: removing the bytes of raw lines, of the evidence made from them, and of given words wherever they are.
 
-In the place of a line stands `{"erased": <SHA-256 of the line>}`, so that the numbers of the other lines stay, and
-lineage can tell an erasure from damage. The day's evidence is made anew of what is left; files that only versions of
-before name are removed. What lies beyond is named, since nobody here can reach it or know it.
+A line is replaced by `{"erased": <SHA-256 of the line>}`, so that the other lines keep their numbers and lineage can
+tell an erasure from damage. The day's evidence is made anew from what is left, and files that only earlier versions
+name are removed. Places that cannot be reached from here are reported to the operator.
 
 Belongs here: raw objects, evidence of their days, what the operator is left with. Not here: which lines (see
 retraction_places.py), memory (see memory_erasure.py), all other places (see erasure_sweep.py), the order (see
@@ -131,7 +131,7 @@ class Eraser:
                 pass
 
     def _rewrite(self, key: str, wanted: frozenset[str]) -> Iterator[Place]:
-        """Put other bytes in the place of lines of an object; one that has none of them stays as it is."""
+        """Replace lines of an object by other bytes; an object that has none of them stays as it is."""
         for _ in range(_TRIES):
             with scratch_folder(self._work_dir, "erasing-") as folder:
                 path = folder / "lines.jsonl"
@@ -153,7 +153,7 @@ class Eraser:
         raise StoreUnavailable(f"{key!r} is being written by others; erase again", key=key, retry_after_s=5)
 
     def _make_anew(self, stream: str, days: Sequence[date], run: RunFacts) -> Iterator[Place]:
-        """Evidence of days without the lines; the files of before go."""
+        """Make the days' evidence anew without the lines, and remove the earlier files."""
         if stream not in TRANSFORMS:
             return
         for _ in self._materializer.materialize(stream, days, run):
@@ -161,7 +161,7 @@ class Eraser:
         yield from self._remove_unnamed(stream, days)
 
     def _remove_unnamed(self, stream: str, days: Sequence[date]) -> Iterator[Place]:
-        """Files of days that serve no more: of before, and of runs that had read the raw lines before they went."""
+        """Remove files of days that no longer serve: earlier ones, and those of runs that had read the lines before."""
         places = [f"evidence/{stream}/dt={day}/" for day in days]
         places += [f"quarantine/evidence/dt={day}/{stream}-" for day in days]
         files = {info.key for prefix in places for info in list_all(self._store, prefix)}

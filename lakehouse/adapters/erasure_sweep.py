@@ -1,15 +1,15 @@
-"""A sweep through the bucket for words that must go: where nothing else says that they lie.
+"""A sweep through the whole bucket for words that must be erased, in places that no index points to.
 
 | below | what becomes of it |
 | --- | --- |
 | `quarantine/` but that of evidence and scores | `{"erased": <SHA-256 of the line>}` stands in the line's place |
 | `audits/reviews/`, `audits/triage/`, other reports | the words are blotted out |
 | `evidence/`, `scored/fold_back/` | files that serve no more, and that have them, are removed |
-| all else, vectors of corpora included | is named with how often, and left to the operator |
+| all else, vectors of corpora included | is reported with the number of hits, and left to the operator |
 
-Raw lines, evidence, scores, builds and memory are others' (see erasure.py, memory_erasure.py).
+Raw lines, evidence, scores, builds and memory are erased elsewhere (see erasure.py, memory_erasure.py).
 
-Belongs here: looking, and what can be mended where it lies. Not here: the order (see erasure.py).
+Belongs here: looking for words, and removing those that can be removed in place. Not here: the order (see erasure.py).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Sweep:
         self._local = local
 
     def run(self) -> Iterator[Place]:
-        """Mend what can be mended, and name the rest.
+        """Remove what can be removed, and report the rest.
 
         Raises:
             StoreUnavailable: The store does not answer; doing it again goes on from here.
@@ -130,7 +130,7 @@ class Sweep:
         return self._swap(key, b"\n".join(kept), stored.info.etag)
 
     def _blot(self, key: str) -> bool:
-        """Blot out a subject's words; ids of runs are left, since they say nothing of anybody."""
+        """Blot out a subject's words; ids of runs stay, as they say nothing about a person."""
         stored = self._store.get(key)
         blotted = self._words.blotted(stored.body.decode(errors="replace"))
         return self._swap(key, blotted.encode(), stored.info.etag)
@@ -158,7 +158,7 @@ class Sweep:
                     yield key, counted(row[0], "row")
 
     def _of_before(self) -> Iterator[Place]:
-        """Files of evidence and of fold-back's accounts that serve no more; versions that are kept may name them."""
+        """Files of evidence and of fold-back that no longer serve; versions that are kept may name them."""
         tables = [FOLD_BACK, *(EVIDENCE_TABLES + stream for stream in TRANSFORMS)]
         manifests = [PartitionedTable(self._store, table).read() for table in tables]
         named = {file.key for one in manifests for partition in one.partitions.values() for file in partition.files}

@@ -1,7 +1,7 @@
 """The event log: lines acknowledged when they are on disk, and shipped to the bucket in parts.
 
-One thread writes: whatever has gathered while the last group was made durable is the next group, so there is no timer
-and no waiting for company. One thread ships closed parts; a part is removed here when the bucket has it.
+One thread writes: the lines that came while the last group was made durable are the next group, so there is no timer.
+Another thread ships closed parts; a part is removed here when the bucket has it.
 
 Belongs here: the two threads, what is counted, what is refused. Not here: groups (see event_queue.py), files (see
 spool.py), the envelope (see lakehouse/events).
@@ -63,7 +63,7 @@ class EventLog:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Take over what dead writers of this machine have left, and begin."""
+        """Take over the spools that dead writers of this machine have left, and start the threads."""
         for part in self._spool.open():
             self._closed.append(part)
             self._count(part.size, part.lines)
@@ -129,7 +129,7 @@ class EventLog:
             InsufficientStorage: The disk refused the line before; whatever line comes next tries it again.
         """
         most = self._settings.spool_max_bytes
-        is_full = self._depth_bytes + min(MAX_LINE_BYTES, most // 4) > most  # a small spool keeps a quarter
+        is_full = self._depth_bytes + min(MAX_LINE_BYTES, most // 4) > most  # at most a quarter of a small spool
         if is_full or not self._is_running or self._has_failed:
             raise self._refusal(is_full=is_full)
         if self._refused_by_disk is not None:
@@ -167,7 +167,7 @@ class EventLog:
         self._count(len(encoded), 1)
         self._queue.put(Entry(stream, now.date().isoformat(), encoded, waiter))
         if self._has_writer_ended:
-            self._refuse_late_lines()  # it ended between the look and the line: nobody else will
+            self._refuse_late_lines()  # the writer ended since the check, so nobody else answers this line
         return run_id
 
     def _refusal(self, *, is_full: bool = False) -> Unavailable:
@@ -221,7 +221,7 @@ class EventLog:
             self._hand_over(closed)
 
     def _refuse_late_lines(self) -> None:
-        """Answer those who saw the log running and came after its end, and whom a failed writer left without answer."""
+        """Refuse lines that came after the writer's end, and those that a failed writer has left without an answer."""
         in_hand, self._in_hand = self._in_hand, []
         refused: list[tuple[Waiter[None], Exception]] = []
         for entry in [entry for entry in in_hand if entry.waiter is not None] + self._queue.rest():
@@ -280,9 +280,9 @@ class EventLog:
         except OSError as error:
             if part.path.exists():
                 self._note(f"a part of the run log cannot be shipped: {error.strerror or error}")
-                self._closed.rotate(-1)  # the next ones must not wait for it
+                self._closed.rotate(-1)  # to the end, so that the other parts do not wait for it
                 return False
-            self._drop(part.lines)  # somebody took it away
+            self._drop(part.lines)  # the file was removed by somebody else
         else:
             with self._counts:
                 self._shipped_parts += 1

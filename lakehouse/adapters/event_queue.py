@@ -1,8 +1,8 @@
-"""Run-log lines on their way to the writer: those that somebody waits for wake it, the others wait for its next look.
+"""The queue of run-log lines: lines that a caller waits for wake the writer, the others wait for its next look.
 
-Waking a thread costs a request more than making its line does, so lines of reads are gathered for a moment, and lines
-that are waited for wake it once for all that came in one turn of an event loop. Groups keep a
-distance where it gathers some (see group_pace.py).
+Waking a thread costs a request more than making its line, so lines of reads are gathered for a moment, and lines that
+callers wait for wake the writer once for all that came in one turn of an event loop. Groups keep a distance when that
+makes them larger (see group_pace.py).
 
 Belongs here: the two ways, groups. Not here: what is written (see event_log.py).
 """
@@ -20,7 +20,7 @@ from lakehouse.adapters.group_pace import GroupPace
 
 _MAX_GROUP = 4096
 _GATHER_S = 0.2
-# A line on disk costs a tenth of a millisecond of processor time, for one waiter or for thirty.
+# Making a group durable costs a tenth of a millisecond of processor time, whether one caller waits or thirty.
 _APART_S = 0.008
 
 
@@ -48,7 +48,7 @@ class EventQueue:
         (self._others if entry.waiter is None else self._awaited).append(entry)
 
     def wake(self) -> None:
-        """Have the writer look."""
+        """Wake the writer."""
         self._wakes.put(False)
 
     def end(self) -> None:
@@ -61,7 +61,7 @@ class EventQueue:
             self._pace.keep()
             with suppress(queue.Empty):
                 self._is_ending = self._wakes.get(timeout=_GATHER_S)
-                while not self._is_ending:  # one look is enough for all who have called
+                while not self._is_ending:  # one wake-up serves all callers
                     self._is_ending = self._wakes.get_nowait()
         awaited = _taken(self._awaited)
         self._pace.begin(len(awaited))

@@ -1,4 +1,4 @@
-"""One block of raw lines made evidence: one statement, and Python for the lines that did not fit.
+"""One block of raw lines is made into evidence: by one SQL statement, and in Python for the lines that did not fit.
 
 Belongs here: running the statement, judging and setting apart what it refused. Not here: the statement (see
 evidence_sql.py), blocks after one another (see evidence_engine.py).
@@ -67,7 +67,7 @@ def make_block(engine: LinesEngine, statement: str, block: LineBlock) -> MadeBlo
             fit = pa.concat_tables([fit, again.filter(pc.is_null(again["reason"]))]).sort_by("ordinal")
         unfit |= block.refused
     reasons = {place: reason for place, reason in unfit.items() if reason != LEFT_OUT}
-    # Copied, for a view would hold all of the engine's answer.
+    # A copy, as a view would keep the engine's whole answer in memory.
     key_hashes = fit["key_hash"].to_numpy().copy()
     refused = list(_refused(block, reasons))
     return MadeBlock(len(block), _assembled(fit, block), key_hashes, refused, len(unfit) - len(reasons))
@@ -76,8 +76,8 @@ def make_block(engine: LinesEngine, statement: str, block: LineBlock) -> MadeBlo
 def _run(engine: LinesEngine, statement: str, lines: pa.Table) -> tuple[pa.Table, dict[int, str]]:
     """The rows of lines, and the reasons of those that did not fit.
 
-    Few lines take many times their size, those of millions of small values: where the memory is too little, halves of
-    the lines are tried, for the others fit in; then one alone, with more of it.
+    A few lines, with millions of small values, take many times their size in memory. When the memory does not suffice,
+    the lines are tried in halves, so that all others succeed, and at last one line alone with more memory.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Lines of one run that stand in a partition more than once: repeated, or corrected by a later one.
+"""Lines of one run that occur more than once in a partition: repeated, or corrected by a later one.
 
 Same run and same bytes: a duplicate, of which the first serves. Same run and other bytes: a correction, of which the
 latest `timestamp` serves, then the larger SHA-256 (CONTRACTS.md section 9).

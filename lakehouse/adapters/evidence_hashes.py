@@ -1,7 +1,7 @@
 """SHA-256 of many texts, as a column of hex texts.
 
-Made by OpenSSL, which has the processor do it: a quarter of the time that DuckDB's own takes for a line, though each
-hash passes through Python.
+OpenSSL uses the processor's own instructions for it: that takes a quarter of the time of DuckDB's function, even though
+each hash passes through Python.
 
 Belongs here: hashes of slices of bytes, of a column of texts. Not here: which texts (see evidence_lines.py,
 evidence_blocks.py).

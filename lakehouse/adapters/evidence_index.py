@@ -1,7 +1,7 @@
 """The index of evidence in the bucket: where the line of every run is, and which one serves.
 
-It is a function of what the streams' manifests name and of the runs that were retracted. One that was made while
-another one took its place is made once more, so that an index never goes back behind what one before it has seen.
+It is a function of what the streams' manifests name and of the retracted runs. When another index is published while
+one is being made, it is made once more, so that no index knows less than the one before it.
 
 Belongs here: bringing the index up to date. Not here: what is said of a line (see evidence_judging.py), records (see
 evidence_materializer.py), reading through the index (see evidence_lake.py).
@@ -89,7 +89,7 @@ class EvidenceIndex:
             StoreUnavailable: The store does not answer; what served goes on serving.
         """
         for _ in range(_ATTEMPTS):
-            # The index first: what takes its place is then made of nothing older than what it was made of.
+            # The index is read before the manifests, so that the new one is made of nothing older than it.
             live = self._table.read()
             before = live.partitions.get(CURRENT)
             manifests, retracted = self._streams(), self._retracted_now()

@@ -27,7 +27,7 @@ SELECT run_id, task_id, stream, timestamp, provenance.source_key AS source_key, 
   provenance.sha256 AS sha256, model_name, substr(filename, {skip}) AS evidence_key
 FROM read_parquet([{files}], filename = true, hive_partitioning = false)"""
 _COLUMNS = "run_id, task_id, stream, timestamp, source_key, line, sha256, model_name, evidence_key"
-# Only runs with several lines are ranked: they are few, and a window over all of them is what takes the memory.
+# Only runs with several lines are ranked. They are few, and a window over all runs would take much memory.
 _JUDGED = f"""
 CREATE TABLE judged AS
 WITH shared AS (SELECT run_id FROM lines GROUP BY run_id HAVING count(*) > 1),

@@ -68,7 +68,7 @@ def open_lake(
         "python_enable_replacements": False,
     }
     try:
-        # The names of an engine's files are those of any other's.
+        # A folder of its own, as all engines name their files alike.
         with (
             scratch_folder(folder, "spilled-") as spilled,
             closing(duckdb.connect(config={**config, "temp_directory": str(spilled)})) as engine,
@@ -95,7 +95,7 @@ def open_lake(
 
 
 def make_list(engine: duckdb.DuckDBPyConnection, table: str, column: str, texts: Sequence[str]) -> None:
-    """Make a table of one column of texts; through Arrow, for as a parameter each of thousands takes 80 µs."""
+    """Make a table of one column of texts; through Arrow, as a parameter takes 80 µs for each of thousands of texts."""
     import pyarrow as pa
 
     engine.register("given", pa.table({column: pa.array(texts, pa.string())}))

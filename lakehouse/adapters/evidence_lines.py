@@ -1,4 +1,4 @@
-"""Raw files as blocks of lines that the engine reads where they lie: no Python object stays for a line.
+"""Raw files as blocks of lines that the engine reads in place, without a Python object for each line.
 
 Blocks are cut at lines and go on over small files, so that a day of many parts costs no more than one large one.
 
@@ -111,7 +111,7 @@ class LineBlock:
         if checked is None:
             places, text = np.arange(len(self), dtype=np.int64), self.text
         else:
-            # Arrow cannot take rows of a view.
+            # Arrow cannot pick rows of a string view.
             places = np.array(checked, dtype=np.int64)
             text = pa.array([self.line(place).decode() for place in checked], pa.string_view())
         columns: dict[str, Any] = {
@@ -149,7 +149,7 @@ def read_blocks(files: Sequence[RawFile], *, block_bytes: int) -> Iterator[LineB
 def _parts(reader: BinaryIO, file: int, block_bytes: int) -> Iterator[_Part]:
     carried, line = b"", 1
     while True:
-        # No larger than what is left: a day may have thousands of small files, whose lines wait together.
+        # No larger than the rest of the file: a block may gather the lines of thousands of small files.
         left = os.fstat(reader.fileno()).st_size - reader.tell()
         room = bytearray(len(carried) + min(block_bytes, left))
         room[: len(carried)] = carried
@@ -179,7 +179,7 @@ def _skip(reader: BinaryIO, begun: bytes, block_bytes: int) -> tuple[bytes, str,
         rest, lf, behind = chunk.partition(b"\n")
         digest.update(rest)
         if lf:
-            # What lies behind is carried on; it may hold whole lines, which the next turn cuts.
+            # The bytes behind the line are carried over; they may hold whole lines, which the next round cuts.
             return begun[:MAX_KEPT_BYTES], digest.hexdigest(), behind
     return begun[:MAX_KEPT_BYTES], digest.hexdigest(), b""
 
@@ -213,7 +213,7 @@ def _block(files: Sequence[RawFile], parts: Sequence[_Part]) -> LineBlock:
 def _places(
     octets: npt.NDArray[np.uint8], is_sought: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
 ) -> npt.NDArray[np.int64]:
-    """Where certain bytes are; a piece at a time, for what is made on the way stays in the processor's cache then."""
+    """The positions of certain bytes; searched in pieces that fit into the processor's cache."""
     begins = range(0, len(octets), _PIECE)
     return np.concatenate([np.flatnonzero(is_sought(octets[begin : begin + _PIECE])) + begin for begin in begins])
 

@@ -35,7 +35,7 @@ from lakehouse.storage.publish import publish
 TABLE = "evidence/"
 EVIDENCE, SUPERSEDED, QUARANTINE = "evidence", "superseded", "quarantine"
 _ATTEMPTS = 3
-# Small days are named together: a swap of the manifest for each would take longer than the days.
+# Small days are committed together, as a swap of the manifest for each would take longer than making them.
 _COMMIT_S = 1.0
 
 
@@ -68,7 +68,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A day that was made and is not named yet; `known` is what served when it was begun."""
+    """A day that was made and is not in the manifest yet; `known` is what served when it was begun."""
 
     day: date
     known: Partition | None
@@ -150,7 +150,7 @@ class EvidenceMaterializer:
         listed = list_days(self._store, stream, sorted(days))
         pending: list[_OnItsWay] = []
         begun_s = time.monotonic()
-        # A day is published while the next one is made: the store's answers take as long as a small day.
+        # A day is published while the next one is made, as the store's answers take as long as making a small day.
         with Workshop(self._work_dir) as workshop, ThreadPoolExecutor(1, thread_name_prefix="publish") as publisher:
             for day in days:
                 objects = listed.get(day, [])
@@ -163,7 +163,7 @@ class EvidenceMaterializer:
                     try:
                         converted = self._convert(stream, day, objects, workshop)
                     except LakehouseError:
-                        # The days before are done, whatever became of this one.
+                        # The days before this one are committed, whatever became of this one.
                         yield from self._commit_all(table, stream, pending, run, workshop)
                         raise
                     wait([one.published for one in pending])  # so that no more than two days lie on the disk
@@ -177,7 +177,7 @@ class EvidenceMaterializer:
     def _commit_all(
         self, table: PartitionedTable, stream: str, days: Sequence[_OnItsWay], run: RunFacts, workshop: Workshop
     ) -> Iterator[DayResult]:
-        """Name the days that were published, whatever became of others; then raise what the first of those met with."""
+        """Commit the days that were published, then raise the first error of the others."""
         done: list[_Pending] = []
         failure: LakehouseError | None = None
         for one in days:
@@ -192,7 +192,7 @@ class EvidenceMaterializer:
     def _commit(
         self, table: PartitionedTable, stream: str, pending: Sequence[_Pending], run: RunFacts, workshop: Workshop
     ) -> Iterator[DayResult]:
-        """Name what was made. A day that another run has made meanwhile of other objects is looked at once more."""
+        """Commit days. A day that another run has made from other objects meanwhile is looked at once more."""
         for _ in range(_ATTEMPTS):
             beaten: list[_Pending] = []
             if not pending:

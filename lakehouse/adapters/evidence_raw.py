@@ -50,7 +50,7 @@ def list_days(store: ObjectStore, stream: str, days: Sequence[date] | None) -> M
 
 
 def made_days(manifest: TableManifest, wanted: Sequence[date] | None) -> dict[date, list[RawObject]]:
-    """Days whose evidence was made of raw objects, with none: what there is of them says the listing."""
+    """Days that have evidence, each without objects; a listing of the bucket adds those that are there."""
     made = {date.fromisoformat(day) for day, known in manifest.partitions.items() if known.counts.get(OBJECTS)}
     return {day: [] for day in sorted(made) if wanted is None or day in wanted}
 
@@ -70,7 +70,7 @@ def lost_objects(
         return ()
     there, made_of = {one.key for one in objects}, known.counts.get(OBJECTS, 0)
     if len(there) == made_of and store.head(known.receipt) is None:
-        return ()  # as many as there were: not worth a look through all old receipts, for each day of a new transform
+        return ()  # as many as there were, so none was lost; comparing with the old receipts would take long
     receipt = find_receipt(store, known.receipt)
     if receipt is None:
         return (prefix,) if len(there) < made_of else ()

@@ -34,12 +34,13 @@ _FITTING: dict[Kind, tuple[str, ...]] = {
     "array": ("ARRAY",),
     "object": ("OBJECT",),
 }
-# What the engine's parser takes and RFC 8259 does not, outside of texts; each begins with one byte that is found fast.
+# What the engine's JSON parser accepts outside of strings although RFC 8259 does not; each begins with a byte that is
+# quick to look for.
 _LENIENT = (
     *(rf"{begin}[ \t\r]*-?(?:[nN][aA][nN]|[iI][nN][fF])" for begin in (":", ",", r"\[")),
     r",[ \t\r]*[\]}]",
 )
-# With a zone, and in years that every reader of Parquet and Python holds.
+# With a time zone, and in years that Python and all readers of Parquet can represent.
 _MOMENT = r"(?:19[7-9]|2[01]\d)\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
 _NO_MOMENT = "no time with a zone between 1970 and 2199"
 _TYPED = RESERVED_VIEWS["evidence"]
@@ -94,7 +95,7 @@ def declared_structure(transform: Transform) -> str:
 
 
 def _field(name: str, kind: Kind) -> str:
-    # JSON null as a value of type JSON may be the text null.
+    # A JSON null in a column of type JSON may come as the text null.
     parsed = f"parsed.{quote_name(name)}"
     return f"nullif({parsed}::VARCHAR, 'null')" if _TYPES[kind] == "JSON" else parsed
 
@@ -112,7 +113,7 @@ def _rules(transform: Transform) -> Iterator[tuple[str, str]]:
     """Conditions and reasons, both SQL, in the order in which they are looked at."""
     yield "kinds IS NULL OR is_doubtful", quote_text(LOOK_CLOSER)
     yield "kinds[1] <> 'OBJECT'", "'is no JSON object'"
-    # Where every field is a declared one, as many as there are kinds, none can be there twice.
+    # When all fields are declared and their number is that of the distinct ones, no field occurs twice.
     yield (
         "field_count <> list_count(kinds) - 1 AND len(list_distinct(json_keys(text))) <> field_count",
         "'has a field twice'",
@@ -130,7 +131,7 @@ def _rules(transform: Transform) -> Iterator[tuple[str, str]]:
     for condition, reason in transform.unfit:
         yield f"({condition})", quote_text(reason)
     # In the end: a line that does not fit is told, whoever wrote it.
-    # A CASE is not looked into where its condition does not hold: most lines are spared the pattern.
+    # A CASE is evaluated only where its condition holds, so most lines are spared the pattern.
     pattern = f"regexp_full_match(raw.task_id, {quote_text(LOAD_TASK)})"
     yield f"CASE WHEN starts_with(raw.task_id, {quote_text(LOAD_PREFIX)}) THEN {pattern} END", quote_text(LEFT_OUT)
 

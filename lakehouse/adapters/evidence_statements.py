@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _BATCH_LINES = 8192
 _ANSWER_ROWS = 2048
 LARGER_BYTES = 1 << 30
-_larger = threading.Lock()  # one at a time, for whatever number of threads
+_larger = threading.Lock()  # one larger engine at a time in the process
 
 
 class LinesEngine:
@@ -67,7 +67,7 @@ class LinesEngine:
         batches = lines.combine_chunks().to_batches(max_chunksize=_BATCH_LINES)
         self._lines.table = pa.Table.from_batches(batches, lines.schema)
         try:
-            # In small pieces: one that grew to a whole block would be made of pages that were never used before.
+            # In small pieces: a buffer for a whole block would need fresh memory pages each time.
             return self.connection.execute(self._planned(statement)).to_arrow_reader(_ANSWER_ROWS).read_all()
         except duckdb.OutOfMemoryException as error:
             raise MemoryError(str(error)) from None
@@ -85,7 +85,7 @@ class LinesEngine:
                 engine.close()
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Close the engine."""
         self.connection.close()
         shutil.rmtree(self._spilled, ignore_errors=True)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _ROW_GROUP = 20_480
 _PENDING = 1
-# Few values, many rows: dictionaries. Everything else is as good as unique, and looking for repeats costs time.
+# Columns with few different values get dictionaries. In all others most values are unique, and looking for repetitions
+# costs time.
 _REPEATED = [
     "stream", "provenance.source_key", "model_name", "model_provider", "model_role", "observer.verdict",
     "success_markers.list.element", "failure_markers.list.element", "validation.errors.list.element",

@@ -1,4 +1,4 @@
-"""A training corpus built in a process of its own: an engine over all evidence has no place in a process that answers.
+"""A training corpus is built in a child process, as an engine over all evidence must not slow down the API.
 
 Belongs here: both sides of the talk (see child_talk.py for how). Not here: building (see corpus_exports.py).
 """

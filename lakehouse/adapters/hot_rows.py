@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _COPY_ROWS = 16_384
 _SPARE_ROWS = 1_024
-# So many numbers are looked at one by one sooner than all at once.
+# Up to so many numbers a loop is quicker than numpy calls for all of them.
 _FEW = 64
 
 
@@ -125,19 +125,19 @@ class HotRows:
         with self._publishing:
             replaced = self._table.put(batch.ids, np.arange(start, end))
             self._bury(replaced)
-            # Beyond what any reader of an earlier view looks at.
+            # Rows after the end of every published view, so that no reader sees them yet.
             self._alive.append(np.ones(end - start, np.bool_))
             live = self.view.live + end - start - len(replaced)
             self.view = RowsView(end, live, self._alive.view(0, end))
 
     def read_from(self, strings: pa.Table) -> None:
-        """Read texts and metadata, which are the same, from a mapped file; nobody may write meanwhile."""
+        """Use equal texts and metadata of a mapped file in place of those in memory; nobody may write meanwhile."""
         if len(strings) == self.view.end:
             self.texts.adopt(_whole(strings["text"]))
             self.columns.adopt(_whole(strings["metadata"]))
 
     def delete(self, ids: Collection[str]) -> int:
-        """Let rows die; how many lived."""
+        """Mark rows as dead; returns how many were alive."""
         with self._publishing:
             rows = self._table.pop(ids)
             if len(rows):
@@ -238,7 +238,7 @@ class HotRows:
 
     @property
     def bytes(self) -> int:
-        """Memory of all that is kept, about."""
+        """About how much memory the rows take."""
         arrays = self.vectors.bytes + self.ids.bytes + self.texts.bytes + self._alive.bytes + self._masks.bytes
         text_bytes = 0 if self.text_index is None else int(self.text_index.stats()["bytes"])
         codes = 0 if self.codes is None else self.codes.bytes
@@ -269,7 +269,7 @@ class HotRows:
 
     def _bury(self, rows: NDArray[np.int64]) -> None:
         if len(rows):
-            # A copy: readers of earlier views go on with what they have.
+            # A copy, as readers of earlier views still use the old array.
             alive = GrowingArray(np.bool_)
             alive.reserve(len(self._alive) + len(self._alive) // 8 + _SPARE_ROWS)
             alive.append(self._alive.view())
@@ -285,5 +285,5 @@ class HotRows:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.LargeStringArray:
-    """A column in one piece: as it stands there where it is one, else a copy."""
+    """A column as one array, without a copy when it is one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -110,7 +110,7 @@ class OpenAiChat:
         return sorted(name for name in ids if isinstance(name, str) and name)
 
     async def close(self) -> None:
-        """Give its connections back."""
+        """Close its connections."""
         if self._client is not None:
             await self._client.close()
 
@@ -141,7 +141,7 @@ class OpenAiChat:
         )
 
     async def _next(self, found: AsyncIterator[bytes], deadline: float) -> Any:
-        # Around the wait alone: a deadline around a `yield` would strike whoever takes the pieces.
+        # Only around the wait: a timeout around the `yield` would be raised in the code of the caller.
         with self._translated():
             async with asyncio.timeout(max(0.001, deadline - time.monotonic())):
                 return await anext(found, None)
@@ -168,7 +168,7 @@ class OpenAiChat:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        import httpx2  # what `openai` speaks HTTP with: its errors come through while an answer is read
+        import httpx2  # the HTTP client of `openai`, whose errors come through while an answer is read
         import openai
 
         try:
@@ -218,9 +218,9 @@ class OpenAiChat:
             key = self._endpoint.api_key
             self._client = openai.AsyncOpenAI(
                 base_url=self._endpoint.url,
-                # Given in any case: left out, the library takes whatever OPENAI_API_KEY holds and sends it there.
+                # Always given: without it the library would send the value of OPENAI_API_KEY to this provider.
                 api_key=key.get_secret_value() if key is not None else "none",
-                max_retries=0,  # ours retry less and keep the deadline
+                max_retries=0,  # retries are done here, so that they keep the deadline
                 http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
             )
         return self._client
