@@ -39,8 +39,8 @@ class SearchWidth:
 
     Args:
         candidates: Rows taken by their codes for 10 results.
-        gap: Lists are scanned at first whose centroid is less close than the nearest by so much at most.
-        reach: Then those whose centroid is less close than the k-th result by so much at most.
+        gap: First, lists are scanned whose centroid is at most this much less close than the nearest centroid.
+        reach: Then, lists whose centroid is at most this much less close than the k-th result.
         recall: Share of the true 10 nearest that was found so, for the worst kind of query near the corpus.
     """
 
@@ -51,7 +51,7 @@ class SearchWidth:
 
     @property
     def is_good(self) -> bool:
-        """False: the codes find too little, and are not used."""
+        """False when the codes find too little to be used."""
         return self.recall >= LEAST_RECALL
 
     def candidates_for(self, k: int) -> int:
@@ -135,9 +135,9 @@ class Codes:
         count = min(count, self.end)
         rows, values = np.empty(count, np.int64), np.empty(count, np.float32)
         parameters = _parameters(len(lists)) if selector is None else _parameters.__wrapped__(len(lists), selector)
-        # The distances of the lists would serve codes of residuals, and are not looked at.
+        # faiss wants distances to the lists, which only codes of residuals use; these codes ignore them.
         unused = np.zeros(len(lists), np.float32)
-        asked = padded(query[None, :])  # a pointer keeps nothing alive
+        asked = padded(query[None, :])  # kept in a variable, as the pointer given to faiss keeps nothing alive
         self.index.search_preassigned_c(
             1, pointer(asked), count, pointer(lists), pointer(unused), pointer(values), pointer(rows),
             False, parameters,
@@ -162,7 +162,7 @@ class Codes:
         pointer = faiss.swig_ptr
         shape = len(queries), min(count, self.end)
         rows, values, unused = np.empty(shape, np.int64), np.empty(shape, np.float32), np.zeros(lists.shape, np.float32)
-        asked = padded(queries)  # a pointer keeps nothing alive
+        asked = padded(queries)  # kept in a variable, as the pointer given to faiss keeps nothing alive
         self.index.search_preassigned_c(
             len(queries), pointer(asked), shape[1], pointer(lists), pointer(unused), pointer(values),
             pointer(rows), False, _parameters(lists.shape[1]),
@@ -202,9 +202,10 @@ def train(vectors: Vectors | ShortVectors, distance: Distance) -> Codes:
     lists = list_count(count)
     even = dimension + dimension % 2
     metric = faiss.METRIC_L2 if distance == "l2" else faiss.METRIC_INNER_PRODUCT
-    # A code a value: one for every two takes half the memory, but six times the candidates among static vectors.
+    # One code for each value. One for every two values takes half the memory, but needs six times the candidates among
+    # static vectors.
     index = faiss.index_factory(even, f"IVF{lists},PQ{even}x4fs", metric)
-    # One table for all lists: the codes are of the vectors themselves.
+    # The codes are of the vectors themselves and not of residuals, so one lookup table serves all lists.
     index.by_residual = False
     index.cp.niter = _ITERATIONS
     index.cp.seed = _SEED
@@ -228,12 +229,12 @@ def read(path: Path, distance: Distance, *, dimension: int, trained_rows: int, w
 
 @lru_cache(maxsize=1024)
 def _parameters(lists: int, selector: Any = None) -> Any:
-    """What a scan of so many lists is told; making it takes as long as a short scan."""
+    """The search parameters for so many lists; cached, as making them takes as long as a short scan."""
     return faiss_library().SearchParametersIVF(nprobe=lists, sel=selector)
 
 
 def selector_of(mask: NDArray[np.bool_]) -> Any:
-    """What makes `Codes.scan` see the rows of a mask alone."""
+    """The selector that restricts `Codes.scan` to the rows of a mask."""
     faiss = faiss_library()
     return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
 

@@ -1,7 +1,7 @@
 """Exact distances by faiss's kernels: rows of a matrix, side by side or picked, without a copy of them.
 
-The threads of faiss are a setting of each thread that calls it; one is asked for at a thread's first call, since a team
-of threads that waits by spinning costs more than it brings on a busy machine.
+The number of faiss's threads is a setting of each calling thread. It is set to one at a thread's first call, since
+OpenMP threads wait by spinning, which costs more than they gain on a busy machine.
 
 Belongs here: distances of rows, the nearest among them. Not here: compressed codes (see faiss_codes.py).
 """
@@ -80,7 +80,7 @@ def nearest(rows: Rows, distances: Vectors, k: int) -> tuple[Rows, Vectors]:
         rows, distances = rows[near], distances[near]
     order = distances.argsort()
     near = distances[order[: k + 1]]
-    if np.count_nonzero(near[1:] == near[:-1]):  # which of the equal ones is not arbitrary
+    if np.count_nonzero(near[1:] == near[:-1]):  # of equal distances the lower row must come first
         order = np.lexsort((rows, distances))
     order = order[:k]
     return rows[order], distances[order]
@@ -104,5 +104,5 @@ def _as_distances(values: Vectors, distance: Distance) -> Vectors:
     if distance == "dot":
         return np.negative(values, out=values)
     np.subtract(_ONE, values, out=values)
-    # Rounding may take the cosine of equal directions over 1.
+    # By rounding, the cosine of equal directions may exceed 1.
     return np.maximum(values, _ZERO, out=values)

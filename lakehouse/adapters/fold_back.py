@@ -1,4 +1,4 @@
-"""Fold-back over one bucket: entries found in scored evidence, what was put into memory remembered beside it.
+"""Fold-back over one bucket: scored evidence gives entries for memory, and what was put there is recorded beside it.
 
 Rules, by run:
 
@@ -143,7 +143,7 @@ class FoldBack:
             gone = {folded.entry.entry_id for folded in asked.withdraw}
             again = {entry.entry_id for entry in asked.again}
             stays = {key: one for key, one in done.items() if key not in gone}
-            # Their trace went with one that was withdrawn: what they say is added once more.
+            # Their trace was withdrawn together with another entry, so they are added once more.
             put_again, _ = self._put(memory, asked.again, {key: stays[key] for key in stays if key not in again}, since)
             holds = {**stays, **put, **put_again}
             file = self._keep(folder, holds)
@@ -154,9 +154,9 @@ class FoldBack:
         return FoldReport(len(put), refused, len(gone), len(holds))
 
     def _begin(self, started_at: datetime) -> datetime:
-        """Say that entries are about to be put; gives since when nobody has said which ones were.
+        """Mark that entries are about to be put; returns the time of the oldest mark that no run has completed.
 
-        A run that is killed has put traces that no file names. The next one learns from this mark that they are ours.
+        A run that is killed has put traces that no file names. By this mark the next run knows them as its own.
         """
 
         def mark(live: TableManifest) -> dict[str, Partition]:
@@ -187,12 +187,12 @@ class FoldBack:
                 owned.discard(before.memory_id)
             if (added := memory.add(entry, since=since)) is not None:
                 uid, is_own = added
-                put[entry.entry_id] = Folded(entry, uid, is_own=is_own and uid not in owned)  # one owner each
+                put[entry.entry_id] = Folded(entry, uid, is_own=is_own and uid not in owned)  # a trace has one owner
                 owned |= {uid} if is_own else set()
         return put, len(entries) - len(put)
 
     def _withdraw(self, memory: Memory, withdrawn: Sequence[Folded], unspoken: Callable[[str], bool]) -> None:
-        """A record without a score weighs nothing; a trace that others say as well stays."""
+        """Withdraw entries: records get a score without weight, and traces that fold-back made are retired."""
         entries = (folded.entry for folded in withdrawn if folded.entry.kind == "playbook")
         playbooks = [_neutral(entry) for entry in entries if not unspoken(entry.task)]
         for first in range(0, len(playbooks), _AT_ONCE):

@@ -99,7 +99,7 @@ class LanceFoldedRows:
         rows = self._with_ends(table, rows, known)
         version = table.upsert(rows, on=KEY, is_update=True, folded_through=dict(folded_through), fence=fence)
         known.add(rows.column("subject_id").to_pylist())
-        # A writer in between has brought subjects that are not known here.
+        # Another writer came in between, with subjects that are not known here.
         self._known = (table.live.uri, version, known) if version == before + 1 else None
 
     def rebuild(self, entries: Iterator[Entry], folded_through: Mapping[str, int], *, fence: int) -> dict[str, int]:
@@ -121,7 +121,7 @@ class LanceFoldedRows:
     def _open_or_create(self) -> LanceTable:
         self.refresh()
         if self._table is None:
-            with suppress(Conflict):  # another process makes it just now
+            with suppress(Conflict):  # another process is making it
                 self._tables.create(self._name, self._rules.schema, info={"kind": KIND}, key=KEY)
             self.refresh()
         if self._table is None:
@@ -153,7 +153,7 @@ class LanceFoldedRows:
         stored = {mark.op_id: mark for mark in self._stored_marks(table, subjects)}
         ops = set(rows.column("op").unique().to_pylist())
         if not stored and not ops & (self._rules.closing_ops | self._rules.ending_ops):
-            return rows  # all of them hold on
+            return rows  # no row gets an end
         op_ids = rows.column(KEY).to_pylist()
         rows = rows.filter(pa.array([op_id not in stored for op_id in op_ids], pa.bool_()))
         ended = ends([*stored.values(), *marks_of(rows, between=breathe)], self._rules)
@@ -169,11 +169,12 @@ class LanceFoldedRows:
                 yield from marks_of(batch, between=breathe)
 
     def _replace(self, rows: pa.Table, folded_through: Mapping[str, int], fence: int) -> None:
-        """Let these rows serve, all at once: who reads meanwhile must not take an empty table for the mended one."""
+        """Let these rows serve all at once, so that nobody reads an empty table in between."""
         try:
             self.refresh()
         except BrokenPointer:
-            # It stays until the rows are there: a rebuild that is cut off here finds those of its files again.
+            # The damaged pointer stays until the rows are written, so that a rebuild that is cut off here finds the
+            # files again.
             self._table = None
         info = {"kind": KIND}
         if self._table is None:

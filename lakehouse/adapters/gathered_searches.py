@@ -1,6 +1,6 @@
-"""Vector searches that came in one turn of the event loop: those that ask the same of the same rows are one search.
+"""Vector searches that came in one turn of the event loop: those over the same rows become one search.
 
-Nobody waits for company: what a busy loop has read when its turn ends is there already.
+No search waits for others: only those that the loop has read by the end of its turn are joined.
 
 Belongs here: who comes together. Not here: the search (see hot_search_together.py).
 """
@@ -33,7 +33,7 @@ class _Asked(msgspec.Struct):
     done: asyncio.Future[Near]
 
     def meant_of(self, near: Near) -> Near:
-        """Of rows that were looked for with those that are left out, what is meant here."""
+        """The rows found for a search whose left-out rows were searched with the others, without these."""
         left_out = self.selection.left_out
         if not len(left_out):
             return near
@@ -76,7 +76,8 @@ class GatheredSearches:
             done.set_result(index.nearest_rows(vector, k, selection))
             return done
         asked = _Asked(index.read_query(vector), k, selection, done)
-        # What is left out is looked for with the others; a selection is alive for as long as somebody waits for it.
+        # Searches that differ only in the rows they leave out are joined. `id` is a safe key, as waiting searches keep
+        # the selection alive.
         key = (id(meant), min(k, len(selection)) + len(selection.left_out))
         group = self._groups.get(key)
         if group is None:
@@ -93,7 +94,7 @@ class GatheredSearches:
                 continue
             try:
                 found = index.nearest_rows_of_each([asked.query for asked in part], key[1], selection)
-            except Exception as error:  # each caller hears of it
+            except Exception as error:  # raised to each caller
                 for asked in part:
                     asked.done.set_exception(error)
             else:

@@ -1,7 +1,7 @@
-"""Work that nobody waits for gives way to answers: on the processors, and for the interpreter.
+"""Background work gives way to requests: for the processors, and for Python's interpreter lock (GIL).
 
-Linux has a priority for each thread. Only threads that seldom hold the interpreter may have a low one: whoever waits
-for the interpreter waits for a processor for them, too. Work in Python takes a breath between its pieces instead.
+Linux has a priority for each thread. Only threads that seldom hold the GIL may have a low one, because whoever waits
+for the GIL also waits until its holder gets a processor. Work in Python pauses between its pieces instead.
 
 Belongs here: `breathe`, priorities of threads. Not here: whose turn it is (see background_turn.py).
 """
@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
-_LOW = 10  # a ninth of the time of a thread that is as busy; all of it where none is
+_LOW = 10  # a ninth of the time of a busy thread of normal priority; all of the time when none is busy
 _BREATH_S = 0.001
 
 
 def breathe() -> None:
-    """Leave the interpreter to others for a moment; between pieces of about a millisecond.
+    """Release the GIL for a moment; call it between pieces of about a millisecond.
 
-    Without it a thread keeps what another has let go of for 5 ms, and an event loop lets go of it at every product of
-    matrices.
+    Otherwise a thread keeps the GIL for up to 5 ms when another has released it, as an event loop does at every product
+    of matrices.
     """
     time.sleep(_BREATH_S)
 
@@ -53,7 +53,9 @@ def lower_priority_of(*prefixes: str) -> int:
 
 
 def _lower(thread_id: int) -> None:
-    # What is lower already stays so: to raise it is not allowed. Some hosts allow neither, and it is only a courtesy.
+    # A thread of lower priority stays so, as raising it is not permitted. Some hosts permit no change at all; this is
+    # only
+    # an optimization.
     with contextlib.suppress(OSError):
         if os.getpriority(os.PRIO_PROCESS, thread_id) < _LOW:
             os.setpriority(os.PRIO_PROCESS, thread_id, _LOW)

@@ -1,4 +1,4 @@
-"""Answering those who wait for a group that a thread has written: one wake-up for each event loop, not one for each.
+"""Answering the callers that wait for a group a thread has written: one wake-up per event loop, not one per caller.
 
 Belongs here: who waits, and how many of them are told. Not here: groups (see event_queue.py, memory_writer.py).
 """

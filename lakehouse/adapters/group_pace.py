@@ -1,8 +1,8 @@
 """How far groups of writes are apart: a few milliseconds where several write at a time, else nothing.
 
-A group costs about the same for one write as for fifty. Where writes come one by one there is nobody to gather, and
-waiting would only make them slower; where many come together they are a group without it. In between, groups of some
-that follow each other as fast as they can cost most of the time that all of them share.
+A group costs about the same for one write as for fifty. When writes come one by one, waiting would only make them
+slower; when many come at once they are one group without waiting. In between, small groups in quick succession would
+take most of the time, so these are kept apart.
 
 Belongs here: the distance. Not here: groups (see event_queue.py, memory_writer.py).
 """
@@ -16,10 +16,10 @@ _FEWEST, _MOST = 4, 24
 
 
 class GroupPace:
-    """Keeps groups of some apart; for the one thread that writes them.
+    """Keeps groups of several writes apart; for the one thread that writes them.
 
     Args:
-        apart_s: Shortest time from the beginning of a group of some to that of the next one.
+        apart_s: Shortest time from the beginning of a group of several writes to that of the next group.
         monotonic: Seconds of a clock that never goes back.
         sleep: Waits for some seconds.
     """

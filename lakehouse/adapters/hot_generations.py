@@ -1,4 +1,4 @@
-"""Where a row of a hot index is after compactions: its number names a generation of rows and a place in it.
+"""Where a row of a hot index is after compactions: its number belongs to a generation of rows and a place in it.
 
 Belongs here: generations that were left, where their rows went. Not here: rows (see hot_rows.py), when a generation is
 left (see hot_upkeep.py).
@@ -32,7 +32,7 @@ Generation = TypeVar("Generation", bound=Numbered)
 class Generations(Generic[Generation]):
     """The generations before the one that searches begin with.
 
-    Each is known as long as a selection keeps it, and after that where the rows of the last one went.
+    A generation is known for as long as a selection keeps it; of the last one it stays known where its rows went.
     """
 
     def __init__(self) -> None:

@@ -73,7 +73,7 @@ class HotIndex:
         return self._rows.view.live
 
     def reserve(self, rows: int) -> None:
-        """Say that a load will bring the index to so many rows: memory is taken once, and codes wait for its end.
+        """Prepare for a load of so many rows in all: memory is allocated once, and codes are trained after the load.
 
         End it by `settle`.
         """
@@ -115,7 +115,7 @@ class HotIndex:
         return count
 
     def settle(self) -> None:
-        """Do what upkeep has to do, and return when it is done: after a load, before a snapshot."""
+        """Do all upkeep that is due and return when it is done; call it after a load and before a snapshot."""
         self._upkeep.settle()
 
     def select(
@@ -175,7 +175,7 @@ class HotIndex:
         self, queries: Sequence[NDArray[np.float32]], k: int, selection: Selection
     ) -> list[tuple[Rows, NDArray[np.float32]]]:
         """The same as `nearest_rows` for each of some queries that `read_query` has read."""
-        # What `np.stack` does, without what it does for each.
+        # As `np.stack`, without its overhead for each array.
         together = np.concatenate(queries).reshape(len(queries), self.dimension)
         found = search_rows_of_each(selection, together, k, self.distance)
         return [(rows + selection.first, distances) for rows, distances in found] if selection.first else found

@@ -1,7 +1,7 @@
 """Searching the rows of a hot index: exactly, or by codes with exact distances for the best of them.
 
-Few rows, and rows that no code covers yet, are compared one by one; else codes give candidates among the selected rows
-alone. Whenever k rows are selected, k come back.
+Few rows, and rows that have no codes yet, are compared one by one; otherwise codes give candidates among the selected
+rows. Whenever k rows are selected, k come back.
 
 Belongs here: which way, and putting the parts together. Not here: codes (see codes_search.py), rows (see hot_rows.py),
 several queries at once (see hot_search_together.py).
@@ -21,10 +21,10 @@ from lakehouse.retrieval.selection import Selection
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
-# Picking a row costs what scanning the codes of so many costs.
+# Comparing one picked row costs as much as scanning the codes of so many rows.
 _PICK_COST = 32
 _EXACT_ROWS = 2_000
-# From a share of the rows on, reading all of them in order is no slower than picking them.
+# From this share of the rows on, comparing all rows in order is no slower than picking the selected ones.
 _DENSE = 0.25
 
 
@@ -64,7 +64,7 @@ def search_rows(
 
 
 def without_left_out(found: tuple[Rows, Vectors], left_out: Rows, k: int) -> tuple[Rows, Vectors]:
-    """The first `k` of what was found, the rows of `left_out` dropped: so many more had been looked for."""
+    """The first `k` of what was found without the rows of `left_out`, for which as many more had been looked for."""
     rows, distances = found
     is_meant = (rows[:, None] != left_out).all(axis=1)
     return rows[is_meant][:k], distances[is_meant][:k]

@@ -1,6 +1,6 @@
-"""Several queries of the same rows of a hot index in one go: codes scanned together, fresh rows multiplied together.
+"""Several queries over the same rows of a hot index in one call: codes are scanned and rows multiplied for all at once.
 
-Rows that are gone are looked for with the others and dropped afterwards. A query that is left with too little is
+Rows that are deleted are searched with the others and dropped afterwards. A query that is left with too few results is
 searched by itself.
 
 Belongs here: `search_rows_of_each`, when it is worth it. Not here: one query (see hot_search.py), scanning (see
@@ -22,11 +22,11 @@ from lakehouse.retrieval.selection import Selection
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Found = tuple[Rows, Vectors]
-# At least so many of the rows are meant.
+# Least share of the rows that must be selected.
 _LEAST_SHARE = 0.5
-# Rows that are looked for beyond those that are wanted and the share that is gone, in case that it is more here.
+# Rows that are searched beyond those wanted and the deleted share, in case more are deleted near the query.
 _SPARE = 8
-# The products of all queries and rows that are compared one by one; four bytes each.
+# Most products of queries and rows that are compared one by one, at four bytes each.
 _MOST_PRODUCTS = 4 << 20
 
 
@@ -71,7 +71,7 @@ def search_rows_of_each(
     answers = []
     for query, one in zip(queries, found, strict=True):
         near, distances = one if selection.is_all else _living(selection, one)
-        # Where fewer came than were asked for, no others are near enough.
+        # When fewer came than were asked for, no others are near enough.
         if len(near) < k and (max_distance == np.inf or len(one[0]) >= wanted):
             answers.append(search_rows(selection, query, k, distance, max_distance=max_distance))
         elif len(parts) == 1:

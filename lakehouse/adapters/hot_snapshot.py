@@ -2,9 +2,9 @@
 
     manifest.json  vectors.npy  alive.npy  strings.arrow  codes.faiss  text/{terms.arrow,postings.npz}
 
-Texts and metadata, of which a search reads those of its results, are read from a mapped file: pages that nobody reads
-take no memory, and others go when memory is short. It is a copy without a name, for a process dies of a mapped file
-that somebody makes shorter.
+Texts and metadata are read from a mapped file, as a search needs only those of its results: pages that are not read
+take no memory, and the system drops pages when memory is short. The mapped file is an unlinked copy, because a process
+crashes when somebody truncates a file that it has mapped.
 
 A snapshot is a copy of what the table says; one that is damaged, or of another version of the table, is refused, and
 the index is built from the table.
@@ -38,7 +38,7 @@ from lakehouse.retrieval.row_batch import Distance
 from lakehouse.retrieval.text_index import TextIndex
 from lakehouse.storage.publish import hash_file
 
-FORMAT_VERSION = 3  # 1 may hold widths that were measured wrongly for odd dimensions, 2 codes that find less
+FORMAT_VERSION = 3  # 1 may hold wrongly measured widths for odd dimensions, 2 has codes that find less
 _MANIFEST = "manifest.json"
 _STRINGS = "strings.arrow"
 _COPY_BYTES = 1 << 20
@@ -84,7 +84,7 @@ def save_rows(
     _put_in_place(fresh, folder)
     with writing:
         if rows.view.end == view.end:
-            with suppress(OSError):  # no room for a copy: they stay in memory
+            with suppress(OSError):  # no space for a copy: texts and metadata stay in memory
                 rows.read_from(_mapped_strings(folder / _STRINGS)[0])
 
 
@@ -135,7 +135,7 @@ def _read(folder: Path, content: Mapping[str, Any]) -> HotRows:
     alive = np.load(folder / "alive.npy")
     strings, mapped = _mapped_strings(folder / _STRINGS)
     rows = HotRows.restored(content["dimension"], vectors, alive, strings, text_index)
-    mapped.madvise(mmap.MADV_DONTNEED)  # all of it was read for once
+    mapped.madvise(mmap.MADV_DONTNEED)  # checking it has read all pages, which are not needed now
     if (codes := content["codes"]) is not None:
         width = SearchWidth(**codes["width"])
         rows.codes = faiss_codes.read(
@@ -151,7 +151,7 @@ def _read(folder: Path, content: Mapping[str, Any]) -> HotRows:
 def _write_strings(rows: HotRows, end: int, path: Path) -> None:
     kind = pa.large_string()
     schema = pa.schema([("id", kind), ("text", kind), ("metadata", kind)])
-    # One batch, so that a column stands in one piece; it is written from where it is.
+    # One batch, so that each column is one piece when it is read; it is written without a copy.
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         parts = [strings.view(0, end) for strings in (rows.ids, rows.texts, rows.columns)]
         writer.write_batch(pa.record_batch(parts, schema=schema))
@@ -174,7 +174,7 @@ def _content_digest(content: Mapping[str, Any]) -> str:
 
 
 def _put_in_place(fresh: Path, folder: Path) -> None:
-    # A folder cannot be replaced in one step; between the two there is no snapshot, and never half of one.
+    # A folder cannot be replaced in one step. Between the two renames there is no snapshot, but never half of one.
     old = folder.with_name(f"{folder.name}.old-{os.getpid()}")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

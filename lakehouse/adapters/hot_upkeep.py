@@ -1,4 +1,4 @@
-"""What a hot index does beside its work: codes for rows that have none, and room where rows are dead.
+"""Background work of a hot index: codes for rows that have none, and compaction when many rows are dead.
 
 One thread at a time, started by a write when there is something to do, and gone when there is nothing left.
 
@@ -26,12 +26,12 @@ from lakehouse.retrieval.row_batch import Distance
 
 Task = Literal["train", "extend", "compact"]
 MIN_CODED_ROWS = 5_000
-_TAIL_VALUES = 1 << 18  # compared one by one in about a tenth of a millisecond
+_TAIL_VALUES = 1 << 18  # values without codes that are compared one by one in about a tenth of a millisecond
 _GROWTH = 2
 _DEAD_SHARE = 0.3
 _FEW_DEAD = 1_000
 _SMALLEST_DIMENSION = 16
-# Training waits for the end of a load, or it would be done again and again for what is not yet there.
+# Training waits for the end of a load; otherwise it would be repeated as the rows come.
 _QUIET_S = 1.0
 _PATIENCE_S = 8.0
 _log = structlog.get_logger("lakehouse.hot_index")
@@ -84,7 +84,7 @@ class Kept(Protocol):
 
 
 class Upkeep:
-    """Does what is due to the rows of one index; holds it only while at work, so that a dropped one goes at once.
+    """Does the upkeep of one index; it keeps a reference only while at work, so that a dropped index is freed at once.
 
     Args:
         index: Whose rows.
@@ -149,7 +149,7 @@ class Upkeep:
             with background_turn():
                 _perform(task, index)
         except (MemoryError, RuntimeError) as error:
-            # The index answers on, exactly and slower; trying again at every write would only make it worse.
+            # The index goes on without codes, exact and slower; trying again at every write would make it only slower.
             self._has_failed = True
             _log.error("upkeep of a hot index failed", task=task, error=repr(error), rows=len(index.generation.ids))
 

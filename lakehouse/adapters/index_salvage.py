@@ -1,6 +1,6 @@
 """What can still be read of an index whose files are damaged, put into new files.
 
-An index has no source but its rows, so what lies in a damaged file is lost; it is counted and told.
+An index has no source but its rows, so rows in a damaged file are lost; they are counted and reported.
 
 Belongs here: reading file by file, replacing. Not here: memory tables, which have their log (see folded_salvage.py).
 """

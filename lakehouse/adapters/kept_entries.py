@@ -1,4 +1,4 @@
-"""Entries that wait for the fold, in files without a name: there are tens of thousands, and a fold reads each once.
+"""Entries that wait for the fold, in unlinked temporary files, as there are tens of thousands and each is read once.
 
 Belongs here: keeping, reading, letting go. Not here: what else one process knows of a log (see memory_applied.py), the
 objects that the entries are of (see lakehouse/memory/log_object.py).
@@ -18,16 +18,16 @@ import msgspec
 
 from lakehouse.memory.entry import Entry
 
-# A file goes when nothing in it waits any more, so small ones hold little that does not.
+# A file is freed when none of its entries waits any more; small files hold few entries that do not.
 _FILE_BYTES = 4 << 20
-# A disk that fails; numbers of more than 64 bits, and what is nested too deeply.
+# A failing disk, and JSON that cannot be read back: integers beyond 64 bits, or nested too deeply.
 _UNKEPT = (OSError, OverflowError, ValueError, RecursionError)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(tuple[Entry, ...])
 
 
 class _Part:
-    """A file that only grows; it goes with the last place that names it."""
+    """A file that only grows; it is freed with the last `Place` that refers to it."""
 
     def __init__(self, folder: Path | None) -> None:
         self.fd, path = tempfile.mkstemp(prefix="entries-", dir=folder)
@@ -45,7 +45,7 @@ class _Part:
 
 
 class Place(NamedTuple):
-    """Where the entries of one object are; that can be read by any thread, also when they are kept no more."""
+    """Where the entries of one object are; any thread can read it, also after they were forgotten."""
 
     part: _Part
     start: int
@@ -65,7 +65,7 @@ class Place(NamedTuple):
 class KeptEntries:
     """Entries by their stream and the number of their object; for one thread at a time.
 
-    What cannot be kept is not: whoever asks for it reads the bucket.
+    Entries that cannot be kept are not, and are read from the bucket when they are needed.
 
     Args:
         folder: Of the files; None: that of the system.

@@ -1,7 +1,7 @@
-"""HTTP/1.1 over kept connections at the price of a few microseconds a request, for those who ask very often.
+"""HTTP/1.1 over kept connections at a few microseconds a request, for callers that ask very often.
 
 A general client costs more than many a request does. This one asks one thing at a time on each connection, reads whole
-answers into memory, follows no redirect and tries nothing again; whoever wants more takes httpx.
+answers into memory, and neither follows redirects nor retries; for more there is httpx.
 
 Belongs here: connections, requests and answers as bytes. Not here: what is asked (see load_driver.py).
 """
@@ -20,7 +20,7 @@ from lakehouse.errors import Unavailable
 _MAX_HEAD_BYTES = 64 << 10
 _MAX_BODY_BYTES = 64 << 20
 _PORTS = {"http": 80, "https": 443}
-# Servers close idle connections, some after 2 s, uvicorn after 5. One that was idle for this long is not trusted.
+# Servers close idle connections, some after 2 s, uvicorn after 5. A connection idle for this long is replaced.
 _MOST_IDLE_S = 1.5
 _CONNECT_TIMEOUT_S = 5.0
 
@@ -42,7 +42,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def head(self, method: str, path: str) -> bytes:
-        """A request's head but for the length of its body."""
+        """A request's head without the Content-Length."""
         parts = urlsplit(self.url)
         lines = "".join(f"{name}: {value}\r\n" for name, value in {"Host": parts.netloc, **self.headers}.items())
         return f"{method} {parts.path.rstrip('/')}{path} HTTP/1.1\r\n{lines}".encode()

@@ -1,7 +1,7 @@
-"""What changed in the rows of a Lance table between two of its versions, without reading what did not.
+"""What changed in the rows of a Lance table between two versions, read without the rows that did not change.
 
-A compaction moves rows into new fragments and changes none; a delete or a replaced row leaves a mark, and takes its
-fragment away when that was its last row. Lance's transactions tell the one from the other.
+A compaction moves rows into new fragments and changes none. A deleted or replaced row leaves a deletion mark, and its
+fragment disappears when it was the last row. Lance's transactions tell the two apart.
 
 Belongs here: which fragments bring rows, which rows went. Not here: what an index makes of it (see open_corpus.py).
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_VERSIONS = 500
 _IDS_PER_FILTER = 10_000
-# Operations that add rows, take them away, or leave them alone; any other may have changed everything.
+# Operations whose effect on rows is known; any other one may have changed everything.
 _PLAIN = frozenset({"Append", "Update", "Delete", "CreateIndex", "BaseOperation", "ReserveFragments", "UpdateConfig"})
 
 
@@ -116,10 +116,10 @@ def _operation(dataset: Any, version: int) -> str | None:
     try:
         transaction = dataset.read_transaction(version)
     except TypeError as error:
-        # Lance's Python cannot show a compaction that moved rows under an index, and is right in all but that.
+        # Lance's Python API cannot represent a compaction that rewrote an index, and raises this.
         return "Rewrite" if "RewrittenIndex" in str(error) else None
     except (OSError, ValueError, RuntimeError):
-        return None  # cleaned up, or the store is away: whoever reads everything will see
+        return None  # cleaned up, or the store is away; reading everything will show which
     return None if transaction is None else type(transaction.operation).__name__
 
 
