@@ -49,7 +49,7 @@ class RetrievalSettings(BaseModel):
     embedding_cache_entries: Count = Field(20_000, description="Embeddings of queries kept in memory, per embedder.")
     embedding_cache_bytes: Bytes = Field(64 * MIB, description="What these may take, per embedder; the least recently used go first.")
     answer_cache_bytes: Bytes = Field(64 * MIB, description="What whole answers of searches may take that are kept, for seconds, for the next that ask the same; the least recently used go first.")
-    corpora_dir: Path = Field(_DECLARATIONS, description="Folder of the corpus declarations (YAML) that the command reads; assets in Dagster are made of the project's own, `corpora`.")
+    corpora_dir: Path = Field(_DECLARATIONS, description="Folder of the corpus declarations (YAML), from where a process is started; the command reads it, and Dagster makes its assets of it when it loads the code location.")
     index_memory_bytes: Bytes = Field(2 * GIB, description="Memory for hot indexes; a corpus that does not fit is served by its Lance index.")
     search_log_share: Share = Field(1.0, description="Share of searches that are logged.")
     holdout_share: Share = Field(0.05, description='Share of searches with use_playbook "auto" that are served without playbooks, to measure their lift.')
@@ -64,6 +64,9 @@ class RetrievalSettings(BaseModel):
     @field_validator("corpora_dir")
     @classmethod
     def _check_declarations(cls, value: Path) -> Path:
-        if value != _DECLARATIONS and not value.expanduser().is_dir():  # who has no corpora names none
+        if value == _DECLARATIONS:
+            return value  # who has no corpora names none
+        absolute = value.expanduser().absolute()
+        if not absolute.is_dir():
             raise ValueError(f"there is no folder {value}")
-        return value
+        return absolute

@@ -1,6 +1,6 @@
 """The composition root: everything Dagster loads, wired in one place.
 
-Nothing here reads the environment, the store or a database: every run worker and code server imports this module.
+An import reads neither the environment nor the store nor a database; `defs`, which Dagster calls, reads the settings.
 
 Belongs here: `build_defs` and the module attribute `defs`. Not here: any definition itself.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dagster import Definitions, PipesSubprocessClient, in_process_executor
+from dagster import Definitions, PipesSubprocessClient, definitions, in_process_executor
 
 from jobs.audit import audit_job, audit_schedules
 from jobs.drift import drift_jobs, drift_schedules
@@ -50,7 +50,7 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
 
     Args:
         store: The lake; by default the one that the process's settings describe, connected on first use.
-        corpora: The folder of corpus declarations; one that is missing declares none.
+        corpora: The folder of corpus declarations, by default the project's; one that is missing declares none.
     """
     declared = read_folder(corpora)
     return Definitions(
@@ -110,4 +110,12 @@ def build_defs(store: LakeStore | None = None, *, corpora: Path = CORPORA) -> De
     )
 
 
-defs = build_defs()
+@definitions
+def defs() -> Definitions:
+    """All definitions, with the corpora of the folder that the settings name, as the command has them.
+
+    Raises:
+        SettingsError: A setting is wrong; Dagster shows it as the fault of the code location.
+    """
+    store = LakeStore()
+    return build_defs(store, corpora=store.lake.settings.corpora_dir)

@@ -29,12 +29,14 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """A command sets up the logs of its process; here the next test has the same one."""
-    was_configured, before = structlog.is_configured(), structlog.get_config()
+def _logs_of_a_fresh_process() -> Iterator[None]:
+    """A command sets up the logs of its process, and the next test has the same one.
+
+    Before a test, too: one that a fixture of a module ran came before this, and would hold for the whole session.
+    """
+    structlog.reset_defaults()
     yield
-    if structlog.get_config() != before:
-        structlog.configure(**before) if was_configured else structlog.reset_defaults()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,25 @@ assert not {{"boto3", "duckdb", "pyarrow", "lancedb", "pandas"}} & set(sys.modul
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("said", ["absolute", "relative", "unsaid"])
+def test_corpora_are_those_of_the_folder_that_the_setting_names(tmp_path: Path, said: str) -> None:
+    folder = tmp_path / ("corpora" if said == "unsaid" else "declared")
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("name: mine\nsource: {dataset: mine}\nid: id\ntext: '{t}'\nembedder: static\n")
+    named = {"absolute": {"LAKEHOUSE_CORPORA_DIR": str(folder)}, "relative": {"LAKEHOUSE_CORPORA_DIR": "declared"}}
+    program = f"""
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.reconstruct import initialize_repository_def_from_pointer
+repository = initialize_repository_def_from_pointer(ModuleCodePointer("{MODULE}", "defs", None))
+print([key.path[1] for key in repository.asset_graph.get_all_asset_keys() if key.path[0] == "corpus"])
+"""
+    environ = process_environ(PYTHONPATH=str(ROOT), **named.get(said, {}))
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
+    assert done.stdout == "['mine']\n", done.stderr[-2000:]
+
+
 def test_workspace_yaml_and_dg_toml_agree() -> None:
     (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
     project = tomllib.loads((ROOT / "dg.toml").read_text())["project"]

@@ -9,7 +9,6 @@ from typing import Any
 
 import anyio
 import pytest
-import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -65,7 +64,7 @@ def lake(
 
 
 @pytest.fixture
-def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in lake.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "200")
@@ -77,8 +76,7 @@ def run(lake: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(app, list(arguments))
 
-    yield call
-    structlog.reset_defaults()
+    return call
 
 
 def test_replay_is_run_shown_decided_again_and_exchanged(run: Any, store: S3ObjectStore, tmp_path: Path) -> None:
