@@ -1,7 +1,8 @@
-"""What a build writes to a Lance table: commits that run ahead of what serves, shown all at once at the end.
+"""A draft: what a build writes to a Lance table, commits that serve all at once when the build ends.
 
-A draft in place commits to the files that serve, past the version that serves. A draft of a successor commits to new
-files. Either way a build that was killed leaves its commits, and the next draft for the same purpose begins with them.
+A draft in place commits to the files that serve, as versions after the one that serves. A draft of a successor commits
+to new files. In both cases a build that was killed leaves its commits, and the next draft for the same purpose begins
+with them.
 
 Belongs here: opening a draft, its commits, showing it. Not here: what is built (see corpus_builder.py).
 """
@@ -33,7 +34,7 @@ Adapt = Callable[["pa.RecordBatch"], "pa.Table"]
 
 
 class LanceDraft:
-    """One build's view of a table; the build that began last may write, an earlier one is told so and ends.
+    """One build's view of a table; only the build that began last may write, an earlier one gets `Superseded`.
 
     Args:
         table: The table.
@@ -109,7 +110,7 @@ class LanceDraft:
         self._checked(self.table.live)
 
     def publish(self, info: Mapping[str, Any], built: Mapping[str, Any], *, parts: int, adapt: Adapt) -> LiveTable:
-        """Show a draft in place; record a part of a successor, and let it serve when all parts are there.
+        """Let a draft in place serve; or record a part of a successor, which serves when all its parts are there.
 
         Args:
             info: What the table says of itself from then on, all but `built`; a table in place keeps what else it said.
@@ -147,7 +148,7 @@ class LanceDraft:
                 if len(known) < parts:
                     return replace(live, successor=replace(successor, built=known))
                 if (live.uri, live.version) != (seen.uri, seen.version):
-                    return None  # rows that no build makes were written meanwhile: they come along first
+                    return None  # rows that no build makes were written meanwhile; they must be carried over first
                 moved = live.succeeded_by(self._files.uri, self._files.committed(), now=utc_now())
                 return replace(moved, info={**info, "built": known})
 
@@ -209,6 +210,6 @@ def _open_or_create(table: LanceTable, live: LiveTable, schema: pa.Schema) -> La
     try:
         files.newest()
     except NotFound:
-        with suppress(Conflict):  # another part's build made them just now
+        with suppress(Conflict):  # the build of another part has just made them
             return LanceFiles.create(table.engine, files.uri, keyed(schema, live.key), live.key)
     return files

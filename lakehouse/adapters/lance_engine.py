@@ -32,7 +32,7 @@ KEY_MARK = {"lance-schema:unenforced-primary-key": "true"}
 """Without this mark on the key's column, two merges at once that bring the same new key both insert it."""
 ENVIRONMENT = {
     "LANCE_LOG": "error",
-    # What a scan or a compaction reads ahead: half a gigabyte less than with Lance's own 2 GiB.
+    # What a scan or a compaction may read ahead; with Lance's default of 2 GiB it takes half a gigabyte more.
     "LANCE_DEFAULT_IO_BUFFER_SIZE": str(128 << 20),
 }
 _T = TypeVar("_T")
@@ -98,9 +98,9 @@ class LanceEngine:
         )
 
     def bounded(self, uri: str, call: Callable[[], _T]) -> _T:
-        """Run a call that asks the store only for small things, and give up on it when the store does not answer.
+        """Run a call that reads only small objects, and give up on it when the store does not answer.
 
-        Lance tries a listing six times, whatever its options say, so that its own deadlines add up to minutes. A call
+        Lance tries a listing six times, whatever its options say, so its own deadlines add up to minutes. A call
         that was given up ends by itself in its thread.
         """
         at = self._location
@@ -109,7 +109,7 @@ class LanceEngine:
         def run() -> None:
             try:
                 outcome.append((call(), None))
-            except BaseException as error:  # handed to the caller, whatever it is
+            except BaseException as error:  # whatever it is, raised in the caller
                 outcome.append((None, error))
 
         thread = threading.Thread(target=run, name="lance-call", daemon=True)
@@ -135,10 +135,10 @@ class LanceEngine:
 
 
 def import_lance() -> Any:
-    """The module `lance`, with what it takes from the environment set as this platform needs it, unless it is set."""
+    """Import `lance`, with the environment variables it reads set for this platform where they are not set already."""
     environ = process_environ()
     for name, value in ENVIRONMENT.items():
-        # It reads them when it is loaded, or first used, and from the process's real environment.
+        # Lance reads them at import or first use, and from the real environment of the process.
         os.putenv(name, environ.get(name, value))
     import lance
 
@@ -162,7 +162,7 @@ def storage_options(location: S3Location) -> dict[str, str]:
             "virtual_hosted_style_request": "false",
         }
     if location.access_key_id is not None and location.secret_access_key is not None:
-        # What is not said here, Lance takes from the environment, and there from names as common as `TOKEN`.
+        # All options are given, as Lance takes missing ones from environment variables, even from one called `TOKEN`.
         options |= {
             "access_key_id": location.access_key_id,
             "secret_access_key": location.secret_access_key,

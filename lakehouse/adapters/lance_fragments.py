@@ -1,7 +1,7 @@
 """What is known of the fragments of a Lance table: ids, sources, rows that pass a filter, fields, fresh vectors.
 
-A fragment's rows never change, they only go; so what was read of one is good for every later version that has it, and
-a write costs no more than reading what it brought.
+A fragment's rows never change and are only deleted, so what was read of a fragment holds for every later version that
+has it, and after a write only the new fragments are read.
 
 Belongs here: reading these things of one fragment, keeping them. Not here: rows of a whole version (see
 lance_rows.py).
@@ -116,7 +116,7 @@ _R = TypeVar("_R", Mask, FragmentVectors)
 
 
 class FragmentCache:
-    """What was read of the fragments of one corpus, for any number of threads; masks and vectors give way to newer."""
+    """A cache of what was read of a corpus's fragments, for many threads; the oldest masks and vectors are dropped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -137,7 +137,7 @@ class FragmentCache:
         return self._keep((uri, fragment.fragment_id, "kinds"), lambda: _read_metadata(uri, fragment, None)[0])
 
     def passing(self, uri: str, fragment: Any, filter: Filter, masked: frozenset[str]) -> Mask:  # noqa: A002
-        """Which rows of a fragment pass a filter, one bool a row; those that are gone pass or do not."""
+        """Which rows of a fragment pass a filter, one bool a row; the values of deleted rows mean nothing."""
 
         def read() -> Mask:
             kinds, mask = _read_metadata(uri, fragment, (filter, masked))
@@ -202,7 +202,7 @@ class FragmentCache:
 
 
 def hashes_of(ids: Collection[str]) -> Rows:
-    """Ids as this process tells them apart; see lakehouse/retrieval/id_table.py on the chance of a mistake."""
+    """The hashes by which this process tells ids apart; lakehouse/retrieval/id_table.py says how sure that is."""
     return np.fromiter(map(hash, ids), np.int64, len(ids))
 
 

@@ -1,10 +1,10 @@
-"""A corpus that does not fit into memory, searched where it lies: what a hot index answers, by Lance's own indexes.
+"""A corpus that does not fit into memory, searched in the bucket: the interface of a hot index over Lance's indexes.
 
 It is of one version of its table and never changes; a write makes the next one, which takes over what is known of the
 fragments that both have. Rows that came after Lance's indexes were made are compared one by one.
 
-Belongs here: the face that searches see. Not here: rows (see lance_rows.py), vectors (see lance_nearest.py), texts (see
-lance_text.py), following the table (see lance_corpus.py).
+Belongs here: the interface that searches see. Not here: rows (see lance_rows.py), vectors (see lance_nearest.py), texts
+(see lance_text.py), following the table (see lance_corpus.py).
 """
 
 from __future__ import annotations

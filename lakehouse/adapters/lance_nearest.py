@@ -1,8 +1,8 @@
 """The nearest of selected rows by Lance's own index: as many as asked for whenever so many are selected.
 
-A small selection is read and compared row by row. For a large one the index is asked for more than is wanted, and what
-is not selected is dropped; where that does not give enough, for more still, and at last the selection is read through.
-Fresh rows, which the index has not yet, are kept in memory while they are few.
+A small selection is read and compared row by row. For a large one the index is asked for more rows than wanted, and
+those not selected are dropped; when too few are left, it is asked for more, and at last the whole selection is
+compared. Fresh rows, which are not in the index yet, are kept in memory while they are few.
 
 Belongs here: which of these ways, how much to ask for. Not here: making the index (see lance_search.py), selections
 (see lance_rows.py).
@@ -41,13 +41,13 @@ _SPARE = 16
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """Of how many parts of the index how many are looked into for the ten nearest; None: there is no index."""
+    """How many of the index's parts are searched for the ten nearest; None when there is no index."""
 
     parts: int
     probes: int
 
     def probes_for(self, asked: int) -> int:
-        """For more than ten: further ones lie in further parts."""
+        """How many parts to search for more than ten results, which lie in more parts."""
         return min(self.parts, math.ceil(self.probes * math.sqrt(max(1.0, asked / PROBE_K))))
 
 
@@ -101,7 +101,7 @@ def distances_of(rows: LanceRows, query: Vector, numbers: Rows, distance: Distan
 
 
 def _asked_first(k: int, selection: Selection) -> int:
-    """Enough that `k` of them are selected, if those near the query are as often selected as others."""
+    """How many rows to ask for first: enough for `k` selected ones if selected rows are spread evenly."""
     left_out = selection.end - len(selection)
     by_share = math.ceil(2 * k * selection.end / len(selection)) + _SPARE
     return min(k + left_out, by_share)

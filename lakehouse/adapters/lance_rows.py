@@ -1,4 +1,4 @@
-"""The rows of one version of a Lance table, numbered through: which are there, which pass, what is in them.
+"""The rows of one version of a Lance table, numbered in sequence: which exist, which pass a filter, what they hold.
 
 A row's number is its place among all rows that the version's fragments ever had; it stays good for this version. Lance
 knows the row by its address, fragment and place in it.
@@ -109,7 +109,7 @@ class LanceRows:
 
     def check(self, filter: Filter, *, masked: frozenset[str]) -> FilterFit:  # noqa: A002
         """What the corpus says to a filter; see `HotIndex.check`."""
-        for fragment in self._fragments:  # reads what `select` will ask next in the same pass
+        for fragment in self._fragments:  # this pass also caches what `select` will ask for next
             self._cache.passing(self.uri, fragment, filter, masked)
         known = self._kinds
 

@@ -116,7 +116,7 @@ def search(
         with translated(live.uri):
             found = _nearest(dataset, nearest, columns, " AND ".join(conditions) or None)
             if found.num_rows < k and "nprobes" in nearest:
-                # The parts that were looked into hold too few that pass: look into all of them.
+                # The searched parts hold too few rows that pass, so all parts are searched.
                 nearest["nprobes"] = live.info.get("index", {}).get("parts", WIDEST)
                 found = _nearest(dataset, nearest, columns, " AND ".join(conditions) or None)
     except BrokenFiles as error:
@@ -163,7 +163,7 @@ def _widths(parts: int) -> list[int]:
 
 
 def _sample(table: LanceTable, column: str) -> NDArray[np.float32]:
-    """Queries like those to come: halfway between two vectors of the table, so that none finds itself."""
+    """Sample queries: points halfway between two vectors of the table, as a vector itself would find itself first."""
     positions = np.linspace(0, table.live.rows - 1, 2 * PROBES).astype(np.int64)
     taken = matrix_of(table.files.take(table.version, positions, [column]).column(column))
     pairs: NDArray[np.float32] = taken[0::2] + 0.5 * taken[1::2]
@@ -193,7 +193,7 @@ def _distances(queries: NDArray[np.float32], rows: NDArray[np.float32], distance
         return -products
     norms = np.einsum("ij,ij->i", rows, rows)
     if distance == "l2":
-        # The query's own length changes no order.
+        # The length of the query does not change the order.
         return np.asarray(norms[None, :] - 2 * products, np.float32)
     lengths = np.sqrt(np.maximum(norms, np.finfo(np.float32).tiny))
     return np.asarray(-products / lengths[None, :], np.float32)

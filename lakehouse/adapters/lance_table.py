@@ -255,7 +255,7 @@ class LanceTable:
             if is_elsewhere:
                 return None
             moved = replace(live, fence=fence_now)
-            if done.version > live.version:  # Lance's versions are one line: a later one has these rows in it, too
+            if done.version > live.version:  # Lance's versions are linear, so a later one has these rows, too
                 moved = moved.at(done)
             if folded_through is not None:
                 moved = replace(moved, folded_through=dict(folded_through))
@@ -287,7 +287,7 @@ class LanceTable:
         with self._lock:
             before = self._live
             if _moment(live) < _moment(before):
-                return False  # read before a swap of another thread
+                return False  # another thread has swapped since this was read
             self._live = live
             if live.uri != before.uri:
                 self._files = LanceFiles(self.engine, live.uri, live.key)

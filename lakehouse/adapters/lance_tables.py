@@ -117,7 +117,7 @@ class LanceTables:
         LivePointer(self._objects, name).remove()
 
     def _make_files(self, name: str, schema: pa.Schema, key: str) -> LanceFiles:
-        # Files of a table that was dropped may lie where the first ones of a new table go.
+        # The first files of a new table may have the key of files of a dropped table of that name.
         uri = first_uri(name)
         if self._objects.list(f"{uri}/", limit=1).objects:
             return LanceFiles.create(self._engine, next_uri(name, new_id()), schema, key)

@@ -1,7 +1,7 @@
-"""Text search of a corpus that is not in memory: Lance's inverted index finds, our own BM25 scores.
+"""Text search of a corpus that is not in memory: Lance's inverted index finds rows, and our own BM25 scores them.
 
 The scores are those of the index in memory (see lakehouse/retrieval/text_index.py), so that what was calibrated with it
-stays true. How rare a term is, and how long a text, is told by a sample; of a small corpus the sample is the whole.
+stays true. The rarity of terms and the length of texts are estimated from a sample, which is all of a small corpus.
 
 Belongs here: making Lance's index of texts, the sample, scores, searching. Not here: vectors (see lance_nearest.py).
 """
@@ -118,7 +118,7 @@ class TextSample:
         return scores
 
     def _factors(self, query: str) -> dict[str, float]:
-        """What the weight of each term is multiplied with; the rarest terms of a very long query alone."""
+        """The factor of each term's weight; of a very long query only for its rarest terms."""
         times = Counter(terms_of(query))
         factors = {term: times[term] * weight for term, weight in self.term_weights(query).items()}
         best = sorted(factors, key=lambda term: -factors[term])[:MAX_QUERY_TERMS]
@@ -172,7 +172,7 @@ def _best(batches: Iterator[tuple[Rows, Any]], query: str, k: int, sample: TextS
 
 
 def _sampled(rows: LanceRows, is_whole: bool) -> Iterator[Any]:
-    """Texts of all rows, or of stretches that lie evenly: what lies together is read together."""
+    """Texts of all rows, or of evenly spaced stretches, as neighbouring rows are read together."""
     if is_whole:
         for _, batch in rows.scan(["text"]):
             yield batch.column("text")

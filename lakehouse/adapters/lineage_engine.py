@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _MEMORY_BYTES = 256 << 20
 _FILE = "lineage.duckdb"
-# Texts are compared only where their hash is the one wanted: a million hashes are scanned in a millisecond.
+# Ids are looked up by hash first and then compared: scanning a million hashes takes a millisecond.
 _PLACED = """
 CREATE TABLE placed (
   kind VARCHAR, build_id VARCHAR, sample_id VARCHAR, form VARCHAR, split VARCHAR, "row" BIGINT, openai_row BIGINT,
@@ -45,7 +45,7 @@ class LineageEngine:
     """An engine over one bucket; opened when it is first asked, any number of threads may ask.
 
     Args:
-        location: The bucket, with keys that may read.
+        location: The bucket's address with read-only keys.
         folder: Its own local folder; what lies there is removed.
     """
 
@@ -83,7 +83,7 @@ class LineageEngine:
                 timer.cancel()
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Close the engine and remove its files."""
         with self._lock:
             self._close()
 
@@ -100,7 +100,7 @@ class LineageEngine:
             return self._opened[1]
         self._close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Somebody may still read through the one before: each has a file of its own.
+        # A file of its own, as somebody may still read the one before.
         engine = _open(self._location, Path(tempfile.mkdtemp(dir=self._folder)), keys)
         self._opened = keys, engine
         return engine

@@ -41,7 +41,7 @@ class LineageReader:
 
     Args:
         store: The bucket.
-        location: The same for the engine, with keys that may read.
+        location: The bucket's address with read-only keys, for query engines.
         folder: Its own local folder; what lies there is removed.
         deadline_s: How long an answer may take.
     """
@@ -56,7 +56,7 @@ class LineageReader:
         self._deadline_s = deadline_s
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Close the engine and remove its files."""
         self._engine.close()
 
     def find(self, asked: Reference) -> Lineage:

@@ -1,7 +1,7 @@
 """The statements of lineage, each over one file or the table of the engine, and their rows as values.
 
-Values stand in the text as literals: a filter that is known when the statement is planned reads one row group of a
-file that is sorted by it.
+Values are literals in the SQL text: a filter that is known when the statement is planned reads only one row group of a
+file that is sorted by that column.
 
 Belongs here: text and rows. Not here: which files (see lineage_reader.py), the engine (see lineage_engine.py).
 """

@@ -20,14 +20,15 @@ def list_after(client: S3Client, bucket: str, prefix: str, most: int, start_afte
     found = _keys(client, bucket, prefix, most, start_after)
     if not start_after:
         return found
-    # SeaweedFS walks folders: asked for what comes after the key `a`, it passes over `a/b`, which it lists next to `a`.
+    # SeaweedFS walks folders: a listing after the key `a` leaves out `a/b`, although a full listing has it right after
+    # `a`.
     folder = f"{start_after}/"
     first = _keys(client, bucket, folder, 1)
     if not first or any(info.key == first[0].key for info in found):
         return found
     following = [info.key for info in _keys(client, bucket, start_after, 2) if info.key != start_after]
     if not following or not following[0].startswith(folder):
-        return found  # a store in the order of bytes, whose page ends before it
+        return found  # a store in byte order, whose page ends before that folder
     return [*_keys(client, bucket, folder, most), *found][:most]
 
 
@@ -39,7 +40,7 @@ def list_folders(client: S3Client, bucket: str, prefix: str, after: str) -> list
         page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", MaxKeys=_PAGE, **where)
         found += [folder["Prefix"][len(prefix) : -1] for folder in page.get("CommonPrefixes", [])]
         if not page.get("IsTruncated"):
-            # In the order of bytes, a folder's objects come after the folder: `after` itself would be there.
+            # In byte order the objects of a folder come after its name, so the folder `after` itself would be listed.
             return sorted(name for name in found if name > after)
         where = {"ContinuationToken": page["NextContinuationToken"]}
 

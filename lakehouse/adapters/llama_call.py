@@ -1,4 +1,4 @@
-"""One chat on its way from llama.cpp's thread to the event loop, and the messages it is asked with.
+"""One chat: its chunks go from llama.cpp's thread to the event loop, its messages the other way.
 
 Belongs here: handing over chunks, errors and the end; texts without template marks. Not here: the model (see
 llama_cpp.py).
@@ -37,8 +37,8 @@ class LlamaCall:
         """The next chunk; None after the last.
 
         Args:
-            deadline: By the loop's clock; around this wait alone, since around a `yield` it would strike whoever
-                takes the chunks.
+            deadline: By the loop's clock; it applies to this wait only, as a timeout around a `yield` would be raised
+                in the code of the caller.
 
         Raises:
             TimeoutError: It is over.

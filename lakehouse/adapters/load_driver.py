@@ -1,7 +1,7 @@
 """Playing scenarios against a service: as fast as so many at once can be, or at a pace that does not wait for answers.
 
-At a pace, latencies count from when a scenario was meant to begin, so that a service that falls behind shows it: who
-waits for an answer before asking again measures only the times at which the service felt like answering.
+At a pace, latencies count from when a scenario was meant to begin, so a service that falls behind shows it. Waiting for
+each answer before the next request would hide that (coordinated omission).
 
 Belongs here: connections, pace, clocks, when it ends. Not here: what is played (see lakehouse/load/).
 """
@@ -23,7 +23,7 @@ from lakehouse.load.tally import Tally
 
 _LOOK_S = 0.25
 _AFTER_BROKEN_S = 0.1
-# A collection of what was there before stops every answer for as long as it takes.
+# A garbage collection of the objects that exist already would delay every answer.
 _GC_THRESHOLDS = (50_000, 50, 50)
 
 
@@ -127,7 +127,7 @@ class _Driver:
 
     async def _paced(self, starts: Iterator[float], begun: float) -> None:
         loop = asyncio.get_running_loop()
-        # A thread: the loop's own timers are as coarse as a millisecond, which is longer than many an answer takes.
+        # A thread, as the timers of the loop have a resolution of a millisecond, longer than many answers take.
         pacer = threading.Thread(target=self._give_starts, args=(starts, begun, loop), daemon=True)
         pacer.start()
         try:
@@ -164,7 +164,7 @@ class _Driver:
         """Ends waits that are too long, and the whole when its time is over."""
         end = None if self._pace.duration_s is None else begun + self._pace.duration_s
         if end is not None and self._pace.starts is not None:
-            end += self._pace.timeout_s  # the pacer ends by itself, those behind it have so long
+            end += self._pace.timeout_s  # time for scenarios that are behind the pace
         while True:
             now = time.perf_counter()
             self._is_over = self._is_over or (end is not None and now >= end)

@@ -1,4 +1,4 @@
-"""What one process has taken in of a memory log: the state, how far each stream is, who waits for what.
+"""What one process has read of a memory log: the state, the position in each stream, who waits for what.
 
 Belongs here: bookkeeping under one lock. Not here: where objects come from (see memory_writer.py,
 memory_follower.py), the rules of a stream (see lakehouse/memory/stream.py).
@@ -27,7 +27,7 @@ from lakehouse.memory.log_object import LogObject
 from lakehouse.memory.state import MemoryState
 from lakehouse.memory.stream import Gap, Stream
 
-# Entries that wait to be folded are kept beside the bucket up to this much; more are read from it again.
+# Entries that wait for the fold are kept on the local disk up to this size; beyond it they are read from the bucket.
 _TAIL_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
 _BREATH_ENTRIES = 256
@@ -62,7 +62,7 @@ class AppliedLog:
 
     @property
     def is_tail_long(self) -> bool:
-        """Whether half of what may wait for the fold here does."""
+        """Whether the entries that wait for the fold take half of what may be kept here."""
         return self._tail.bytes > _TAIL_BYTES // 2
 
     @property
@@ -72,7 +72,7 @@ class AppliedLog:
 
     @property
     def has_passing_gaps(self) -> bool:
-        """True while objects are missing that will be given up when their time is over."""
+        """True while objects are missing that will be given up after `gap_s`."""
         with self._lock:
             return any(not gap.is_listed for stream in self.streams.values() for gap in stream.gaps)
 
@@ -112,14 +112,14 @@ class AppliedLog:
                 self._apply(batch)
 
     def cover(self, folded_through: Mapping[str, int]) -> None:
-        """The rows that were taken in have every stream up to these numbers."""
+        """Note that the folded rows have every stream up to these numbers."""
         with self._lock:
             for writer, seq in folded_through.items():
                 self.stream(writer).cover(seq)
             self._wake_waiters()
 
     def miss(self, stream: Stream, seq: int, *, newest_at: datetime, is_listed: bool) -> None:
-        """An object is there and cannot be read, or was there a moment ago."""
+        """Note that an object exists and cannot be read, or existed a moment ago."""
         with self._lock:
             now = time.monotonic()
             if seq > stream.seen:
@@ -128,7 +128,7 @@ class AppliedLog:
             stream.newest_at = newest_at
 
     def give_up(self, stream: Stream, gap: Gap) -> None:
-        """Objects of a stream are nowhere: go on without them, and say so."""
+        """Go on without objects of a stream that are nowhere, and log that."""
         with self._lock:
             stream.give_up(gap)
             self.counts["lost_objects"] += gap.last - gap.first + 1
@@ -191,7 +191,7 @@ class AppliedLog:
             self._clock.observe(entry.order.hlc)
         try:
             self._state.apply(entries)
-        # One entry that a state cannot take must neither stop the log's threads nor the next start.
+        # An entry that the state cannot take must stop neither the log's threads nor the next start.
         except Exception:
             for entry in entries:
                 try:

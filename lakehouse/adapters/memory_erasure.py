@@ -1,9 +1,9 @@
 """Memory that speaks of what was retracted: found in the tables and the log, and its bytes removed from both.
 
-An entry goes with all that was said of the same trace, or of the same entry of the playbook. The table is made anew
-without the rows, and the files of before are removed at once; in the log `{"erased": <SHA-256 of the line>}` stands in
-a line's place, which who reads it passes over. A line that is not in the table yet stays until it is: a process that
-runs would bring it there all the same.
+An entry is erased together with all entries about the same trace or playbook entry. The table is made anew without the
+rows, and its earlier files are removed at once; in the log a line is replaced by `{"erased": <SHA-256 of the line>}`,
+which readers pass over. A line that is not in the table yet stays until it is, since a running process would still fold
+it.
 
 Belongs here: finding, the table's files, the log's objects. Not here: taking it out of searches, which is an API's (see
 lakehouse/client/fold_back_memory.py), other places (see erasure_sweep.py).
@@ -106,7 +106,7 @@ class MemoryErasure:
         try:
             return self._store.get(key).body.split(b"\n")
         except NotFound:
-            return []  # retention has taken it
+            return []  # retention has removed it
 
     def _without(self, table: LanceTable, ids: frozenset[str]) -> Iterator[Place]:
         """Make a table anew without rows; what its files were is removed, and no moment of before can be read."""

@@ -1,6 +1,6 @@
-"""How what goes wrong in the threads of a memory log is told.
+"""How errors in the threads of a memory log are reported.
 
-Belongs here: the words. Not here: the threads (see memory_log.py).
+Belongs here: the texts. Not here: the threads (see memory_log.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from lakehouse.errors import LakehouseError
 
 
 def is_fault(error: Exception) -> bool:
-    """Whether an error is none that is raised on purpose."""
+    """Whether an error is a fault of the program, and not one that is raised on purpose."""
     return not isinstance(error, LakehouseError)
 
 

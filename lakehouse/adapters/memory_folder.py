@@ -22,7 +22,7 @@ from lakehouse.memory.state import FoldedRows
 from lakehouse.storage.objects import ObjectStore
 
 _PORTION_ENTRIES = 4_000
-# Portions in a row keep the disk from those who write meanwhile: between two of them it is theirs.
+# Folding portions without a pause would keep the disk busy; between two of them writers have it for themselves.
 _REST_SHARE, _LONGEST_REST_S = 3.0, 3.0
 _PRUNE_S = 3600.0
 
@@ -73,7 +73,7 @@ class MemoryFolder:
                 return 0
             self._folded.refresh()
             folded = sum(self._merge(*portion, rest) for portion in self._portions(dict(self._folded.folded_through)))
-            give_back()  # the table's writer has taken a multiple of what it wrote
+            give_back()  # Lance's writer takes a multiple of what it writes
             return folded
 
     def rebuild(self) -> dict[str, int]:
@@ -136,7 +136,7 @@ class MemoryFolder:
         try:
             self._folded.merge(entries, through, fence=lease.fence)
         except Conflict:
-            return 0  # paused for so long that another has taken over; it folds these too
+            return 0  # this process paused so long that another has taken over and folds these, too
         self._applied.forget(self._folded.folded_through)
         return len(entries)
 

@@ -32,7 +32,7 @@ _PAGE = 1000
 _WINDOW = 32
 _READERS = 4
 _SWEEP_S = 600.0
-# Ids of streams sort by when they began: a look asks only for those that may be new, clocks being a day apart at most.
+# Ids of streams sort by their start, so a look lists only those that may be new; clocks may differ by a day.
 _NEW_STREAMS = timedelta(days=1)
 _log = structlog.get_logger("lakehouse.memory")
 
@@ -81,14 +81,14 @@ class MemoryFollower:
         self._clock = clock
         self._gap_s = gap_s
         self._swept_s: float | None = None
-        # A fold reads them too: what is told of the table is what the later of two has found.
+        # A fold reads the rows, too; of two reads the later one decides what is reported about the table.
         self._reading = threading.Lock()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="memory-reader")
         self.folded_error: str | None = None
         self.looked_s: float | None = None
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the threads."""
         self._readers.shutdown()
 
     def replay(self) -> None:
@@ -102,11 +102,11 @@ class MemoryFollower:
         self.look()
 
     def read_rows(self) -> None:
-        """Take in the folded rows; a table that cannot be read is told, and the log has to do."""
+        """Take in the folded rows; when the table cannot be read, report it and go on with the log alone."""
         with self._reading:
             try:
                 self._folded.refresh()
-                # Taken first: the rows are those of this moment or of a later one, never of one before.
+                # Read before the rows, so that the rows are never older than this.
                 through = dict(self._folded.folded_through)
                 self._applied.take_rows(self._folded.read())
             except StoreUnavailable:
@@ -130,7 +130,7 @@ class MemoryFollower:
         for found in heapq.merge(*map(self._new_in, streams), key=lambda found: found.order):
             self._take(found)
         for stream in streams:
-            # Its folder may be listed before there is anything in it.
+            # A folder may be listed before there is an object in it.
             stream.has_ended = begun - (stream.newest_at or named_at(stream.writer)) > STREAM_ENDED
         self._mend()
         if is_sweep:
@@ -150,7 +150,7 @@ class MemoryFollower:
 
     def _new_in(self, stream: Stream) -> Iterator[_Found]:
         order, failed = 0, 0
-        # Also for its time, the last one is listed again when it is known by its number alone.
+        # The last object is listed again when only its number is known, for its time.
         after = stream.seen if stream.newest_at is not None else max(stream.seen - 1, 0)
         for listed in self._listed(stream, after):
             infos = [(seq, info) for seq, info in listed if seq > stream.seen]

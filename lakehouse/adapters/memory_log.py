@@ -1,9 +1,9 @@
 """The memory log of one table: writes that are durable before they are acknowledged, and seen by every process.
 
 An acknowledged entry is an object in the bucket and part of this process's state. A write whose group could not be
-written hears `StoreUnavailable`. When the store answers again its place is closed before anything else is written: it
-is not in the bucket and can never get there, or it was there all along; then others may have read it, and it counts
-as recorded (`late_entries` in `stats`). No entry is taken in twice.
+written raises `StoreUnavailable`. When the store answers again, the fate of that group is settled before anything else
+is written: either it can never get into the bucket any more, or it was there all along; then others may have read it,
+and it counts as recorded (`late_entries` in `stats`). No entry is applied twice.
 
 Belongs here: the threads' life and what callers use. Not here: writing (see memory_writer.py), reading (see
 memory_follower.py), folding (see memory_folder.py).
@@ -37,7 +37,7 @@ from lakehouse.memory.state import FoldedRows, MemoryState
 from lakehouse.storage.objects import ObjectStore
 
 _AWAITED_POLL_S = 0.05  # while somebody waits for an entry of another process
-_LOOK_S, _REST_S = 0.5, 5.0  # while a fold is waited for; between two, also where one failed
+_LOOK_S, _REST_S = 0.5, 5.0  # pause between checks whether to fold, and between two folds
 _log = structlog.get_logger("lakehouse.memory")
 Upkeep = Callable[[Sequence[Entry], Callable[..., Entry]], None]  # given entries, and what appends others
 
@@ -57,7 +57,7 @@ class MemoryLog:
         lease_s: How long after the death of a process that folds another takes over.
         upkeep: Called by the process that folds, with entries that are about to go into the table and with
             `append_sync`; in the background also with none, once in `fold_s`. Entries whose upkeep failed are folded.
-        folder: Of files without a name in which entries wait for the fold; None: that of the system.
+        folder: For unlinked files in which entries wait for the fold; None: the system's temporary folder.
     """
 
     def __init__(
@@ -231,7 +231,8 @@ class MemoryLog:
             Unavailable: The store does not answer, or another process is folding.
         """
         self.require_replayed()
-        # What retention has taken out of the log is a gap where no table tells of it: wait until that has passed.
+        # Entries that retention has removed look like a gap when no table has them; wait until the gap has been given
+        # up.
         give_up = time.monotonic() + 2 * self._gap_s
         while self._applied.has_passing_gaps and time.monotonic() < give_up:
             self._stopping.wait(self._poll_s)
@@ -246,7 +247,7 @@ class MemoryLog:
     def _has(self, order: Order) -> bool:
         if self._applied.has(order):
             return True
-        # The stream is gone: it ended, was folded, and retention has taken its objects.
+        # The stream is gone: it ended, was folded, and retention has removed its objects.
         is_gone = self._is_replayed and order.writer not in self._applied.streams
         return is_gone and self._clock() - physical_time(order.hlc) > 2 * STREAM_ENDED
 
@@ -264,7 +265,7 @@ class MemoryLog:
             else:
                 self._follower.replay()
                 self._is_replayed = True
-        # Whatever it was, the next look may succeed: a thread that ends would leave this process behind for good.
+        # Whatever it was, the next look may succeed; if the thread ended, this process would never catch up.
         except Exception as error:
             if self._last_error is None:
                 _log.warning("memory_look_failed", table=self.table, error=str(error), exc_info=is_fault(error))

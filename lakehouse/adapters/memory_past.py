@@ -1,8 +1,8 @@
 """Memory tables as they were at a time: their logs read anew from the bucket, up to there.
 
-Every operation that was ever acknowledged is a row of its table, or an entry of the log after it; versions of a Lance
-table are let go, operations are not. So the past is the same fold over fewer of them, without vectors, which SQL does
-not show. What was erased is in no past.
+Every operation that was ever acknowledged is a row of its table or an entry of the log after it. Old versions of a
+Lance table are removed, but operations are not, so the past is the same fold over fewer operations. Vectors are left
+out, as SQL does not show them. What was erased is in no past.
 
 Belongs here: the fold up to a time. Not here: the present (see memory_log.py), views (see memory_views.py).
 """

@@ -86,7 +86,7 @@ class OwnStream:
         try:
             self._objects.put(key, body, if_absent=True, content_type=_CONTENT_TYPE)
         except PreconditionFailed:
-            # A retried PUT whose first answer was lost finds its own object.
+            # A PUT that is repeated after a lost answer finds its own object.
             return self._there(key)
         except StoreUnavailable:
             raise
@@ -117,8 +117,8 @@ class OwnStream:
         self._written_at = (self._clock(), time.monotonic())
 
     def _is_old(self) -> bool:
-        # Readers stop to look at a stream that has rested, and look for new ones by when they were named; either clock
-        # may have stood still meanwhile.
+        # Readers stop looking at a stream that has rested, and find new streams by the time in their names. Both clocks
+        # are asked, as either of them may have stood still.
         wall, monotonic = self._written_at
         rested_s = max((self._clock() - wall).total_seconds(), time.monotonic() - monotonic)
         return rested_s >= STREAM_REST.total_seconds()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Source:
-    """A view's rows, now and then, what tells that they have changed, and the files that were written of them."""
+    """A view: its rows now and in the past, the number that tells a change, and the files written from it."""
 
     rows: Callable[[], pa.Table]
     version: Callable[[], int]

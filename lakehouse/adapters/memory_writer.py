@@ -1,9 +1,9 @@
 """The writer of a memory log: what gathers while the last group is written is the next group.
 
-What is waited for is what the same turn of an event loop still brings: requests that came together go together, since
-an object for the first of them would hold the others up. Groups of some keep a distance (see group_pace.py). A group is
-one object; its callers are answered together, with one wake-up for each event loop, when the object is in the bucket
-and in the state.
+A group waits until the current turn of the event loop is over, so that requests that came together share it: an object
+for the first of them alone would delay the others. Groups of several writes keep a distance (see group_pace.py). A
+group is one object; its callers are answered together, with one wake-up for each event loop, when the object is in the
+bucket and in the state.
 
 Belongs here: grouping, the thread, answers. Not here: the object's way into the bucket (see memory_stream.py).
 """
@@ -29,9 +29,9 @@ _GROUP_ENTRIES = 4096
 _GROUP_BYTES = 4 << 20
 _WAITING_BYTES = 64 << 20
 _SETTLE_S = 1.0
-# A turn of an event loop is over long before; one that stands still must not hold up what others have sent.
+# Turns of an event loop are much shorter; a loop that is blocked must not delay the writes of others.
 _LONGEST_TURN_S = 0.1
-# An object costs the store and this process some 4 ms of processor time.
+# Writing an object costs the store and this process some 4 ms of processor time.
 _APART_S = 0.02
 _log = structlog.get_logger("lakehouse.memory")
 
@@ -131,7 +131,7 @@ class MemoryWriter:
             while self._write_group():
                 pass
         finally:
-            # After a fault of ours nobody is left to wait for this thread.
+            # When a fault has ended this thread, its callers are answered here, as nobody else would.
             with self._lock:
                 self._is_running = False
                 left, self._waiting = [*self._group, *self._waiting], []
@@ -152,7 +152,7 @@ class MemoryWriter:
     def _next_group(self) -> tuple[list[_Caller], bool]:
         """What has gathered; empty when the last object is to be settled meanwhile. True when nothing can follow."""
         self._pace.keep()
-        # Whoever ends a turn, appends without a loop, or stops, sets the event after that.
+        # The event is set at the end of a loop's turn, by an append without a loop, and by `stop`.
         if not self._waiting and self._is_running:
             self._ready.wait(None if self._stream.is_settled else _SETTLE_S)
         elif self._turns and self._is_running:

@@ -1,8 +1,8 @@
 """Promotion in the bucket: a verdict makes a config live, a command or the watch takes it back.
 
-`replay/promotions/<batch_id>.json` holds what was promoted by the verdict of a batch, over which versions, and what is
-expected of it. A promotion is written down before a config is, so that one that
-was cut off is finished by the next try. Every change leaves a line in the stream `audits`.
+`replay/promotions/<batch_id>.json` holds what the verdict of a batch promoted, the versions that served before, and the
+outcomes that are expected. It is written before the config, so that the next try finishes a promotion that was cut off.
+Every change leaves a line in the stream `audits`.
 
 Belongs here: the order of writes. Not here: verdicts and rules (see lakehouse/promotion), proposals (see
 promotion_proposals.py), versions of configs (see lakehouse/retrieval/config_store.py).
@@ -48,8 +48,8 @@ class Promotions:
 
     Args:
         objects: The bucket.
-        location: The same for engines.
-        work_dir: Where an engine may spill to.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder that query engines may spill to.
         rules: Those of the watch.
         clock: The time now, aware.
     """
@@ -125,7 +125,7 @@ class Promotions:
             kind = KINDS[change["name"]]
             live = self._configs.live(kind.name)
             if change["to"] is None and live.note == _note(record["promotion_id"]):
-                change["to"] = live.version  # it was cut off before that was kept
+                change["to"] = live.version  # an earlier try was cut off before it recorded this
             if change["to"] is not None and live.version not in {change["to"], change["from"]}:
                 raise Conflict(
                     f"{kind.version_name(live.version)} is live by now, and not {kind.version_name(change['to'])} that"
@@ -133,7 +133,7 @@ class Promotions:
                 )
             kind.read(self._configs.get(kind.name, change["from"]).document)
         for change in record["configs"]:
-            if change["to"] is not None:  # else it was cut off before anything of it was live
+            if change["to"] is not None:  # None when the promotion was cut off before this config was live
                 self._configs_to(change["name"], change["from"])
         record |= {"state": ROLLED_BACK, "rolled_back_at": format_utc(self._clock()), "rolled_back_by": by,
                    "rolled_back_for": reason}  # fmt: skip
@@ -156,12 +156,12 @@ class Promotions:
         self._audit("promotion.set", {"configs": [{"name": name, "to": version}]}, by=by)
 
     def watch(self) -> list[tuple[Record, Decision]]:
-        """Look at the outcomes of what is promoted, and take back what fell below what was expected."""
+        """Look at the outcomes of what is promoted, and roll back what fell below its expected outcomes."""
         looked = []
         for record in [one for one in self.records() if one["state"] == LIVE]:
             names = [f"{change['name']}/{change['to']}" for change in record["configs"]]
             if any(self._configs.live(one["name"]).version != one["to"] for one in record["configs"]):
-                continue  # others serve by now: nothing is to be taken back
+                continue  # other configs serve by now, so there is nothing to roll back
             scores = self._runs.outcomes(names, since=parse_utc(record["at"]))
             decision = watch(scores, record["expected"], self._rules)
             if decision.verdict == "roll_back":
@@ -176,7 +176,7 @@ class Promotions:
         changes = []
         for name, kind in KINDS.items():
             live = self._configs.live(name)
-            # Read first: a field that is newer than the batch has its default in it.
+            # Parsed first, so that fields that are newer than the batch have their defaults.
             was, wanted = (kind.read(getattr(arm, name)).to_document() for arm in (baseline, candidate))
             if kind.read(live.document).to_document() != was:
                 raise Conflict(
@@ -212,7 +212,7 @@ class Promotions:
         live = self._configs.live(kind.name)
         if live.version != change["from"]:
             if live.note == _note(batch_id):
-                return live.version  # a try that was cut off has done it
+                return live.version  # an earlier try that was cut off has made it
             raise Conflict(
                 f"{kind.version_name(live.version)} is live by now, and batch {batch_id!r} was held against"
                 f" {kind.version_name(change['from'])}; replay again, and close this promotion: lakehouse rollback"

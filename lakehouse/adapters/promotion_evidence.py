@@ -1,4 +1,4 @@
-"""What came of answers, by config, model and arm: for proposals, and for the watch over what was promoted.
+"""Outcomes of answers by config, model and arm: for proposals, and for the watch over promotions.
 
 Of several outcomes of one judge for one record the latest counts; a run's outcome is the mean over judges and records.
 For proposals, a run without an outcome counts by its score: accepted, with the records that it names by their id, or
@@ -63,8 +63,8 @@ class JudgedRuns:
 
     Args:
         store: The bucket.
-        location: The same for engines.
-        work_dir: Where an engine may spill to.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder that query engines may spill to.
     """
 
     def __init__(self, store: ObjectStore, location: S3Location, *, work_dir: Path) -> None:
@@ -118,7 +118,7 @@ class JudgedRuns:
 
 
 def _count_corpus(seen: Observed, asked: list[str], searched: set[str], score: float) -> None:
-    """Where one corpus was asked, and what was shown is of one: of several, nobody knows which it was due to."""
+    """Count a run for its corpus, when it asked only one and all that was shown is of one; else it is unclear which."""
     found = searched - {PATHWAYS}
     if len(asked) == 1 and len(found) == 1:
         seen.corpora.setdefault((asked[0], found.pop()), Tally()).add(score)

@@ -43,8 +43,8 @@ class Proposals:
     Args:
         settings: Which model is the default one.
         objects: The bucket.
-        location: The same for engines.
-        work_dir: Where an engine may spill to.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder that query engines may spill to.
     """
 
     def __init__(self, settings: Settings, objects: ObjectStore, location: S3Location, *, work_dir: Path) -> None:

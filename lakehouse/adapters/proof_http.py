@@ -92,7 +92,7 @@ class HttpCases:
         elif step.json is not None:
             more["json"] = fill(step.json, kept)
         request = self._client.build_request(step.method, str(fill(step.path, kept)), headers=headers, **more)
-        request.read()  # a file's parts become bytes, which can be sent more than once
+        request.read()  # turns the parts of a file into bytes, which can be sent again
         return request
 
     def _ask(self, request: httpx.Request, repeat: int) -> Answer:
@@ -104,7 +104,7 @@ class HttpCases:
             times_ms.append((time.perf_counter() - begun) * 1000)
             first = first or came.status_code
             if came.status_code != first:
-                break  # one that fails among many is the answer that counts, not to be timed away
+                break  # of repeated requests the one that fails is the answer that counts
         return Answer(came.status_code, dict(came.headers), _body(came), times_ms)
 
     def _assert(  # noqa: PLR0917 - one call, above

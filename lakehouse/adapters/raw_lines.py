@@ -1,7 +1,7 @@
-"""One line of a raw object, hashed as it lies there: a ranged read from the nearest line whose place is known.
+"""One line of a raw object with the hash of its bytes, by a ranged read from the nearest line whose place is known.
 
-Where lines begin is remembered of the objects that were read last, one place for so many lines. An object is read from
-its begin once, as far as the line; from then on a line of it costs one small read.
+Of the objects read last, the place of every so many lines is remembered. An object is read from its beginning to the
+line once; after that a line of it costs one small read.
 
 Belongs here: places of lines, the read. Not here: what the hash is held against (see lakehouse/lineage/answer.py).
 """
@@ -98,7 +98,7 @@ class RawLines:
         if first >= end:
             return None
         with self._store.open(key, span=(first, end - 1), if_match=places.etag) as reader:
-            # What was read past the last known place says where further lines begin.
+            # Reading past the last known place tells the places of further lines.
             begin = _Begin(place * STEP + 1, first)
             return _scan(reader, begin, number, places=places if is_last else None, until_s=until_s)
 
@@ -152,7 +152,7 @@ def _scan(
             is_begun = is_begun or first < len(chunk)
             if wanted < len(ends):
                 return FoundLine(digest.hexdigest(), head)
-        # A line that goes on is the current one of the next chunk, too.
+        # A line that is not complete goes on in the next chunk.
         current += len(ends)
         offset += len(chunk)
     return FoundLine(digest.hexdigest(), head) if is_begun and current == number else None

@@ -1,4 +1,4 @@
-"""Old receipts together in Parquet: thousands of small objects become a few, and each receipt can still be found.
+"""Compacting old receipts into Parquet: thousands of small objects become a few, and each receipt can still be found.
 
 A receipt is moved when it is a day old: into `receipts/compacted/<sha256>.parquet`, a row for each with its key and
 its whole document, and then its own object goes. Killed in between, a receipt is there twice, and readers take it once.
@@ -103,7 +103,7 @@ def each_receipt(store: ObjectStore) -> Iterator[tuple[str, bytes]]:
             try:
                 yield info.key, store.get(info.key).body
             except NotFound:
-                continue  # it went just now
+                continue  # it was moved since the listing
     for info in list_all(store, COMPACTED):
         file = pq.ParquetFile(pa.BufferReader(store.get(info.key).body))
         for batch in file.iter_batches(batch_size=1024, columns=["key", "document"]):
@@ -132,7 +132,7 @@ def _is_old(info: ObjectInfo, now: datetime) -> bool:
 def _read(store: ObjectStore, key: str) -> tuple[str, dict[str, Any]] | None:
     try:
         document = orjson.loads(store.get(key).body)
-        # All that becomes a column must be there, or the object stays for somebody to look at.
+        # A receipt that lacks a field of a column is not moved, so that somebody can look at it.
         parse_utc(document["started_at"]), parse_utc(document["ended_at"])
         if not all(isinstance(document[name], str) for name in _TEXTS) or not isinstance(document["ok"], bool):
             return None

@@ -1,4 +1,4 @@
-"""A replay in a process of its own: a model and the memory of a cut have no place in a process that answers.
+"""A replay runs in a child process, as its model and its memory as of a cut must not burden the API.
 
 Belongs here: both sides of the talk (see child_talk.py for how). Not here: replaying (see replay_batches.py).
 """

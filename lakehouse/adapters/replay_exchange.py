@@ -19,7 +19,7 @@ from lakehouse.replay.exchange import MOST_LINE_BYTES, ExchangedObject, kind_of,
 from lakehouse.storage.objects import ObjectStore, list_all
 
 BASELINES = ("audits/baselines/", "drift/")
-# A batch is there when its document is: it comes last of what it needs, and the verdict after it.
+# A batch exists once its document does, so that is written after all it needs, and the verdict after it.
 _LAST = ("batch.json", "judge.json", "verdict.md", "verdict.json")
 
 

@@ -1,4 +1,4 @@
-"""Who is at a batch: one process at a time, which says so again and again; after its death another goes on.
+"""The lease of a batch: one process at a time works on it and renews the lease; after its death another goes on.
 
 Belongs here: taking the lease of a batch, keeping it, losing it. Not here: the lease itself (see
 lakehouse/memory/lease.py).
@@ -26,7 +26,7 @@ _log = structlog.get_logger("lakehouse.replay")
 
 
 class HeldBatch:
-    """A batch that this process is at.
+    """A batch that this process works on.
 
     Args:
         holder: Has its lease.
@@ -92,9 +92,10 @@ async def held(
     clock: Callable[[], datetime] = utc_now,
     monotonic_s: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[HeldBatch]:
-    """Be the one that is at a batch.
+    """Hold the lease of a batch.
 
-    Where another was and was killed, its lease is waited for; where it lives, it renews its lease, and wins.
+    When another process has it, this waits until the lease ends: a process that was killed does not renew it, and one
+    that lives does, and keeps the batch.
 
     Args:
         objects: The bucket.
@@ -130,13 +131,13 @@ async def _renew(batch: HeldBatch, batch_id: str, every_s: float) -> None:
         except StoreUnavailable as error:
             _log.warning("replay_lease_not_renewed", batch=batch_id, reason=error.detail)
         except Conflict as error:
-            # The next write hears of it.
+            # The next write raises the reason.
             _log.warning("replay_lease_lost", batch=batch_id, reason=error.detail)
             return
 
 
 async def _taken(objects: ObjectStore, holder: LeaseHolder, batch_id: str, monotonic_s: Callable[[], float]) -> float:
-    """Take the lease; gives when it was asked for."""
+    """Take the lease; returns the time at which it was asked for."""
     seen: Lease | None = None
     while True:
         asked_s = monotonic_s()
@@ -146,9 +147,9 @@ async def _taken(objects: ObjectStore, holder: LeaseHolder, batch_id: str, monot
         if lease is None:
             continue
         if seen is not None and (lease.holder, lease.fence) == (seen.holder, seen.fence) and lease != seen:
-            raise _busy(batch_id, lease)  # it was renewed: whoever has it lives
+            raise _busy(batch_id, lease)  # it was renewed, so its holder lives
         if seen is not None and lease.holder != seen.holder:
-            raise _busy(batch_id, lease)  # another one was quicker
+            raise _busy(batch_id, lease)  # another process took it first
         seen = lease
         await asyncio.sleep(_LOOK_S)
 

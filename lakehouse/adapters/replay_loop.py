@@ -1,9 +1,9 @@
 """The loop of `/v1/answer` for replays: the same services in process, over what a cut pins.
 
-A replay leaves no trace in what the platform learns from. Nothing of it is a line of `searches`, `chat_calls` or
-`validations`: its line is that of `replay_runs`, which the fold-back does not read. Its memory logs are read and let go
-before the first question, so that nothing can be appended to them. Its trace ids are signed with a key that nobody
-keeps: `/v1/outcomes` does not know them, and no playbook is ever credited for them.
+The platform does not learn from replays. They write no lines to `searches`, `chat_calls` or `validations`, only to
+`replay_runs`, which the fold-back does not read. Their memory logs are read and closed before the first question, so
+nothing can be appended to them. Their trace ids are signed with a throw-away key, so `/v1/outcomes` refuses them and no
+playbook is credited.
 
 Belongs here: composition, opening and closing. Not here: the loop itself (see lakehouse/answer/service.py), what is
 pinned how (see replay_pins.py).
@@ -62,7 +62,7 @@ _TEXT_VECTOR_BYTES = 64 << 20
 
 
 class _Unlogged:
-    """The chat log of a replay: what is asked is told in the row, and nowhere else."""
+    """The chat log of a replay, which keeps nothing: a call is in the row of its run, and nowhere else."""
 
     def require_room(self) -> None:
         """There always is."""
@@ -171,7 +171,7 @@ async def open_loop(
         )
         stack.push_async_callback(asyncio.to_thread, opened.stop)
         for name in sorted(cut.tables):
-            await opened.open(name)  # a part that cannot be had is told before anything is paid
+            await opened.open(name)  # a missing part must be known before a provider is paid
         roster = await _roster(objects, catalog, cut)
         parts = _Parts(
             settings, embedding, opened, memory, chat, roster, default_model, at=moment_of(memory.orders.values(), now)
@@ -241,9 +241,9 @@ class _Parts:
 
 
 def replay_chat(settings: Settings) -> ChatService:
-    """What asks models, and tells nobody; to be closed."""
+    """A chat service that logs nothing; the caller closes it."""
     providers, embedded = open_providers(settings)
-    # No fall-backs: an arm that is answered by another model's grace tells nothing about its own.
+    # No fall-backs: answers of another model would say nothing about the arm's own.
     return ChatService(
         providers,
         embedded=(embedded,),

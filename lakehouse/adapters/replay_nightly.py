@@ -1,7 +1,7 @@
 """The replay of a night: the oldest proposal that nobody has tried, else the platform's arms on the latest tasks.
 
-A batch has the id of what it tries, so that of two schedulers one wins, and a night that was cut off is gone on with
-by the next.
+A batch has the id of what it tries, so that of two schedulers one wins, and the next night continues one that was cut
+off.
 
 Belongs here: what is chosen, what follows from the verdict. Not here: batches (see replay_batches.py), when it is done
 (see jobs/replay.py).
@@ -56,8 +56,8 @@ class NightlyReplay:
     Args:
         settings: How many tasks, and whether verdicts promote by themselves.
         objects: The bucket.
-        location: The same for engines.
-        work_dir: Where an engine may spill to.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder that query engines may spill to.
         clock: The time now, aware.
     """
 
@@ -92,7 +92,7 @@ class NightlyReplay:
         if open_batch is not None:
             try:
                 return self._ended(await self._replays.resume(open_batch), proposed)
-            except (BadInput, Gone, NotFound) as error:  # it never can be: what it reads is gone, or its configs are
+            except (BadInput, Gone, NotFound) as error:  # it can never go on: its data or its configs are gone
                 self._abandon(open_batch, error.detail)
         if not self._settings.replay_nightly_tasks:
             return Night(proposed=proposed, skipped="LAKEHOUSE_REPLAY_NIGHTLY_TASKS is 0: none is tried")
@@ -102,11 +102,11 @@ class NightlyReplay:
         )  # fmt: skip
         if not tasks:
             return Night(proposed=proposed, skipped="evidence has no held-out task whose right answer is known")
-        # Of fewer tasks no rule promotes: a proposal that is tried is done with, so it waits until there are enough.
+        # No rule promotes on fewer tasks, and a proposal is tried only once, so it waits until there are enough tasks.
         for untried in self._untried() if len(tasks) >= least_tasks(default_rules()) else ():
             try:
                 done = await self._replays.begin(self._trial_of(untried, tasks))
-            except (BadInput, NotFound) as error:  # it cannot be had now, a model that is gone say; the others can
+            except (BadInput, NotFound) as error:  # it cannot be tried now, as when its model is gone; others may
                 _log.warning("proposal_not_tried", proposal=untried.proposal_id, reason=error.detail)
                 continue
             return self._ended(done, proposed)

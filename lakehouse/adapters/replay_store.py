@@ -122,7 +122,7 @@ class ReplayStore:
         try:
             self.objects.put(key, row_bytes(row), if_absent=True, content_type=JSON)
         except PreconditionFailed:
-            if self._row(key)["run_id"] != row["run_id"]:  # our own PUT whose answer was lost
+            if self._row(key)["run_id"] != row["run_id"]:  # equal when the answer to our own PUT was lost
                 raise Conflict(f"another process has answered {key!r}; this one ends") from None
         if had_failed:
             self.objects.delete(key_of(batch.batch_id, f"{FAILED}/{unit.name}"))

@@ -102,8 +102,8 @@ def past_tasks(
 
     Args:
         store: The bucket.
-        location: The same for engines.
-        work_dir: Where an engine may spill to.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder that query engines may spill to.
         most: Most tasks.
         side: Which of the split: `seen` may lead to proposals, `held_out` tries them.
         is_gone_told: Whether tasks are given that nobody can answer any more (see `askable`).
@@ -150,7 +150,7 @@ def as_asked(task: ReplayTask, kept: str | None) -> ReplayTask:
         return replace(task, as_asked=False)
     try:
         return parse_task({**task.to_document(), **with_, "as_asked": True}, where=f"run {task.replay_of}")
-    except BadInput:  # a line that no program of ours wrote
+    except BadInput:  # a line that this platform did not write
         return replace(task, as_asked=False)
 
 

@@ -1,7 +1,7 @@
 """The runs that serve no more: those on the list of retractions, and those that a subject on it occurs in.
 
-Where subjects occur is looked for in every file of evidence once, and kept in the table `retracted_runs`: files that
-came since are looked into for all subjects, files that were there for subjects that came since.
+Each file of evidence is searched for each subject once, and the result is kept in the table `retracted_runs`: new files
+are searched for all subjects, and known files for new subjects.
 
 Belongs here: from the list to run ids. Not here: the list (see lakehouse/catalog/retractions.py), when a text speaks of
 a subject (see lakehouse/lineage/subject.py), the index that leaves runs out (see evidence_index.py).
@@ -116,7 +116,7 @@ class RetractedRuns:
                 ),
             )
             runs = _runs(engine)
-        # Of two that look at once the later one stands; what it lacks is looked for again by the next.
+        # Of two searches at once the later result stays; what it lacks is searched again by the next.
         self._table.commit(lambda _: {CURRENT: made})
         return runs
 
@@ -172,7 +172,7 @@ def _runs(engine: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _digest(subject: str) -> str:
-    """What stands for a subject where its text need not be."""
+    """The hash of a subject, for places where its text must not be stored."""
     return hashlib.sha256(subject.encode()).hexdigest()
 
 

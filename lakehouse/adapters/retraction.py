@@ -142,7 +142,8 @@ class Retractor:
         report.is_new = RetractionList(self._store).add(retraction)
         self._follow(run)
         while held.builds:
-            # A build that had begun before the list was written may come in between: it is looked for again.
+            # A build that had begun before the list was written may have been published meanwhile, so builds are
+            # searched again.
             self._rebuild(report, held.builds, run)
             left = builds_that_hold(self._store, self._location, report.runs, work_dir=self._work_dir)
             if left.keys() <= report.builds.keys():
@@ -150,7 +151,7 @@ class Retractor:
             held = Held(held.lines, held.scores, left)
         report.places += self._followers.take_out(report.runs)
         words = Words(retraction.value if retraction.kind == "subject" else None, report.runs)
-        # Before bytes go: what is withdrawn from memory is told in the log once more.
+        # Before bytes are erased, as withdrawing entries writes further lines to the memory log.
         report.places += self._in_memory(words, is_subject=retraction.kind == "subject")
         if eraser is not None:
             report.places += eraser.erase(held.lines, run, words)

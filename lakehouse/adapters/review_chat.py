@@ -43,14 +43,15 @@ class ReviewChat:
     def __init__(self, settings: Settings, events: EventLog, *, actor: str) -> None:
         providers, self._embedded = open_providers(settings)
         self._caller = Caller(actor)
-        # Those that wait longer than its queue lets them would be refused, and pass for not engaged.
+        # No more at once than the embedded model answers: further ones could be refused by its queue and count as not
+        # engaged.
         self._embedded_turns = asyncio.Semaphore(settings.embedded_model_parallel)
         self._service = ChatService(
             providers,
             embedded=(self._embedded,),
             log=_Lines(events),
             meter=UsageMeter(utc_now),
-            fallbacks={},  # a reviewer that fails is not engaged; another model in its place would be another reviewer
+            fallbacks={},  # another model would be another reviewer; one that fails counts as not engaged
             budget_usd=0.0,
             find_markers=lambda text: [*injection_signs(text), *personal_data(text)],
         )
@@ -93,7 +94,7 @@ class ReviewChat:
         )
 
     async def close(self) -> None:
-        """Give back what the providers hold."""
+        """Close the providers."""
         await self._service.close()
 
 
@@ -112,7 +113,7 @@ class _Lines:
         try:
             try:
                 await self._events.append("chat_calls", line, durable=is_durable)
-            except BadInput:  # too large: what was said goes, that it was said stays
+            except BadInput:  # the line is too large: it is kept without the texts
                 await self._events.append("chat_calls", without_texts(line), durable=is_durable)
         except LakehouseError as error:
             _log.warning("chat line lost", reason=error.detail, run_id=line["run_id"])

@@ -12,7 +12,8 @@ from lakehouse.errors import BadInput, TimedOut, TooLarge
 
 _GIT_TIMEOUT_S = 60
 _MOST_BYTES = 64 << 20
-# What a user's configuration or a repository's attributes would change of the output, or run, is off.
+# Options that keep the user's configuration and the repository's attributes from changing the output or running
+# programs.
 _GIT = ("git", "-c", "core.quotePath=true", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false")
 _OPTIONS = ("--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--unified=3", "--src-prefix=a/",
             "--dst-prefix=b/")  # fmt: skip

@@ -136,7 +136,7 @@ class Reviews:
             BadInput: The state is none, or somebody else has set it, or nobody says why.
             Unavailable, InsufficientStorage: The run log takes no line now.
         """
-        self._events.require_room()  # a word that cannot be logged must change nothing
+        self._events.require_room()  # a decision that cannot be logged must change nothing
         change = person_says(state, by=by, why=why, at=self._clock())
 
         def update(kept: KeptFindings) -> KeptFindings:
@@ -144,7 +144,7 @@ class Reviews:
 
         after = self._store.change(review_id, update)
         finding = after.of(number)
-        # Logged again where it was told before: whoever was cut off between the two finishes it, under the same run id.
+        # Logged again if it was logged before, under the same run id: an earlier try may have been cut off in between.
         line = line_of_change(review_id, finding, finding.history[-1], version=len(finding.history))
         self._events.append_sync(STREAM, line)
         return after

@@ -56,7 +56,7 @@ class SortedIntegers:
     def __init__(self, numbers: pa.Array) -> None:
         values = numbers.to_numpy(zero_copy_only=False).astype(np.int64)
         self.order: NDArray[np.int64] = np.argsort(values, kind="stable")
-        # A view gives plain integers, which the search of a handful costs less with than one call of numpy.
+        # A memoryview gives plain integers, with which a binary search costs less than a call of numpy.
         self._values = memoryview(values[self.order])
 
     def __len__(self) -> int:
@@ -157,7 +157,7 @@ class BlockColumns:
         clients = pc.utf8_lower(pc.utf8_trim_whitespace(_one(table["client_id"]).cast(pa.large_string())))
         workers = _one(table["worker_id"]).cast(pa.large_string())
         self._pairs = SortedTexts(pc.binary_join_element_wise(clients, workers, pa.scalar(_BETWEEN, pa.large_string())))
-        self._pairs.order = np.empty(0, np.uint64)  # nothing else stands beside the pairs
+        self._pairs.order = np.empty(0, np.uint64)  # the pairs have no other columns, so their order is not needed
 
     def __len__(self) -> int:
         return len(self._pairs)

@@ -1,7 +1,7 @@
-"""Products of a few queries and many rows that stand side by side: as much at once as BLAS multiplies without packing.
+"""Products of a few queries and many contiguous rows, in blocks small enough for BLAS to multiply without packing.
 
-For a larger product OpenBLAS writes the rows anew in an order of its own, which takes several times as long as
-multiplying them by two to eight queries does; and a block is still in the cache for the last of the queries.
+For a larger product OpenBLAS first copies the rows into an order of its own (packing), which takes several times as
+long as multiplying them by two to eight queries. A small block also stays in the cache for all queries.
 
 Belongs here: `products_of_all`. Not here: rows that are picked (see faiss_kernels.py), short ones (see
 short_vectors.py).
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
-# OpenBLAS has kernels for small products, on processors with AVX-512: up to so many numbers come of them.
+# The largest result for which OpenBLAS uses its kernels for small products, on processors with AVX-512.
 _MOST_AT_ONCE = 1_024
-# From so many queries on it is packing that pays.
+# From so many queries on packing pays.
 _MANY_QUERIES = 32
 
 

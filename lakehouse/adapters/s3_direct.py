@@ -1,4 +1,4 @@
-"""The hot calls to S3 made directly, for an endpoint that is plain HTTP on our own network, as the embedded store is.
+"""The most frequent S3 calls without boto3, for endpoints of plain HTTP on the local network, as the embedded store.
 
 A call through boto3 takes about 3 ms of CPU, five times as much as the request itself. That is nothing for a data file,
 and most of the cost of a small durable write. Endpoints behind TLS or a proxy are left to boto3, which knows their
@@ -32,7 +32,7 @@ from lakehouse.clock import new_id
 from lakehouse.errors import StoreUnavailable
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
-# Stores name S3's namespace in a listing, another, or none.
+# Stores use S3's XML namespace in a listing, another one, or none.
 _NAMESPACE = "{*}"
 _MAX_PAUSE_S = 4.0
 _MAX_IDLE = 32
@@ -138,7 +138,7 @@ class DirectObjects(S3ObjectStore):
         """Send one request, again while the store fails.
 
         Returns:
-            What it says for good, and whether it may have done before what it was asked, and the word of it was lost.
+            The final answer, and whether an earlier try may have succeeded although its answer was lost.
         """
         name = key if about is None else about
         path = f"/{self.bucket}/{quote(key, safe='/-_.~')}" if key else f"/{self.bucket}"
@@ -177,11 +177,11 @@ class DirectObjects(S3ObjectStore):
         try:
             return self._exchange(kept, method, target, headers, body), False
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            # The server has closed a connection that was idle: that is no failure of the store.
+            # The server has closed an idle connection, which is no failure of the store.
             return self._exchange(self._connect(), method, target, headers, body), True
 
     def _take_idle(self) -> Wire | None:
-        """A connection that was kept; those about which the server has changed its mind are closed."""
+        """A kept connection; those that the server has closed or written to meanwhile are closed."""
         while self._idle:
             try:
                 kept = self._idle.pop()
@@ -255,7 +255,7 @@ def _page(body: bytes) -> dict[str, Any]:
         return unquote_plus(text(element, name)) if is_encoded else text(element, name)
 
     is_truncated = text(root, "IsTruncated") == "true"
-    if is_truncated and not text(root, "NextContinuationToken"):  # the same page would come again and again
+    if is_truncated and not text(root, "NextContinuationToken"):  # without it the same page would come for ever
         raise StoreUnavailable("the object store answered with part of a listing that does not go on", retry_after_s=5)
     return {
         "Contents": [

@@ -62,7 +62,7 @@ class Signer:
         names = ";".join(sorted(headers))
         lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{digest}"
-        region = self.region  # another thread may learn of another one meanwhile
+        region = self.region  # read once, as another thread may change it
         scope = f"{at[:8]}/{region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.new(self._key(at[:8], region, keys.secret_access_key), text.encode(), hashlib.sha256)

@@ -1,7 +1,7 @@
 """One connection to a store that speaks plain HTTP/1.1: a request goes out in one piece, its answer is read whole.
 
-The standard library's client reads an answer's head with the parser of e-mails, and costs four times as much, all of it
-under the interpreter's lock.
+The standard library's client parses the head of an answer as an e-mail, and costs four times as much, all of it under
+the GIL.
 
 Belongs here: bytes of requests and answers, and whether a connection can be used again. Not here: what is asked, when
 again, signatures (see s3_direct.py).
@@ -100,11 +100,12 @@ class Wire:
         try:
             if len(body) <= _MOST_JOINED_BYTES:
                 self._socket.sendall(head + body)
-            else:  # joined, it would be there twice
+            else:  # a large body is sent by itself, as joining it to the head would copy it
                 self._socket.sendall(head)
                 self._socket.sendall(body)
         except (BrokenPipeError, ConnectionResetError):
-            # A server that refuses a request does not wait for all of its body: what it said may be here already.
+            # A server that refuses a request may answer before it has the whole body, so the answer is read even when
+            # sending fails.
             self.can_be_kept = False
 
     def _head(self) -> tuple[str, int, dict[str, str]]:

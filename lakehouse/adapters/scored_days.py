@@ -1,7 +1,8 @@
-"""Scores in the bucket: the days whose scores may be others than before are scored, and named by one manifest.
+"""Scores in the bucket: the days whose scores may have changed are scored again, and one manifest names all of them.
 
-What was looked at last is remembered, and which days are still owed: evidence that came, or went, since then concerns
-its own days and those that its testimony speaks of. So a late outcome scores its run's day again, and no other.
+The evidence that was seen last is remembered, and the days that are still due. Evidence that came or went since then
+concerns its own days and the days of the runs that it is about. So a late outcome scores its run's day again, and no
+other.
 
 Belongs here: which days, their files in the bucket, receipts. Not here: scoring (see scoring_engine.py), evidence (see
 evidence_index.py).
@@ -206,7 +207,7 @@ class ScoredDays:
         for day, path in scored.files.items():
             rows = pq.read_metadata(path).num_rows
             files: tuple[PartitionFile, ...] = ()
-            if rows:  # a day without runs has no file, which nothing would name
+            if rows:  # a day without runs has no file
                 one = publish(self._store, path, partial(_scored_key, day))
                 files = (PartitionFile(SCORED, one.key, one.size, one.sha256, rows),)
             said = "".join(file.sha256 for file in files)
@@ -237,7 +238,7 @@ class ScoredDays:
         return made
 
     def _keep_quarantine(self, scored: Scored) -> tuple[ReceiptItem, ...]:
-        """Labels that nobody could read out, in the folder of the last day among those scored."""
+        """Store the labels that are not in the table, in the folder of the last day that was scored."""
         if scored.quarantine is None:
             return ()
         day = max(scored.files)
@@ -251,7 +252,7 @@ class ScoredDays:
 
 
 def _portions(days: Sequence[date], index: TableManifest) -> Iterator[list[date]]:
-    """Days that are scored together: as many as have so many records, or one that has more."""
+    """Groups of days that are scored together: days with up to so many records in all, or a single larger day."""
     current = index.partitions.get(CURRENT)
     rows: Counter[date] = Counter()
     for file in () if current is None else current.files:

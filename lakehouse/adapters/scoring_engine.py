@@ -1,7 +1,7 @@
-"""Scores of runs: evidence in, a Parquet file for each day and the labels that nobody could read out.
+"""Scoring runs: from evidence to a Parquet file for each day, and the labels that are not in the table.
 
-Everything is SQL over the connection's relation `evidence`; Python sees only which combinations of rules hold, once
-each, and the labels that are refused.
+Everything is SQL over the connection's relation `evidence`; Python sees each combination of rules that holds only once,
+and the refused labels.
 
 Belongs here: the order of the statements, the accounts. Not here: the rules (see lakehouse/scoring), what is gathered
 (see scoring_testimony.py and scoring_facts.py), which files evidence lies in.

@@ -11,7 +11,7 @@ from lakehouse.query.quoting import quote_text
 from lakehouse.scoring.rules import RuleSet
 from lakehouse.scoring.signs import Signs
 
-# What is of another form is null.
+# Values of another form are null.
 _MESSAGES = '[{"role":"VARCHAR","content":"VARCHAR","tool_calls":"JSON","tool_call_id":"VARCHAR"}]'
 _SHORT_BYTES = 20
 """Only a shorter output is looked at for whether it says nothing."""

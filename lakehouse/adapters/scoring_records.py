@@ -39,7 +39,7 @@ _DAY = (
     "coalesce(TRY_CAST(regexp_extract(provenance.source_key, '/dt=(\\d{4}-\\d{2}-\\d{2})/', 1) AS DATE),"
     " CAST(provenance.recorded_at AS DATE))"
 )
-# As in evidence: the latest `timestamp`, then the larger SHA-256; of the same bytes the first.
+# The rule of evidence: the latest `timestamp`, then the larger SHA-256; of equal bytes the first.
 _SERVES = (
     "row_number() OVER (PARTITION BY stream, run_id ORDER BY timestamp DESC, provenance.sha256 DESC,"
     " provenance.source_key, provenance.line) = 1"
@@ -48,7 +48,7 @@ _SERVES = (
 
 @contextmanager
 def records(connection: duckdb.DuckDBPyConnection, days: Sequence[date] | None) -> Iterator[None]:
-    """Have `RECORDS` and `RUNS` while the context lasts; every temporary relation of scoring is gone behind it.
+    """Make `RECORDS` and `RUNS`; the end of the context drops all temporary relations of scoring.
 
     Args:
         connection: Has the relation `evidence`; nobody else uses it meanwhile.
@@ -56,7 +56,7 @@ def records(connection: duckdb.DuckDBPyConnection, days: Sequence[date] | None) 
     """
     _drop(connection)
     try:
-        # Few or none are there more than once, and only those are worth a window.
+        # Few runs have several records, and only these go through the window function.
         connection.execute(
             "CREATE TEMP TABLE scoring_repeated AS SELECT key FROM (SELECT hash(stream, run_id) AS key FROM evidence)"
             " GROUP BY key HAVING count(*) > 1"

@@ -149,7 +149,7 @@ def _outcomes(on_days: str) -> str:
 
 
 def _labels(on_days: str) -> str:
-    # Few records have one, and finding a text in a text costs less than parsing it.
+    # Few records have one, and a search in the text costs less than parsing all of them.
     has_one = " OR ".join(f"contains(metadata, '\"{name}\"')" for name in _LABELS)
     named = ", ".join(f"{{'part': '{name}', 'label': {_field(name)}}}" for name in _LABELS)
     word = _word(
@@ -160,12 +160,12 @@ def _labels(on_days: str) -> str:
 
 
 def _validations(on_days: str, *, is_bounded: bool) -> str:
-    """A validation means the latest call of its request; each call's time stands once, or it would not say which."""
+    """Match each validation with the latest call of its request; of calls at one time the largest id counts."""
     word = _word(
         "called", "validator", part="artifact", label="CASE WHEN passed THEN 'passed' ELSE 'failed' END",
         said_at="timestamp", field="'validation.passed'",
     )  # fmt: skip
-    # What lies farther from the runs that are asked for than a validation reaches need not be read.
+    # Validations farther from the wanted runs than a validation can reach are not read.
     calls = f"FROM {RUNS} WHERE stream = 'chat_calls'"
     within = (
         f" AND timestamp BETWEEN (SELECT min(timestamp) {calls})"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "scored.parquet"
 _ROW_GROUP = 20_480
-# Few values, many rows: dictionaries. The rest is as good as unique.
+# Columns with few different values get dictionaries; in the others most values are unique.
 _REPEATED = [
     "score", "reasons.list.element", "rules_version", "dt", "stream", "model_name", "model_provider", "rule",
     "kind_of_ground",

@@ -1,4 +1,4 @@
-"""Local folders for files on their way: gone at the end, and those of killed processes gone with the next one.
+"""Temporary local folders: removed at the end, and those of killed processes when the next one is made.
 
 Belongs here: their lifetime. Not here: what is made in them.
 """
@@ -21,7 +21,7 @@ _LOCK = ".lock"
 
 @contextmanager
 def scratch_folder(work_dir: Path, prefix: str) -> Iterator[Path]:
-    """An empty folder that goes at the end; folders of that prefix whose processes were killed go at the begin.
+    """An empty folder that is removed at the end; at the beginning, folders of killed processes with that prefix are.
 
     Args:
         work_dir: Where it is made; made where it is missing.
@@ -60,7 +60,7 @@ def _claimed(work_dir: Path, prefix: str) -> tuple[Path, int]:
     work_dir.mkdir(parents=True, exist_ok=True)
     gate = os.open(work_dir / f"{prefix}{_LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # One at a time, or a folder would be looked at between its making and its lock.
+        # One process at a time, so that no folder is seen between its creation and its lock.
         fcntl.flock(gate, fcntl.LOCK_EX)
         for left in work_dir.glob(f"{prefix}*/"):
             _remove_abandoned(left)
@@ -76,13 +76,14 @@ def _remove_abandoned(folder: Path) -> None:
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR)
     except OSError:
-        # Killed before it was locked, for whoever makes one holds the gate; or just going.
+        # Its process was killed before it locked the folder, as whoever makes one holds the gate; or it is just being
+        # removed.
         shutil.rmtree(folder, ignore_errors=True)
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return  # somebody works in it
+        return  # a living process has the lock
     else:
         shutil.rmtree(folder, ignore_errors=True)
     finally:

@@ -23,8 +23,8 @@ _PORT_FLAGS = (
 )  # fmt: skip
 
 
-# A bucket takes seven volumes at once and the disk's free space allows free/size of them: small volumes leave room
-# for buckets on small disks. Objects are cut into chunks, so no object needs a large volume.
+# A bucket allocates seven volumes at once, and SeaweedFS allows free space / volume size of them, so small volumes let
+# small disks have several buckets. Objects are cut into chunks, so no object needs a large volume.
 _VOLUME_MIB = 128
 
 # After SIGTERM the server waits 15 s for gRPC streams between its own parts, with nothing left to write. What it has
@@ -71,7 +71,7 @@ def load_or_make_credentials(store: EmbeddedStore) -> dict[str, str]:
 
 
 _OK = 200
-# Where the folder's own path is too long for a socket, SeaweedFS leaves its sockets in /tmp.
+# When the folder's path is too long for a Unix socket, SeaweedFS makes its sockets in /tmp.
 _SOCKET_PATH_BYTES = 104
 _CREDENTIAL_NAMES = ("access_key_id", "secret_access_key", "read_access_key_id", "read_secret_access_key")
 

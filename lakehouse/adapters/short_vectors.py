@@ -1,7 +1,7 @@
-"""Vectors of length 1 in two bytes a value: whole numbers, a product of two directions off by 0.0001 at most.
+"""Vectors of length 1 as 16-bit integers; the product of two such vectors is off by 0.0001 at most.
 
-Halves of numpy would be off by as much, and cost twenty times as long to compare: whole numbers become floats eight at
-a time.
+numpy's float16 would be as exact, but twenty times as slow to compare: integers are converted to floats with SIMD,
+eight at a time.
 
 Belongs here: making them short and long again, comparing some of them with a query. Not here: who keeps them so (see
 entry_rows.py).
@@ -36,7 +36,7 @@ def lengthened(vectors: Vectors | ShortVectors) -> Vectors:
 def products_of_each(vectors: Vectors | ShortVectors, queries: Vectors, rows: Rows) -> Vectors:
     """The products of queries (m, d) and some short rows of each (m, c): (m, c), minus infinity for row -1."""
     products = np.empty(rows.shape, np.float32)
-    for n, query in enumerate(queries):  # one after the other: what was picked for one stays in the cache
+    for n, query in enumerate(queries):  # one query at a time, so that its picked rows stay in the cache
         products[n] = products_of(vectors, query, rows[n])
     products[rows < 0] = -np.inf
     return products

@@ -1,6 +1,6 @@
-"""Memory that was needed for a moment goes back to the system: allocators keep what is freed, for the next time.
+"""Returning freed memory to the operating system, as allocators keep it for later allocations.
 
-After a corpus of 100,000 rows has been read, that is a third of what the process holds.
+After a corpus of 100,000 rows has been read, freed memory is a third of what the process holds.
 
 Belongs here: `give_back`, `keep_little`. Not here: when (see open_corpus.py, hot_upkeep.py, memory_folder.py).
 """
@@ -20,7 +20,7 @@ _TOP_BYTES = 4 * _MIB
 
 
 def give_back() -> None:
-    """Let Arrow's pool and the C library give back what they do not use; some milliseconds of work."""
+    """Make Arrow's pool and the C library return what they do not use; takes some milliseconds."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
@@ -30,12 +30,12 @@ def give_back() -> None:
 
 
 def keep_little() -> None:
-    """Let allocators keep little of what is freed; to be said before there are threads.
+    """Make allocators keep little freed memory; call it before any thread is started.
 
-    Large blocks have pages of their own, and these go back at once: left alone, the C library takes ever larger ones
-    from its arenas once one was freed, where they leave holes. What a thread frees stays in its arena for that thread,
-    and a dozen threads keep a dozen peaks: they share two. Arrow asks the C library, too: its own pool kept 140 MiB
-    after 100,000 rows, and gives them back to no call.
+    Large blocks get pages of their own (mmap), which are returned when they are freed. By default glibc raises that
+    threshold when such a block is freed, takes ever larger blocks from its arenas and leaves holes there. Memory that a
+    thread frees stays in its arena, so a dozen threads would keep a dozen peaks; here they share two arenas. Arrow uses
+    the C library as well: its own pool kept 140 MiB after 100,000 rows, which no call gave back.
     """
     import pyarrow as pa
 

@@ -57,7 +57,7 @@ class Spool:
         self._lock: int | None = None
 
     def open(self) -> list[Part]:
-        """Take a folder of one's own, and the parts that dead writers have left."""
+        """Make and lock this writer's folder, and take over the parts that dead writers have left."""
         self.folder.mkdir(parents=True)
         self._lock = _try_lock(self.folder)
         return list(self._adopt())
@@ -68,7 +68,7 @@ class Spool:
         return self._take_retired() + [part for part in closed if part is not None]
 
     def release(self) -> None:
-        """Give the folder up; it goes when nothing is left in it."""
+        """Unlock the folder; it is removed when nothing is left in it."""
         if self._lock is not None:
             _remove_empty(self.folder)
             os.close(self._lock)
@@ -89,7 +89,8 @@ class Spool:
             if sync:
                 os.fdatasync(handle)
         except OSError:
-            # After a failed sync the kernel may have dropped pages: what was durable stays, nothing more goes here.
+            # After a failed fsync the kernel may have dropped pages, so nothing more is written to this part; what was
+            # durable stays.
             with suppress(OSError):
                 os.ftruncate(handle, part.size)
             retired = self._close((stream, day))
@@ -132,7 +133,7 @@ class Spool:
 
     def _close(self, key: tuple[str, str]) -> Part | None:
         handle, part = self._open.pop(key)
-        with suppress(OSError):  # what had to be on disk has been synced
+        with suppress(OSError):  # all lines that had to be durable have been synced
             os.close(handle)
         if part.size == 0:
             with suppress(OSError):

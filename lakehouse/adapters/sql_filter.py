@@ -46,7 +46,7 @@ class SqlFilter:
             Forbidden: It calls or names what SQL may not.
             TimedOut, InsufficientStorage, Unavailable: As every query.
         """
-        # A subquery may name other datasets, so what is remembered holds for one state of the whole catalog.
+        # A subquery may name other datasets, so answers are remembered for one state of the whole catalog.
         key = (expression, dataset, id_column, has_pii, snapshot.generation)
         if key in self._answers:
             self._answers.move_to_end(key)

@@ -70,7 +70,7 @@ class FrameWriter(io.RawIOBase):
     def _run(self) -> None:
         while (frame := self._queue.get()) is not None:
             if self._fault is not None:
-                continue  # nobody takes it any more, and whoever writes must not wait for ever
+                continue  # the pipe is broken; frames are still taken, so that the writer does not block for ever
             try:
                 self._send(b"D", frame)
             except OSError as error:

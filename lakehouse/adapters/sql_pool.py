@@ -175,7 +175,7 @@ class SqlPool:
 
     @contextlib.asynccontextmanager
     async def _worker(self) -> AsyncIterator[SqlProcess]:
-        """A worker of one's own; it goes back when it is sound, and is replaced otherwise."""
+        """Lend a worker; it goes back to the pool when it is sound, and is replaced otherwise."""
         try:
             worker = await self._turns.take(self._settings.sql_queue_timeout_s)
         except TimeoutError:
@@ -205,7 +205,7 @@ class SqlPool:
         try:
             yield
         except LakehouseError:
-            raise  # it came from the worker, which is done
+            raise  # the worker itself reported it, so its query has ended
         except TimeoutError:
             await asyncio.shield(worker.cancel())
             limit_s = self._settings.sql_timeout_s
@@ -227,7 +227,7 @@ class SqlPool:
     async def _retire(self, worker: SqlProcess | None) -> None:
         if worker is not None:
             await worker.end()
-            self._workers.discard(worker)  # last: `stop` finds it when this was cancelled in between
+            self._workers.discard(worker)  # last, so that `stop` still ends it when this is cancelled
 
     def _config(self) -> EngineConfig:
         where, settings, keys = self._location, self._settings, self._keys.current()

@@ -24,7 +24,7 @@ from lakehouse.query.request import EngineConfig, Execute
 _KILL_AFTER_S = 1.0
 _START_TIMEOUT_S = 30.0
 _READ_AHEAD_BYTES = 4 << 20
-# What ends a message's answer.
+# Kinds of frames that end the answer to a message.
 _ENDS = (b"P", b"J", b"E", b"X")
 
 
@@ -99,7 +99,7 @@ class SqlProcess:
     async def execute(self, message: Execute) -> tuple[bytes, bytes]:
         """Run what was prepared; views that the worker has already are not sent again."""
         unknown = tuple(v for v in message.views if self._known_views.get((message.is_full, v.name)) != v.identity)
-        # Whatever becomes of the query, the worker no longer has these as they were.
+        # Whatever happens to the query, the worker replaces these views.
         for name in (*message.absent, *(view.name for view in unknown)):
             self._known_views.pop((message.is_full, name), None)
         answer = await self.ask(message if unknown == message.views else message._replace(views=unknown))
@@ -143,7 +143,7 @@ class SqlProcess:
         return kind, payload
 
     async def cancel(self) -> None:
-        """Interrupt the query and read off what it still sends; a worker that does not stop in 1 s is killed."""
+        """Interrupt the query and discard what it still sends; a worker that does not stop in 1 s is killed."""
         try:
             async with asyncio.timeout(_KILL_AFTER_S):
                 if self._is_asked:

@@ -26,18 +26,18 @@ class Shape:
 def find_shape(connection: DuckDBPyConnection, text: str) -> Shape | None:
     """The shape of a statement with columns that are fetched as text; None for one that runs as it is.
 
-    Dates may be infinite, intervals have months, times have nanoseconds: the engine's own text says so, a Python object
-    cannot. The statement goes into a subquery in the form that the engine gives back of its own parse tree, without
-    comments and semicolons.
+    Infinite dates, intervals of months and nanoseconds can be written by DuckDB as text but have no Python object. The
+    statement becomes a subquery, in the text that DuckDB makes from its own parse tree, without comments and
+    semicolons.
     """
     import duckdb
 
     try:
         described = connection.execute(f"DESCRIBE {text}").fetchall()
     except duckdb.InterruptException:
-        raise  # the shape is as unknown as before
+        raise  # this says nothing about the statement's shape
     except duckdb.Error:
-        return None  # DESCRIBE and the like describe themselves; and an error is best told by the statement itself
+        return None  # DESCRIBE and the like run as they are; an error is best reported by the statement itself
     columns = tuple((str(row[0]), str(row[1])) for row in described)
     if not any(fetched_as_text(type_name) for _, type_name in columns):
         return None

@@ -1,4 +1,4 @@
-"""Whose turn it is: first come, first served, and the worker that was used last goes first.
+"""The queue for idle workers: callers are served in order of arrival, with the worker that was used last.
 
 Belongs here: waiting. Not here: what a worker is (see sql_process.py), who uses it (see sql_pool.py).
 """
@@ -35,7 +35,7 @@ class Turns(Generic[Worker]):
                 return await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self.give(turn.result())  # it was handed over at the very moment of giving up
+                self.give(turn.result())  # a worker was handed over at the moment of the timeout
             raise
 
     def give(self, worker: Worker) -> None:

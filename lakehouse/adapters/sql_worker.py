@@ -89,7 +89,7 @@ class Worker:
                     self._execute(message)
             except LakehouseError as error:
                 self.send(b"X", pickle.dumps(error))
-            except Exception:  # the edge of the process: whoever waits for an answer gets one
+            except Exception:  # the edge of the process: the parent must get an answer
                 traceback.print_exc()
                 fault = "the query worker failed at this statement; its log has the details"
                 self.send(b"X", pickle.dumps(LakehouseError(fault)))
@@ -97,7 +97,8 @@ class Worker:
     def cancel(self, number: int) -> None:
         """Stop a message by its number, running or not begun; called from another thread.
 
-        An interrupt between two statements of the engine is lost, so it is repeated; the parent kills what goes on.
+        DuckDB loses an interrupt between two of its statements, so it is repeated; the parent kills a worker that goes
+        on.
         """
         self._cancelled = number
         for _ in range(_INTERRUPTS):
@@ -257,7 +258,7 @@ def show_tables(names: tuple[str, ...]) -> str:
 
 
 def limit_memory(engine_bytes: int) -> None:
-    """Bound the process as a whole: not all that an engine takes counts against its own limit."""
+    """Limit the memory of the whole process, as DuckDB does not count all it takes against its own limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = engine_bytes + _BESIDE_THE_ENGINE_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
@@ -265,7 +266,7 @@ def limit_memory(engine_bytes: int) -> None:
 
 def main() -> None:
     """Serve the parent at stdin and stdout."""
-    with contextlib.suppress(OSError):  # some hosts allow less
+    with contextlib.suppress(OSError):  # some hosts do not permit it
         fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     out = os.dup(1)
     os.dup2(2, 1)
@@ -279,7 +280,7 @@ def main() -> None:
 
 
 def listen(worker: Worker, cancelled: int) -> None:
-    """Cancel what the parent says, until it is gone: whatever runs then is of no use to anybody."""
+    """Cancel the messages that the parent names; when the parent is gone, end, as nobody needs the answer."""
     while len(number := os.read(cancelled, CANCEL.size)) == CANCEL.size:
         worker.cancel(*CANCEL.unpack(number))
     os._exit(0)

@@ -19,15 +19,15 @@ from lakehouse.retrieval.embedding import Vectors, sums_by_owner, unit_rows
 
 WEIGHTS_FILE = ("wordllama", "weights", "l2_supercat_256.safetensors")
 TOKENIZER_FILE = ("wordllama", "tokenizers", "l2_supercat_tokenizer_config.json")
-# So many rows fit into a core's cache while they are summed.
+# Rows that fit into a core's cache while they are summed.
 _ROWS_AT_A_TIME = 1024
 _CHUNK_TEXTS = 1024
 _KNOWN_WORDS = 1 << 14
 _KNOWN_TOKENS = 1 << 12
 _LONGEST_KNOWN = 48
-# Handing a few words to the tokenizer's threads takes longer than the words.
+# For a few words, handing them to the tokenizer's threads takes longer than tokenizing them.
 _FEW = 32
-# As this vocabulary writes the beginning of a word, and what its special tokens begin with.
+# How this vocabulary marks the beginning of a word, and how its special tokens begin.
 _WORD_BEGINS = "▁"
 _SPECIAL = "<"
 _Item = TypeVar("_Item")
@@ -52,7 +52,7 @@ class StaticEmbedder:
 
     name = "static"
     dimension = 256
-    # Texts of so many characters in all take less time than handing them to a thread and back.
+    # Texts of so many characters in all take less time than a switch to a thread and back.
     inline_characters = 1024
 
     def __init__(self, *, weights: Path | None = None, tokenizer: Path | None = None) -> None:
@@ -65,7 +65,7 @@ class StaticEmbedder:
         for start in range(0, len(texts), _CHUNK_TEXTS):
             words = [text.split() for text in texts[start : start + _CHUNK_TEXTS]]
             sums = sums_by_owner(words, self._words.rows, dimension=self.dimension, most=_ROWS_AT_A_TIME)
-            vectors[start : start + len(words)] = unit_rows(sums)  # of a sum and of a mean it is the same
+            vectors[start : start + len(words)] = unit_rows(sums)  # the unit vector of a sum is that of the mean
         return vectors
 
     def count_tokens(self, texts: Sequence[str]) -> int:
@@ -102,7 +102,7 @@ class _Words:
         if _SPECIAL in text or " " in text:
             ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
             return ids
-        # What the tokenizer does to a word, without what it does for all texts: that takes as long again.
+        # Only the steps that matter for a single word: those for whole texts would take as long again.
         return [token.id for token in self._tokenizer.model.tokenize(_WORD_BEGINS + text)]
 
     def _sums(self, words: list[str]) -> Vectors:
@@ -137,7 +137,7 @@ class _KeptRows(Generic[_Item]):
 
     def rows(self, items: list[_Item]) -> Vectors:
         """One row for each item, shape (len(items), dimension)."""
-        index, table = self._known  # read once: another thread may start anew meanwhile
+        index, table = self._known  # read once, as another thread may replace it
         places = list(map(index.get, items, repeat(-1)))
         rows: Vectors = table.take(places, axis=0)
         if -1 in places:
@@ -153,7 +153,7 @@ class _KeptRows(Generic[_Item]):
         return rows
 
     def _nothing(self) -> tuple[dict[_Item, int], Vectors]:
-        # Pages of the table take memory when they are written to.
+        # The table's pages take memory only once they are written.
         return {}, np.empty((self._most, self.dimension), dtype=np.float32)
 
     def _keep(self, items: list[_Item], rows: Vectors) -> None:
@@ -163,7 +163,7 @@ class _KeptRows(Generic[_Item]):
                 self._known = index, table = self._nothing()
             for item, row in zip(items[: self._most], rows, strict=False):
                 if item not in index and self._is_kept(item):
-                    table[len(index)] = row  # before its item is found
+                    table[len(index)] = row  # written before the item can be found
                     index[item] = len(index)
 
 
@@ -177,7 +177,8 @@ def _read_rows(path: Path, dimension: int) -> Vectors:
 
     try:
         (rows,) = load_file(path).values()  # which checks the file
-        # Mapped, as narrow as they are stored: rows of words that nobody says take no memory. The data end the file.
+        # Mapped in their stored width, so that rows of unused words take no memory. The data are at the end of the
+        # file.
         stored = np.memmap(path, rows.dtype, mode="r", offset=path.stat().st_size - rows.nbytes, shape=rows.shape)
         return np.asarray(stored).reshape(-1, dimension)
     except (OSError, ValueError, SafetensorError) as error:

@@ -113,7 +113,7 @@ class StoredBuilds:
         return self._store.get(f"{build.prefix}{name}").body
 
     def _copy(self, build: StoredBuild, name: str, to: Path) -> None:
-        """Take a file of any length to local disk; a build without samples has none."""
+        """Copy a file of any length to the local disk; a build without samples has none."""
         if self._store.head(f"{build.prefix}{name}") is None:
             return
         with self._store.open(f"{build.prefix}{name}") as reader, to.open("wb") as file:

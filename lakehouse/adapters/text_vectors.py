@@ -59,7 +59,7 @@ class TextVectorCache:
         if missing:
             vectors = await self._embed(embedder, list(missing.values()))
             for key, vector in zip(missing, vectors, strict=True):
-                found[key] = vector.copy()  # a row of the batch would keep all of it alive
+                found[key] = vector.copy()  # a view would keep the whole batch alive
                 self._keep(key, found[key])
         return np.stack([found[key] for key in keys])
 
@@ -74,7 +74,7 @@ class TextVectorCache:
         return vector
 
     def _keep(self, key: Key, vector: Vectors) -> None:
-        if key in self._kept:  # another search has been as quick
+        if key in self._kept:  # another search has added it meanwhile
             return
         self._kept[key] = vector
         self._bytes += vector.nbytes + _OVERHEAD_BYTES

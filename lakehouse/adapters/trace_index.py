@@ -1,7 +1,7 @@
 """Traces by their words and their vectors, in a hot index of their own.
 
-Rows wait for the next read or for company, which a thread of their own takes in: a hundred together cost a fifth of
-what they cost one by one, no write waits for it, and no read is answered without them.
+New rows wait until the next read, or until a background thread adds them in a group: a hundred together cost a fifth of
+what they cost one by one. No write waits for that, and every read sees all rows.
 
 Belongs here: the `TraceIndex` over `HotIndex`. Not here: traces, how both scores become one (see lakehouse/pathway).
 """
@@ -25,7 +25,7 @@ _NONE = Candidates([], np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
 class HotTraceIndex:
-    """An index that is made with its first trace: until then no model needs to be loaded for its dimension.
+    """An index that is made when its first trace comes, so that the embedder need not be loaded before.
 
     Args:
         dimension: Gives the length of the vectors.
@@ -96,7 +96,7 @@ class HotTraceIndex:
         return index.ids_of(selection.rows() + selection.first) if len(selection) else []
 
     def settle(self) -> None:
-        """Do what the index puts off, and return when it is done."""
+        """Add waiting rows and do the upkeep that is due; return when it is done."""
         if (index := self._current()) is not None:
             index.settle()
 
@@ -112,7 +112,7 @@ class HotTraceIndex:
     def _take_in(self) -> None:
         with self._taking_in:
             with self._lock:
-                # What an attempt that failed has left goes along.
+                # Together with the rows that an earlier, failed attempt has left.
                 self._moving, self._waiting = {**self._moving, **self._waiting}, {}
             if not self._moving:
                 return

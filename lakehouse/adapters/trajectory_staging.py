@@ -23,7 +23,7 @@ from lakehouse.trajectories.seen import SeenRuns
 
 _HASH_CHARACTERS = 32
 _READ_BYTES = 1 << 20
-# So many refusals without one run: the file is of another format, and the rest of it need not be read.
+# After so many refusals without a single run the file must be of another format, and is not read further.
 _GIVE_UP = 1_000
 _SHOWN = 5
 

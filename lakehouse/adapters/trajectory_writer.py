@@ -1,7 +1,7 @@
 """Imports in the bucket: one raw object each, whole or not at all, and never the same one twice.
 
-An object's name says what it was made of. A writer looks on every day whether it is there, puts its own where there is
-none, and looks again: where two were made at once on both sides of midnight, that of the earlier day stays.
+An object's name is a hash of what it was made of. A writer looks for it under every day, puts its own where there is
+none, and looks again: when two were made at once on both sides of midnight, the one of the earlier day stays.
 
 Belongs here: keys, the order of writes. Not here: what is written (see trajectory_staging.py).
 """

@@ -1,7 +1,7 @@
-"""Filling the queue: what asks for a person goes in, the most urgent first, what asks no more goes out.
+"""Filling the triage queue: items that need a person go in, the most urgent first; those that no longer do are removed.
 
-Filling it again changes nothing. Items over `triage_max_open` stay out until there is room, and are
-counted. Decisions that were interrupted before they were in the run log are finished here.
+Filling it again changes nothing. Items beyond `triage_max_open` stay out until there is room, and are counted.
+Decisions that were interrupted before they were in the run log are finished here.
 
 Belongs here: the order of things, the counts. Not here: what asks (see triage_sources.py), keeping items (see
 triage_queue.py).
@@ -24,7 +24,8 @@ from lakehouse.triage.item import About, Item
 STREAM = "reviews"
 KEPT = timedelta(days=90)
 """So long what was decided is in the queue's own list."""
-# A review that has grown old asks for nobody, and yet nobody has decided.
+# Items about these are withdrawn when nothing asks for them. Those about reviews stay: an old review asks no more, but
+# nobody has decided it.
 _WITHDRAWN: frozenset[About] = frozenset({"run", "pii", "drift"})
 
 
@@ -96,7 +97,7 @@ class TriageFiller:
                 added[item.kind] += 1
         if not is_dry:
             for item_id, decided_at in decided.items():
-                # What still asks would come again, and be decided again.
+                # Decided items that still ask are remembered; otherwise they would come back and be decided again.
                 if decided_at < now - KEPT and item_id not in sorted_asks.decided:
                     self._queue.forget(item_id)
         return FillReport(

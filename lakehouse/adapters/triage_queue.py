@@ -5,8 +5,8 @@
 | `audits/triage/items/<item_id>.json` | an item that waits, or is being decided |
 | `audits/triage/decided/<item_id>.json` | one that was decided, without the text of an edit |
 
-A decision is made in place, where compare-and-swap lets one person win; it moves once it is in the run log. So whatever
-lies decided among those that wait was interrupted, and is finished by whoever comes next.
+A decision is made in place, where compare-and-swap lets one person win; the item moves once the decision is in the run
+log. So a decided item among the waiting ones was interrupted, and whoever comes next finishes it.
 
 Belongs here: keys, reads, the swap, the move. Not here: what a change is (see lakehouse/triage/decision.py), what fills
 the queue (see triage_fill.py).
@@ -87,7 +87,7 @@ class TriageQueue:
     def find(self, item_id: str) -> Item | None:
         """The same, None where there is none."""
         _check(item_id)
-        for prefix in (WAITING, DECIDED, WAITING):  # it may be moved between the first two looks
+        for prefix in (WAITING, DECIDED, WAITING):  # it may be moved between two reads
             stored = self._stored(_key(prefix, item_id))
             if stored is not None:
                 return _read(stored)
@@ -122,7 +122,7 @@ class TriageQueue:
         while time.monotonic() < deadline:
             stored = self._stored(_key(WAITING, item_id))
             if stored is None:
-                return update(self.get(item_id))  # decided: it only says so
+                return update(self.get(item_id))  # it is decided, so `update` only reports that
             before = _read(stored)
             after = update(before)
             if after is before:

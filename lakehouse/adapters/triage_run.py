@@ -40,7 +40,7 @@ def fill_queue(
         store: The bucket.
         location: The bucket's address with read-only keys, for query engines.
         run: Who does it, for the receipt.
-        work_dir: Local folder for what engines spill.
+        work_dir: Local folder that query engines may spill to.
         is_dry: Only count what would be done.
 
     Raises:

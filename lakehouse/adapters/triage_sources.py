@@ -55,8 +55,8 @@ class TriageSources:
 
     Attributes:
         store: The bucket.
-        location: The same for engines.
-        work_dir: For what engines spill.
+        location: The bucket's address with read-only keys, for query engines.
+        work_dir: Local folder that query engines may spill to.
     """
 
     store: ObjectStore
@@ -85,7 +85,8 @@ class TriageSources:
             open_lake(self.location, Path(folder)) as engine,
         ):
             add_relations(engine, self.location.bucket, index, scored)
-            # A run that was retracted asks for nobody: its scores follow within minutes, its record is gone at once.
+            # Only runs with a record: a retracted run has none at once, while its scores are removed some minutes
+            # later.
             rows = engine.execute(
                 f"SELECT {_COLUMNS} FROM scored SEMI JOIN evidence USING (run_id, stream)"
                 f" WHERE score = '{NEEDS_REVIEW}' OR list_has_any(reasons, [{reasons}])"
@@ -120,7 +121,7 @@ class TriageSources:
         for kind in KINDS:
             try:
                 found = gate.open_drift(kind)
-            except BadInput as error:  # the gate is shut, and says so; other items must not wait for that
+            except BadInput as error:  # a damaged report keeps the gate shut and is reported there; other items go on
                 _log.warning("drift is not known", kind=kind, reason=error.detail)
                 continue
             if found is not None:
@@ -135,5 +136,5 @@ class TriageSources:
                 continue
             try:
                 yield from ask_of_review(reviews.report(review_id))
-            except NotFound:  # its report is on its way
+            except NotFound:  # its report is being written
                 continue

@@ -64,7 +64,8 @@ class Words:
 
         pattern = f"(?i){subject_pattern(self._subject, is_grouped=True)}"
         while self.speak(text):
-            # A match takes what ends it along, so that of two in a row the second is found by the next turn.
+            # A match includes the character that ends it, so of two adjacent matches the second is found in the next
+            # round.
             text = pc.replace_substring_regex(pa.array([text]), pattern, rf"\1{BLOT}\2")[0].as_py()
         return text
 

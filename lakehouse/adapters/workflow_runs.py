@@ -51,7 +51,7 @@ class WorkflowRuns:
             return []
         needle = orjson.dumps({"run_id": run_id})[1:-1]
         found: dict[str, dict[str, Any]] = {}
-        # The spool first: a part that is shipped meanwhile is in the bucket by then.
+        # The spool is read first: a part that is shipped in between is then found in the bucket.
         for line in [*self._waiting(begun, needle), *self._shipped(begun, needle)]:
             if line.get("run_id") == run_id:
                 found[str(line["node_id"])] = line
@@ -66,7 +66,7 @@ class WorkflowRuns:
                 try:
                     with path.open("rb") as part:
                         yield from _lines(part, needle)
-                except FileNotFoundError:  # shipped just now
+                except FileNotFoundError:  # it was shipped meanwhile
                     continue
 
     def _shipped(self, begun: datetime, needle: bytes) -> Iterator[dict[str, Any]]:

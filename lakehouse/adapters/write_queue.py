@@ -1,6 +1,6 @@
-"""Writes to one corpus: they gather while the last one commits, and go into the next commit together.
+"""Grouping writes to one corpus: those that come while a commit runs go into the next commit together.
 
-There is no timer, and a commit takes about as long for one row as for a thousand.
+There is no timer; a commit takes about as long for one row as for a thousand.
 
 Belongs here: who waits for which commit. Not here: the commit (see corpora.py).
 """
@@ -33,7 +33,7 @@ class WriteQueue:
                 group, self._waiting = self._waiting, []
                 try:
                     revision = await commit([rows for rows, _ in group])
-                except Exception as error:  # each caller hears what became of the group
+                except Exception as error:  # raised to each caller of the group
                     _finish(group, lambda done, e=error: done.set_exception(e))
                 else:
                     _finish(group, lambda done, r=revision: done.set_result(r))
