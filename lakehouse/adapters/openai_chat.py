@@ -15,11 +15,13 @@ from typing import Any
 
 import orjson
 
+from lakehouse.chat.missing_model import missing_model, said_of
 from lakehouse.chat.sse import events
 from lakehouse.errors import LakehouseError, ProviderFailed, TimedOut, Unavailable
 from lakehouse.settings_chat import ChatEndpoint
 
 SETTING = "LAKEHOUSE_CHAT_PROVIDERS"
+_NOT_FOUND = 404
 _FIRST_WAIT_S = 0.5
 _MAX_ANSWER_BYTES = 16 << 20
 _MODELS_TIMEOUT_S = 3.0
@@ -74,7 +76,7 @@ class OpenAiChat:
             async with self._opened(body, deadline) as response:
                 return self._parsed(await self._whole(response))
 
-        answer: Mapping[str, Any] = await self._tried(ask, deadline)
+        answer: Mapping[str, Any] = await self._tried(ask, deadline, body["model"])
         return answer
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
@@ -85,7 +87,7 @@ class OpenAiChat:
             manager = self._opened(body, deadline)
             return manager, await manager.__aenter__()
 
-        manager, response = await self._tried(open_it, deadline)
+        manager, response = await self._tried(open_it, deadline, body["model"])
         try:
             found = events(response.iter_bytes(), max_bytes=_MAX_ANSWER_BYTES)
             while (data := await self._next(found, deadline)) is not None and data.strip() != b"[DONE]":
@@ -114,7 +116,7 @@ class OpenAiChat:
         if self._client is not None:
             await self._client.close()
 
-    async def _tried(self, ask: Callable[[], Awaitable[Any]], deadline: float) -> Any:
+    async def _tried(self, ask: Callable[[], Awaitable[Any]], deadline: float, model: str) -> Any:
         for attempt in range(1, self._attempts + 1):
             try:
                 with self._translated():
@@ -122,6 +124,8 @@ class OpenAiChat:
                         return await ask()
             except ProviderFailed as error:
                 status = error.fields.get("provider_status")
+                if status == _NOT_FOUND:
+                    raise await self._missing(model, error) from None
                 is_passing = status is not None and (status == 429 or status >= 500)
                 wait_s = max(error.fields.get("retry_after_s", 0.0), _FIRST_WAIT_S * 2 ** (attempt - 1))
                 wait_s *= 1 + self._draw() / 2
@@ -129,6 +133,15 @@ class OpenAiChat:
                     raise
                 await self._sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _missing(self, model: str, error: ProviderFailed) -> ProviderFailed:
+        """The same failure with the models that there are, where the provider tells."""
+        try:
+            models: Sequence[str] | None = await self.models()
+        except LakehouseError:
+            models = None
+        said = error.fields.get("provider_said", "")
+        return ProviderFailed(missing_model(self._name, model, said, models), **error.fields)
 
     def _opened(self, body: Mapping[str, Any], deadline: float) -> Any:
         rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
@@ -179,7 +192,7 @@ class OpenAiChat:
                 provider=self._name,
             ) from None
         except openai.APIStatusError as error:
-            raise self._refused(error.status_code, error.response.headers.get("retry-after", "")) from None
+            raise self._refused(error) from None
         except openai.APIConnectionError:
             raise ProviderFailed(
                 f"{self._what} cannot be reached; see its url in {SETTING}", provider=self._name
@@ -189,17 +202,23 @@ class OpenAiChat:
         except openai.OpenAIError:
             raise self._wrong("something that is no answer") from None
 
-    def _refused(self, status: int, retry_after: str) -> LakehouseError:
+    def _refused(self, error: Any) -> LakehouseError:
+        status, retry_after = error.status_code, error.response.headers.get("retry-after", "")
         hints = {
             401: f"its key in {self._endpoint.key_env} is refused",
             403: f"its key in {self._endpoint.key_env} is not allowed this",
-            404: "it has no such model, or its url is wrong",
+            _NOT_FOUND: "it has no such model, or its url is wrong",
             429: "it is asked too much; try again later",
         }
         hint = hints.get(status, "try again later" if status >= 500 else "it does not take this request")
         fields: dict[str, Any] = {"provider": self._name, "provider_status": status}
         if retry_after.isdecimal():
             fields["retry_after_s"] = float(retry_after)
+        if status == _NOT_FOUND:  # of the others some quote what they were sent, or a key
+            key = self._endpoint.api_key
+            fields["provider_said"] = said_of(
+                error.body, secrets=(self._endpoint.url, key.get_secret_value() if key is not None else "")
+            )
         return ProviderFailed(f"{self._what} answered with status {status}: {hint}", **fields)
 
     @property

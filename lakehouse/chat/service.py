@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 from lakehouse.chat.call_log import Caller, CallLog, Ended, FindMarkers, call_line
 from lakehouse.chat.completion import read_completion, reported_cost
 from lakehouse.chat.families import ChatFamily, family_of
+from lakehouse.chat.missing_model import asked_for_bare_name
 from lakehouse.chat.provider import ChatProvider
 from lakehouse.chat.request import ChatAnswer, ChatRequest, check_request, text_of
-from lakehouse.chat.routing import Route, route_of
+from lakehouse.chat.routing import OLLAMA, Route, route_of
 from lakehouse.chat.usage import Call, UsageMeter
 from lakehouse.chat.wire import body_of
 from lakehouse.clock import new_id
@@ -29,6 +30,7 @@ from lakehouse.errors import LakehouseError, ProviderFailed, TimedOut, Unavailab
 
 _T = TypeVar("_T")
 ANY_MODEL = "*"
+_NOT_FOUND = 404
 # Searching longer texts takes milliseconds, in which nobody else would be answered.
 _LONG = 10_000
 
@@ -161,7 +163,7 @@ class ChatService:
                     {"route": str(route), "status": error.status, "error": error.detail, "ms": elapsed_ms}
                 )
                 if index == len(routes) - 1:
-                    raise
+                    raise self._explained(error, attempt.request.model, route) from None
             else:
                 self.last_errors.pop(route.provider, None)
                 return answer
@@ -234,6 +236,13 @@ class ChatService:
         if length > _LONG:
             return await asyncio.to_thread(make, find_markers=self._find_markers)
         return make(find_markers=self._find_markers)
+
+    def _explained(self, error: LakehouseError, model: str, route: Route) -> LakehouseError:
+        """The error, and where nobody named the provider why it was asked, in case the name was meant otherwise."""
+        is_bare = (route.provider, route.model) == (OLLAMA, model)
+        if not is_bare or isinstance(error, TimedOut) or error.fields.get("provider_status") not in (None, _NOT_FOUND):
+            return error
+        return type(error)(f"{error.detail}; {asked_for_bare_name(model, self.embedded)}", **error.fields)
 
     def _routes(self, attempt: Attempt) -> list[tuple[Route, str | None]]:
         """The routes to try, each with the model that it would be an escalation from."""

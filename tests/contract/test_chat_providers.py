@@ -264,6 +264,36 @@ async def test_refusals_are_told_with_their_status_and_not_repeated(endpoint: Ch
     await provider.close()
 
 
+@pytest.mark.parametrize(
+    ("document", "models", "says"),
+    [
+        (
+            {"error": {"message": 'model "qwen3:4b" not found,\ntry pulling it first'}},
+            ["qwen2.5:3b", "llama3.2:1b"],
+            ['status 404: model "qwen3:4b" not found, try pulling it first;', "it has qwen2.5:3b, llama3.2:1b"],
+        ),
+        ({"error": "no such model"}, [f"m{n:03}" for n in range(300)], [": no such model;", " and 292 more"]),
+        ({"error": {"message": "key sk-secret may not"}}, [], ["404; it has no model 'qwen3:4b', and no other"]),
+        (None, ["qwen3:4b"], ["404, although it lists the model"]),
+    ],
+)
+async def test_model_that_a_provider_has_not_is_told_with_those_that_it_has(
+    endpoint: ChatEndpointServer, document: Any, models: list[str], says: list[str]
+) -> None:
+    endpoint.replies = [Reply(status=404, document=document)]
+    endpoint.models = [{"id": name} for name in models]
+    provider = remote(endpoint)
+    with pytest.raises(ProviderFailed) as failed:
+        await provider.complete({**HELLO, "model": "qwen3:4b"})
+    for said in says:
+        assert said in failed.value.detail
+    assert "cannot be reached" not in failed.value.detail
+    assert "sk-secret" not in str(failed.value.fields)
+    with pytest.raises(ProviderFailed, match="status 404"):
+        await anext(aiter(provider.stream({**HELLO, "model": "qwen3:4b"})))
+    await provider.close()
+
+
 async def test_provider_that_says_nothing_is_timed_out(endpoint: ChatEndpointServer) -> None:
     endpoint.replies = [Reply(hang=True)]
     provider = remote(endpoint, timeout_s=0.2)

@@ -460,3 +460,24 @@ def test_stream_of_nothing_is_502_before_it_begins(client: openai.OpenAI, endpoi
     with pytest.raises(openai.InternalServerError) as failed:
         client.chat.completions.create(model="ollama/m", messages=HELLO, stream=True)  # type: ignore[arg-type]
     assert failed.value.status_code == 502
+
+
+@pytest.mark.parametrize(
+    ("model", "reply", "says"),
+    [
+        ("qwen9:1b", Reply(status=404, document={"error": {"message": "model 'qwen9:1b' not found"}}),
+         "404: model 'qwen9:1b' not found; it has no model 'qwen9:1b', it has qwen2.5:3b; {BARE}"),
+        ("ollama/qwen9:1b", Reply(status=404, document={}), "it has no model 'qwen9:1b', it has qwen2.5:3b"),
+    ],
+)  # fmt: skip
+async def test_model_that_nobody_has_is_told_with_those_that_there_are(
+    api: RunningApi, endpoint: ChatEndpointServer, model: str, reply: Reply, says: str
+) -> None:
+    endpoint.replies = [reply]
+    for path in ("/v1/chat", "/v1/chat/completions"):
+        answer = await post(api, path, {"messages": HELLO, "model": model})
+        assert answer.status_code == 502
+        told = answer.json()
+        detail = told["detail"] if "detail" in told else told["error"]["message"]
+        bare = f"it was asked since no embedded model is called {model!r} (there is {MODEL})"
+        assert detail.endswith(says.replace("{BARE}", bare))
