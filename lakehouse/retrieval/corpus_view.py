@@ -51,12 +51,12 @@ class CorpusView(Protocol):
 
     @property
     def revision(self) -> str:
-        """Another one for other rows."""
+        """A text that changes when the rows change."""
         ...
 
     @property
     def numbering(self) -> object:
-        """One and the same object for as long as a row's number means the same row and the same text."""
+        """An object that stays the same for as long as each row number means the same row and text."""
         ...
 
     @property
@@ -71,7 +71,7 @@ class CorpusView(Protocol):
 
     @property
     def is_in_memory(self) -> bool:
-        """False when asking it waits for the store, so that it is asked in a thread."""
+        """False when calls may wait for the store, so that they must be made in a thread."""
         ...
 
     @property
@@ -81,7 +81,7 @@ class CorpusView(Protocol):
 
     @property
     def state(self) -> Hashable:
-        """Another one when the same search may find something else."""
+        """A value that changes when the same search may give another result."""
         ...
 
     @property
@@ -114,7 +114,7 @@ class CorpusView(Protocol):
     def text_scores(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
     def similarity(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Distances turned round: higher is nearer, by a constant."""
+        """Similarities from distances, higher is nearer: the negative distance plus a constant."""
         ...
 
     def check(self, filter: Filter, *, masked: frozenset[str]) -> FilterFit:  # noqa: A002
@@ -133,7 +133,7 @@ class CorpusView(Protocol):
 
     @property
     def calibration(self) -> RelevanceModel | None:
-        """What judges its rows; None where nothing does."""
+        """The model of relevance for its rows; None when there is none."""
         ...
 
     def term_weights(self, query: str) -> Mapping[str, float]:
@@ -143,7 +143,7 @@ class CorpusView(Protocol):
     def relevance(
         self, similarity: NDArray[np.float32], text_share: NDArray[np.float32] | None
     ) -> NDArray[np.float32] | None:
-        """Probabilities that rows are relevant; None where nothing judges them.
+        """Probabilities that rows are relevant; None when there is no calibration.
 
         Args:
             similarity: (n,) cosine of query and row.

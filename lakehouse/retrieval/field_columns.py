@@ -108,14 +108,14 @@ class FieldColumn:
 
     @property
     def bytes(self) -> int:
-        """Memory of the values, about."""
+        """About how much memory the values take."""
         return sum(rows.bytes + values.bytes for rows, values in tuple(self._columns.values()))
 
     def _add(self, name: _Name, rows: Sequence[int], values: Sequence[object]) -> None:
         if name not in self._columns:
             self._columns[name] = (RowNumbers(), _NEW[name]())
         numbers, column = self._columns[name]
-        # The values first: whoever sees the row finds its value.
+        # The values go in first, so that a reader that sees a row finds its value.
         column.append(values)
         numbers.append(np.array(rows, np.int64))
         self.kinds |= {_KINDS[name]}

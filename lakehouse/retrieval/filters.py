@@ -31,7 +31,7 @@ _WORDS = ("and", "or", "not")
 class Compare:
     """A condition on one field; `value` is a tuple for `in` and `nin`.
 
-    Equal are those that mean the same: Python's own `1 == True` would make one of `{"a": 1}` and `{"a": true}`.
+    Two conditions are equal when they mean the same: with Python's `1 == True`, `{"a": 1}` and `{"a": true}` would be.
     """
 
     field: str
@@ -144,7 +144,7 @@ def kind_of(value: object) -> Kind | None:
 
 
 def mask_of(field: str, masked: frozenset[str]) -> Literal["constant", "gone"] | None:
-    """How a mask changes a field: it reads as the constant, or is gone as a part of what does."""
+    """How masking changes a field: it reads as the constant, or is missing as it is inside of one that does."""
     if not masked:
         return None
     path = field.casefold()
@@ -281,7 +281,7 @@ def _filled(value: object, path: str) -> list[object]:
 
 
 def _is_unicode(text: str) -> bool:
-    # What JSON may write and UTF-8 cannot hold.
+    # A lone surrogate, which JSON can escape and UTF-8 cannot encode.
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 

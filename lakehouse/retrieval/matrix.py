@@ -4,9 +4,9 @@ The order of things: filters choose the rows (before retrieval), each corpus giv
 answers in, lift and sink, the relevance filter and the downgrade gate drop, the best k stay.
 
 Scores. Within a corpus: hybrid the fused score, vector the cosine, text the share of what the query weighs.
-Across corpora a cosine says how much a corpus has to say: scores are multiplied by the square of its best one
-(docs/decisions/0020-hybrid-scores-are-a-sum.md); shares compare as they are; where vectors are not compared by
-cosines, corpora are merged by reciprocal rank.
+Across corpora, the best cosine says how relevant a corpus is: its scores are multiplied by the square of that
+(docs/decisions/0020-hybrid-scores-are-a-sum.md). Text shares compare as they are. Where vectors are not compared by
+cosine, corpora are merged by reciprocal rank.
 
 Belongs here: candidates and their merging, over Protocols. Not here: embedding and SQL (see search_service.py), fusion
 (see fusion.py), what playbooks say (see playbook_influence.py).
@@ -107,7 +107,7 @@ def find(
     Args:
         corpus: The corpus.
         ask: The search.
-        vector: The query by the corpus's embedder; text search leaves it alone.
+        vector: The query by the corpus's embedder; text search ignores it.
         selection: The rows that may come back.
         influence: What playbooks say; an answer that the selection forbids is not brought in.
         near: What `nearest_rows` gave for these; None: it is asked here.
@@ -128,7 +128,7 @@ def find(
     texts = _filled(numbers.tolist(), by_text, lambda some: corpus.text_scores(ask.query, some)) if wants_text else None
     similarity = None if distances is None else corpus.similarity(distances)
     closeness = similarity
-    if distances is not None and corpus.distance == "l2":  # what rises from 0 can be put together with text scores
+    if distances is not None and corpus.distance == "l2":  # text scores combine with a closeness from 0 to 1
         closeness = np.float32(1) / (1 + distances)
     scores = _scores(corpus, ask, similarity if texts is None else closeness, texts)
     found = Found(
@@ -159,7 +159,7 @@ def merge(found: Sequence[Found], ask: Ask, influence: Influence | None = None) 
     is_judged = ask.threshold > 0 or ask.model_class == "strong"
     for one in found:
         count = counts[one.corpus.name] = Counts(hits=len(one.rows))
-        # What nothing drops is made only as far as it may be among the results.
+        # Without a filter that drops candidates, only those that may become results are made into objects.
         candidates = _candidates(one, influence, None if is_judged else ask.k)
         for candidate in candidates if is_judged else ():
             if _is_irrelevant(candidate, ask):
@@ -275,7 +275,7 @@ def _rows_of(corpus: CorpusView, ids: Sequence[str], selection: Selection) -> li
 
 
 def _is_endorsed(candidate: Candidate) -> bool:
-    # What playbooks endorse has been judged by people: a model's doubt does not outweigh that.
+    # Endorsed answers have been judged to work, which outweighs a low estimate of relevance.
     return candidate.lift is not None and candidate.lift.is_endorsed
 
 

@@ -22,7 +22,7 @@ from lakehouse.retrieval.growing import GrowingStrings
 from lakehouse.tables.reserved import MASK
 
 Mask = NDArray[np.bool_]
-# Each takes some kilobytes; the fields beyond (keys that are data) are looked for in the JSON itself.
+# Most fields with columns, as each takes some kilobytes; further fields (keys that are data) are read from the JSON.
 MAX_FIELDS = 4_096
 _KEPT_FITS = 4_096
 _READ_ROWS = 4_096
@@ -65,7 +65,7 @@ class MetadataColumns:
         self._json = GrowingStrings()
         self._fields: dict[str, FieldColumn] = {}
         self._is_full = False
-        # Rows only come, so a filter that fits them fits for ever.
+        # Rows are only added, so a filter that fits stays fitting.
         self._fitting: dict[tuple[Filter, frozenset[str]], FilterFit] = {}
 
     def __len__(self) -> int:
@@ -82,14 +82,14 @@ class MetadataColumns:
         self._json.append(metadata)
 
     def restore(self, metadata: pa.LargeStringArray) -> None:
-        """Take over all rows, as they were kept: the columns are made of them, the JSON stays where it is."""
+        """Take over all rows of a snapshot: columns are made from them, and the JSON is not copied."""
         for start in range(0, len(metadata), _READ_ROWS):
             texts = metadata.slice(start, _READ_ROWS).to_pylist()
             self._add_fields(read_metadata(texts, ids=texts), start)
         self._json.adopt(metadata)
 
     def adopt(self, metadata: pa.LargeStringArray) -> None:
-        """Have the JSON of all rows, which is the same, from elsewhere: a mapped file."""
+        """Use the equal JSON of a mapped file for all rows, in place of that in memory."""
         self._json.adopt(metadata)
 
     def json_of(self, rows: NDArray[np.int64]) -> list[bytes]:
@@ -149,7 +149,7 @@ class MetadataColumns:
 
     @property
     def bytes(self) -> int:
-        """Memory of the JSON and the columns, about."""
+        """About how much memory the JSON and the columns take."""
         return self._json.bytes + sum(column.bytes for column in tuple(self._fields.values()))
 
     def _add_fields(self, documents: Sequence[Mapping[str, object]], first: int) -> None:
@@ -164,7 +164,7 @@ class MetadataColumns:
     def _kinds_of(self, path: str) -> frozenset[Kind] | None:
         column = self._fields.get(path)
         if column is None:
-            # An empty set: known, and of no kind that could be wrong.
+            # An empty set: the field is known, and no kind of value is wrong for it.
             return frozenset() if self._is_full else None
         return column.kinds
 

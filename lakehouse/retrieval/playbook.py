@@ -1,8 +1,7 @@
 """Playbooks: which answers worked for which queries, as the memory log tells it.
 
-The state is a fold of log entries that does not depend on the order in which they arrive: evidence is kept by its key
-and the latest in the log's order counts, a deletion counts for ever, feedback on an entry that is not known yet waits
-for it.
+The state is a fold of log entries that does not depend on the order in which they arrive: of evidence with one key the
+latest in the log's order counts, a deletion is final, and feedback on an entry that is not known yet waits for it.
 
 Operations (payloads are JSON; `vector` is the query's embedding, float16 little-endian as base64):
 
@@ -38,7 +37,7 @@ TABLE = "playbooks"
 # Two queries this close (cosine distance) that lead to the same answer are one entry.
 MERGE_DISTANCE = 0.02
 _MERGE_LOOKS = 16
-# So many entries of one answer are looked at; an answer that thousands speak of is as well known by some hundred.
+# Most entries of one answer that are looked at: some hundred say as much about an answer as thousands.
 _NEWEST = 256
 ROW_RULES = RowRules(subject_field="playbook_id", ending_ops=frozenset({DELETE, MERGE}))
 """How entries of this log become rows of its table."""
@@ -50,16 +49,16 @@ class PlaybookBook:
     Args:
         index: Where the entries' query embeddings are looked up.
         embedder: Name of the embedder that the index stands on.
-        embed: Embeds queries that another embedder's vectors came with, now or, while it fails, with `catch_up`.
+        embed: Embeds queries whose vectors are of another embedder; what it fails at is tried again by `catch_up`.
     """
 
     def __init__(self, index: EntryIndex, *, embedder: str, embed: Embed) -> None:
         self._index = index
         self._vectors = EntryVectors(index, embedder=embedder, embed=embed)
         self._entries: dict[str, PlaybookEntry] = {}
-        # By the hash of its key the id of a live entry, or of several.
+        # From the hash of a key to the id of its live entry, or the ids of several.
         self._by_key: dict[int, str | tuple[str, ...]] = {}
-        # By answer the id of the one live entry that speaks of it, or of all in the order in which they came.
+        # From an answer to the id of its live entry, or the ids of all its entries in the order in which they came.
         self._by_answer: dict[str, str | list[str]] = {}
         self._live = 0
         self._listeners: list[Callable[[Iterable[str]], None]] = []
@@ -82,7 +81,7 @@ class PlaybookBook:
     def entries_for(self, corpus: str, answer_id: str) -> list[PlaybookEntry]:
         """The newest live entries that speak of an answer of a corpus, those without a corpus included."""
         held = self._by_answer.get(answer_id, ())
-        # Cut off in one step of the interpreter: the one thread that applies cannot come in between.
+        # One slice, which is a single step of the interpreter, so the applying thread cannot change the list meanwhile.
         newest = [held] if isinstance(held, str) else held[: -_NEWEST - 1 : -1]
         found = (self._entries[i] for i in newest)
         return [entry for entry in found if entry.is_live and entry.answer_corpus in (None, corpus)]
@@ -92,7 +91,7 @@ class PlaybookBook:
         return [answer_id for answer_id in answer_ids if answer_id in self._by_answer]
 
     def row_of(self, entry: PlaybookEntry) -> int | None:
-        """Where the embedding of an entry's query is; None when the entry went meanwhile."""
+        """The row of an entry's query embedding; None when the entry has been removed meanwhile."""
         return self._index.row_of(entry.playbook_id)
 
     def vectors_at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -128,11 +127,11 @@ class PlaybookBook:
         return self._index.nearest(vector, k, max_distance)
 
     def look(self, vector: NDArray[np.float32], *, k: int, max_distance: float) -> Awaitable[Nearby]:
-        """The same, looked for together with what others ask in this turn of the event loop; it is asked at once."""
+        """The same, joined with other searches of this turn of the event loop; it is begun at once."""
         return self._index.look(vector, k, max_distance)
 
     def live_of(self, nearby: Nearby) -> Iterator[tuple[float, PlaybookEntry]]:
-        """Those that are still there of entries that were found; each is looked up when it is its turn."""
+        """The entries found that are still live; each is looked up lazily."""
         for distance, playbook_id in zip(nearby.distances, nearby.ids, strict=True):
             entry = self._entries.get(playbook_id)
             if entry is not None and entry.is_live:
@@ -170,7 +169,7 @@ class PlaybookBook:
                     book = self._entries[playbook_id] = PlaybookEntry(playbook_id)
                 before = book.key if book.is_live else None
                 answers.add(book.answer_id)
-                if entry.op in (RECORD, FEEDBACK):  # who deletes or merges says nothing of what an answer is worth
+                if entry.op in (RECORD, FEEDBACK):  # deleting or merging is no judgement of an answer
                     self.sources.add(entry.actor)
                 if entry.op == RECORD and book.record(entry, same_answer=self._same_answer):
                     new[book.playbook_id] = entry.payload
@@ -216,7 +215,7 @@ class PlaybookBook:
         return gathered.evidence
 
     def _merge(self, book: PlaybookEntry, into: str) -> None:
-        # Of two heirs the older one: whichever is heard first, all processes end with the same.
+        # Of two targets the older one counts, so that all processes agree, in whatever order they read the merges.
         if book.merged_into is not None and book.merged_into <= into:
             return
         if book.merged_into is not None:
@@ -225,7 +224,7 @@ class PlaybookBook:
         self._entries.setdefault(into, PlaybookEntry(into)).merged |= {book.playbook_id}
 
     def _settle(self, book: PlaybookEntry, before: Key | None) -> None:
-        """Keep the keys to the live entries, now that one has changed; `before`: its key, if it was one of them."""
+        """Update the indexes by key and answer after a change of one entry; `before` is its old key, if it was live."""
         after = book.key if book.is_live else None
         if after == before:
             return
@@ -250,7 +249,7 @@ class PlaybookBook:
                 self._by_answer[book.answer_id] = alone
 
     def _same_answer(self, answer_id: str) -> str:
-        """The text of an answer's id that other entries have already, so that all have one."""
+        """The string object of an answer's id that other entries have already, so that all share one."""
         held = self._by_answer.get(answer_id)
         if held is None:
             return answer_id
@@ -264,12 +263,12 @@ class PlaybookBook:
     def _tell(self, answers: set[str]) -> None:
         for listener in self._listeners:
             listener(answers)
-        # Last: an answer that is kept under it must have been made of nothing older.
+        # Last, so that no cached answer under the new revision was made from older entries.
         self.revision += 1
 
 
 def _hash_of(key: Key) -> int:
-    """The hash of a key without the bits that would make a larger number of it in memory."""
+    """The hash of a key in 60 bits, as Python's integers beyond take more memory."""
     return hash(key) >> 4
 
 

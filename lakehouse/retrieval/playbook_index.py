@@ -34,7 +34,7 @@ class EntryIndex(Protocol):
     def nearest(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Nearby: ...
 
     def look(self, vector: NDArray[np.float32], k: int, max_distance: float) -> Awaitable[Nearby]:
-        """`nearest` together with what others ask in this turn of the event loop; it is asked at once."""
+        """`nearest`, joined with other searches of this turn of the event loop; it is begun at once."""
         ...
 
     def row_of(self, id: str) -> int | None:  # noqa: A002 - the key of the rows

@@ -38,13 +38,13 @@ from lakehouse.retrieval.search_config import PlaybookConfig
 Floats = NDArray[np.float32]
 FoundEntry = tuple[float, PlaybookEntry]
 _DAY_S = 86_400.0
-# Entries that are looked at for each that may have a say, so that one source cannot take all the places.
+# Entries that are looked at for each of the `top_k` that count, so that one source cannot take all places.
 _CHOICE = 4
 _LEAST_CHOICE = 32
 _MOST_LOOKS = 2048
 _MOST_CROWDED_LOOKS = 256
 _TINY = 1e-6
-# A request may ask under another half-life; profiles are kept for so many.
+# Profiles are kept for so many different half-lives, as requests may name one.
 _HALF_LIVES = 4
 
 
@@ -100,7 +100,7 @@ class Playbooks:
 
     @property
     def revision(self) -> int:
-        """Another one whenever an entry has changed."""
+        """A number that changes with every change of an entry."""
         return self._book.revision
 
     def influence(
@@ -113,7 +113,7 @@ class Playbooks:
         now: datetime,
         first: Nearby | None = None,
     ) -> Influence | None:
-        """What entries near a query say; None where none is near, and the search is as it were without.
+        """What entries near a query say; None when none is near, and the search goes on as without playbooks.
 
         Args:
             query: The words.
@@ -131,9 +131,9 @@ class Playbooks:
         return Influence(query, vector, self.embedder, verdicts_of(near, config=config), config, profiles, now)
 
     def first_look(self, vector: Floats, config: PlaybookConfig) -> Awaitable[Nearby]:
-        """The entries nearest to a query, looked for together with what others ask in this turn of the event loop.
+        """The entries nearest to a query, joined with other searches of this turn of the event loop.
 
-        It is asked at once, so that other things can be asked before it is awaited.
+        It is begun at once, so that other searches can be begun before it is awaited.
         """
         return self._book.look(vector, k=_looks(config), max_distance=config.max_distance)
 
@@ -146,7 +146,7 @@ class Playbooks:
         now: datetime,
         first: Nearby | None,
     ) -> list[NearEntry]:
-        """The entries that have a say; looks further where those of other corpora or of one source are in the way."""
+        """The entries that count; looks further when entries of other corpora or of one source take the places."""
         looks, wanted = _looks(config), (None, *corpora)
         nearby = first
         while True:
@@ -163,7 +163,7 @@ class Playbooks:
             looks, nearby = min(_MOST_LOOKS, looks * _CHOICE), None
 
     def _judged(self, found: Iterable[FoundEntry], *, config: PlaybookConfig, now: datetime) -> list[NearEntry]:
-        """Entries with what they are worth; where all are of one source no more than may have a say."""
+        """Entries with their worth; when all are of one source, only as many as count."""
         judged: list[NearEntry] = []
         is_alone, having = len(self._book.sources) < 2, 0
         for distance, entry in found:
@@ -292,7 +292,7 @@ def _alone(source: str) -> frozenset[str]:
 
 
 def _worth(evidence: Sequence[Evidence], *, half_life_days: float, now: datetime) -> float:
-    if len(evidence) == 1:  # nearly always: what `worth_of` comes to for one
+    if len(evidence) == 1:  # nearly always; this is `worth_of` for a single judgement
         (one,) = evidence
         fading = math.pow(0.5, max((now - one.at).total_seconds() / _DAY_S, 0.0) / half_life_days)
         return fading * (one.score * fading) / max(fading, 1e-12)

@@ -38,13 +38,13 @@ Rows = NDArray[np.int64]
 
 COVERAGE_SHARE = 0.3
 ANSWER_WEIGHT = 2.0
-# One source weighs at most as much as so many entries, and so many entries of an answer are looked at, the best first.
+# The most that one source weighs, in entries, and the most entries of an answer that are used, the best first.
 SOURCE_WEIGHT = 8.0
 MAX_ENTRIES = 64
-# Until entries have faded by so little that a profile may stay as it is.
+# Age up to which a profile is kept, as its entries have hardly faded.
 _DAY_S = 86_400.0
 _MAX_AGE_S = _DAY_S
-# When more answers have changed since the last search, all profiles are made anew, as they are asked for.
+# When more answers have changed since the last search, all profiles are dropped and made anew when needed.
 _MOST_TOUCHED = 4096
 
 
@@ -116,7 +116,7 @@ class _Corpus:
 
 
 class AnswerProfiles:
-    """Profiles by the rows of corpora, made when they are first asked for and again when an entry has changed.
+    """Profiles by the rows of corpora, made at first use and again after a change of their entries.
 
     Args:
         entries_of: The endorsed entries of answers of a corpus, as of a time, by the answers' ids; most have none.
@@ -131,7 +131,7 @@ class AnswerProfiles:
         self._corpora: dict[str, _Corpus] = {}
 
     def touch(self, answer_ids: Iterable[str]) -> None:
-        """Say that entries of these answers have changed; call it after the change can be seen."""
+        """Note that entries of these answers have changed; call it after the change is visible."""
         ids = list(answer_ids)
         for name, kept in tuple(self._corpora.items()):
             if kept.numbering() is None:
@@ -153,7 +153,7 @@ class AnswerProfiles:
             try:
                 return self._likeness(kept, query, answers, now)
             except NotFound:
-                # The index of entries has moved its rows more than once: all profiles are made anew.
+                # The index of entries has been compacted more than once, so all profiles are made anew.
                 kept.table = ProfileTable()
                 return self._likeness(kept, query, answers, now)
 
@@ -189,7 +189,7 @@ class AnswerProfiles:
         if len(kept.touched) > _MOST_TOUCHED:
             kept.touched.clear()
             kept.table = ProfileTable()
-        # Taken out one by one: what is touched meanwhile stays for the next search.
+        # Removed one by one, so that answers that are touched meanwhile stay for the next search.
         for _ in range(len(kept.touched)):
             row = corpus.row_of(kept.touched.pop())
             if row is not None:
@@ -224,7 +224,7 @@ class AnswerProfiles:
         }
 
     def _earlier(self, table: ProfileTable, corpus: CorpusView, rows: Rows) -> list[Earlier]:
-        """What is known of profiles without their entries: a row's text never changes, so its terms are read once."""
+        """What earlier profiles tell without their entries: a row's text never changes, so its terms are read once."""
         known = {row: table.earlier(row) for row in rows.tolist()}
         if unread := [row for row, earlier in known.items() if earlier is None]:
             for row, text in zip(unread, corpus.texts_of(np.array(unread, np.int64)), strict=True):

@@ -1,4 +1,4 @@
-"""What recorded queries do to the results of a search: known answers change places, endorsed ones rise, rejected sink.
+"""How recorded queries change the results of a search: known answers change places, endorsed rise, rejected sink.
 
 A query that no entry is within `max_distance` of is left exactly as it was. Otherwise, in one corpus:
 
@@ -40,7 +40,7 @@ LIKENESS_LIFT = 0.5
 ENDORSEMENT_LIFT = 0.25
 REJECTION_LIFT = 0.75
 SAME_QUERY = 0.02
-# So many answers may one source name for one and the same query before its word is split among them.
+# Answers that one source may name for the same query before its judgement is split among them.
 ANSWERS_PER_QUERY = 5
 
 
@@ -82,8 +82,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 def worth_of(judgements: Iterable[Judgement], *, half_life_days: float) -> float:
     """What an entry is worth, −1 to 1: each source's mean, faded by age, and their mean where there are several.
 
-    A source counts once, however often it speaks; what one source said is halved after `half_life_days`, what several
-    said lasts longer, since their faded weights are added before they are held to 1.
+    A source counts once, however often it judges. The judgement of one source is halved after `half_life_days`; that of
+    several lasts longer, since their faded weights are added before they are limited to 1.
     """
     by_source: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for judgement in judgements:
@@ -99,7 +99,7 @@ def worth_of(judgements: Iterable[Judgement], *, half_life_days: float) -> float
 
 
 def choose_near(found: Sequence[NearEntry], *, config: PlaybookConfig) -> list[NearEntry]:
-    """The entries that have a say: the `top_k` nearest within `max_distance`, from more than one source if there are.
+    """The entries that count: the `top_k` nearest within `max_distance`, from more than one source if possible.
 
     An entry that one source alone stands for takes a place only while that source holds less than half of them, as
     long as others want them: a burst from one source does not crowd out what others found.
@@ -110,7 +110,7 @@ def choose_near(found: Sequence[NearEntry], *, config: PlaybookConfig) -> list[N
     """
     near = [entry for entry in found if entry.distance <= config.max_distance and entry.worth != 0]
     if len(near) <= config.top_k:
-        return near  # room for all
+        return near  # all of them fit
     share = max(1, config.top_k // 2)
     taken: dict[frozenset[str], int] = defaultdict(int)
     first: list[NearEntry] = []
@@ -198,7 +198,7 @@ def boosts_of(
         before = scores.take(known)
         above_floor, above_far = _above(likeness, config.max_distance)
         wanted = before + LIKENESS_ORDER * confidence * above_floor + said.take(known)
-        # Their scores handed out anew, the best to the most wanted.
+        # Their scores are dealt out anew, the best one to the most wanted.
         after = np.empty_like(before)
         after[(-wanted).argsort(kind="stable")] = np.sort(before)[::-1]
         lift = LIKENESS_LIFT * confidence * above_far

@@ -30,9 +30,9 @@ Floats = NDArray[np.float32]
 FORMAT_VERSION = 1
 _ROUNDS = 50
 _RIDGE = 1e-6
-# What is assumed of a candidate before its scores are looked at; a threshold of the same keeps what they speak for.
+# The probability assumed before the scores are known; a threshold of this value keeps what the scores speak for.
 PRIOR = 0.3
-# By embedder its dimension, similarity and intercept; made by bench/_relevance.py.
+# For each embedder its dimension, and similarity and intercept of the model; made by bench/_relevance.py.
 OF_EMBEDDERS: Mapping[str, tuple[int, float, float]] = {
     "minilm": (384, 7.949, -3.244),
     "static": (256, 10.603, -3.943),

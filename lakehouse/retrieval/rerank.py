@@ -1,8 +1,8 @@
 """Ranking the best candidates of a corpus again by a better embedder than the one that found them.
 
-The corpus is searched by what is quick over all rows; the few that come first are worth a closer look. A candidate that
-was looked at stays before those that were not, and the best score stays what it was, so that other corpora, playbooks
-and the downgrade gate meet scores of the same size as before.
+The corpus is searched by a quick embedder, and only its few best candidates are scored again by a better one. These
+stay before the others, and the best score keeps its value, so that scores stay comparable for other corpora, playbooks
+and the downgrade gate.
 
 Belongs here: which candidates, their new scores, the order of the steps. Not here: the vectors of texts (see
 lakehouse/adapters/text_vectors.py), the first scores (see matrix.py).
@@ -98,7 +98,7 @@ def rerank_scores(scores: Floats, best: NDArray[np.int64], similarity: Floats, *
     blended = (1 - weight) * _share(first - lowest) + weight * _share(np.maximum(similarity, 0))
     others = np.delete(scores, best)
     base = float(others.max(initial=lowest))
-    if highest - base < _TINY:  # the first scores tell nothing apart: no room to keep the others behind
+    if highest - base < _TINY:  # all first scores are equal, so the candidates cannot be kept before the others
         base = lowest
     new = scores.copy()
     new[best] = base + (highest - base) * _share(blended)

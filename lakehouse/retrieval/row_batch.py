@@ -21,9 +21,9 @@ from lakehouse.retrieval.metadata_columns import read_metadata
 
 Distance = Literal["cosine", "l2", "dot"]
 DISTANCES: tuple[Distance, ...] = ("cosine", "l2", "dot")
-# Squares of lengths that single precision holds well.
+# The range of squared lengths that single precision represents well.
 _PLAIN = (1e-20, 1e20)
-# Parsed documents take many times their JSON: so many at once.
+# Documents parsed at a time, as they take many times the memory of their JSON.
 _SLICE_ROWS = 4_096
 
 
@@ -103,7 +103,7 @@ def check_vectors(
         at = int(np.flatnonzero(squares == 0)[0])
         raise BadInput(f"{_named(at, ids)} is zero, which has no direction; use the distance 'l2' for such vectors")
     directions = np.empty(vectors.shape, np.float32)
-    # In doubles, piece by piece: a length may be beyond what a float32 holds with precision.
+    # In doubles, piece by piece, as a length may be outside of the precise range of float32.
     np.divide(vectors, np.sqrt(squares)[:, None], out=directions, casting="same_kind")
     return directions
 
@@ -127,9 +127,9 @@ def read_query(vector: object, *, dimension: int, distance: Distance) -> NDArray
 
 def _as_floats(vector: object) -> NDArray[np.float32]:
     if isinstance(vector, np.ndarray) and vector.dtype == np.float32 and vector.flags.c_contiguous:
-        return vector  # as embedders give it
+        return vector  # of unit length already, as embedders give it
     try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite, and are refused as such
             return np.ascontiguousarray(vector, np.float32)
     except (TypeError, ValueError):
         raise BadInput("the query's vector must be a list of numbers") from None

@@ -1,7 +1,7 @@
-"""A number for each of some rows, found for fifty of them at once in memory that does not grow with the corpus.
+"""A direct-mapped table from rows to slots, asked for fifty rows at once; its size does not grow with the corpus.
 
-A row's place is its lowest bits. Rows of one corpus share no place until it has `MOST_PLACES`; of two that do the one
-whose slot was put last is known.
+A row's place is given by its lowest bits. Rows of a corpus share no place until it has more than `MOST_PLACES` rows; of
+two rows that share one, the one put last is known.
 
 Belongs here: putting, finding. Not here: what the numbers mean (see profile_table.py).
 """
@@ -17,7 +17,7 @@ UNKNOWN, NOTHING = -2, -1
 """Of a row that was not put, and of one that is known to have none; a slot is 0 or more."""
 MOST_PLACES = 1 << 18
 _LEAST_PLACES = 1 << 12
-# Slots are kept so that a place without a row is a zero: pages that nobody wrote take no memory.
+# Slots are stored so that an empty place is zero, as pages that were never written take no memory.
 _SHIFT = -UNKNOWN
 
 
@@ -41,7 +41,7 @@ class RowSlots:
         return self._slots.item(at) - _SHIFT if self._rows.item(at) == row else UNKNOWN
 
     def put(self, row: int, slot: int) -> tuple[int, int] | None:
-        """Keep the slot of a row; the other row whose slot had the place, if any, and that slot."""
+        """Keep the slot of a row; returns the row that had the place, and its slot, when there was another."""
         self._reach(row)
         at = row & self._mask
         other, held = self._rows.item(at), self._slots.item(at) - _SHIFT
@@ -49,7 +49,7 @@ class RowSlots:
         return (other, held) if other != row and held >= 0 else None
 
     def put_nothing(self, rows: Rows) -> None:
-        """Keep that some rows have none, but where the slot of another row has the place."""
+        """Remember that some rows have no slot, except where the slot of another row has the place."""
         if not len(rows):
             return
         self._reach(int(rows.max()))
@@ -60,13 +60,13 @@ class RowSlots:
         self._rows[at], self._slots[at] = rows, NOTHING + _SHIFT
 
     def forget(self, row: int) -> None:
-        """Let a row be unknown."""
+        """Make a row unknown."""
         at = row & self._mask
         if self._rows.item(at) == row:
             self._slots[at] = 0
 
     def renumber(self) -> Slots:
-        """Number the slots that there are anew, from 0 on; which each of them was."""
+        """Renumber the slots from 0 on; returns the old number of each."""
         at = (self._slots >= _SHIFT).nonzero()[0]
         were = self._slots[at] - np.int32(_SHIFT)
         self._slots[at] = np.arange(_SHIFT, _SHIFT + len(at))

@@ -1,4 +1,4 @@
-"""What a search gives, and what of it is the same for all who ask the very same.
+"""The answer of a search, and the part of it that is the same for all equal searches.
 
 Belongs here: the shapes, making results out of candidates. Not here: the search (see search_service.py), the line of
 the log (see search_log.py), JSON (see lakehouse_api/routes/matrix.py).
@@ -19,7 +19,7 @@ from lakehouse.retrieval.search_request import Plan
 from lakehouse.retrieval.trace import Arm, encode_shown
 
 _MAX_SHOWN = 200
-# As measured: an answer, and a result in it and in JSON beside its metadata.
+# Measured bytes of an answer, and of a result and its JSON without the metadata.
 _ANSWER_BYTES = 7_000
 _RESULT_BYTES = 1_000
 
@@ -34,8 +34,8 @@ class Result(msgspec.Struct, frozen=True):
 class SearchAnswer(msgspec.Struct, frozen=True):
     """What a search gives. Times are milliseconds with three decimals.
 
-    `unjudged` says which corpora a threshold left alone, and why. `shared` belongs to all answers with the very same
-    results: what is made of these once may be kept there.
+    `unjudged` says to which corpora a threshold did not apply, and why. `shared` is one dictionary for all answers with
+    the same results, for what is computed from these once.
     """
 
     run_id: str
@@ -70,7 +70,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Times(msgspec.Struct, frozen=True):
-    """When the steps of a search were done, seconds; None: an answer that was kept needed no step."""
+    """When the steps of a search were done, in seconds; None for the steps that a cached answer did not need."""
 
     begun: float
     embedded: float | None = None
@@ -91,7 +91,7 @@ def answered_with(merged: Merged, views: Sequence[CorpusView], *, has_pii: bool)
 
 
 def answered_bytes(answered: Answered) -> int:
-    """What is kept of a search takes in memory, about: its metadata twice, once in the JSON that is made of it."""
+    """About how many bytes a cached answer takes: its metadata counts twice, once for the JSON made from it."""
     metadata = sum(map(len, map(_metadata_in, answered.results)))
     return _ANSWER_BYTES + len(answered.shown) + _RESULT_BYTES * len(answered.results) + 2 * metadata
 

@@ -64,7 +64,7 @@ class SearchConfig:
         return self.text_weights.get(corpus, self.text_weight)
 
 
-# Field: lowest, highest, whether it must be whole.
+# For each field its lowest and highest value, and whether it must be a whole number.
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "k": (1, 1000, True),
     "per_corpus_k": (1, 10_000, True),

@@ -55,7 +55,7 @@ def search_line(answer: SearchAnswer, request: SearchRequest, *, actor: str, tas
 
 
 def _results(answer: SearchAnswer) -> bytes:
-    """The results as JSON, made once for all answers that show the same."""
+    """The results as JSON, made once for all answers with the same results."""
     known = answer.shared.get(_KEPT_AS)
     if known is None:
         known = answer.shared[_KEPT_AS] = orjson.dumps([_result(r.candidate) for r in answer.results[:_MAX_RESULTS]])
@@ -72,21 +72,21 @@ def _result(shown: Candidate) -> dict[str, Any]:
 
 
 def _asked(request: SearchRequest) -> dict[str, Any]:
-    """With what it was asked; nothing where `is_filtered` and `excluded` say that there was nothing."""
+    """The field `asked`; empty when there was neither a filter nor an exclusion, as other fields say already."""
     if request.sql_filter is not None:
-        return {"asked": {IS_WHOLE: False}}  # no task of a replay has one
+        return {"asked": {IS_WHOLE: False}}  # a replay cannot ask with a SQL filter
     if request.filter is None and not request.exclude_ids:
         return {}
     if request.exclude_ids:
         return {"asked": asked_with(filter=request.filter, exclude_ids=list(request.exclude_ids))}
     try:
         written = orjson.dumps(request.filter)
-    except TypeError:  # a number that has more digits than most
+    except TypeError:  # an integer beyond 64 bits, which orjson does not take
         return {"asked": asked_with(filter=request.filter)}
     return {"asked": orjson.Fragment(_asked_for(written))}
 
 
 @lru_cache(maxsize=_KEPT_FILTERS)
 def _asked_for(written: bytes) -> bytes:
-    """What a filter alone was asked for with; busy callers send the same few."""
+    """The field `asked` of a filter alone; cached, as busy callers send the same few filters."""
     return orjson.dumps(asked_with(filter=orjson.loads(written)))

@@ -66,7 +66,7 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
     """
     if not request.query.strip():
         raise BadInput("query must not be blank", field="query")
-    # No character takes more than four bytes.
+    # A character has at most four bytes in UTF-8.
     if 4 * len(request.query) > MAX_QUERY_BYTES and len(request.query.encode("utf-8", "replace")) > MAX_QUERY_BYTES:
         raise BadInput(
             f"query has more than {MAX_QUERY_BYTES >> 10} KiB; search for what it says in short", field="query"
@@ -100,12 +100,12 @@ def plan_search(request: SearchRequest, config: SearchConfig) -> Plan:
 
 
 def _filter_of(document: object) -> Filter:
-    """A filter, read once for all requests that ask for the same: JSON tells apart what may not be taken for equal."""
+    """A parsed filter, cached by its JSON, which tells apart values that Python takes for equal."""
     try:
         written = orjson.dumps(document, option=_AS_JSON_HAS_IT)
-    except TypeError:  # no JSON, or a number with more digits than most
+    except TypeError:  # no JSON, or an integer beyond 64 bits
         return parse_filter(document)
-    if len(written) > _LONGEST_KEPT or b"null" in written:  # what JSON cannot hold is written as null
+    if len(written) > _LONGEST_KEPT or b"null" in written:  # orjson writes NaN as null, so a null is ambiguous
         return parse_filter(document)
     return _read_filter(written)
 

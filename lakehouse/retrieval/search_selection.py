@@ -27,7 +27,7 @@ class SqlIds(Protocol):
 
 
 async def ask(views: Sequence[CorpusView], function: Callable[[], _T]) -> _T:
-    """Ask corpora at once; those that wait for the store are asked in a thread."""
+    """Call a function over corpora: here when all are in memory, else in a thread, as it may wait for the store."""
     return function() if all(view.is_in_memory for view in views) else await asyncio.to_thread(function)
 
 
@@ -58,7 +58,7 @@ async def select_rows(plan: Plan, views: Sequence[CorpusView], sql: SqlIds, *, h
         ids = await sql.ids(plan.sql_filter, dataset=dataset, id_column=id_column, has_pii=has_pii)
         if view.info.get("chunking") is None:
             selections.append(await ask([view], partial(select, only_ids=ids, only_sources=None)))
-        else:  # in a thread, for the first to ask reads the source of every row
+        else:  # in a thread, as the first call reads the source of every row
             selections.append(await asyncio.to_thread(select, only_ids=None, only_sources=ids))
     return selections
 

@@ -47,17 +47,13 @@ class SearchService:
     """Searches for one process; safe for any number of coroutines.
 
     Args:
-        corpora: The corpora.
-        embed: Embeds a query by a named embedder; says whether it came from memory.
-        playbooks: What worked before.
-        config: The live config and its name.
-        sql: Answers SQL filters.
-        signer: Signs trace ids.
-        holdout_share: Share of `"auto"` searches that are served without playbooks.
-        reranker: Ranks the best again by a better embedder, where config and corpus say so.
-        together: Begins to look for the nearest rows of a corpus in memory, for all searches of a turn of the event
-            loop at once; None: each finds its own.
-        answers_bytes: What answers that are kept for the next that ask the same may take.
+        corpora: The corpora. embed: Embeds a query by a named embedder; says whether it came from memory. playbooks:
+        What worked before. config: The live config and its name. sql: Answers SQL filters. signer: Signs trace ids.
+        holdout_share: Share of `"auto"` searches that are served without playbooks. reranker: Ranks the best again by a
+        better embedder, where config and corpus say so. together: Begins the search of the nearest rows of a corpus in
+        memory, joined with the others of this turn of the
+            event loop; None: each search runs by itself.
+        answers_bytes: Memory for cached answers.
         clock: The time now, aware, in UTC.
         draw: A number in [0, 1) for the hold-out.
     """
@@ -87,7 +83,7 @@ class SearchService:
         self._holdout_share = holdout_share
         self._reranker = reranker
         self._together = together
-        # A record anywhere makes these of no use; they must not push out those that no record touches.
+        # Every playbook record invalidates these answers, so they have a small cache of their own.
         passing_bytes = answers_bytes // _PASSING_SHARE
         self._passing = AnswerCache[Answered](most=MOST_ANSWERS // _PASSING_SHARE, most_bytes=passing_bytes)
         self._answers = AnswerCache[Answered](most_bytes=answers_bytes - passing_bytes)
@@ -107,7 +103,7 @@ class SearchService:
         plan = plan_search(request, config)
         views = [await self._corpora.open(name) for name in plan.corpora]
         arm = self._arm(plan)
-        # What playbooks say is part of an answer that they were asked for, and of no other.
+        # The revision of playbooks is part of the key only when they are used.
         playbooks = self._playbooks.revision if arm == "playbook" else None
         state = (arm, config_version, playbooks, *(view.state for view in views))
         key = key_of(request, has_pii=has_pii, k=plan.ask.k, state=state)
@@ -117,7 +113,7 @@ class SearchService:
         vectors, is_cached = await self._vectors(plan, views, with_playbook=arm == "playbook")
         embedded = time.perf_counter()
         selections = await select_rows(plan, views, self._sql, has_pii=has_pii)
-        # Begun before playbooks are waited for: both are found at the end of one turn.
+        # Begun before playbooks are awaited, so that both searches run at the end of the same turn.
         looks = [self._look(*pair, plan, vectors) for pair in zip(views, selections, strict=True)]
         influence = await self._influence(plan, vectors) if arm == "playbook" else None
         near = [None if look is None else await look for look in looks]
@@ -142,7 +138,7 @@ class SearchService:
         return self._answer(answered, plan, views, names=(arm, config_version), times=times)
 
     def stats(self) -> dict[str, int]:
-        """How many answers are kept, and what they take."""
+        """How many answers are cached, and how many bytes they take."""
         caches = (self._answers, self._passing)
         return {"cached": sum(map(len, caches)), "cached_bytes": sum(cache.size_bytes for cache in caches)}
 
@@ -155,7 +151,7 @@ class SearchService:
         names: tuple[Arm, str],
         times: Times,
     ) -> SearchAnswer:
-        """Sign what was found, now or before, as the answer of this run."""
+        """Sign an answer, fresh or cached, as that of this run."""
         (arm, config_version), run_id = names, new_id()
         trace_id = self._signer.sign_shown(run_id, arm, config_version, answered.shown)
         done = time.perf_counter()
@@ -181,7 +177,7 @@ class SearchService:
         )
 
     def _arm(self, plan: Plan) -> Arm:
-        # An answer without the entries that are still being read must not count for what playbooks are worth.
+        # While entries are still being read, answers must not count as results of playbooks.
         if plan.use_playbook and not self._playbooks.is_ready():
             if plan.use_playbook != "auto":
                 raise Unavailable("playbooks are being read from the store; try again", retry_after_s=1)
@@ -202,7 +198,7 @@ class SearchService:
     def _look(
         self, view: CorpusView, selection: Selection, plan: Plan, vectors: Mapping[str, Vector]
     ) -> Awaitable[Near] | None:
-        """The nearest rows of a corpus in memory, looked for together with other searches; None: `find` looks."""
+        """Begin the joined search of a corpus in memory; None when `find` searches itself."""
         vector = None if plan.ask.mode == "text" else vectors.get(view.embedder)
         if vector is None or self._together is None or not view.is_in_memory:
             return None

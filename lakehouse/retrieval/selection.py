@@ -23,11 +23,11 @@ Rows = NDArray[np.int64]
 _CACHE_BYTES = 32 << 20
 _CACHE_ENTRIES = 256
 _NO_BITS = np.empty(0, np.uint8)
-# Fewer rows than one in so many are kept as numbers: a bool a row would take more.
+# When fewer than one row in so many is selected, row numbers are kept, as they take less than a bool for each row.
 _SPARSE = 16
-# What a selection takes beside its rows.
+# Bytes of a selection without its rows.
 _ENTRY_BYTES = 500
-# So many rows that are left out are kept as such: the others are those of the selection that they were taken from.
+# Up to so many left-out rows are kept as such, with a reference to the selection that they were left out of.
 _FEW_LEFT_OUT = 256
 _NONE_LEFT_OUT: Rows = np.empty(0, np.int64)
 _Asked: TypeAlias = tuple[Filter | None, frozenset[str]]
@@ -54,8 +54,8 @@ class Selection:
         self.source = source
         self.first = first
         self.end = end
-        self.kept: Any = None  # what a search engine made of it
-        # What is meant here is what is meant there without a few: a search of `base` serves both.
+        self.kept: Any = None  # what a search engine has computed from it
+        # The rows are those of `base` without `left_out`, so that one search over `base` serves both.
         self.base: Selection | None = None
         self.left_out = _NONE_LEFT_OUT
         self._mask = mask
@@ -69,7 +69,7 @@ class Selection:
 
     @classmethod
     def of_mask(cls, source: Any, first: int, end: int, mask: Mask) -> Selection:
-        """The rows of a mask, in whichever form takes less memory: one that is kept stays long."""
+        """The rows of a mask, in the form that takes less memory, as selections are cached."""
         count = int(np.count_nonzero(mask))
         if count * _SPARSE < end:
             return cls(source, first, end, rows=np.flatnonzero(mask))
@@ -77,7 +77,7 @@ class Selection:
 
     @property
     def bytes(self) -> int:
-        """Memory of what is kept, about; what an engine makes of a mask is an eighth of it."""
+        """About how many bytes it takes; what an engine computes from a mask is an eighth of the mask."""
         mask = 0 if self._mask is None else self.end + self.end // 8
         return _ENTRY_BYTES + mask + (0 if self._rows is None else self._rows.nbytes)
 
@@ -105,7 +105,7 @@ class Selection:
         if self._rows is not None:
             mask[self._rows] = True
         if self._rows is None or len(self._rows) * _SPARSE >= self.end:
-            self._mask = mask  # few rows stay small: their mask is made in no time
+            self._mask = mask  # not for few rows, whose mask is made quickly
         return mask
 
     def has(self, row: int) -> bool:
@@ -153,7 +153,7 @@ class Selection:
 class RecentSelections:
     """Selections of the newest view of an index; those of an earlier one would keep its arrays alive.
 
-    It is kept beside the rows, not in them: a selection points to its rows, and a ring would outlive its use.
+    It is not an attribute of the rows: a selection refers to its rows, and a reference cycle would keep both alive.
     """
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class RecentSelections:
 class FilterMasks:
     """Masks of the filters asked for lately. A row never changes, so a mask only has to grow with the rows.
 
-    Each is kept as bits: only a selection that is made anew needs it.
+    Each is kept as bits, as only new selections need it.
     """
 
     def __init__(self, columns: MetadataColumns) -> None:

@@ -1,7 +1,7 @@
-"""Which rows of a corpus are chunks of which row of its source: whole sources found at once, by arrays.
+"""Which rows of a corpus are chunks of which row of its source, in arrays that answer for many sources at once.
 
-A chunk's id is `<source id>#<n>` (see corpus_rows.py), so that its source is told by its id alone. A row whose id has
-no `#` was added by somebody and is of no source.
+A chunk's id is `<source id>#<n>` (see corpus_rows.py), so the id alone tells the source. A row whose id has no `#` was
+added by a client and has no source.
 
 Belongs here: sources of ids, rows by source in memory. Not here: how ids of chunks are made (see corpus_rows.py), the
 same for rows in Lance (see lakehouse/adapters/lance_fragments.py).
@@ -58,7 +58,7 @@ class SourceTable:
         return self._number_of.bytes + self._numbers.bytes
 
     def _read(self, end: int) -> None:
-        """Take in the rows that came since."""
+        """Read the rows that were added since the last call."""
         start = len(self._numbers)
         if start >= end:
             return

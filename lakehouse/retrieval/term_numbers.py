@@ -1,7 +1,7 @@
 """Terms as numbers, and what share of a query's terms some texts have.
 
-Words are told apart by 31 bits of Python's hash, keyed anew in each process: that one of a query's words is taken for
-one of two thousand others happens in one of 100,000 searches, and moves one likeness a little.
+Words are told apart by 31 bits of Python's hash, which is keyed anew in each process. In one of 100,000 searches a word
+of the query is taken for one of two thousand others, which changes one likeness a little.
 
 Belongs here: from words to numbers, coverage. Not here: what a term is (see tokens.py), whose terms these are (see
 playbook_profiles.py).
@@ -69,7 +69,8 @@ def coverage(terms: Terms, firsts: NDArray[np.int64], term_weights: Mapping[str,
     shares /= np.float32(sum(term_weights.values()))
     lowest = keys & _LOWEST
     if len(set(lowest.tolist())) == count:
-        # Nearly always each has a place of its own in a small table: one look tells whose terms are the query's.
+        # A small hash table, in which the query's terms nearly always have places of their own: one lookup finds
+        # matches.
         key_at, share_at = np.zeros(_LOWEST + 1, np.int32), np.zeros(_LOWEST + 1, np.float32)
         key_at[lowest], share_at[lowest] = keys, shares
         theirs = terms & _LOWEST

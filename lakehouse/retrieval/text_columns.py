@@ -17,7 +17,7 @@ from lakehouse.retrieval.filters import Compare
 from lakehouse.retrieval.growing import GrowingArray, GrowingStrings
 
 Mask = NDArray[np.bool_]
-# A Python string and its place in a dictionary, about: a long dictionary must be shared by four rows an entry.
+# About what a Python string and its dictionary entry take. A long dictionary pays only with four rows for each entry.
 _ENTRY_BYTES = 130
 _LONG_DICTIONARY = 16_384
 _ROWS_PER_ENTRY = 4
@@ -46,7 +46,7 @@ class Texts:
 
     @property
     def bytes(self) -> int:
-        """Memory, about."""
+        """About how much memory the texts take."""
         return self._store.bytes
 
 
@@ -84,7 +84,7 @@ class _Coded:
         texts = encoded.dictionary.to_pylist()
         known = len(self._code_of)
         codes = np.array([self._code_of.setdefault(t, len(self._code_of)) for t in texts], np.int32)
-        # The entries first: whoever sees a code finds its text.
+        # The entries go in first, so that a reader that sees a code finds its text.
         self._entries.append([t for t, code in zip(texts, codes, strict=True) if code >= known])
         self._codes.append(codes[encoded.indices.to_numpy()])
 

@@ -34,13 +34,13 @@ from lakehouse.retrieval.tokens import Tokens, terms_of, tokenize
 FORMAT_VERSION = 1
 K1 = 0.9
 B = 0.4
-# Rarer ones of a longer query say what it is about; the rest would cost time and change little.
+# Most terms of a query that are used, the rarest first; further ones would take time and change little.
 MAX_QUERY_TERMS = 1024
 TAIL_ROWS = 1024
-# More at once make a segment of their own, which is quicker to ask than the tail.
+# More rows at once become a segment of their own, which is quicker to search than the tail.
 _FEW_ROWS = 64
 _SLICE_ROWS = 65_536
-# A segment is merged with the one before it as soon as it has a quarter of its rows.
+# A segment is merged with the one before it once it has a quarter of its rows.
 _MERGE_RATIO = 4
 # The average length used is renewed when the true one has moved by so much.
 _DRIFT = 0.01
@@ -127,7 +127,7 @@ class TextIndex:
                 number = self._vocabulary.get(term)
                 rows = 0 if number is None else sum(len(p.rows) for p in _postings(number, state))
                 weight = rarity(rows, state.filled_rows)
-                if number is not None:  # so that no more is kept than the rows have words
+                if number is not None:  # unknown terms are not cached, which bounds the cache by the vocabulary
                     known[term] = weight
             weights[term] = weight
         return weights
@@ -160,7 +160,8 @@ class TextIndex:
         bounds = np.cumsum([0.0, *(clause.bound for clause in reversed(clauses))])[::-1]
         for number, clause in enumerate(clauses):
             rest = clauses[number:]
-            # Looking rows up pays when long lists are left that cannot lift a row not seen yet among the best.
+            # Looking up single rows pays when the remaining lists are long and cannot lift an unseen row among the
+            # best.
             if number and sum(c.rows for c in rest) > state.rows:
                 rows = contenders(scores, allowed, k, remaining=float(bounds[number]))
                 if rows is not None and is_cheap(len(rows), rest):

@@ -26,9 +26,9 @@ will with s t
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 MAX_TERM_CHARS = 64
-# Below so many texts the loop in Python is quicker than setting up the vectorised way.
+# For fewer texts a loop in Python is quicker than the vectorised code.
 _FEW_TEXTS = 32
-# So many are split at once: memory stays flat, and most words of a slice repeat within it.
+# Texts split at a time, so that memory stays flat; most words repeat within a slice.
 _SLICE_TEXTS = 16_384
 # By bytes of UTF-8: ASCII in lower case and a space for what is no letter or digit; other bytes stay as they are.
 _ASCII = bytes(code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
@@ -92,7 +92,7 @@ def _tokenize_slice(texts: pa.ChunkedArray) -> Tokens:
 def _spaced(texts: pa.ChunkedArray) -> pa.Array:
     """The texts with ASCII in lower case and a space for what is no letter or digit; other bytes stay as they are."""
     plain = pc.fill_null(texts.cast(pa.large_string()), "")
-    # A copy of its own: the buffers of a slice are those of the whole.
+    # A copy, as the buffers of a slice are those of the whole array.
     plain = pa.concat_arrays([*plain.chunks, pa.array([], pa.large_string())])
     _, offsets, data = plain.buffers()
     translated = np.frombuffer(_ASCII, np.uint8)[np.frombuffer(data, np.uint8)]
@@ -152,7 +152,7 @@ def term_of(word: str) -> str:
 
 
 def _stemmer() -> Any:
-    # One a call: a stemmer must not be shared by threads, and making one costs a microsecond.
+    # One for each call, as a stemmer must not be shared by threads; making one takes a microsecond.
     import Stemmer
 
     return Stemmer.Stemmer("english", 0)

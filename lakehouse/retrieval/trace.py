@@ -53,7 +53,9 @@ class TraceSigner:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._keyed = hmac.new(key, digestmod="sha256")  # copied for each token: taking the key in costs as much again
+        self._keyed = hmac.new(
+            key, digestmod="sha256"
+        )  # copied for each token, as keying a new one takes as long again
 
     def sign(self, trace: Trace) -> str:
         """The token of a trace."""
@@ -65,7 +67,7 @@ class TraceSigner:
         )
 
     def sign_shown(self, run_id: str, arm: Arm, config_version: str, shown: bytes) -> str:
-        """The same, with what was shown as `encode_shown` gave it: an answer that is kept is shown many times."""
+        """The same with the output of `encode_shown`, as a cached answer is shown many times."""
         payload = _encode(orjson.dumps([_VERSION, run_id, arm, config_version, orjson.Fragment(shown)]))
         return f"{payload}.{self._signature(payload)}"
 

@@ -148,7 +148,7 @@ class Lists:
 
 
 class Objects:
-    """Objects: that they are there is all there is to know; their members are fields of their own."""
+    """Objects, of which only the presence can be asked; their members are fields of their own."""
 
     def append(self, values: Sequence[Any]) -> None: ...
 
@@ -179,7 +179,7 @@ def _bound(op: str, value: Any) -> float:
         near = float("inf") if value > 0 else float("-inf")
     if near == value:
         return near
-    # No double lies between the two, so one step over `near` changes nothing but its own answer.
+    # No double lies between the two, so a step past `near` changes only the answer for `near` itself.
     if near > value:
         return float(np.nextafter(near, -np.inf)) if op in ("gt", "lte") else near
     return float(np.nextafter(near, np.inf)) if op in ("lt", "gte") else near
@@ -188,6 +188,6 @@ def _bound(op: str, value: Any) -> float:
 def _hash(value: Any) -> int:
     if isinstance(value, str):
         return hash(value)
-    # A pair of texts, since numbers alone hash alike where they should not: -1 and -2, or 0 and 2**61 - 1.
+    # Hashed as a pair of texts, since different numbers may have equal hashes: -1 and -2, or 0 and 2**61 - 1.
     is_whole = isinstance(value, int) or value == int(value)
     return hash((kind_of(value), str(int(value)) if is_whole else repr(value)))

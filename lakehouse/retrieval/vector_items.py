@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_ID_BYTES = 1024
 MAX_METADATA_BYTES = 1 << 20
-# Python's own `json` reads about a thousand levels, orjson writes 254: what was taken must be readable to all.
+# Python's `json` reads about a thousand levels, and orjson writes 254; stored metadata must be readable by both.
 MAX_METADATA_DEPTH = 100
 
 
@@ -109,7 +109,7 @@ def vector_matrix(vectors: Sequence[Any], ids: Sequence[str], *, dimension: int,
                 f" the index has {dimension}"
             )
     try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite, and are refused as such
             matrix = np.asarray(vectors, dtype=np.float32).reshape(len(vectors), dimension)
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"a vector holds what is no number: {error}") from None
