@@ -1,6 +1,6 @@
-"""One HTTP connection: uvicorn's own, with a limit on headers, an end for silence, and a short way for plain requests.
+"""One HTTP connection: uvicorn's, with limits on headers and silence, and a fast path for plain requests.
 
-The parser gathers headers before anybody is asked, so they are bounded here, where the bytes pass.
+The parser gathers headers before any layer is asked, so their size is limited here, where the bytes arrive.
 
 Belongs here: what a connection may cost. Not here: bodies (see middleware_body.py, spool.py), who is served (see
 middleware_door.py), plain requests and their answers (see plain_way.py), refused uploads (see lingering_close.py).
@@ -27,12 +27,11 @@ _log = structlog.get_logger("lakehouse.connection")
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection whose headers and whose silence have an end, and whose plain requests are answered plainly.
+    """A connection with limits on its headers and its silence, which answers plain requests without ASGI.
 
-    `client_stall_s` is the longest time in which a client takes nothing of an answer that waits for it, `head_s` the
-    longest until a head has ended, from its first byte or, for the first one, from the connection's beginning;
-    what `short_way` calls plain is answered before uvicorn makes anything of it. The rest of its body has `rest_s`,
-    twice that at the most, and 64 KiB; for what is slower or larger uvicorn waits.
+    `client_stall_s` is how long a client may read nothing of an answer that waits for it, `head_s` how long a head may
+    take from its first byte, or the first head from the start of the connection. Requests that `short_way` calls plain
+    are answered without uvicorn, unless their body takes longer than `rest_s` (at most twice that) or 64 KiB.
     """
 
     joined: LingeringWrites
@@ -43,23 +42,23 @@ class BoundedProtocol(HttpToolsProtocol):
     rest_s = 0.5
     short_way: ShortWay | None = None
 
-    # Bytes since a head, a part of a body or a request ended: what the parser may be gathering.
+    # Bytes since the last complete head, part of a body or request: what the parser may be holding.
     _gathered_bytes = 0
     _is_in_head = True
-    # A request whose head was plain, while its body comes; the timer looks whether it does.
+    # A plain request whose body is still coming, and the timer that checks whether it has come.
     _plain: PlainExchange | None = None
     _rest: asyncio.TimerHandle | None = None
-    # The headers that let the last plain request in, and who it was.
+    # The headers that authenticated the last plain request, and its principal.
     _let_in: tuple[bytes | None, bytes | None, Principal] | None = None
     _idle_since_s: float | None = None
     _idle: asyncio.TimerHandle | None = None
-    # Runs while the connection waits for a head's end, and for nothing else.
+    # The timer that runs while a head is incomplete.
     _head: asyncio.TimerHandle | None = None
-    # A head that wished for another protocol, without that wish; None when there was no such wish.
+    # The head of a request that asked for another protocol, without its `Upgrade` header; None otherwise.
     _head_again: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, with the parts of an answer joined."""
+        """Begin, with a transport that joins the parts of an answer."""
         self.joined = LingeringWrites(transport, self.loop, is_in_body=lambda: not self._is_in_head)
         super().connection_made(self.joined)  # type: ignore[arg-type]
         self._stall = StallWatch(self.transport, self.loop, client=self.client, client_stall_s=self.client_stall_s)
@@ -86,9 +85,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head = self.loop.call_later(self.head_s, self._end_without_head)
 
     def _parse(self, data: bytes) -> None:
-        """Parse; a request that would rather speak another protocol (HTTP/2, say) is one like all others.
+        """Parse; a request to upgrade to another protocol, such as HTTP/2, is handled as if it had not asked.
 
-        After such a head the parser takes what follows, a body even, for that protocol's: it gets the head once more.
+        After such a head the parser would take all that follows for the other protocol, even a body, so the head is
+        parsed again without the `Upgrade` header.
         """
         self._unset_keepalive_if_required()
         parts: list[bytes | memoryview] = [data]
@@ -116,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse()
 
     def on_message_begin(self) -> None:
-        self.url = b""  # uvicorn makes the scope here; few of the requests need one
+        self.url = b""  # uvicorn would make the scope here, which few requests need
         self.headers = []
         self.expect_100_continue = False
 
@@ -193,14 +193,14 @@ class BoundedProtocol(HttpToolsProtocol):
         plain.start(self.loop)
 
     def _await_rest(self, plain: PlainExchange) -> None:
-        """Many clients send the body after the head, in a packet of its own, which is mostly on its way already."""
+        """Wait for the body, which many clients send in a packet of its own right after the head."""
         if len(plain.body) > HIGH_WATER_LIMIT:
             self._leave_the_plain_way(plain)
         elif self._rest is None:
             self._rest = self.loop.call_later(self.rest_s, self._look_for_rest, plain)
 
     def _look_for_rest(self, awaited: PlainExchange) -> None:
-        """End the waiting for a body that is awaited since the last look; one timer serves many requests."""
+        """Stop waiting for a body that was awaited already at the last check; one timer serves many requests."""
         self._rest = None
         if self._plain is awaited:
             self._leave_the_plain_way(awaited)
@@ -208,7 +208,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_rest(self._plain)
 
     def _leave_the_plain_way(self, plain: PlainExchange) -> None:
-        """Hand a request to uvicorn of which more is to come."""
+        """Hand a request whose body is not complete to uvicorn."""
         self._plain = None
         self._begin_cycle()
         if plain.body:
@@ -216,11 +216,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """What every answer says; the date is of this second."""
+        """The headers of every answer, with the date of this second."""
         return self.server_state.default_headers
 
     def on_response_complete(self) -> None:
-        """Go on with the next request; without one the connection ends after a time of silence."""
+        """Go on with the next request; without one the connection ends when it has been idle for too long."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -229,7 +229,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
             return
         self._idle_since_s = self.loop.time()
-        if self._idle is None:  # one timer for many requests: it looks how long the silence is
+        if self._idle is None:  # one timer for many requests, which checks how long the connection was idle
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._end_if_idle)
 
     def _unset_keepalive_if_required(self) -> None:
@@ -257,7 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _end_without_head(self) -> None:
-        """Close on a client that keeps a connection with a head that does not end, or says nothing at all."""
+        """Close the connection of a client whose head does not end, or that sends nothing at all."""
         self._head = None
         if self.transport.is_closing():
             return
@@ -282,7 +282,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone; whoever writes the answer hears of it."""
+        """The connection is gone; the code that writes its answer is told."""
         self._stall.end()
         self.joined.let_go()
         for timer in (self._idle, self._head, self._rest):
@@ -290,7 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 timer.cancel()
         self._idle = self._head = self._rest = None
         if self._plain is not None:
-            # Judged by what came of its body, told to nobody, and logged, as on the other ways.
+            # It is answered by the part of its body that came, to nobody, so that it is logged as on the other paths.
             self._answer_plainly(self._plain)
         super().connection_lost(exc)
 

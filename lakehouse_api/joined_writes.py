@@ -1,4 +1,4 @@
-"""Writes that go out together: the head of an answer and its body are one packet and one system call, not two.
+"""Joined writes: the head of an answer and its body go out in one packet and one system call, not two.
 
 Belongs here: `JoinedWrites`. Not here: what is written (see http_protocol.py).
 """
@@ -15,7 +15,7 @@ class JoinedWrites:
     """A transport that holds what is written until the loop's turn ends, 64 KiB at the most.
 
     Args:
-        transport: Where it goes; everything else that is asked of this object is asked of it.
+        transport: The real transport; all other attributes of this object are its own.
         loop: Its loop.
     """
 
@@ -30,7 +30,7 @@ class JoinedWrites:
 
     def write(self, data: bytes) -> None:
         """Send `data` in its turn."""
-        if len(data) >= _MOST_HELD_BYTES:  # joined, it would be there twice
+        if len(data) >= _MOST_HELD_BYTES:  # joining it would copy it
             self.flush()
             self._transport.write(data)
             return
@@ -42,7 +42,7 @@ class JoinedWrites:
             self.flush()
 
     def write_now(self, data: bytes) -> None:
-        """Send `data`, which is an answer as a whole, and what was held before it."""
+        """Send what is held, and then `data`, a whole answer, at once."""
         if self._held:
             self.flush()
         if not self._transport.is_closing():

@@ -19,7 +19,7 @@ _ROUTE = b"/v1/storage/"
 
 
 class KeyConvertor(Convertor[str]):
-    """Matches all that follows, line breaks included: the key policy refuses those, by name."""
+    """Matches the rest of the path, line breaks included, so that the key policy can refuse these by name."""
 
     regex = r"[\s\S]*"
 

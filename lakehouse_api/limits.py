@@ -1,4 +1,4 @@
-"""How much at once and how long: a gate that refuses instead of queueing, the longest silence of a client.
+"""Limits on concurrency and silence: a gate that refuses instead of queueing, the longest pause of a client.
 
 Belongs here: counting what is in flight. Not here: sizes of bodies (see middleware_body.py).
 """
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from lakehouse.errors import LakehouseError, Unavailable
 
-# Longest silence of a client in the middle of its body: a stalled one must not hold its place for ever.
+# Longest pause of a client in the middle of a body, as a stalled client must not keep its place for ever.
 IDLE_TIMEOUT_S = 60.0
 
 

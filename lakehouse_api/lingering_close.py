@@ -1,7 +1,7 @@
-"""The end of a connection whose client still sends: what comes is thrown away for a while, so that it reads its answer.
+"""Lingering close: the input of a client that still sends is discarded for a while, so that it reads its answer.
 
-A socket that is closed over bytes that nobody has read resets the connection, and the reset takes the answer along that
-the client has not read yet: most clients send a body to its end before they look for an answer.
+Closing a socket with unread input resets the connection, and the reset destroys an answer that the client has not read
+yet. Most clients send the whole body before they read the answer.
 
 Belongs here: `LingeringWrites`, and how much and how long is thrown away. Not here: who is refused (see
 middleware_door.py, middleware_body.py), when a connection ends (see middleware_context.py).
@@ -16,18 +16,18 @@ from collections.abc import Callable
 
 from lakehouse_api.joined_writes import JoinedWrites
 
-# An upload that is a little over the cap of its folder (256 MiB) comes to its end.
+# Enough for an upload that is somewhat over the default cap of 256 MiB to be sent to its end.
 MOST_BYTES = 512 << 20
-# As nginx has them.
+# The defaults of nginx.
 SILENCE_S = 5.0
 MOST_S = 30.0
 
 
 class LingeringWrites(JoinedWrites):
-    """A transport whose `close`, while a body is under way, says the end, and closes only when the client has heard it.
+    """A transport whose `close` in the middle of a request body first ends the output, and closes later.
 
-    It closes when the client does, when it has sent nothing for `silence_s`, or more than `most_bytes`, after `most_s`
-    in any case, and at once where it is closed a second time.
+    It closes when the client does, when the client has sent nothing for `silence_s` or more than `most_bytes`, after
+    `most_s` in any case, and at once when it is closed a second time.
 
     Args:
         transport: Where it goes.
@@ -69,7 +69,7 @@ class LingeringWrites(JoinedWrites):
         self._look_later()
 
     def discard(self, data: bytes) -> None:
-        """Throw away what a client sends that was told the end."""
+        """Discard input after the answer."""
         self._left_bytes -= len(data)
         self._heard_s = self._loop.time()
         if self._left_bytes < 0:
@@ -83,7 +83,7 @@ class LingeringWrites(JoinedWrites):
         super().close()
 
     def _look_later(self) -> None:
-        """One timer however often the client sends: it looks how long the silence is."""
+        """Set the one timer, which checks how long the client has been silent."""
         at_s = min(self._heard_s + self.silence_s, self._until_s)
         self._timer = self._loop.call_at(at_s, self._look)
 

@@ -1,4 +1,4 @@
-"""The line in the event log for every request that did not write its own: reads, refusals, unknown routes.
+"""The audit line of every request that did not write its own: reads, refusals, unknown routes.
 
 Belongs here: who asked for what and how it ended. Not here: lines of actions that change something (see
 dependencies.py), the access log (see middleware_context.py).
@@ -23,7 +23,7 @@ _log = structlog.get_logger("lakehouse.audit")
 
 
 class AuditMiddleware:
-    """Appends without waiting for the disk: a read is not slowed down by being written down."""
+    """Appends audit lines without waiting for the disk, so that reads are not slowed down."""
 
     def __init__(self, app: ASGIApp, *, services: Services) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class AuditMiddleware:
         finally:
             state = scope["state"]
             if not state.get("is_audited"):
-                # A tool that refuses answers 200 with its own status inside.
+                # A refused MCP tool call answers 200, and has its status inside.
                 await append_audit(self._services, scope, state.get("tool_status", status))
 
 
@@ -74,7 +74,7 @@ async def append_audit(services: Services, scope: Scope, status: int) -> None:
 
 
 def _is_audited(scope: Scope) -> bool:
-    """What is asked of the platform; the files that pages are made of say nothing about it."""
+    """Whether a request is audited: all of the API and the pages, but not static files."""
     return scope["path"].removeprefix(scope.get("root_path", "")).startswith(PREFIXES) and not is_static(scope)
 
 

@@ -16,7 +16,7 @@ from lakehouse_api.request_headers import body_length, has_body, header
 MAX_JSON_BYTES = 1 << 20
 # Routes that take lists of texts, or long ones.
 LARGER_BYTES = {("POST", path): 8 << 20 for path in ("/v1/embed", "/v1/embeddings", "/v1/chat", "/v1/chat/completions")}
-# Vectors come in numbers; a thousand of 384 dimensions have some 8 MiB as JSON, 1.5 MiB as Arrow.
+# Vectors are large: a thousand of 384 dimensions have some 8 MiB as JSON, and 1.5 MiB as Arrow.
 VECTORS, ADD, MAX_VECTORS_BYTES = "/v1/vectors/index/", "/add", 64 << 20
 # These take their body as a stream and have caps of their own.
 STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"), ("POST", "/ui/datasets/upload"))

@@ -1,4 +1,4 @@
-"""The outermost middleware: ids, the access log, the latency metrics, and the net under every request.
+"""The outermost middleware: ids, the access log, the latency metrics, and the last error handler of every request.
 
 Belongs here: what holds for each request, whatever becomes of it. Not here: refusals (see middleware_door.py).
 """
@@ -56,7 +56,7 @@ class ContextMiddleware:
         except Exception:
             _log.exception("request failed", request_id=exchange.request_id, path=scope["path"])
             if exchange.status is not None:
-                raise  # half an answer is out: the server must break the connection, not end it cleanly
+                raise  # part of the answer is sent, so the server must break the connection and not end it cleanly
             await internal_error(scope)(scope, exchange.receive, exchange.send)
         finally:
             self._metrics.in_flight -= 1
@@ -144,7 +144,7 @@ class _Exchange:
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode()), _NO_SNIFFING]
             if self._has_more_body:
-                # Refused before its end: reading on would let a client send for ever what nobody wants.
+                # The answer comes before the end of the body, so the connection is closed instead of reading the rest.
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":

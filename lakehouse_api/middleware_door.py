@@ -47,7 +47,7 @@ class ProxyMiddleware:
         await self._app(scope, receive, send)
 
     def _client(self, forwarded: Iterable[str]) -> str | None:
-        """The last address that no trusted proxy owns: what lies left of it, anybody may have written."""
+        """The last address that is not of a trusted proxy; those left of it may be forged."""
         hops = [hop.strip() for line in forwarded for hop in line.split(",") if hop.strip()]
         for hop in reversed(hops):
             if not is_within(hop, self._trusted):
@@ -95,7 +95,7 @@ class Door:
         return host.lower()
 
     def _check_origin(self, origin: str | None, host: str) -> None:
-        # A browser names the page's origin: a page from elsewhere must not drive an API that the browser can reach.
+        # Browsers send the origin of the page. A page of another site must not use an API that the browser can reach.
         if origin is None or origin.lower() in self._origins:
             return
         if urlsplit(origin.lower()).netloc != host:

@@ -1,4 +1,4 @@
-"""The file of a multipart body, cut out as it streams: to disk, hashed on the way, nothing held in memory.
+"""The file of a multipart body, streamed to disk and hashed, without holding it in memory.
 
 Belongs here: `spooled_file`. Not here: raw bodies (see spool.py), what is done with the file (see routes/ingest.py).
 """
@@ -206,16 +206,16 @@ class _Writer:
         """Wait until all that was taken is written."""
         while self._waiting or self._writing is not None:
             if self._writing is None:
-                self._begin()  # the thread ended just before the last batch came
+                self._begin()  # the thread had ended when the last batch came
             await self._finish()
 
     def _begin(self) -> None:
         self._writing = asyncio.create_task(run_blocking(self._services, self._write_all))
 
     async def _finish(self) -> None:
-        """Wait for the thread; what it met stays to be raised again, since nothing may follow that."""
+        """Wait for the thread; its error is raised again by every later call, as nothing may be written after it."""
         assert self._writing is not None
-        await asyncio.shield(self._writing)  # a cancelled request waits for its thread before the file is closed
+        await asyncio.shield(self._writing)  # a cancelled request still waits for its thread before closing the file
         self._writing = None
 
     def _write_all(self) -> None:
@@ -236,14 +236,14 @@ async def _written(services: Services, path: Path) -> AsyncIterator[_Writer]:
         finally:
             with anyio.CancelScope(shield=True):
                 with suppress(OSError):
-                    await writer.drain()  # of a request that failed: the thread must be done with the file
+                    await writer.drain()  # also after a failure, as the thread must be done with the file
                 await run_blocking(services, stream.close)
     except OSError as error:
         raise InsufficientStorage(f"the disk refused the upload on its way: {error.strerror}") from None
 
 
 async def _without_preamble(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
-    """The body from its first boundary on; what stands before it is for no reader (RFC 2046, section 5.1.1)."""
+    """The body from its first boundary on; a preamble is to be ignored (RFC 2046, section 5.1.1)."""
     head: bytes | None = b""
     async for chunk in chunks:
         if head is None:

@@ -47,7 +47,7 @@ class Pathways:
             yield
         finally:
             await end_task(catching_up)
-            with contextlib.suppress(Exception):  # a start that failed has been heard of already
+            with contextlib.suppress(Exception):  # a failed start has been logged already
                 await starting
             await anyio.to_thread.run_sync(self.log.stop)
 

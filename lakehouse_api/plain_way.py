@@ -1,8 +1,8 @@
-"""The plain way: a plain request of a hot route, from its bytes to those of its answer, without ASGI in between.
+"""The plain way: the fastest path, which answers a plain request of a hot route without ASGI.
 
-What happens is what the layers do, by their own functions: ids, the door, the route, the line of whoever was refused,
-the access log, the metrics. A request that is not plain, or whose body is large or slow, goes through the layers (see
-quick_way.py, app.py), and a test holds the ways against each other.
+It does what the middlewares do, by calling their functions: ids, the door, the route, the audit line of a refusal, the
+access log, the metrics. A request that is not plain, or whose body is large or slow, goes through the middlewares (see
+quick_way.py, app.py), and a test compares the paths with each other.
 
 Belongs here: one request and its answer. Not here: which requests are plain (see short_way.py), the connection (see
 http_protocol.py), what a layer does (see middleware_door.py, middleware_context.py, middleware_audit.py), hot routes
@@ -90,7 +90,7 @@ class PlainExchange:
         self._status: int | None = None
         self._task: asyncio.Task[None] | None = None
         self.body = b""
-        # What uvicorn's protocol looks at and sets.
+        # Attributes that uvicorn's protocol reads and sets.
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
@@ -117,7 +117,7 @@ class PlainExchange:
             if self._status is None:
                 bytes_out = await self._respond(internal_error(scope))
             else:
-                self._connection.joined.close()  # something is out: the answer must not look like one that ended well
+                self._connection.joined.close()  # part of the answer is sent, and must not look complete
         finally:
             self._end(bytes_out)
 
@@ -130,11 +130,11 @@ class PlainExchange:
             bytes_in=len(self.body), bytes_out=bytes_out, client=connection.client,
         )  # fmt: skip
         if not self.response_complete and not self.disconnected:
-            connection.joined.close()  # whoever still reads must not take silence for an answer to come
+            connection.joined.close()  # no answer will come, so a client that still reads must not wait
         if self._task is not None:
             connection.tasks.discard(self._task)
             self._task = None
-        # The connection holds this one until its next request, and may be silent for long.
+        # The connection keeps this object until its next request, so what it holds is freed now.
         del self._connection
         self.body, self._headers, self._state = b"", {}, {}
 
@@ -183,7 +183,7 @@ class PlainExchange:
         return len(body)
 
     def _scope(self) -> Scope:
-        """The request as the layers would have it, for what is written of those that were refused."""
+        """The request as an ASGI scope, for the functions that log refusals and render problems."""
         path = self._route.path_format
         return {
             "type": "http",
@@ -200,7 +200,7 @@ class PlainExchange:
 
 
 class _NobodyWaits:
-    """Stands for the event that wakes whoever reads a request's body: here it has come whole."""
+    """Takes the place of the event that wakes readers of a body: here the body is complete from the start."""
 
     def set(self) -> None:
         """Wake nobody."""
@@ -211,7 +211,7 @@ _NOBODY_WAITS = _NobodyWaits()
 
 @lru_cache(maxsize=256)
 def _block(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Headers as they are sent; they are few, and the same again and again."""
+    """Headers as bytes; cached, as the same few occur again and again."""
     for name, value in headers:
         if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
             raise RuntimeError(f"the header {name!r} of an answer cannot be sent")

@@ -1,10 +1,9 @@
-"""The quick way: plain requests of hot routes pass all layers before a route in one step.
+"""The quick way: a fast path within ASGI, one middleware that does for plain requests what all others would do.
 
-What it does is what the layers do, by their own functions, in their order: the door, the body with its limit, the
-route, the line of whoever was refused. A request with anything out of the ordinary (a browser's origin, a proxy, a body
-in pieces without a length or larger than JSON may be) goes through the layers themselves; where pages of other origins
-may call, all do, since every answer then says that it varies by origin. A plain request that a connection has soon
-read as a whole does not even come here (see plain_way.py).
+It calls their functions in their order: the door, the body with its limit, the route, the audit line of a refusal. A
+request with anything out of the ordinary (an `Origin`, a proxy, a body without a length or larger than JSON may be)
+goes through the middlewares themselves. So do all requests when pages of other origins may call, as every answer then
+has CORS headers. A plain request whose body comes at once does not even get here (see plain_way.py).
 
 Belongs here: the one step. Not here: which requests are plain (see short_way.py), what a layer does (see
 middleware_door.py, middleware_body.py, middleware_audit.py), hot routes (see hot_routes.py).
@@ -25,10 +24,10 @@ from lakehouse_api.short_way import ShortWay
 
 
 class QuickWayMiddleware:
-    """Answers plain requests of hot routes; stands outside of all layers but the one that gives ids and logs.
+    """Answers plain requests of hot routes; outermost but for the middleware that gives ids and logs.
 
     Args:
-        app: The layers.
+        app: The other middlewares.
         way: Which requests are plain, and what their routes work with.
     """
 
@@ -62,7 +61,7 @@ class QuickWayMiddleware:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The body, whose length has been looked at; the server gives no more than that."""
+    """The body; its declared length has been checked, and the server reads no more than that."""
     parts: list[bytes] = []
     while True:
         try:

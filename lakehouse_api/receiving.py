@@ -1,4 +1,4 @@
-"""Waiting for a part of a request's body, with an end to it; a timer is set only where there is something to wait for.
+"""Waiting for a part of a request's body with a timeout; a timer is set only when the part is not there yet.
 
 Belongs here: `receive_within`. Not here: how large a body may be (see middleware_body.py), how long clients may be
 silent (see limits.py).
@@ -28,7 +28,7 @@ async def receive_within(receive: Receive, seconds: float) -> Message:
     if not isinstance(begun, Coroutine):
         return await asyncio.wait_for(begun, seconds)
     try:
-        # Begun by hand: mostly the message has come together with the head, and this is its end.
+        # Stepped by hand: mostly the message has come with the head, and the coroutine ends in this first step.
         waits_for = begun.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
@@ -38,7 +38,7 @@ async def receive_within(receive: Receive, seconds: float) -> Message:
 
 @types.coroutine
 def _go_on(begun: Coroutine[Any, Any, Message], waits_for: Any) -> Generator[Any, Any, Message]:
-    """The rest of a coroutine that has been begun and waits; what is thrown at us is thrown at it."""
+    """Drive the rest of a coroutine that has been begun; exceptions thrown into this one are passed on to it."""
     try:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Headers of a request by name, looked through once: each layer of the API asks for some of them.
+"""Headers of a request by name, indexed once, as every layer of the API asks for some of them.
 
 Belongs here: reading them. Not here: what headers mean (see middleware_door.py, middleware_context.py).
 """
@@ -33,7 +33,7 @@ def body_length(text: str | None) -> int | None:
     """The number in a Content-Length, which may have any number of zeros in front; None when there is none."""
     if text is None or not text.isdecimal():
         return None
-    # Python makes no number of thousands of digits; of these no server lets a body begin.
+    # Python refuses to parse thousands of digits; a number cut to so many is too large for any limit anyway.
     return int(text) if len(text) < _MOST_DIGITS else int(text.lstrip("0")[:_MOST_DIGITS] or "0")
 
 

@@ -90,6 +90,6 @@ class Retrieval:
                 await anyio.to_thread.run_sync(self.book.catch_up)
 
     async def _stop_log(self, starting: asyncio.Task[None]) -> None:
-        with contextlib.suppress(Exception):  # a start that failed has been heard of already
+        with contextlib.suppress(Exception):  # a failed start has been logged already
             await starting
         await anyio.to_thread.run_sync(self.log.stop)

@@ -1,7 +1,7 @@
-"""What the two short ways share: which requests of hot routes are plain, whom they let in, what they work with.
+"""What the two fast paths share: which requests of hot routes are plain, who may come in, what the routes work with.
 
-Belongs here: `ShortWay`. Not here: the ways (see plain_way.py, below ASGI, and quick_way.py, within), the rules of the
-door (see middleware_door.py), hot routes (see hot_routes.py).
+Belongs here: `ShortWay`. Not here: the paths (see plain_way.py, below ASGI, and quick_way.py, within it), the rules of
+the door (see middleware_door.py), hot routes (see hot_routes.py).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ShortWay:
         self._trusted = tuple(trusted)
 
     def is_plain(self, headers: Headers, client: tuple[str, int] | None) -> bool:
-        """Whether the head of a POST to a hot route says nothing out of the ordinary.
+        """Whether the head of a POST to a hot route has nothing out of the ordinary.
 
         Args:
             headers: By name in lower case, the first of each.
@@ -60,7 +60,7 @@ class ShortWay:
         )
 
     def enter(self, headers: Headers, client: tuple[str, int] | None) -> Principal | None:
-        """Who is asking; None sends a request that is refused through the layers, which say why."""
+        """Who is asking; None when the door refuses, and the request goes through the middlewares, which answer why."""
         address = "" if client is None else client[0]
         host, authorization = text_of(headers.get(b"host")), text_of(headers.get(b"authorization"))
         try:

@@ -1,4 +1,4 @@
-"""Clients that take nothing of their answer: a stalled one keeps whatever the answer holds (a SQL worker, a file).
+"""Clients that stop reading their answer: a stalled client keeps what the answer holds, such as a SQL worker or a file.
 
 Belongs here: `StallWatch`. Not here: clients that send nothing (see http_protocol.py, limits.py).
 """
@@ -17,7 +17,7 @@ _log = structlog.get_logger("lakehouse.connection")
 
 
 class StallWatch:
-    """Breaks a connection whose client takes nothing while an answer waits for it; the answer ends as when it leaves.
+    """Aborts a connection whose client reads nothing of a waiting answer, which then ends as if the client had left.
 
     Args:
         transport: The connection.
@@ -62,7 +62,7 @@ class StallWatch:
         self._transport.abort()
 
     def _waiting_bytes(self) -> int:
-        """What the client has not taken: here, and in the kernel, which makes room for more only now and then."""
+        """Bytes that the client has not read: those held here, and those in the kernel, which moves on in large steps."""
         in_kernel = array.array("i", [0])
         with suppress(OSError):
             fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, in_kernel)

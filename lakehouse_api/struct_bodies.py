@@ -1,7 +1,7 @@
 """Bodies that msgspec reads: the types of the busiest routes, and what OpenAPI says of them.
 
-pydantic costs a busy route more than its work does; one type still gives both the decoder and the document, so that
-neither can be wrong about the other.
+On a busy route pydantic would take more time than the work itself. One type gives both the decoder and the OpenAPI
+schema, so the two cannot disagree.
 
 Belongs here: decoding with errors that name the field, schemas for OpenAPI. Not here: the types (see schemas/).
 """
@@ -85,7 +85,7 @@ def components() -> dict[str, dict[str, Any]]:
 
 def _register(struct: type[msgspec.Struct], example: dict[str, Any] | None) -> str:
     _, found = msgspec.json.schema_components([struct], ref_template=_REF)
-    for name, schema in found.items():  # an example that another route gave stays
+    for name, schema in found.items():  # keeps an example that another route has given
         kept = _registered.get(name, {}).get("example")
         _registered[name] = schema if kept is None else {**schema, "example": kept}
     if example is not None:

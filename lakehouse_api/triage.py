@@ -60,8 +60,8 @@ class Triage:
         item = await run_blocking(services, self.queue.change, item_id, partial(decide, asked=asked, at=now))
         if item.decided is None or item.is_logged:
             return item
-        # Whoever finds it unwritten writes it, also where it is sent twice at once: nobody may hear that it is done
-        # before it is on record, and a line that is written again is the same record.
+        # Every caller that finds the decision unlogged logs it, even when several do so at once: nobody may be told
+        # that it is done before it is in the log, and a repeated line becomes the same record.
         await services.events.append(STREAM, line_of(item), durable=True)
         return await run_blocking(services, self.queue.finish, item)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KEPT_RUNS = 200
 KEPT_BYTES = 512 << 10
-"""A run of more is not kept in memory: its lines are read again."""
+"""A larger run is not kept in memory; it is read from its lines when it is asked for."""
 Watch = Callable[[Mapping[str, Any]], None]
 
 
@@ -39,7 +39,7 @@ class Workflows:
     """What the workflow routes work with.
 
     Attributes:
-        lines: What writes lines of nodes, by its `events`.
+        lines: The object that writes the lines of nodes; tests replace its `events`.
         running: Runs on their way, each with the nodes that have ended, as `RunResult.document` shows them.
         ended: The latest runs that have ended, with the name of who ran them.
     """
@@ -73,7 +73,7 @@ class Workflows:
     async def run(
         self, workflow: Workflow, given: Mapping[str, Any], who: Who, *, watch: Watch = lambda _: None
     ) -> dict[str, Any]:
-        """Run it; gives what became of it, as answers show it.
+        """Run a workflow; returns the run as the API shows it.
 
         Raises:
             BadInput: An input is wrong; nothing has run.
@@ -112,7 +112,7 @@ class Workflows:
         return document
 
     async def get(self, run_id: str) -> dict[str, Any]:
-        """What is known of a run: of one of this process as it is, else as its raw lines tell it.
+        """A run: from memory when this process runs or ran it, else put together from its raw lines.
 
         Raises:
             NotFound: There is no line of it.

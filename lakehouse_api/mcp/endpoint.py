@@ -1,6 +1,7 @@
 """The route `/mcp` and the lifetime of what answers it.
 
-The SDK costs 0.4 s and some 20 MiB, and many an API is never asked: it is loaded with the first request, in a thread.
+Loading the SDK takes 0.4 s and some 20 MiB, and many installations never use it, so the first request loads it, in a
+thread.
 
 Belongs here: loading, opening, closing; what is no POST. Not here: the protocol (see server.py), the door.
 """
@@ -63,7 +64,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = McpRoute()
         if scope["method"] != "POST":
-            # There is nothing to listen to: no session, and no message that nobody asked for.
+            # There are no sessions and no messages from the server, so there is nothing to GET.
             detail = "messages come by POST; there are no sessions and no streams here"
             refused = render(scope, 405, "Method not allowed", detail, headers={"Allow": "POST"})
             await refused(scope, receive, send)
@@ -91,7 +92,7 @@ class McpEndpoint:
         except Exception as error:
             if opened.done():
                 raise
-            opened.set_exception(error)  # whoever waits gets it, and so does whoever asks later
+            opened.set_exception(error)  # raised to waiting and to later requests
         finally:
             opened.cancel()
 

@@ -31,7 +31,7 @@ def model_schema(model: type[BaseModel], *, mode: Literal["validation", "seriali
 
 
 def _standing_alone(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to put in place: many a client does not follow references."""
+    """A schema with its references replaced by what they refer to, as many clients do not follow them."""
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
         node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}

@@ -36,7 +36,7 @@ def by_hot_route(path: str) -> Run:
 
 
 def naming_corpora(run: Run) -> Run:
-    """A run whose 404 says which corpora there are: who has only tools could not look them up."""
+    """A run whose 404 lists the corpora, as a client that has only tools could not look them up."""
 
     async def run_and_name(call: ToolCall) -> ToolResult:
         try:
@@ -92,6 +92,6 @@ async def run_pathway_history(call: ToolCall) -> ToolResult:
 
 
 def _of(answer: Response | BaseModel) -> ToolResult:
-    if isinstance(answer, Response):  # the route's word for a client that has gone
+    if isinstance(answer, Response):  # the route answers so when the client has gone
         raise ClientDisconnect
     return ToolResult(answer.model_dump_json(by_alias=True).encode())

@@ -23,7 +23,7 @@ _LEGEND_PIXELS = 280
 
 
 class NothingToDraw(BadInput):
-    """What was asked for is a chart of nothing; no mistake of whoever asked."""
+    """There is nothing to draw, which is no mistake of the user."""
 
 
 def rows_chart(
@@ -51,7 +51,7 @@ def rows_chart(
     """
     if mark not in MARKS:
         raise BadInput(f"mark must be one of {', '.join(MARKS)}, not {mark[:20]!r}", field="mark")
-    # Columns get names of ours: theirs may hold dots and brackets, which Vega reads as paths.
+    # Columns are renamed, as their names may hold dots and brackets, which Vega reads as paths.
     names = {column: f"c{place}" for place, column in enumerate(dict.fromkeys(c for c in (x, y, colour) if c))}
     values = [{name: _drawable(row[column], types[column]) for column, name in names.items()} for row in rows]
     if not any(row[names[x]] is not None and row[names[y]] is not None for row in values):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 100_000
 _PORTION = 4096
 _MOST_VALUES = 12
-# A field of more values than this is a name or a text: nobody ticks those off.
+# A field with more values than this is a name or a text, which is no use as a list of boxes.
 _MOST_DISTINCT = 400
 _KEPT = 16
 _THREADS = 4
@@ -176,7 +176,7 @@ class FacetCounter:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str, bool], _Table] = OrderedDict()
         self._lock = threading.Lock()
-        # Threads of their own: whoever waits for the first count of a corpus keeps none from the store.
+        # Threads of its own, so that the slow first count of a corpus does not take threads from store calls.
         self._threads = anyio.CapacityLimiter(_THREADS)
 
     async def find(self, reader: CorpusReader, *, has_pii: bool, fields: Fields = ()) -> Facets:
@@ -205,7 +205,7 @@ class FacetCounter:
         facets = []
         for name, column in table.columns.items():
             keep = whole
-            if name in ticked:  # its own ticks do not narrow it
+            if name in ticked:  # a field is not narrowed by its own ticks
                 others = [(key, text) for key, text in fields if key.partition(".")[2] != name]
                 keep = _passing(reader, table, others, hidden)
             chosen = {value_of(text) for key, text in fields if key in (f"f.{name}", f"l.{name}") and text.strip()}
@@ -215,7 +215,7 @@ class FacetCounter:
 
     def _table(self, reader: CorpusReader, hidden: frozenset[str], *, has_pii: bool) -> _Table:
         key = reader.name, reader.revision, has_pii
-        with self._lock:  # who comes second waits, and finds it
+        with self._lock:  # a second caller waits and then finds it cached
             table = self._kept.get(key)
             if table is None:
                 for old in [old for old in self._kept if old[0] == key[0] and old[2] == key[2]]:
@@ -264,7 +264,7 @@ def _facet(name: str, column: _Column, keep: NDArray[np.bool_] | None, chosen: C
     counts = np.bincount(numbers, minlength=len(column.values)).tolist()
     ordered = sorted(range(len(counts)), key=lambda code: (-counts[code], str(column.values and column.values[code])))
     there = [code for code in ordered if counts[code]]
-    # True is 1 to Python, and a text "1" is neither: what is ticked is told apart by its kind, too.
+    # Values are compared together with their kind, as to Python True equals 1.
     wanted = {(type(one), one) for one in chosen}
     ticked = [code for code in ordered if (type(column.values[code]), column.values[code]) in wanted]
     shown = dict.fromkeys([*there[:_MOST_VALUES], *ticked])

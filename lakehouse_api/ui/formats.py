@@ -125,7 +125,7 @@ def pairs(fields: Sequence[tuple[str, str]]) -> str:
 
 
 def drawn(svg: str) -> Markup:
-    """A chart as markup: Vega drew it, which escapes all text of the data; nothing else comes through here."""
+    """A chart as markup that templates do not escape. It comes from Vega only, which escapes all text of the data."""
     return Markup(svg)  # noqa: S704 - see above
 
 

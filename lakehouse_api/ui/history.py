@@ -93,7 +93,7 @@ class History:
         for path in self._folder.glob("*.json"):
             try:
                 is_old = time.time() - path.stat().st_mtime > self._keep_s
-            except FileNotFoundError:  # another process was quicker
+            except FileNotFoundError:  # another process has removed it
                 continue
             if is_old:
                 path.unlink(missing_ok=True)

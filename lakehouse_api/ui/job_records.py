@@ -1,7 +1,7 @@
-"""What is written down of long work, so that its page is there after a restart and says what became of it.
+"""Records of long jobs on disk, so that a job's page works after a restart and says what became of the job.
 
-A record names the process that is at it. Each process holds a lock while it lives: work that is under way by its
-record and whose process holds no lock was cut off, however that process ended.
+A record names the process that runs the job. Each process holds a lock while it lives, so a job that its record calls
+running and whose process holds no lock was cut off, however that process ended.
 
 Belongs here: records on disk, whose they are, how long they stay. Not here: doing the work (see jobs.py).
 """
@@ -23,7 +23,7 @@ from lakehouse_api.ui.kept_files import drop_lock, is_locked, read_document, tak
 State = Literal["running", "done", "failed", "interrupted"]
 _FORMAT = 1
 _MOST_PER_OWNER = 100
-_NEW_LOCK_S = 60  # made, and not held yet
+_NEW_LOCK_S = 60  # a younger lock file may have been made and not locked yet
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _log = structlog.get_logger("lakehouse.ui.jobs")
 
@@ -37,7 +37,7 @@ class JobRecord:
         title: What it is, for people.
         owner: Name of the token that began it; nobody else sees it.
         kind: What sort of work it is: the name of the page that begins it.
-        if_lost: What is true, and what to do, when its process ends before it has.
+        if_lost: What to tell when its process ends before it: what is true then, and what to do.
         began_s: Since the epoch.
         steps: What has been begun so far, each with its second since the start.
         at: How far it is, of `of`; where both are None it cannot tell.
@@ -85,12 +85,12 @@ class JobRecords:
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Be a process that lives."""
+        """Take the lock of this process."""
         self._lock = take_lock(self._lock_of(self.process))
         self.expire()
 
     def close(self) -> None:
-        """Be none any longer."""
+        """Release the lock of this process."""
         if self._lock is not None:
             drop_lock(self._lock)
             self._lock = None
@@ -114,7 +114,7 @@ class JobRecords:
         return sorted((one for one in self._all() if one.owner == owner), key=lambda one: one.id, reverse=True)
 
     def running(self) -> list[JobRecord]:
-        """What is under way, of whomever, in whatever process."""
+        """The running jobs of all owners and processes."""
         return [one for one in self._all() if one.state == "running"]
 
     def expire(self) -> None:

@@ -44,7 +44,7 @@ class Job:
         self._tell()
 
     def leave(self) -> None:
-        """Let whoever watches go; the work goes on."""
+        """End the streams of watchers; the job goes on."""
         self._is_left = True
         self._wake()
 
@@ -61,7 +61,7 @@ class Job:
         self._tell(is_small=True)
 
     def end(self, state: Literal["done", "failed", "interrupted"], message: str, link: str = "") -> None:
-        """Say how it ended; the first word stands: a server that stops while work tidies up has cut nothing off."""
+        """Set how it ended; only the first call counts, so a stop of the server during clean-up is no interruption."""
         record = self.record
         if record.state != "running":
             return
@@ -80,7 +80,7 @@ class Job:
                 async with asyncio.timeout(beat_s):
                     await changed.wait()
             except TimeoutError:
-                pass  # a beat: the seconds go on
+                pass  # nothing changed; the shown seconds are updated
 
     def _tell(self, *, is_small: bool = False) -> None:
         now_s = time.monotonic()
@@ -108,12 +108,12 @@ class Jobs:
     def __init__(self, folder: Path, *, keep_s: float) -> None:
         self._records = JobRecords(folder, keep_s=keep_s)
         self._jobs: dict[str, Job] = {}
-        self._ended: OrderedDict[str, JobRecord] = OrderedDict()  # for a disk that refused to take them
+        self._ended: OrderedDict[str, JobRecord] = OrderedDict()  # in case the disk has refused a record
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_left = False
 
     def leave(self) -> None:
-        """End what watches: the server stops, and would wait for streams that wait for it."""
+        """End the streams of watchers, as a stopping server would wait for them, and they for it."""
         self._is_left = True
         for job in self._jobs.values():
             job.leave()

@@ -56,7 +56,7 @@ def take_lock(path: Path) -> int:
     """Hold a lock of one's own until `drop_lock`, or until this process is gone, however it ends."""
     private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
-    fcntl.flock(handle, fcntl.LOCK_EX)  # who only looks holds it for no time
+    fcntl.flock(handle, fcntl.LOCK_EX)  # waits at most for a process that only checks the lock
     return handle
 
 

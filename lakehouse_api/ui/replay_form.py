@@ -79,7 +79,7 @@ def _start(
         job.step("pinning what is read, and reading the memory as of now")
 
         def on_answer(at: int, of: int, said: str) -> None:
-            # The batch is there when the first answer is.
+            # The batch exists once the first answer does.
             job.progress(at, of, note=said, link=link if at else None)
 
         done = await replay_in_child(order, on_answer=on_answer)
@@ -87,7 +87,7 @@ def _start(
         await audit(services, principal, request, action="replay.run", subject=batch_id, status=status)
         _end(job, done, link)
 
-    # A second one would share the cores and the model with the first, and both would be slower than one by one.
+    # Two replays at once would share the cores and the model, and take longer than one after the other.
     return site.jobs.start(title, work, owner=principal.name, kind="replay", if_lost=_LOST, is_alone=True)
 
 

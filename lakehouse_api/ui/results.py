@@ -1,7 +1,7 @@
-"""Answers of the SQL workbench on disk, so that pages of them cost what they show and not what they are.
+"""Answers of the SQL workbench on disk, so that a page costs what it shows and not what the whole answer is.
 
-An answer streams into an Arrow file once, with a small document beside it that says whose it is; pages and charts read
-the batches that they need. Both lie in the data folder: an answer is there after a restart, until it is too old.
+An answer is streamed into an Arrow file once, with a small document beside it that names its owner; pages and charts
+read the batches that they need. Both are in the data folder and survive a restart, until they are too old.
 
 Belongs here: keeping, forgetting. Not here: reading rows (see result_rows.py), asking (see sql_page.py).
 """
@@ -26,7 +26,7 @@ _KEPT = 24
 _MOST_BYTES = 256 << 20
 _OWNER_BYTES = 512 << 20
 _ALL_BYTES = 2 << 30
-# A file without its document is of an answer that still comes in, or of a process that was killed meanwhile.
+# A file without a document belongs to an answer that is still coming in, or to a process that was killed.
 _ABANDONED_S = 3600
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
@@ -139,7 +139,7 @@ class Results:
         for path in self._folder.glob("*"):
             try:
                 is_left = path.stem not in known and time.time() - path.stat().st_mtime > _ABANDONED_S
-            except FileNotFoundError:  # another process was quicker
+            except FileNotFoundError:  # another process has removed it
                 continue
             if is_left:
                 path.unlink(missing_ok=True)

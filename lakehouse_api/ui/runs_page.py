@@ -150,7 +150,7 @@ async def _facets(
     for row in await _ask(request, services, f"{' UNION ALL '.join(parts)} ORDER BY field, runs DESC, value"):
         if row["value"]:
             facets[row["field"]].append((row["value"], int(row["runs"])))
-    for name, value in chosen.items():  # what is chosen can be seen, even where no run has it
+    for name, value in chosen.items():  # a chosen value is always shown, even when no run has it
         if value and value not in dict(facets[name]):
             facets[name].append((value, 0))
     return facets

@@ -68,7 +68,7 @@ async def ui_search_facets(
     chosen = chosen_of(fields)
     try:
         filter_of(fields)
-    except BadInput as error:  # a bound that is half typed: the boxes stay, and say so
+    except BadInput as error:  # such as a half-typed bound: the boxes stay, with the message
         fields, wrong = [], error.detail
     names = await corpus_names(services)
     for name in dict.fromkeys(name for name in corpus or [] if name in names):  # the page tells of those that are gone

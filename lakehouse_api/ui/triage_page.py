@@ -87,6 +87,6 @@ async def _queue(services: ServicesDep, principal: ReadDep, *, state: str, kind:
         kind=cast("Any", kind if kind in KINDS else None), assignee=None, limit=_PAGE,
     )  # fmt: skip
     page = await find(after=after or None)
-    if after and not page.items:  # the last of this page is decided
+    if after and not page.items:  # the last item of this page has been decided
         after, page = "", await find(after=None)
     return {"found": page, "state": state, "kind": kind, "after": after, "kinds": KINDS, "states": _STATES}
