@@ -62,7 +62,7 @@ class StallWatch:
         self._transport.abort()
 
     def _waiting_bytes(self) -> int:
-        """Bytes that the client has not read: those held here, and those in the kernel, which moves on in large steps."""
+        """Bytes that the client has not read: held here, or in the kernel, which frees them in large steps."""
         in_kernel = array.array("i", [0])
         with suppress(OSError):
             fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, in_kernel)
