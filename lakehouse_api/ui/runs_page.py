@@ -7,10 +7,10 @@ Belongs here: the pages and the statements behind them. Not here: SQL's rules (s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from lakehouse.lineage.reference import MAX_CHARACTERS, read_reference
@@ -40,58 +40,72 @@ Day = Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 Id = Annotated[str, Query(alias="id", min_length=1, max_length=MAX_CHARACTERS)]
 
 
+@dataclass(frozen=True, slots=True)
+class RunFilters:
+    """The filters of an address: a value for each field of `_FIELDS` or none, part of an id, the first and last day."""
+
+    stream: Text = ""
+    model_name: Text = ""
+    score: Text = ""
+    rule: Text = ""
+    find: Text = ""
+    since: Day = ""
+    until: Day = ""
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The value of each field; empty where none is chosen."""
+        return {"stream": self.stream, "model_name": self.model_name, "score": self.score, "rule": self.rule}
+
+    def where(self, *, but: str = "") -> str:
+        """The condition of the filters, without that of the field `but`; all values are quoted."""
+        parts = [f"{name} = {quote_text(value)}" for name, value in self.chosen.items() if value and name != but]
+        if self.find.strip():
+            wanted = quote_text(self.find.strip())
+            parts.append(f"(contains(run_id, {wanted}) OR contains(coalesce(task_id, ''), {wanted}))")
+        if self.since:
+            parts.append(f"dt >= {quote_text(self.since)}::DATE")
+        if self.until:
+            parts.append(f"dt <= {quote_text(self.until)}::DATE")
+        return " AND ".join(parts) or "true"
+
+
+Filters = Annotated[RunFilters, Depends()]
+
+
 @router.get("")
-async def ui_runs(  # noqa: PLR0917 - FastAPI passes all by name
+async def ui_runs(
     request: Request,
     services: ServicesDep,
     _: ReadDep,
-    stream: Text = "",
-    model_name: Text = "",
-    score: Text = "",
-    rule: Text = "",
-    find: Text = "",
-    since: Day = "",
-    until: Day = "",
+    filters: Filters,
     start: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """The runs that pass the filters, the newest first."""
-    chosen = {"stream": stream, "model_name": model_name, "score": score, "rule": rule}
-    where = where_of(chosen, find=find, since=since, until=until)
     statement = (
         "SELECT run_id, task_id, stream, timestamp, model_name, score, rule, reasons, count(*) OVER () AS total"
-        f" FROM scored WHERE {where} ORDER BY timestamp DESC, run_id LIMIT {_PAGE} OFFSET {start}"
+        f" FROM scored WHERE {filters.where()} ORDER BY timestamp DESC, run_id LIMIT {_PAGE} OFFSET {start}"
     )
-    found, facets = await asyncio.gather(
-        _ask(request, services, statement),
-        _facets(request, services, chosen, find=find, since=since, until=until),
-    )
+    found, facets = await asyncio.gather(_ask(request, services, statement), _facets(request, services, filters))
     return render_page(
         request.scope, "_runs_part.html" if is_part(request) else "runs.html",
-        runs=found, facets=facets, chosen=chosen, find=find, since=since, until=until, start=start, page=_PAGE,
-        total=found[0]["total"] if found else 0, fields={**chosen, "find": find, "since": since, "until": until},
+        runs=found, facets=facets, chosen=filters.chosen, find=filters.find, since=filters.since, until=filters.until,
+        start=start, page=_PAGE, total=found[0]["total"] if found else 0, fields=asdict(filters),
     )  # fmt: skip
 
 
 @router.get("/chart")
-async def ui_runs_chart(  # noqa: PLR0917 - FastAPI passes all by name
+async def ui_runs_chart(
     request: Request,
     services: ServicesDep,
     site: SiteDep,
     _: ReadDep,
-    stream: Text = "",
-    model_name: Text = "",
-    score: Text = "",
-    rule: Text = "",
-    find: Text = "",
-    since: Day = "",
-    until: Day = "",
+    filters: Filters,
     png: Annotated[bool, Query()] = False,
 ) -> Response:
     """Runs by model and score."""
-    chosen = {"stream": stream, "model_name": model_name, "score": score, "rule": rule}
-    where = where_of(chosen, find=find, since=since, until=until)
     statement = (
-        f"SELECT coalesce(model_name, '(none)') AS model, score, count(*) AS runs FROM scored WHERE {where}"
+        f"SELECT coalesce(model_name, '(none)') AS model, score, count(*) AS runs FROM scored WHERE {filters.where()}"
         " GROUP BY ALL ORDER BY runs DESC, model, score LIMIT 200"
     )
     rows = await _ask(request, services, statement)
@@ -123,26 +137,11 @@ async def ui_run_lineage(request: Request, services: ServicesDep, _: ReadDep, ru
     return render_page(request.scope, template, run_id=run_id, lineage=found, graph=graph_of(found))
 
 
-def where_of(chosen: Mapping[str, str], *, find: str = "", since: str = "", until: str = "") -> str:
-    """The condition of the filters; all values are quoted."""
-    parts = [f"{name} = {quote_text(value)}" for name, value in chosen.items() if value]
-    if find.strip():
-        wanted = quote_text(find.strip())
-        parts.append(f"(contains(run_id, {wanted}) OR contains(coalesce(task_id, ''), {wanted}))")
-    if since:
-        parts.append(f"dt >= {quote_text(since)}::DATE")
-    if until:
-        parts.append(f"dt <= {quote_text(until)}::DATE")
-    return " AND ".join(parts) or "true"
-
-
-async def _facets(
-    request: Request, services: Services, chosen: Mapping[str, str], **where: str
-) -> dict[str, list[tuple[str, int]]]:
+async def _facets(request: Request, services: Services, filters: RunFilters) -> dict[str, list[tuple[str, int]]]:
     """The values of each field with their counts, each under the filters of the other fields."""
     parts = [
         f"SELECT * FROM (SELECT '{name}' AS field, {name}::VARCHAR AS value, count(*) AS runs FROM scored"
-        f" WHERE {name} IS NOT NULL AND {where_of({**chosen, name: ''}, **where)}"
+        f" WHERE {name} IS NOT NULL AND {filters.where(but=name)}"
         f" GROUP BY ALL ORDER BY runs DESC, value LIMIT {_MOST_VALUES})"
         for name in _FIELDS
     ]
@@ -150,7 +149,7 @@ async def _facets(
     for row in await _ask(request, services, f"{' UNION ALL '.join(parts)} ORDER BY field, runs DESC, value"):
         if row["value"]:
             facets[row["field"]].append((row["value"], int(row["runs"])))
-    for name, value in chosen.items():  # a chosen value is always shown, even when no run has it
+    for name, value in filters.chosen.items():  # a chosen value is always shown, even when no run has it
         if value and value not in dict(facets[name]):
             facets[name].append((value, 0))
     return facets

@@ -35,7 +35,7 @@ from lakehouse_api.ui.paths import local_target
 from lakehouse_api.ui.rendering import environment
 from lakehouse_api.ui.result_rows import read_cell, read_rows
 from lakehouse_api.ui.results import Result, Results
-from lakehouse_api.ui.runs_page import where_of
+from lakehouse_api.ui.runs_page import RunFilters
 from lakehouse_api.ui.sessions import LIFETIME_S, Sessions, digest_of
 from lakehouse_api.ui.version_diff import diff_versions
 
@@ -145,7 +145,7 @@ def test_form_of_filters_is_a_filter_that_the_search_reads() -> None:
 
 
 def test_filters_of_runs_are_quoted() -> None:
-    where = where_of({"stream": "a' OR '1'='1", "model_name": ""}, find="it's", since="2026-01-01")
+    where = RunFilters(stream="a' OR '1'='1", find="it's", since="2026-01-01").where()
     assert where == (
         "stream = 'a'' OR ''1''=''1' AND (contains(run_id, 'it''s') OR contains(coalesce(task_id, ''), 'it''s'))"
         " AND dt >= '2026-01-01'::DATE"
