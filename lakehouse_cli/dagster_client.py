@@ -41,12 +41,12 @@ class DagsterClient:
     def materialize(self, datasets: Sequence[str]) -> list[str]:
         """Bring datasets up to date from their landing folders now, without waiting for the sensor; returns run ids.
 
-        Datasets that Dagster did not know are one run together, for a run's start costs more than a small dataset.
+        Datasets that are new to Dagster are loaded by one run, as the start of a run takes longer than a small dataset.
         """
         new = [name for name in datasets if self._add_partition(name)]
         known = [name for name in datasets if name not in new]
         runs = [self._launch({"dagster/partition": name}) for name in known]
-        if new:  # added one after the other, they are a range
+        if new:  # partitions that were added together form a range
             tags = {"dagster/asset_partition_range_start": new[0], "dagster/asset_partition_range_end": new[-1]}
             runs.append(self._launch(tags if len(new) > 1 else {"dagster/partition": new[0]}))
         return runs

@@ -26,7 +26,7 @@ _DAGSTER_QUERY = """{
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """Is it there, do conditional writes hold, can every manifest be read, is every file that one names there."""
+    """Check that it answers, that conditional writes hold, and that manifests can be read and their files exist."""
     from lakehouse.adapters.connect import connect_store
     from lakehouse.catalog.gc import DATA
     from lakehouse.catalog.snapshot import read_snapshot
@@ -63,7 +63,7 @@ def _damaged(manifests: Iterable[Manifest], sizes: Mapping[str, int]) -> dict[st
 
 
 def check_conditional_writes(store: ObjectStore) -> Finding:
-    """Try what the catalog's safety rests on: a store that ignores conditions loses updates without a word."""
+    """Try conditional writes, which the catalog relies on: a store that ignores them loses updates silently."""
     from lakehouse.adapters.store_probe import ignored_conditions
     from lakehouse_cli.doctor import Finding
 
@@ -75,7 +75,7 @@ def check_conditional_writes(store: ObjectStore) -> Finding:
 
 
 def check_api(settings: Settings) -> Iterator[Finding]:
-    """Does it answer, accept our token, and call itself healthy."""
+    """Check that it answers, accepts our token, and says that it is healthy."""
     from lakehouse_cli.doctor import Finding
 
     try:
@@ -93,7 +93,7 @@ def check_api(settings: Settings) -> Iterator[Finding]:
 
 
 def check_dagster(settings: Settings) -> Iterator[Finding]:
-    """Does the webserver answer, is the code loaded, do the daemons beat."""
+    """Check that the webserver answers, the code is loaded, and the daemons send heartbeats."""
     import httpx
 
     from lakehouse_assets.processes import dagster_url

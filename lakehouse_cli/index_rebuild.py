@@ -2,7 +2,7 @@
 
 `playbooks` and `pathways` are made of their rows that can still be read and of the memory log; a declared corpus is
 built again from its source; an index keeps the rows that can still be read. Only this command may take the table's
-place: writers that come in between are told to try again.
+place: writers that come in between must try again.
 
 Belongs here: which way for which table. Not here: the ways themselves (see lakehouse/adapters).
 """
@@ -84,7 +84,7 @@ def _rebuild_corpus(settings: Settings, declaration: CorpusDeclaration) -> Itera
 
 
 class _Unread:
-    """A state for a log that is only moved."""
+    """A memory state that keeps nothing, for a log whose entries are only moved into the table."""
 
     def apply(self, entries: object) -> None:
         """Keep nothing."""

@@ -30,7 +30,7 @@ from lakehouse_cli.load_stored import await_shipped, make_evidence, mistaken_for
 from lakehouse_cli.proof_stack import Stack, clean_stack, run_command
 
 CORPUS = "workers"
-# Little, so that it can be filled in the time of a load.
+# A small spool, so that it can be filled during a load.
 _SPOOL_BYTES = 8 << 20
 _PART_AGE_S = 2.0
 _BUILD_S = 300.0

@@ -1,4 +1,4 @@
-"""Faults of a stack of one's own: its processes killed and seen to come back, its spool filled, a Dagster run ended.
+"""Faults of the load's own stack: processes are killed and must come back, the spool is filled, a Dagster run killed.
 
 Belongs here: doing each fault, and what shows that it was done. Not here: when (see
 lakehouse/load/fault_plan.py), the load around it (see load_chaos.py).
@@ -32,7 +32,7 @@ LANDED_ROWS = 2000
 _BACK_S = 120.0
 _FILLED_S = 120.0
 _LOOK_S = 0.1
-# A text that a validation takes; each fills a fiftieth of a megabyte of the spool.
+# A text for validations, each of which takes a fiftieth of a megabyte of the spool.
 _FILLER = "Shift on Monday. " * 1200
 _EMAIL = b'{"kind":"email","artifact":{"to":"desk@acme.com","subject":"Shift","body":"%s"},"context":{}}'
 
@@ -141,7 +141,7 @@ def _kill_run(target: Target, _: Ledger, planned: Planned) -> str:
         return bool(killed)
 
     _await(is_killed, _BACK_S, f"the Dagster run {run_id} never had a process")
-    with contextlib.suppress(RunFailed):  # Dagster may know already
+    with contextlib.suppress(RunFailed):  # Dagster may have noticed the death already
         if target.dagster.is_finished(run_id):
             raise TimedOut(f"the Dagster run {run_id} was over before it could be killed")
     again = _run_to_its_end(target.dagster, dataset)

@@ -67,7 +67,7 @@ def run_load(
     """
     mark = secrets.token_hex(4)
     task = load_task(mark)
-    # Before anything is asked: a wrong one is a wrong option.
+    # Before the service is asked anything, as a wrong process is a wrong option.
     watched = processes_of(remote, settings, options.processes)
     with ApiClient(remote.url, remote.token, timeout_s=max(options.timeout_s, 60.0), task_id=task) as api:
         if not options.is_on_real_data:

@@ -85,7 +85,7 @@ class _Service:
         self.http = httpx.AsyncClient(
             headers=headers,
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S)),
-            trust_env=not remote.is_on_loopback,  # a proxy must not see the token on its way to loopback
+            trust_env=not remote.is_on_loopback,  # a proxy must not see the token of a call to this machine
         )
 
     async def ask(self, body: bytes) -> Answer:

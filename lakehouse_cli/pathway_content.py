@@ -30,7 +30,7 @@ def content_json(content: str | None, file: str, *, is_text: bool) -> str:
     if content is not None and file:
         raise typer.BadParameter("give the content as an argument or with --file, not both", param_hint="--file")
     where = "--file" if file else "CONTENT"
-    # The line break that ends a file is none of the text's.
+    # The line break at the end of a file is not part of the text.
     given = _read(file or "-", where).rstrip("\r\n") if content is None or content == "-" else content
     if is_text or not given.lstrip().startswith(_BEGINS_JSON):
         return json.dumps(given)

@@ -89,7 +89,7 @@ def run_proof(
     if options.makes_rankings_anew:
         after = {**rankings.golden, **rankings.seen}
         changes = difference(rankings.golden, after)
-        # Rankings of a run that went wrong are nothing to hold later ones against.
+        # Rankings of a failed run must not become the standard for later ones.
         if not any(one.outcome is Outcome.FAIL for one in assertions):
             files.write_rankings(after)
     return Proof(verdicts, lines, report, changes)

@@ -22,7 +22,7 @@ from lakehouse_cli.ports import PortNeed, taken
 SAMPLE_ROWS = 2000
 _UP_TIMEOUT_S = 300.0
 _DOWN_TIMEOUT_S = 120.0
-# SeaweedFS takes twelve in a row, the API and Dagster those after them; below the ephemeral range.
+# Sixteen ports in a row below the ephemeral range: twelve for SeaweedFS, then those of the API and Dagster.
 _PORTS, _API, _DAGSTER = 16, 12, 13
 _FIRST, _LAST = 18_000, 30_000
 

@@ -86,7 +86,7 @@ def stop_all(installation: Installation, children: tuple[Child, ...] | None = No
     """Stop the supervisor (which stops its children) and whatever is left; returns names that had to be killed."""
     table = installation.table
     ranks = stop_order(make_children(installation.settings) if children is None else children)
-    # The supervisor gives each rank its grace in turn; ours must be longer than all of them together.
+    # The supervisor waits for each rank in turn, so this grace must be longer than all of theirs together.
     patience_s = sum(rank_grace_s(rank) + 10 for rank in ranks)
     known = {child.name for rank in ranks for child in rank}
     unknown = [name for name in table.names() if name not in known]  # the supervisor, and children of other settings
@@ -116,7 +116,7 @@ def _settings_mark(settings: Settings) -> str:
     values = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in settings
-        if name not in ("sample_rows", "auth_token")  # `up` alone reads the first; the second may come from the file
+        if name not in ("sample_rows", "auth_token")  # only `up` reads the first; the second may come from the file
     }
     values["auth_token"] = require_token(settings, process_environ())
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
@@ -132,7 +132,7 @@ def _stop(table: ProcessTable, names: list[str], *, grace_s: float) -> list[str]
 
 @dataclass(frozen=True, slots=True)
 class StatusLine:
-    """One line of `status`. `state` is the supervisor's word, or `stopped` when there is no such process."""
+    """One line of `status`. `state` is what the supervisor says, or `stopped` when there is no such process."""
 
     name: str
     state: str
@@ -196,7 +196,8 @@ def _wait_ready(
                 return
             progress.update(task, description="starting " + ", ".join(c.name for c in children if c.name not in shown))
             if supervisor is not None and supervisor.poll() is not None and not installation.table.alive(SUPERVISOR):
-                # Had another `up` been first, its supervisor would be alive and ours rightly gone.
+                # If another `up` had been first, its supervisor would be alive, and ours would have ended for that
+                # reason.
                 raise ChildFailed(_failure(installation, SUPERVISOR, f"exit code {supervisor.returncode}"))
             if time.monotonic() - begun > READY_TIMEOUT_S:
                 late = next(c.name for c in children if c.name not in shown)

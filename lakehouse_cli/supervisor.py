@@ -1,7 +1,7 @@
-"""The supervisor: one long-lived process that starts the children in order, restarts those that die, cuts their logs.
+"""The supervisor: one long-lived process that starts the children in order, restarts dead ones and rotates their logs.
 
-It knows nothing but the pid files: killed and started again, it adopts the children that still run. What it sees it
-writes to `<data_dir>/run/state.json`, where `up` and `status` read it.
+Its only memory is the pid files, so when it is killed and started again it adopts the children that still run. It
+writes the state of the children to `<data_dir>/run/state.json`, where `up` and `status` read it.
 
 Belongs here: the state of each child and the loop. Not here: what the children are (see children.py), signals and
 pid files (see processes.py).
@@ -28,7 +28,7 @@ from lakehouse_cli.processes import ProcessTable, is_of_this_boot, start_detache
 LOOK_EVERY_S = 0.2
 ROTATE_EVERY_S = 5.0
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-STEADY_AFTER_S = 60.0  # a child that ran this long starts its back-off anew
+STEADY_AFTER_S = 60.0  # after running this long, the back-off of a child starts anew
 
 State = Literal["waiting", "starting", "ready", "crashed"]
 
@@ -51,8 +51,8 @@ class Supervisor:
         children: Those that others need first.
         table: The pid files.
         logs: Folder of the log files.
-        log_max_bytes: Size from which a log is cut.
-        log_keep: Cut logs kept.
+        log_max_bytes: Size from which a log is rotated.
+        log_keep: Rotated logs that are kept.
         now: Seconds that only rise.
     """
 
@@ -126,7 +126,7 @@ class Supervisor:
         if status.state in ("starting", "ready"):
             dead = self._table.read(child.name)
             if dead is not None:
-                stop_sessions([dead], grace_s=0)  # what the dead one left running would hold ports and files
+                stop_sessions([dead], grace_s=0)  # processes that the dead child has left would hold ports and files
             status.state, status.pid = "crashed", None
             status.exits += 1
             status.restarts += 1
@@ -148,7 +148,7 @@ class Supervisor:
         status = self.statuses[child.name]
         before = self._table.read(child.name)
         if before is not None and is_of_this_boot(before):
-            stop_sessions([before], grace_s=0)  # what it left when it was killed together with its supervisor
+            stop_sessions([before], grace_s=0)  # processes left when the child was killed together with its supervisor
         held = taken(child.ports)
         if held:
             status.state, status.message = "crashed", "; ".join(explain(need) for need in held)
@@ -170,7 +170,7 @@ class Supervisor:
             if child.after_ready is not None:
                 child.after_ready()
         except (LakehouseError, subprocess.SubprocessError) as error:
-            status.message = str(error)  # asked again at the next look
+            status.message = str(error)  # it is tried again at the next look
             return
         status.state, status.message = "ready", ""
         self._ready_at[child.name] = self._now()
