@@ -21,12 +21,14 @@ from dagster import (
     AutomationConditionSensorDefinition,
     Config,
     DefaultSensorStatus,
+    Failure,
     MaterializeResult,
     PipesSubprocessClient,
     SpecificPartitionsPartitionMapping,
     StaticPartitionsDefinition,
     asset,
 )
+from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
 from lakehouse import errors
@@ -128,12 +130,20 @@ def build_in_child(
 
     Raises:
         LakehouseError: What the build met.
-        DagsterPipesExecutionError: The process was killed, or failed by a fault of its own.
+        Failure: The process was killed, or failed by a fault of its own.
     """
     command = [sys.executable, "-m", CHILD, str(file), str(part), *(["--full"] if is_full else [])]
     environ = {**(store.environ or {}), "PYTHONPATH": str(PROJECT)}
     # Pipes reads members that an asset's own context warns of.
-    done = child.run(context=context.op_execution_context, command=command, env=environ)
+    try:
+        done = child.run(context=context.op_execution_context, command=command, env=environ)
+    except DagsterPipesExecutionError as error:
+        raise Failure(
+            description=f"the process that builds {file.stem!r} ended too early ({error}). Code -9: it was killed, "
+            "mostly by the system for lack of memory; other codes: stderr of this step says why. What was built before "
+            "serves on: materialize it again",
+            allow_retries=False,
+        ) from error
     (message,) = done.get_custom_messages()
     if "error" in message:
         raise _error(message["error"])

@@ -114,7 +114,8 @@ class _Search:
         if not run.lines and not run.samples:
             raise NotFound(
                 f"nothing is known of {asked.text!r}: no run, sample, chunk or raw line has this id; a line that came"
-                " just now is known when its evidence is made",
+                " just now is known when its evidence is made, and a sample of a build that gave way (a run of it was"
+                " retracted) no more: ask for the run that provenance.parquet beside it names",
                 id=asked.text,
             )
         return Lineage(asked.text, "run", (run,))

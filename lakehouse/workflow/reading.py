@@ -80,9 +80,9 @@ def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
     _check_names(templates, inputs, None, ids=frozenset(draft.node.id for draft in drafts))
     return Workflow(
         name=_matching(members["name"], _NAME, "a name is [a-z][a-z0-9_-]{0,62}"),
-        version=_number(members["version"], 1, 1_000_000_000, is_whole=True),
+        version=_number("version", members["version"], 1, 1_000_000_000, is_whole=True),
         inputs=inputs,
-        concurrency=_number(members["concurrency"], 1, MAX_CONCURRENCY, is_whole=True)
+        concurrency=_number("concurrency", members["concurrency"], 1, MAX_CONCURRENCY, is_whole=True)
         if "concurrency" in members
         else 1,
         nodes=tuple(draft.node for draft in drafts),
@@ -162,8 +162,10 @@ def _draft(place: Located, catalog: ModeCatalog) -> _Draft:
         needs=tuple(need.scalar() for need in needs),
         when=when,
         given=given,
-        retries=_number(members["retries"], 0, MAX_RETRIES, is_whole=True) if "retries" in members else 0,
-        timeout_s=_number(members["timeout_s"], 0.001, MAX_TIMEOUT_S) if "timeout_s" in members else DEFAULT_TIMEOUT_S,
+        retries=_number("retries", members["retries"], 0, MAX_RETRIES, is_whole=True) if "retries" in members else 0,
+        timeout_s=_number("timeout_s", members["timeout_s"], 0.001, MAX_TIMEOUT_S)
+        if "timeout_s" in members
+        else DEFAULT_TIMEOUT_S,
         line=place.line,
     )
     return _Draft(node, place, tuple(needs), tuple(templates))
@@ -226,9 +228,13 @@ def _check_needs(drafts: list[_Draft]) -> None:
         behind = ancestors(draft.node.id, graph)
         for found in draft.templates:
             for named_node in sorted(found.template.names.nodes - behind):
-                known = "that node" if named_node in by_id else "no node of this workflow"
+                if named_node not in by_id:
+                    found.place.refuse(
+                        f"it looks at node {named_node!r}, no node of this workflow; nodes are {', '.join(by_id)}"
+                    )
                 found.place.refuse(
-                    f"it looks at node {named_node!r}, {known}; write it into 'needs' of {draft.node.id!r}"
+                    f"it looks at node {named_node!r}, which {draft.node.id!r} does not wait for; write "
+                    f"{named_node!r} into 'needs' of {draft.node.id!r}"
                 )
 
 
@@ -264,8 +270,8 @@ def _matching(place: Located, pattern: re.Pattern[str], rule: str) -> str:
     return text
 
 
-def _number(place: Located, least: float, most: float, *, is_whole: bool = False) -> Any:
+def _number(name: str, place: Located, least: float, most: float, *, is_whole: bool = False) -> Any:
     value = place.value()
     if not fits("integer" if is_whole else "number", value) or not least <= value <= most:
-        place.refuse(f"must be a {'whole ' if is_whole else ''}number from {least:g} to {most:g}")
+        place.refuse(f"{name!r} must be a {'whole ' if is_whole else ''}number from {least:g} to {most:g}")
     return value if is_whole else float(value)

@@ -103,7 +103,12 @@ def series_chart(
         what: What the values are.
         band: The least and the most that the axis shows at least.
         groups: Of each point, where names come in several groups: a colour for a name, dashes for a group.
+
+    Raises:
+        NothingToDraw: There is no point; a time axis of none is drawn without end.
     """
+    if not points:
+        raise NothingToDraw(f"there is nothing to draw: no {what} is known yet")
     values: list[dict[str, Any]] = [{"at": at, "value": value, "name": cell(name)} for at, value, name in points]
     scale: dict[str, Any] = {} if band is None else {"scale": {"domain": list(band)}}
     encoding = {

@@ -21,7 +21,7 @@ from lakehouse.errors import NotFound
 from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, run_blocking
 from lakehouse_api.routes.drift import acknowledge_drift
 from lakehouse_api.schemas.drift import AcknowledgeDrift
-from lakehouse_api.ui.chart_documents import series_chart
+from lakehouse_api.ui.chart_documents import NothingToDraw, series_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field, read_model
 from lakehouse_api.ui.rendering import render_page
@@ -69,7 +69,10 @@ async def ui_drift_chart(
         reports = await run_blocking(services, _recent, desk, _kind(kind))
         found = [(report.day, one) for report in reports for one in report.findings if one.effect is not None]
         points = [(day.isoformat(), float(one.effect or 0), one.name) for day, one in found]
-        chart = series_chart(points, what="effect against the baseline", groups=[one.group for _, one in found])
+        try:
+            chart = series_chart(points, what="effect against the baseline", groups=[one.group for _, one in found])
+        except NothingToDraw as nothing:
+            return render_page(request.scope, "_empty.html", said=nothing.detail)
         return await chart_answer(
             request, site, chart, said=f"effects of {kind} over {counted(len(reports), 'day')}", png=png
         )

@@ -205,7 +205,10 @@ def test_killed_child_is_one_failed_step(assets: Assets, objects: S3ObjectStore,
         raise_on_error=False,
     )
     assert not result.success
-    assert "code -9" in str(result.failure_data_for_node("corpus__notes"))
+    failure = str(result.failure_data_for_node("corpus__notes"))
+    assert "code -9" in failure
+    assert "lack of memory" in failure
+    assert "materialize it again" in failure
 
 
 def test_parts_are_partitions(assets: Assets, objects: S3ObjectStore, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     reports = DriftReports(bucket, draw=orjson.dumps)
     reports.publish(replace(REPORT, day=date(2026, 3, 4)))
     reports.publish(REPORT)
+    reports.publish(replace(REPORT, kind="audit", verdict=None, findings=(), confirmed_by=None, confirmed=()))
     golden = filled()
     for info in list_all(golden, "replay/b/"):
         if not info.key.endswith("lease.json"):
@@ -113,6 +114,13 @@ async def test_texts_of_a_replay_are_masked_without_the_scope(client: httpx.Asyn
         page = (await reader.get("/ui/replay/b")).text
         assert "Ana (id 17)" not in page
         assert "Acknowledging needs the scope" in (await reader.get("/ui/drift/outcome")).text
+
+
+async def test_drift_that_has_compared_nothing_is_no_chart_without_end(client: httpx.AsyncClient) -> None:
+    for png in ("", "?png=true"):
+        answer = await client.get(f"/ui/drift/audit/chart/over-time{png}", headers={"HX-Request": "true"})
+        assert answer.status_code == 200
+        assert "no effect against the baseline is known yet" in answer.text
 
 
 async def test_drift_shows_over_time_and_is_acknowledged_once(client: httpx.AsyncClient) -> None:

@@ -601,6 +601,10 @@ def test_upload_works_without_a_script(site: Site, tmp_path: Path) -> None:
     while page.locator("main .ok").count() == 0:  # without a script, whoever waits loads the page again
         page.reload()
     assert "version 1 with 1 row" in page.locator("main .ok").inner_text()
+    page.goto("/ui/health")
+    page.locator(
+        "noscript p", has_text="Without a script"
+    ).wait_for()  # or "asking the store …" would be waited for in vain
     context.close()
 
 

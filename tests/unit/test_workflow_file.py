@@ -71,6 +71,7 @@ def test_an_object_is_the_same_workflow_as_its_file() -> None:
         ("name: w\nversion: 1\nnodes: []\n", 3, "one node at least"),
         ("name: W w\nversion: 1\nnodes:\n  - {id: a, mode: render, with: {text: x}}\n", 1, "a name is"),
         ("name: w\nversion: 0\nnodes:\n  - {id: a, mode: render, with: {text: x}}\n", 2, "whole number from 1"),
+        ("name: w\nversion: 1\nnodes:\n  - {id: a, mode: render, with: {text: x}, retries: x}\n", 4, "'retries' must"),
         ("name: w\nversion: true\nnodes:\n  - {id: a, mode: render, with: {text: x}}\n", 2, "whole number"),
         ("name: w\nname: v\n", 2, "stands twice"),
         ("name: [\n", 2, "is no YAML"),
@@ -122,7 +123,9 @@ def test_a_template_may_look_at_what_has_ended_and_at_nothing_else() -> None:
     first = "{id: a, mode: render, with: {text: x}}"
     read(workflow(first, "{id: b, mode: render, needs: [a], with: {text: y}}",
                   "{id: c, mode: render, needs: [b], with: {text: '{{ nodes.a.output }}'}}"))  # fmt: skip
-    with pytest.raises(BadInput, match="line 7: it looks at node 'a', that node; write it into 'needs' of 'b'"):
+    with pytest.raises(
+        BadInput, match="line 7: it looks at node 'a', which 'b' does not wait for; write 'a' into 'needs'"
+    ):
         read(workflow(first, "{id: b, mode: render, with: {text: '{{ nodes.a.output }}'}}"))
 
 
