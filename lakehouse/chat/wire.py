@@ -14,7 +14,6 @@ from lakehouse.chat.families import ChatFamily
 from lakehouse.chat.request import ChatRequest
 from lakehouse.chat.routing import OLLAMA, OLLAMA_CLOUD
 
-_OLLAMAS = frozenset({OLLAMA, OLLAMA_CLOUD})
 HANDED_ON = (
     "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
     "parallel_tool_calls", "reasoning_effort", "user",

@@ -26,8 +26,6 @@ from lakehouse.distillation.shape import check_conversation, read_tools
 
 Form: TypeAlias = Literal["chat", "pair", "label", "document"]
 FORMS: tuple[Form, ...] = ("chat", "pair", "label", "document")
-REASONS = ("verdicts", "human_edit", "reviewer_correction")
-"""Why one side of a pair is preferred: the scores of two runs, a person's edit, a reviewer's correction."""
 ID_CHARACTERS = 32
 
 
@@ -54,7 +52,8 @@ class Candidate:
         output_text: What the origin answered.
         metadata: The run's, as JSON text; of an edit, that of the run that was edited.
         task_id: The run's task.
-        reason: Why the origin is preferred; empty where nothing is.
+        reason: Why the origin is preferred: `verdicts` (the scores of two runs), `human_edit` or `reviewer_correction`;
+            empty where nothing is.
         other: The run that is not preferred.
         other_output: What it answered.
         other_metadata: Its metadata.

@@ -17,8 +17,6 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-NO_SPLIT = 255
-
 
 def split_of(key: bytes, seed: int, shares: Sequence[float]) -> int:
     """The number of a cluster's split.

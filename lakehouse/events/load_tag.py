@@ -6,19 +6,11 @@ load (see lakehouse/load/).
 
 from __future__ import annotations
 
-import re
-
 # No prefix alone: a task of somebody's own may well be called `load-test`.
 LOAD_PREFIX = "load-"
 LOAD_TASK = LOAD_PREFIX + "[0-9a-f]{8}"
-_WHOLE = re.compile(LOAD_TASK)
 
 
 def load_task(mark: str) -> str:
     """The `X-Task-Id` of a run with a mark of eight hexadecimal digits."""
-    return f"load-{mark}"
-
-
-def is_load_task(task_id: str | None) -> bool:
-    """Whether a task is that of a load."""
-    return task_id is not None and _WHOLE.fullmatch(task_id) is not None
+    return f"{LOAD_PREFIX}{mark}"

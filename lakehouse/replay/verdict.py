@@ -14,7 +14,7 @@ import orjson
 
 from lakehouse.counted import counted
 from lakehouse.promotion.comparison import ArmSummary, Comparison, Run, compare, summarize
-from lakehouse.promotion.rules import Decision, PromotionRules, decide
+from lakehouse.promotion.rules import PromotionRules, decide
 from lakehouse.replay.batch import Batch, compared
 from lakehouse.replay.row import is_done
 from lakehouse.retrieval.evaluation import Interval
@@ -138,13 +138,6 @@ def verdict_text(document: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def decision_of(document: Mapping[str, Any]) -> Decision:
-    """The decision of a stored verdict."""
-    return Decision(
-        document["verdict"], document["rule"], document["rules_version"], tuple(document["reasons"]), document["facts"]
-    )
 
 
 def arm_interval(document: Mapping[str, Any], arm: str) -> tuple[Interval | None, int]:

@@ -20,7 +20,6 @@ from lakehouse.errors import BadInput, Conflict
 from lakehouse.triage.item import Decided, Item, State, Verdict
 
 Choice = Literal["accept", "edit", "reject", "assign"]
-CHOICES: tuple[Choice, ...] = ("accept", "edit", "reject", "assign")
 _INTERRUPTED = timedelta(seconds=30)
 MOST_NOTE, MOST_OUTPUT_BYTES, MOST_NAME = 10_000, 500_000, 200
 # An edit says what should have been answered: the draft is not good as it stands, and a corpus learns from both.

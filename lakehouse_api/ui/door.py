@@ -18,7 +18,6 @@ from lakehouse_api.ui.paths import is_open_page
 from lakehouse_api.ui.sessions import COOKIE, Session, Sessions
 
 SESSION, IS_NEW = "ui_session", "ui_session_is_new"
-CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class PageDoor:

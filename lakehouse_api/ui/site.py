@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import anyio.to_thread
 import structlog
@@ -88,8 +87,3 @@ class Site:
         host = header(scope, b"host") or "127.0.0.1"
         name = host[: host.rindex("]") + 1] if host.startswith("[") else host.partition(":")[0]
         return f"http://{name}:{self.settings.dagster_port}"
-
-
-def asset_path(*key: str) -> str:
-    """The path of an asset in Dagster's UI."""
-    return "/assets/" + "/".join(quote(part, safe="") for part in key)
