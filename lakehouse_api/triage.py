@@ -33,10 +33,6 @@ _RUN = (
     " validation, success_markers, failure_markers, reward"
 )
 _ABOUT = "coalesce(json_extract_string(metadata, '$.review_of'), json_extract_string(metadata, '$.outcome_of'))"
-_WORDS = (
-    "SELECT stream, timestamp, model_name, observer, human_override, reward FROM evidence"
-    f" WHERE stream IN ('reviews', 'outcomes') AND {_ABOUT} = {{of}} ORDER BY timestamp DESC LIMIT {_MOST_WORDS}"
-)
 
 
 @dataclass(slots=True)
@@ -74,9 +70,8 @@ class Triage:
                 return {"review": _of_bundle(report, subject.detail["bundle"])}
             if subject.about == "drift":
                 return {"drift": dict(subject.detail)}
-            of = quote_text(subject.of)
-            runs = await self._rows(services, f"SELECT {_RUN} FROM evidence WHERE run_id = {of} LIMIT 3")
-            words = await self._rows(services, _WORDS.format(of=of))
+            runs = await self._rows(services, _run_statement(subject.of))
+            words = await self._rows(services, _words_statement(subject.of))
         except LakehouseError as error:
             return {"problem": error.detail}
         of_stream = [run for run in runs if run["stream"] == subject.detail.get("stream")]
@@ -87,6 +82,19 @@ class Triage:
         answer = await services.sql.run(SqlRequest(sql, "json", _MOST_WORDS), snapshot=snapshot, has_pii=True)
         names = [column["name"] for column in answer.columns]
         return [dict(zip(names, row, strict=True)) for row in orjson.loads(answer.body)]
+
+
+def _run_statement(run_id: str) -> str:
+    return f"SELECT {_RUN} FROM evidence WHERE run_id = {quote_text(run_id)} LIMIT 3"
+
+
+def _words_statement(run_id: str) -> str:
+    """What reviewers and outcomes say of a run, the latest first."""
+    return (
+        "SELECT stream, timestamp, model_name, observer, human_override, reward FROM evidence"
+        f" WHERE stream IN ('reviews', 'outcomes') AND {_ABOUT} = {quote_text(run_id)}"
+        f" ORDER BY timestamp DESC LIMIT {_MOST_WORDS}"
+    )
 
 
 def _of_bundle(report: dict[str, Any], bundle: int) -> dict[str, Any]:
