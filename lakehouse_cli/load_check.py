@@ -12,6 +12,7 @@ from urllib.parse import quote
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.load.crew import Crew, Worker, make_crew
+from lakehouse.query.quoting import quote_text
 from lakehouse_cli.client import ApiClient, ApiProblem
 
 _MOST_WORKERS = 900
@@ -109,7 +110,7 @@ def _read_blocks(api: ApiClient, ids: list[str]) -> list[tuple[str, str]]:
 
 
 def _quoted(ids: list[str]) -> str:
-    return ", ".join("'" + one.replace("'", "''") + "'" for one in ids)
+    return ", ".join(map(quote_text, ids))
 
 
 def _require_validation(api: ApiClient) -> None:

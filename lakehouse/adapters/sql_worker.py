@@ -32,7 +32,7 @@ from lakehouse.errors import LakehouseError, TimedOut
 from lakehouse.query.gate import check_tree
 from lakehouse.query.json_rows import AnswerColumn, JsonRows
 from lakehouse.query.json_values import column_values
-from lakehouse.query.quoting import quote_name
+from lakehouse.query.quoting import quote_name, quote_text
 from lakehouse.query.request import Answer, EngineConfig, Execute, Prepare, Prepared
 from lakehouse.query.views import ViewSpec
 
@@ -253,7 +253,7 @@ def _limited(reader: Any, max_rows: int | None) -> Any:
 
 def show_tables(names: tuple[str, ...]) -> str:
     """SHOW TABLES over the names that there are."""
-    listed = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+    listed = ", ".join(map(quote_text, names))
     return f"SELECT unnest([{listed}]) AS name ORDER BY name"
 
 
