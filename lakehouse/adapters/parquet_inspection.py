@@ -43,7 +43,7 @@ def inspect_parquet(location: S3Location, keys: Sequence[str]) -> list[ParquetCo
     if not keys:
         return []
     with _engine(location) as engine:
-        # The footers are fetched once, many at a time, by the first statement; the others find them in memory.
+        # The first statement fetches the footers, many at a time; the others find them in the cache.
         engine.execute("SET enable_http_metadata_cache = true")
         engine.execute("SET parquet_metadata_cache = true")
         files = _files(location, keys)

@@ -1,7 +1,7 @@
 """Processor time and memory of processes over time, sampled beside whatever else this process does.
 
-A list of all processes of a machine takes milliseconds, a look at one that is known some microseconds: whose children
-there are is asked now and then, the rest each second.
+Listing all processes of a machine takes milliseconds, and reading a known one some microseconds, so children are looked
+for now and then, and known processes are read each second.
 
 Belongs here: sampling by psutil. Not here: which processes matter (see lakehouse_cli/load_processes.py), how samples
 are shown (see lakehouse/load/chart.py).
@@ -78,7 +78,7 @@ class ProcessMeter:
         """Take the last sample; every process that was seen, each group's own first."""
         self._over.set()
         self._thread.join()
-        # Right after another sample a share would be that of a clock's tick: it moves by hundredths of a second.
+        # Processor time is counted in hundredths of a second, so a share right after another sample would be noise.
         if time.perf_counter() - self._last >= self._each_s * _LEAST_SHARE:
             self._sample()
         groups = list(self._roots)
@@ -109,7 +109,7 @@ class ProcessMeter:
         with contextlib.suppress(psutil.Error):
             command = " ".join(process.cmdline()[:_MOST_WORDS])
             times = process.cpu_times()
-            # Of a child that came later all that it took counts: it began meanwhile.
+            # All processor time of a child that was found later counts, as it was started during the measurement.
             is_later = is_child and self._begun > 0
             self._cpu_s[process] = 0.0 if is_later else times.user + times.system
             self._known[process] = Metered(group, process.pid, is_child, command)
@@ -118,7 +118,7 @@ class ProcessMeter:
         now = time.perf_counter()
         passed = now - self._last
         for process, metered in self._known.items():
-            # No longer there: what it was stays.
+            # The process has ended; its samples stay.
             with contextlib.suppress(psutil.Error), process.oneshot():
                 times, rss_bytes = process.cpu_times(), process.memory_info().rss
                 taken = max(0.0, times.user + times.system - self._cpu_s[process])

@@ -1,8 +1,8 @@
-"""How large the product of a query and a row can be at most, told from a part of their values.
+"""An upper bound of the product of a query and a row, computed from a part of their values.
 
-Vectors are turned so that the directions in which they differ most come first. The head of a vector is its values along
-those, and the length of all that is left: the product of two heads is the product of the vectors where what is left
-points the same way, and more everywhere else (Cauchy-Schwarz). Rows whose bound is too small need not be looked at.
+Vectors are rotated so that the directions in which they differ most come first. The head of a vector is its values
+along these directions, and the length of the rest. The product of two heads is at least the product of the vectors
+(Cauchy-Schwarz), and equal to it when the rests point the same way. Rows whose bound is too small are not compared.
 
 Belongs here: directions, heads. Not here: who keeps them (see entry_rows.py), searching by them (see
 entry_search.py).
@@ -24,7 +24,7 @@ _MOST_LEARNED = 8_192
 _MOST_EXACT = 512
 _ROUNDS = 3
 _SEED = 5
-# The square of what is left, a difference of two sums, is off by less than this.
+# The largest rounding error of the squared length of the rest, which is a difference of two sums.
 _ROUNDING = np.float32(4e-6)
 
 
@@ -44,7 +44,7 @@ def leading_axes(vectors: Vectors | ShortVectors) -> Vectors:
         for _ in range(_ROUNDS):
             axes, _ = np.linalg.qr(long.T @ (long @ axes))
         return np.ascontiguousarray(axes)
-    _, directions = np.linalg.eigh(long.T @ long)  # the longest come last
+    _, directions = np.linalg.eigh(long.T @ long)  # in ascending order of their eigenvalues
     return np.ascontiguousarray(directions[:, ::-1][:, :AXES], np.float32)
 
 

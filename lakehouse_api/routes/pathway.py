@@ -184,7 +184,7 @@ async def _content(asked: Asked, body: Any) -> Content:
     services.require_writable()
     services.pathways.require_memory()
     raw = bytes(body.content)
-    # Of a long one the words take milliseconds, in which nobody else would be answered.
+    # Long contents are read in a thread: finding their words takes milliseconds, which would block the event loop.
     content = read_content(raw) if len(raw) <= _LONG else await anyio.to_thread.run_sync(read_content, raw)
     gate: shapes.PathwayGate | None = body.validate
     if gate is not None:

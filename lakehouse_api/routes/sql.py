@@ -78,7 +78,8 @@ class AskedSql:
 
     async def audit(self, status: str, **fields: Any) -> None:
         """Write the line of the query to the stream `audits`."""
-        # The text may hold personal values or somebody's keys: its fingerprint tells two queries apart without them.
+        # The text may hold personal values or secrets, so only its fingerprint is logged, which still tells queries
+        # apart.
         fingerprint = hashlib.sha256(self.request.sql.encode("utf-8", "replace")).hexdigest()
         await audit_request(
             self.services, self.principal, self.state,

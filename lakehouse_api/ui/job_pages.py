@@ -50,7 +50,7 @@ async def _events(changes: AsyncIterator[JobRecord], root: str) -> AsyncIterator
     template = environment().get_template("_job.html")
     async for now in changes:
         yield _event("progress", template.render(job=now, root=root))
-    if now.state != "running":  # else the server stops: whoever watches asks again when it is back
+    if now.state != "running":  # a running job means that the server stops; the page reconnects when it is back
         yield _event("done", now.state)
 
 

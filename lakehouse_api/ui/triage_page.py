@@ -72,7 +72,7 @@ async def ui_triage_decide(
     except Conflict as error:
         if not is_part(request):
             raise
-        context["refusal"] = error.detail  # the queue stays: somebody else was first with this one item
+        context["refusal"] = error.detail  # shown with the queue, as only this item was decided by somebody else
     if is_part(request):
         context |= await _queue(
             services, principal, **{name: field(form, name, "") for name in ("state", "kind", "after")}
