@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters import lineage_sql as sql
 from lakehouse.adapters.cached_tables import CachedTables
-from lakehouse.adapters.evidence_lake import BUILDS_TABLE, CURRENT, INDEX, INDEX_TABLE, SCORED, SCORED_TABLE
+from lakehouse.adapters.evidence_lake import (
+    BUILDS_TABLE,
+    CURRENT,
+    INDEX,
+    INDEX_TABLE,
+    SCORED,
+    SCORED_TABLE,
+    SUPERSEDED_BY,
+)
 from lakehouse.adapters.evidence_materializer import QUARANTINE, SUPERSEDED, TABLE
 from lakehouse.adapters.lineage_engine import LineageEngine
 from lakehouse.adapters.raw_lines import RawLines
@@ -24,6 +32,7 @@ from lakehouse.evidence.days import day_of
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.lineage.answer import Lineage, PlacedSample, RawLine, ReceiptOf, RunLineage, RunScore, check_line
 from lakehouse.lineage.reference import Reference
+from lakehouse.lineage.where_to_look import BuildContents, build_of, of_build, of_nothing_known
 
 if TYPE_CHECKING:
     import duckdb
@@ -112,13 +121,18 @@ class _Search:
                 return Lineage(asked.text, asked.kind, runs, tuple(samples))
         run = self._run(asked.text)
         if not run.lines and not run.samples:
-            raise NotFound(
-                f"nothing is known of {asked.text!r}: no run, sample, chunk or raw line has this id; a line that came"
-                " just now is known when its evidence is made, and a sample of a build that gave way (a run of it was"
-                " retracted) no more: ask for the run that provenance.parquet beside it names",
-                id=asked.text,
-            )
+            raise self._not_found(asked.text)
         return Lineage(asked.text, "run", (run,))
+
+    def _not_found(self, text: str) -> NotFound:
+        """What to ask for instead: a build has no lineage of its own, each of its samples has."""
+        entry = build_of(text, self.tables.builds.partitions)
+        if entry is None:
+            return NotFound(of_nothing_known(text), id=text)
+        by = self.tables.builds.partitions[entry].file(SUPERSEDED_BY)
+        samples, runs, example = sql.contents_of_build(self.cursor, entry)
+        build = BuildContents(entry, samples, runs, example, None if by is None else by.key)
+        return NotFound(of_build(build), id=text, build=entry)
 
     def _line(self, asked: Reference, key: str, number: int) -> Lineage:
         file = self.tables.index_file

@@ -106,6 +106,21 @@ def samples_of(cursor: duckdb.DuckDBPyConnection, sample_id: str) -> list[Placed
     return _placed(cursor, f"sample_hash = hash({text}) AND sample_id = {text} {_IN_ORDER}")
 
 
+def contents_of_build(cursor: duckdb.DuckDBPyConnection, entry: str) -> tuple[int, int, str]:
+    """How many samples of how many runs a build has, and the id of the first of them.
+
+    Args:
+        cursor: Of the engine.
+        entry: `<kind>/<build_id>`.
+    """
+    kind, _, build_id = entry.partition("/")
+    (found,) = cursor.execute(
+        "SELECT count(DISTINCT sample_id), count(DISTINCT run_id), coalesce(min(sample_id), '') FROM placed"
+        f" WHERE kind = {quote_text(kind)} AND build_id = {quote_text(build_id)}"
+    ).fetchall()
+    return found[0], found[1], found[2]
+
+
 def samples_of_run(cursor: duckdb.DuckDBPyConnection, run_id: str, most: int) -> list[PlacedSample]:
     """The samples that a run is in, of all builds."""
     text = quote_text(run_id)

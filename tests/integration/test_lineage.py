@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -95,6 +96,26 @@ async def test_sample_and_chunk_lead_to_their_runs(client: httpx.AsyncClient) ->
     unknown = await client.get(f"/v1/lineage/{beyond}")
     assert unknown.status_code == 404
     assert "provenance.parquet" in unknown.text  # a build that gave way leaves samples behind that nothing here knows
+
+
+@pytest.mark.anyio
+async def test_build_says_what_it_is_and_leads_to_its_samples(client: httpx.AsyncClient) -> None:
+    [run] = (await lineage(client, ACCEPTED))["runs"]
+    placed = next(sample for sample in run["samples"] if sample["kind"] == "sft")
+    entry = f"sft/{placed['build_id']}"
+    for named in (placed["build_id"], entry, f"exports/{entry}/manifest.json"):
+        answer = await client.get(f"/v1/lineage/{named}")
+        problem = answer.json()
+        assert (answer.status_code, problem["build"]) == (404, entry)
+        assert f"exports/{entry}/provenance.parquet" in problem["detail"]
+        example = re.search(r"such as ([0-9a-f]{32})", problem["detail"])
+        assert example is not None
+        assert (await lineage(client, example[1]))["kind"] == "sample"
+    for nothing in ("0" * 32, "workers", "sft/" + "0" * 32):
+        detail = (await client.get(f"/v1/lineage/{nothing}")).json()["detail"]
+        assert "nothing is known of" in detail
+        assert "/v1/catalog/<name>" in detail
+        assert "lakehouse corpus stats" in detail
 
 
 @pytest.mark.anyio
