@@ -14,6 +14,7 @@ from lakehouse.answer.request import Answer, AnswerRequest
 from lakehouse.errors import BadInput
 from lakehouse_api.schemas.chat import MODEL, ChatUsage
 from lakehouse_api.schemas.matrix import FILTER
+from lakehouse_api.schemas.request_body import RequestBody
 
 _EXAMPLE: dict[str, Any] = {
     "answer": "Maria Lopez is an electrician in Columbus, Ohio.",
@@ -34,7 +35,7 @@ _EXAMPLE: dict[str, Any] = {
 _VERSION = re.compile(r"(?:answer/)?(\d{1,9})")
 
 
-class ValidateAs(BaseModel):
+class ValidateAs(RequestBody):
     """What the answer is validated as before it leaves; the context gives a message its `to` and `subject`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -43,7 +44,7 @@ class ValidateAs(BaseModel):
     context: dict[str, Any] = Field(default_factory=dict)
 
 
-class AnswerCall(BaseModel):
+class AnswerCall(RequestBody):
     """A task."""
 
     model_config = ConfigDict(

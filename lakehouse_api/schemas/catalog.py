@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse.catalog.manifest import Manifest
+from lakehouse_api.schemas.request_body import RequestBody
 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _COLUMNS: list[Any] = [
@@ -51,7 +52,7 @@ _DETAILS = {
 }
 
 
-class ColumnModel(BaseModel):
+class ColumnModel(RequestBody):
     """A column of a dataset."""
 
     model_config = ConfigDict(extra="forbid")
@@ -128,7 +129,7 @@ class DatasetVersions(BaseModel):
     versions: list[Dataset]
 
 
-class ObjectRef(BaseModel):
+class ObjectRef(RequestBody):
     """A Parquet file in `files/`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -136,7 +137,7 @@ class ObjectRef(BaseModel):
     key: str
 
 
-class Registration(BaseModel):
+class Registration(RequestBody):
     """The files that make up a dataset, and the columns that each of them has."""
 
     model_config = ConfigDict(

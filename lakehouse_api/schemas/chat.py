@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse.chat.request import ChatRequest, Role
 from lakehouse.chat.wire import HANDED_ON
+from lakehouse_api.schemas.request_body import RequestBody
 
 NAMES = "`provider/name`, `name:cloud`, the embedded model's name, or a name of Ollama's."
 MODEL = f"{NAMES} Unset: the platform's default."
@@ -50,7 +51,7 @@ _COMPLETION: dict[str, Any] = {
 _HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Write a one-line greeting for a new worker."}]}
 
 
-class ChatCall(BaseModel):
+class ChatCall(RequestBody):
     """A chat."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {**_HELLO, "max_tokens": 40}})
@@ -99,13 +100,13 @@ class ChatReply(BaseModel):
     escalated_from: str | None = Field(None, description="The model that had failed, when a frontier model took over.")
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(RequestBody):
     """OpenAI's."""
 
     include_usage: bool | None = None
 
 
-class CompletionRequest(BaseModel):
+class CompletionRequest(RequestBody):
     """OpenAI's form; members that mean nothing here are taken and not used."""
 
     model_config = ConfigDict(
@@ -118,7 +119,7 @@ class CompletionRequest(BaseModel):
     top_p: Probability | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = Field(None, description="Wins over `max_tokens`.")
-    n: Literal[1] | None = Field(None, description="One answer; ask again for another.")
+    n: int | None = Field(None, ge=1, le=1, description="One answer; ask again for another.")
     stop: str | list[str] | None = None
     seed: int | None = None
     presence_penalty: Penalty | None = None

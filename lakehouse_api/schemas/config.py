@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse.retrieval.config_store import ConfigVersion
+from lakehouse_api.schemas.request_body import RequestBody
 
 _EXAMPLE: dict[str, Any] = {
     "name": "search",
@@ -69,7 +70,7 @@ class ConfigVersions(BaseModel):
     versions: list[ConfigAnswer]
 
 
-class ConfigChange(BaseModel):
+class ConfigChange(RequestBody):
     """Fields that replace those of the live version (`config`), or an older version to serve again (`version`).
 
     Fields of `playbook` that are left out keep their values, too; `text_weights` is replaced as a whole.

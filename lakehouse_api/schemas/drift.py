@@ -14,6 +14,7 @@ from lakehouse.adapters.drift_desk import KindState
 from lakehouse.drift.baseline import Baseline
 from lakehouse.drift.freeze import MOST_CHARACTERS, Acknowledgement, OpenDrift
 from lakehouse.drift.report import DriftReport
+from lakehouse_api.schemas.request_body import RequestBody
 
 _FINDING = "3/gpt-4-0613/success/down"
 _OPEN: JsonDict = {
@@ -140,7 +141,7 @@ class DriftAnswer(BaseModel):
     kinds: list[KindAnswer]
 
 
-class AcknowledgeDrift(BaseModel):
+class AcknowledgeDrift(RequestBody):
     """Why corpora may be built although something drifted; who says so is the token's name."""
 
     model_config = ConfigDict(

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from lakehouse_api.schemas.request_body import RequestBody
+
 MAX_TEXTS = 2048
 _MODEL = "minilm, static, or an endpoint of the settings, by its name or as <endpoint>/<model>."
 _RULES = "None blank, each at most 1 MiB; a model reads the beginning of a long one (minilm: 256 tokens)."
 
 
-class EmbedRequest(BaseModel):
+class EmbedRequest(RequestBody):
     """Texts to embed."""
 
     model_config = ConfigDict(
@@ -43,7 +45,7 @@ def _no_tokens(value: Any) -> Any:
     return value
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(RequestBody):
     """OpenAI's form."""
 
     model_config = ConfigDict(

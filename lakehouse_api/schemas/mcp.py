@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from lakehouse_api.schemas.request_body import RequestBody
 from lakehouse_api.schemas.sql import SqlQuery
 from lakehouse_api.schemas.validation import TaggedRefusal, ValidationFinding
 
@@ -28,7 +29,7 @@ class SqlToolQuery(SqlQuery):
     )
 
 
-class PathwayHistoryAsked(BaseModel):
+class PathwayHistoryAsked(RequestBody):
     """A trace whose history is wanted."""
 
     model_config = ConfigDict(

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lakehouse_api.schemas.request_body import RequestBody
 from lakehouse_api.schemas.times import Moment
 
 
-class SqlQuery(BaseModel):
+class SqlQuery(RequestBody):
     """One statement that reads."""
 
     model_config = ConfigDict(

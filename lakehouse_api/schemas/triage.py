@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lakehouse.tables.reserved import MASK
 from lakehouse.triage.decision import MOST_NAME, MOST_NOTE
 from lakehouse.triage.item import Item
+from lakehouse_api.schemas.request_body import RequestBody
 
 _ID = "5a0c7a1d6f0f8d3b4f0e6f3c2b1a9d8e"
 _ITEM: dict[str, Any] = {
@@ -112,7 +113,7 @@ class TriagePage(BaseModel):
     assigned: int = Field(description="Items that are somebody's.")
 
 
-class TriageChoice(BaseModel):
+class TriageChoice(RequestBody):
     """A decision on an item."""
 
     model_config = ConfigDict(

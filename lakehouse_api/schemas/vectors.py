@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct
 from pydantic import BaseModel, ConfigDict, Field
 
+from lakehouse_api.schemas.request_body import RequestBody
+
 Text = Annotated[str, Meta(min_length=1)]
 
 
-class NewIndex(BaseModel):
+class NewIndex(RequestBody):
     """An index to make."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "notes", "dimension": 384}})

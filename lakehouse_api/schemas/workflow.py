@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lakehouse_api.schemas.request_body import RequestBody
+
 _NODE: dict[str, Any] = {
     "id": "facts",
     "mode": "extract",
@@ -35,7 +37,7 @@ RUN_EXAMPLE: dict[str, Any] = {
 }
 
 
-class WorkflowCall(BaseModel):
+class WorkflowCall(RequestBody):
     """A workflow and its input."""
 
     model_config = ConfigDict(
