@@ -68,6 +68,7 @@ def of_nothing_known(text: str) -> str:
     return (
         f"nothing is known of {text!r}: no run, sample, chunk, raw line or build of a training corpus has this id. The"
         " versions and source files of a dataset are in GET /v1/catalog/<name>, those of a corpus that is searched in"
-        " `lakehouse corpus stats <name>`. A line that came just now is known when its evidence is made, and a sample of a"
-        " build that gave way (a run of it was retracted) no more: ask for the run that provenance.parquet beside it names"
+        " `lakehouse corpus stats <name>`. A line that came just now is known when its evidence is made, and a sample"
+        " of a build that gave way (a run of it was retracted) no more: ask for the run that provenance.parquet beside"
+        " it names"
     )
