@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from lakehouse_api.request_headers import header
-from lakehouse_api.ui.paths import LOGIN, LOGOUT, PREFIX
+from lakehouse_api.ui.paths import LOGIN, LOGOUT, MOST_TARGET_CHARACTERS, PREFIX
 from lakehouse_api.ui.rendering import asks_for_part, render_page
 
 _UNAUTHORIZED = 401
@@ -50,7 +50,7 @@ def _to_login(scope: Scope, *, is_part: bool) -> Response:
     else:
         path = PREFIX if is_change else asked
         query = scope.get("query_string", b"").decode("ascii", "replace")
-    target = f"{path}?{query}" if query else path
+    target = f"{path}?{query}" if query and len(path) + len(query) < MOST_TARGET_CHARACTERS else path
     told = ([f"next={quote(target)}"] if target else []) + (["unsent=true"] if is_change and asked != LOGOUT else [])
     login = "?".join((f"{root}{LOGIN}", "&".join(told))).removesuffix("?")
     if is_part:

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from lakehouse.errors import LakehouseError
 from lakehouse_api.dependencies import ServicesDep
 from lakehouse_api.ui.dependencies import FormDep, SiteDep
-from lakehouse_api.ui.paths import LOGIN, LOGOUT, PREFIX, local_target
+from lakehouse_api.ui.paths import LOGIN, LOGOUT, MOST_TARGET_CHARACTERS, PREFIX, local_target
 from lakehouse_api.ui.rendering import render_page, set_session
 from lakehouse_api.ui.sessions import COOKIE, digest_of
 
@@ -31,7 +31,7 @@ async def ui_home(request: Request) -> Response:
 @router.get(LOGIN)
 async def ui_login(
     request: Request,
-    to: Annotated[str, Query(alias="next", max_length=2000)] = PREFIX,
+    to: Annotated[str, Query(alias="next", max_length=MOST_TARGET_CHARACTERS)] = PREFIX,
     *,
     unsent: Annotated[bool, Query()] = False,
 ) -> Response:

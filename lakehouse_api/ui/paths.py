@@ -14,6 +14,8 @@ PREFIX = "/ui"
 LOGIN = "/ui/login"
 LOGOUT = "/ui/logout"
 STATIC = "/ui/static/"
+MOST_TARGET_CHARACTERS = 2000
+"""Of the page that a login leads back to; a longer one is led to without its query."""
 
 
 def is_page(scope: Scope) -> bool:

@@ -66,6 +66,19 @@ async def test_page_without_a_session_leads_to_the_login_and_back(api: RunningAp
         assert part.headers["hx-redirect"] == "/ui/login?next=/ui/runs%3Fscore%3Daccepted&unsent=true"
 
 
+async def test_page_with_a_long_query_leads_to_a_login_that_opens(api: RunningApi) -> None:
+    long = f"/ui/fill?need={'%20'.join(['weld'] * 400)}"
+    stood = {"HX-Request": "true", "HX-Current-URL": f"http://127.0.0.1{long}"}
+    async with api.client(token=None) as client:
+        for login in (
+            (await client.get(long)).headers["location"],
+            (await client.post("/ui/fill/outcome", headers=stood)).headers["hx-redirect"],
+        ):
+            form = await client.get(login)
+            assert form.status_code == 200
+            assert 'name="next" value="/ui/fill"' in form.text
+
+
 async def test_change_after_its_session_is_told_to_be_made_again(api: RunningApi) -> None:
     async with api.client(token=None) as client:
         refused = await client.post("/ui/sql", data={"sql": "SELECT 1"})
