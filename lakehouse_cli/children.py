@@ -53,11 +53,14 @@ def make_children(settings: Settings) -> tuple[Child, ...]:
 
 
 def child_environ(settings: Settings) -> dict[str, str]:
-    """The environment of every child: ours, the data folder as an absolute path, the token."""
+    """The environment of every child: ours, the data folder as an absolute path, the token.
+
+    Children are started by `python -m`, which would look for modules in the folder where the command was typed: a file
+    of somebody's called `json.py` there would be taken for the library's.
+    """
     token = require_token(settings, process_environ())
-    return process_environ(
-        LAKEHOUSE_DATA_DIR=str(settings.data_dir), PYTHONUNBUFFERED="1", **{settings.auth_token_env: token}
-    )
+    own = {"LAKEHOUSE_DATA_DIR": str(settings.data_dir), "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    return process_environ(**own, **{settings.auth_token_env: token})
 
 
 def _store(settings: Settings) -> Child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from lakehouse.settings import process_environ
-from lakehouse_cli.children import Child, Launch
+from lakehouse.settings import load_settings, process_environ
+from lakehouse_cli.children import Child, Launch, child_environ
 from lakehouse_cli.ports import PortNeed
 from lakehouse_cli.processes import ProcessTable, is_alive
 from lakehouse_cli.supervisor import Supervisor, read_state, stop_order
@@ -200,3 +201,13 @@ def test_log_of_a_running_child_is_cut_and_goes_on(bench: Bench) -> None:
     size = (bench.logs / "chatter.log").stat().st_size
     await_(lambda: (bench.logs / "chatter.log").stat().st_size != size)
     assert supervisor.statuses["chatter"].restarts == 0
+
+
+def test_children_take_no_module_from_the_folder_where_they_are_started(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('a module of the folder was taken')")
+    settings = load_settings({"LAKEHOUSE_DATA_DIR": str(tmp_path / "data"), "LAKEHOUSE_AUTH_TOKEN": "t"}, env_file=None)
+    command = [sys.executable, "-m", "lakehouse_cli", "--help"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=child_environ(settings), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
