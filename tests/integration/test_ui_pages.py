@@ -679,6 +679,7 @@ def test_triage_loses_nothing_that_was_written_for_it(site: Site, page: Page) ->
     shown = page.locator("[data-shown]")
     shown.wait_for()
     item = shown.get_attribute("data-shown")
+    assert page.locator("[hidden]").evaluate_all("all => all.some((one) => one.getClientRects().length)") is False
     page.get_by_label("Note").fill("read twice")
     page.keyboard.press("Enter")  # in a note there is nothing to decide
     page.keyboard.press("Control+Enter")
