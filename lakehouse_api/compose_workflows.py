@@ -5,7 +5,6 @@ Belongs here: constructors, and the adapters between a mode and a service. Not h
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from lakehouse.adapters.workflow_scoring import score_records
 from lakehouse.chat.call_log import Caller
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import LakehouseError, StoreUnavailable
+from lakehouse.jitter import draw
 from lakehouse.observer import EventRing, ObserverEvent, ObserverStats
 from lakehouse.retrieval.search_log import search_line
 from lakehouse.workflow.catalog import default_catalog
@@ -131,7 +131,7 @@ class _Bridge:
     async def search(self, request: SearchRequest, who: Who) -> SearchAnswer:
         """As `/v1/matrix/search` does."""
         answer = await self._retrieval.search.search(request, has_pii=who.has_pii)
-        if random.random() < self._settings.search_log_share:  # noqa: S311 - a sample, no secret
+        if draw() < self._settings.search_log_share:
             line = search_line(answer, request, actor=who.actor, task_id=who.task_id)
             await self.events.append("searches", line, durable=False)
         return answer

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = ("lakehouse", "lakehouse_api", "lakehouse_assets", "lakehouse_cli", "jobs", "sensors")
 MODULES = sorted(p for package in PRODUCT for p in (ROOT / package).rglob("*.py"))
 MAX_LINES = 300
+# What gives another value in each process: two workers of pytest-xdist would collect tests of other names.
+OF_THE_MOMENT = {"now", "utc_now", "today", "time", "random", "uuid4", "token_hex", "urandom", "getpid"}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
 
 
@@ -54,6 +56,33 @@ def test_modules_that_a_docstring_sends_to_are_there() -> None:
             is_there = (ROOT / name).is_file() or (path.parent / name).is_file() or name in names
             gone += [] if is_foreign or is_there else [f"{relative(path)} sends its reader to {name}"]
     assert not gone, "; ".join(gone)
+
+
+def test_names_of_tests_are_the_same_in_every_process() -> None:
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for call in _calls_in_parameters(ast.parse(path.read_text())):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            # The header of gzip holds the time.
+            is_stamped = name == "compress" and not any(word.arg == "mtime" for word in call.keywords)
+            is_time_of_day = name == "time" and call.args
+            if (name in OF_THE_MOMENT and not is_time_of_day) or is_stamped:
+                wrong.append(f"{relative(path)}:{call.lineno} {name}()")
+    assert not wrong, f"parameters of tests that differ from process to process: {wrong}"
+
+
+def _calls_in_parameters(tree: ast.Module) -> list[ast.Call]:
+    marks = [
+        mark
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for mark in function.decorator_list
+        if isinstance(mark, ast.Call) and getattr(mark.func, "attr", "") == "parametrize"
+    ]
+    inner = [node for mark in marks for argument in mark.args for node in ast.walk(argument)]
+    # A lambda is called when the test runs and has no part in its name.
+    late = {id(node) for each in inner if isinstance(each, ast.Lambda) for node in ast.walk(each)}
+    return [node for node in inner if isinstance(node, ast.Call) and id(node) not in late]
 
 
 def test_every_capability_is_on_the_map() -> None:

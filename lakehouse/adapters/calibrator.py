@@ -10,7 +10,6 @@ lakehouse/retrieval/calibration.py), declared corpora (see corpus_build.py).
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ import structlog
 from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.errors import LakehouseError
+from lakehouse.jitter import jitter_s
 from lakehouse.retrieval.calibration import FEW_TEXTS, calibrate, has_texts_enough, is_due
 from lakehouse.retrieval.embedding import Embedder, Vectors
 from lakehouse.retrieval.live_table import LiveTable
@@ -89,7 +89,7 @@ class Calibrator:
         watch, now_s = self._watched.setdefault(table.name, _Watch()), self._clock()
         if reader.revision != watch.revision:
             watch.revision = reader.revision
-            watch.changed_s = now_s + random.uniform(0, self._quiet_s)  # noqa: S311 - processes take turns
+            watch.changed_s = now_s + jitter_s(0, self._quiet_s)  # processes take turns
         if reader.is_stale or not is_due(reader.info, len(reader.index)):
             watch.due_s = None
             return

@@ -6,7 +6,6 @@ Belongs here: the call, its deadline, its retries, the check of what comes back.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from lakehouse import jitter
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 from lakehouse.retrieval.embedding import Vectors, is_blank, unit_rows
@@ -50,7 +50,7 @@ class EndpointEmbedder:
         *,
         timeout_s: float,
         sleep: Callable[[float], None] = time.sleep,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = jitter.draw,
     ) -> None:
         self.name = f"{name}/{endpoint.model}"
         self.dimension = endpoint.dimension

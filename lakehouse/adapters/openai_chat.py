@@ -7,7 +7,6 @@ Belongs here: the call, its deadline, its retries, the bound on what comes back.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from lakehouse import jitter
 from lakehouse.chat.missing_model import missing_model, said_of
 from lakehouse.chat.sse import events
 from lakehouse.errors import LakehouseError, ProviderFailed, TimedOut, Unavailable
@@ -48,7 +48,7 @@ class OpenAiChat:
         timeout_s: float,
         attempts: int = 3,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = jitter.draw,
     ) -> None:
         self._name = name
         self._endpoint = endpoint

@@ -11,7 +11,6 @@ Belongs here: sending, repeating, reading answers. Not here: signatures (see s3_
 from __future__ import annotations
 
 import http.client
-import random
 import time
 import urllib.request
 import weakref
@@ -30,6 +29,7 @@ from lakehouse.adapters.s3_signature import Signer
 from lakehouse.adapters.s3_wire import Answer, Wire
 from lakehouse.clock import new_id
 from lakehouse.errors import StoreUnavailable
+from lakehouse.jitter import jitter_s
 from lakehouse.storage.objects import Listing, ObjectInfo, StoredObject
 
 # Stores use S3's XML namespace in a listing, another one, or none.
@@ -146,7 +146,7 @@ class DirectObjects(S3ObjectStore):
         failure: Exception | None = None
         for attempt in range(self.location.max_attempts):
             if attempt:
-                time.sleep(random.uniform(0, min(2.0 ** (attempt - 1), _MAX_PAUSE_S)))  # noqa: S311 - jitter
+                time.sleep(jitter_s(0, min(2.0 ** (attempt - 1), _MAX_PAUSE_S)))  # jitter
             try:
                 answer, is_second = self._send_signed(method, path, asked, headers or {}, body)
             except (OSError, http.client.HTTPException) as error:

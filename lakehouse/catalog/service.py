@@ -6,7 +6,6 @@ conversion of files (see lakehouse/ingest).
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from lakehouse.catalog.names import check_dataset_name, check_name_form, dataset
 from lakehouse.catalog.snapshot import CatalogSnapshot, read_snapshot
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import NotFound, PreconditionFailed, Unavailable
+from lakehouse.jitter import jitter_s
 from lakehouse.storage.objects import ObjectStore
 
 JSON = "application/json"
@@ -227,7 +227,7 @@ class Catalog:
         """Wait until the writer that claimed the next number moves the pointer; False when it seems dead."""
         give_up = time.monotonic() + self._patience_s
         while time.monotonic() < give_up:
-            time.sleep(random.uniform(0.005, 0.03))  # noqa: S311 - jitter between racing writers
+            time.sleep(jitter_s(0.005, 0.03))  # jitter between racing writers
             _, seen = self._read_pointer(name)
             if seen != etag:
                 return True

@@ -5,7 +5,6 @@ Belongs here: httpx's side of a call. Not here: sending and waiting (see sync_cl
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from lakehouse.client.installation import find_installation
 from lakehouse.client.problems import LakehouseConnectionError, read_problem
 from lakehouse.client.retry import RetryPolicy, parse_retry_after
 from lakehouse.client.upload import FileBody, Upload
+from lakehouse.jitter import draw
 
 if TYPE_CHECKING:
     import httpx
@@ -84,7 +84,7 @@ class Wire:
         if not call.is_repeatable or answer.status_code in call.accepted:
             return None
         after_s = _retry_after_s(answer)
-        return self._retry.wait_s(attempt, answer.status_code, after_s, jitter=random.random)
+        return self._retry.wait_s(attempt, answer.status_code, after_s, jitter=draw)
 
     @contextmanager
     def translated(self, *, is_upload: bool = False) -> Iterator[None]:

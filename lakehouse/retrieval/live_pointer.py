@@ -5,7 +5,6 @@ Belongs here: reading, making and swapping `live.json`. Not here: what stands in
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta
 
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from lakehouse.jitter import jitter_s
 from lakehouse.retrieval.live_table import BrokenPointer, LiveTable, check_table_name, live_key
 from lakehouse.storage.objects import ObjectStore
 
@@ -94,7 +94,7 @@ class LivePointer:
             try:
                 self._store.put(self._key, made.to_json(), if_match=etag, content_type=JSON)
             except (PreconditionFailed, NotFound):
-                time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - jitter between racing writers
+                time.sleep(jitter_s(0.001, 0.02))  # jitter between racing writers
                 continue
             return made
         raise Unavailable(f"other writers of table {self.name!r} kept winning; try again", retry_after_s=5)

@@ -6,7 +6,6 @@ matrix.py, playbook_influence.py), HTTP, logging (see search_log.py).
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse import jitter
 from lakehouse.clock import new_id, utc_now
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Unavailable
@@ -72,7 +72,7 @@ class SearchService:
         together: LookTogether | None = None,
         answers_bytes: int = MOST_BYTES,
         clock: Callable[[], datetime] = utc_now,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = jitter.draw,
     ) -> None:
         self._corpora = corpora
         self._embed = embed

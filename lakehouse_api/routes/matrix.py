@@ -6,7 +6,6 @@ Belongs here: the routes and how answers are written. Not here: the search (see 
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +13,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 
 from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.jitter import draw
 from lakehouse.retrieval.playbook import PlaybookBook
 from lakehouse.retrieval.playbook_desk import NewRecord, Recorded
 from lakehouse.retrieval.playbook_entry import PlaybookEntry
@@ -100,7 +100,7 @@ async def search_matrix(asked: Asked) -> bytes:
         answer.arm, is_embedding_cached=answer.is_embedding_cached, is_answer_cached=answer.is_answer_cached
     )
     asked.state["is_audited"] = True
-    if random.random() < services.settings.search_log_share:  # noqa: S311 - a sample, no secret
+    if draw() < services.settings.search_log_share:
         line = search_line(answer, request, actor=asked.principal.name, task_id=asked.state["task_id"])
         await services.events.append("searches", line, durable=False)
     return _rendered(answer)

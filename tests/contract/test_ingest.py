@@ -113,7 +113,7 @@ def test_types_that_make_no_sense_are_refused_by_name(desk: IngestDesk, types: s
         (b"\na, \n1,2\n", 2, 0, "column 2 has no name"),
         (b"a,b\x00\n1,2\n", 1, 0, "a NUL byte"),
         (b'a,"b\n1,2\n', 1, 0, "a quote is opened and never closed"),
-        (gzip.compress(b"a\n1\n"), 1, 0, "a gzip file; unpack it first"),
+        (gzip.compress(b"a\n1\n", mtime=0), 1, 0, "a gzip file; unpack it first"),
         (b"PK\x03\x04", 1, 0, "a ZIP archive, as .xlsx"),
         ("a,b\n1,2\n".encode("utf-16"), 1, 0, "state the encoding: utf-16"),
     ],

@@ -98,8 +98,6 @@ def test_path_parameters_are_all_declared(document: dict[str, Any]) -> None:
         assert declared == wanted, (method, path)
 
 
-# Hypothesis takes a thread of the API that draws a random number meanwhile for the strategy.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.slow
 def test_fuzzed_requests_are_answered_as_documented(store_process: StoreServer, tmp_path: Path) -> None:
     store = store_process.objects(bucket="openapi")
