@@ -1,14 +1,16 @@
 """Chance: the waits by which writers and clients take turns, and the share of requests that is logged.
 
-`random.SystemRandom` and not the functions of `random`: those have one state for the process, which a seed set for
-something else makes predictable, and which forked processes would share; two that wait the same time meet again.
+A generator of its own, and not the functions of `random`, whose one state anything in the process may seed. A forked
+process seeds it anew: two that wait the same time meet again.
 
 Belongs here: a number by chance, a time by chance. Not here: when to wait at all, which each caller knows.
 """
 
+import os
 import random
 
-_SOURCE = random.SystemRandom()
+_SOURCE = random.Random()  # noqa: S311 - no secret hangs on it
+os.register_at_fork(after_in_child=_SOURCE.seed)
 
 
 def draw() -> float:

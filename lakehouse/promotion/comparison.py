@@ -123,6 +123,7 @@ def compare(
     interval = paired_bootstrap([a for a, _ in pairs], [b for _, b in pairs], seed=SEED) if pairs else None
     answered = [run for run in mine.values() if not run.has_failed]
     both = [task for task in mine.keys() & others.keys() if not mine[task].has_failed and not others[task].has_failed]
+    took_ms = [mine[t].latency_ms for t in both], [others[t].latency_ms for t in both]
     differences = [a - b for a, b in pairs if a != b]
     facts: dict[str, float | None] = {
         "tasks": len(pairs),
@@ -134,7 +135,8 @@ def compare(
         "failed_share": 1 - len(answered) / len(mine) if mine else 0.0,
         "refused_share": sum(run.is_refused for run in answered) / len(answered) if answered else 0.0,
         "cost_ratio": _ratio([mine[t].cost_usd for t in both], [others[t].cost_usd for t in both]),
-        "latency_ratio": _ratio([mine[t].latency_ms for t in both], [others[t].latency_ms for t in both]),
+        "latency_ratio": _ratio(*took_ms),
+        "latency_more_ms": _more(*took_ms),
         "shared_tasks": shared_tasks,
         "proposals": proposals,
         # Holm over the proposals, of which the others count as not better: one that was is live, and the rest over it.
@@ -187,3 +189,11 @@ def _ratio(mine: Sequence[float | None], others: Sequence[float | None]) -> floa
     if second == 0:
         return 1.0 if first == 0 else _MOST_RATIO
     return min(first / second, _MOST_RATIO)
+
+
+def _more(mine: Sequence[float | None], others: Sequence[float | None]) -> float | None:
+    """One mean less the other; None where either is not known."""
+    if any(value is None for value in (*mine, *others)):
+        return None
+    first, second = _mean(mine), _mean(others)
+    return None if first is None or second is None else first - second

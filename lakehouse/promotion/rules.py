@@ -37,6 +37,7 @@ REPLAY_FACTS: Mapping[str, str] = {
     "refused_share": "Share of its answers that were refused before they left.",
     "cost_ratio": "What it costs over what the baseline does.",
     "latency_ratio": "How long it takes, likewise.",
+    "latency_more_ms": "How much longer it takes, in milliseconds.",
     "shared_tasks": "Tasks that the proposal was made of.",
     "differing": "Tasks of which one arm's answer is better than the other's.",
     "proposals": "Proposals that are tried on the same tasks, itself among them.",

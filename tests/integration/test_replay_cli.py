@@ -95,7 +95,7 @@ def test_replay_is_run_shown_decided_again_and_exchanged(run: Any, store: S3Obje
     from importlib.resources import files
 
     rules = files("lakehouse.promotion").joinpath("rules.yaml").read_text("utf-8")
-    (tmp_path / "rules.yaml").write_text(rules.replace("30", "2").replace('version: "2"', 'version: "mine"'))
+    (tmp_path / "rules.yaml").write_text(rules.replace("30", "2").replace('version: "3"', 'version: "mine"'))
     decided = json.loads(run("replay", "verdict", "one", "--rules", "rules.yaml", "--json").stdout)
     assert (decided["rule"], decided["rules_version"]) == ("hold.few_differ", "mine")
     held = run("promote", "one")

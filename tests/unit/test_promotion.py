@@ -109,8 +109,17 @@ def test_few_tasks_shared_tasks_failures_cost_and_time_hold() -> None:
     dear = {task: Run(True, 1.0, cost_usd=3.0, latency_ms=10.0) for task in good}
     cheap = {task: Run(False, 0.0, cost_usd=1.0, latency_ms=10.0) for task in good}
     assert verdict_of(dear, cheap) == ("hold", "hold.dearer")
-    slow = {task: Run(True, 1.0, cost_usd=0.0, latency_ms=40.0) for task in good}
+    slow = {task: Run(True, 1.0, cost_usd=0.0, latency_ms=400.0) for task in good}
     assert verdict_of(slow, bad) == ("hold", "hold.slower")
+
+
+def test_milliseconds_more_hold_nothing() -> None:
+    """One pause of the machine made 36 answers of five milliseconds take "three times as long"."""
+    good, bad = runs(*[True] * 40), runs(*[False] * 40)
+    paused = good | {"t0": Run(True, 1.0, cost_usd=0.0, latency_ms=2_000.0)}
+    facts = compare(("new", paused), ("old", bad), measure="exact").facts
+    assert (facts["latency_ratio"] or 0) > 3
+    assert verdict_of(paused, bad) == ("promote", "promote.better")
 
 
 def test_judge_alone_never_promotes() -> None:
