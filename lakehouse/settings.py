@@ -13,7 +13,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -27,7 +26,8 @@ from lakehouse.settings_reading import dotenv, json_object
 from lakehouse.settings_replay import ReplaySettings
 from lakehouse.settings_retrieval import RetrievalSettings
 from lakehouse.settings_review import ReviewSettings
-from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token
+from lakehouse.settings_store import CA_VARIABLE, StoreSettings
+from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token, Url
 
 PREFIX = "LAKEHOUSE_"
 
@@ -44,6 +44,7 @@ class Settings(
     ReplaySettings,
     RetrievalSettings,
     ReviewSettings,
+    StoreSettings,
     BaseSettings,
 ):
     """All settings with their defaults; see `.env.example` for the annotated list."""
@@ -55,19 +56,6 @@ class Settings(
 
     # Where things lie
     data_dir: Path = Field(Path(".lakehouse"), description="Folder of the embedded store, spool, logs, pids, Dagster home; made if missing.")
-
-    # Object store
-    s3_endpoint: str | None = Field(None, description="URL of the S3 endpoint; unset: the embedded SeaweedFS.")
-    s3_bucket: str = Field("lakehouse", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Bucket; made if missing.")
-    s3_region: str = Field("us-east-1", min_length=1, description="Region.")
-    s3_access_key_id: str | None = Field(None, description="Access key; unset: the embedded store's own, or the AWS chain.")
-    s3_secret_access_key: SecretStr | None = Field(None, description="Secret key.")
-    s3_read_access_key_id: str | None = Field(None, description="Access key with read rights only, for the SQL workers.")
-    s3_read_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
-    s3_connect_timeout_s: Seconds = Field(3, description="Deadline of a connection to the store.")
-    s3_read_timeout_s: Seconds = Field(20, description="Deadline of each read or write on a connection to the store.")
-    s3_max_attempts: Count = Field(3, description="Tries of one store call, with back-off.")
-    embedded_s3_port: Port = Field(8333, description="Port of the embedded store; its internal ports are the ten above it.")
 
     # API
     api_host: str = Field("127.0.0.1", description="Address the API binds; other than loopback only with a token.")
@@ -135,7 +123,7 @@ class Settings(
     dagster_home: Path | None = Field(None, description="DAGSTER_HOME; unset: <data_dir>/dagster.")
     dagster_postgres_url: SecretStr | None = Field(None, description="Postgres for Dagster's storage; unset: SQLite.")
     landing_interval_s: Annotated[int, Field(ge=1, le=86_400)] = Field(5, description="Seconds between looks into landing/.")
-    failure_webhook_url: str | None = Field(None, description="URL that gets a JSON POST for each failed run.")
+    failure_webhook_url: Url | None = Field(None, description="URL that gets a JSON POST for each failed run.")
 
     # Sample
     sample_rows: Annotated[int, Field(ge=0)] = Field(10_000, description="Rows of the staffing sample that `up` loads; 0: none.")
@@ -155,18 +143,6 @@ class Settings(
         for network in value:
             ipaddress.ip_network(network, strict=False)
         return value
-
-    @field_validator("s3_endpoint", "failure_webhook_url")
-    @classmethod
-    def _check_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port is not None and parts.port == 0):
-            raise ValueError("must be an http:// or https:// URL with a host")
-        if parts.username or parts.password:
-            raise ValueError("must not carry credentials; use the key settings")
-        return value.rstrip("/")
 
     @field_validator("data_dir", "spool_dir", "dagster_home")
     @classmethod
@@ -205,11 +181,6 @@ class Settings(
         return self
 
     @property
-    def is_store_embedded(self) -> bool:
-        """True when the platform runs its own S3 server."""
-        return self.s3_endpoint is None
-
-    @property
     def spool_path(self) -> Path:
         """Folder of the run-log spool."""
         return self.spool_dir or self.data_dir / "spool"
@@ -245,6 +216,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
         )
     given = {known[k.upper()]: v for k, v in values.items() if v != ""}
     variables = {name: variable for variable, name in known.items()}
+    if given.get("s3_endpoint", "").startswith("https://") and "s3_ca_file" not in given and env.get(CA_VARIABLE):
+        given["s3_ca_file"], variables["s3_ca_file"] = env[CA_VARIABLE], CA_VARIABLE
     for name in ("auth_token", "auth_secondary_tokens"):
         variable = given.get(f"{name}_env", Settings.model_fields[f"{name}_env"].default)
         if name not in given and env.get(variable):

@@ -6,8 +6,9 @@ Belongs here: types that several settings share. Not here: the settings (see set
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 MIB = 1 << 20
@@ -27,6 +28,20 @@ def strip_token(value: Any) -> Any:
     return value.strip()
 
 
+def check_url(value: str) -> str:
+    """A URL of a server, without a slash at its end.
+
+    Raises:
+        ValueError: It is none, or carries credentials.
+    """
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port is not None and parts.port == 0):
+        raise ValueError("must be an http:// or https:// URL with a host")
+    if parts.username or parts.password:
+        raise ValueError("must not carry credentials; use the key settings")
+    return value.rstrip("/")
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Hours = Annotated[float, Field(ge=0, le=876_000, allow_inf_nan=False)]
@@ -36,4 +51,5 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(gt=0, le=100)]
 CommaList = Annotated[tuple[str, ...], NoDecode]
+Url = Annotated[str, AfterValidator(check_url)]
 Token = Annotated[SecretStr, BeforeValidator(strip_token)]

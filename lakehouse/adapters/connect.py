@@ -51,6 +51,7 @@ def _location(settings: Settings, access_key_id: str | None, secret_access_key: 
         connect_timeout_s=settings.s3_connect_timeout_s,
         read_timeout_s=settings.s3_read_timeout_s,
         max_attempts=settings.s3_max_attempts,
+        ca_file=settings.s3_ca_file,
     )
 
 

@@ -56,6 +56,7 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
         region=config.region,
         keys=S3Keys(config.access_key_id, config.secret_access_key, config.session_token),
         read_timeout_s=config.read_timeout_s,
+        ca_file=config.ca_file,
     )
     engine.execute("SET TimeZone = 'UTC'")
     # Data files never change under their key, so what was read of them once need not be asked for again.

@@ -34,7 +34,13 @@ def httpfs_file() -> Path:
 
 
 def open_way(
-    engine: DuckDBPyConnection, *, endpoint: str | None, region: str, keys: S3Keys, read_timeout_s: float
+    engine: DuckDBPyConnection,
+    *,
+    endpoint: str | None,
+    region: str,
+    keys: S3Keys,
+    read_timeout_s: float,
+    ca_file: Path | None = None,
 ) -> None:
     """Let an engine read S3.
 
@@ -44,10 +50,13 @@ def open_way(
         region: Its region.
         keys: Who asks.
         read_timeout_s: Deadline of each request.
+        ca_file: What the store's certificate is checked against; None: the machine's.
     """
     engine.execute(f"LOAD {quote_text(str(httpfs_file()))}")
     engine.execute(f"SET http_timeout = {max(1, round(read_timeout_s))}")
     engine.execute("SET http_retries = 2")
+    if ca_file is not None:
+        engine.execute(f"SET ca_cert_file = {quote_text(str(ca_file))}")
     engine.execute(_secret(endpoint, region, keys))
 
 

@@ -80,6 +80,7 @@ def open_lake(
                     region=location.region,
                     keys=KeySource(location).current(),
                     read_timeout_s=location.read_timeout_s,
+                    ca_file=location.ca_file,
                 )
             engine.execute("LOAD json")
             engine.execute("SET TimeZone = 'UTC'")

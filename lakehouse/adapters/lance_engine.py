@@ -64,6 +64,9 @@ class LanceEngine:
     ) -> None:
         self._location = location
         self._options = storage_options(location)
+        if location.ca_file is not None:
+            # Lance takes certificates from the real environment of the process alone, and looks when it first connects.
+            os.putenv("SSL_CERT_FILE", str(location.ca_file))
         self._caches = (index_cache_bytes, metadata_cache_bytes)
         self._session: Any = None
         self._lock = threading.Lock()

@@ -157,6 +157,7 @@ def _open(location: S3Location, folder: Path, keys: S3Keys) -> duckdb.DuckDBPyCo
         region=location.region,
         keys=keys,
         read_timeout_s=location.read_timeout_s,
+        ca_file=location.ca_file,
     )
     engine.execute("LOAD json")
     # Files never change under their key, so what was read of them once need not be asked for again.

@@ -32,7 +32,7 @@ _making = threading.Lock()  # sessions are not safe to share while a client is m
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
-    """Where and as whom; `endpoint` None means AWS. Secrets never appear in its repr."""
+    """Where and as whom; `endpoint` None means AWS, `ca_file` the machine's certificates. Its repr shows no secrets."""
 
     endpoint: str | None
     bucket: str
@@ -42,6 +42,7 @@ class S3Location:
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 20.0
     max_attempts: int = 3
+    ca_file: Path | None = None
 
     def __repr__(self) -> str:
         return f"S3Location(bucket={self.bucket!r})"
@@ -205,6 +206,7 @@ def _make_client(location: S3Location) -> S3Client:
             region_name=location.region,
             aws_access_key_id=location.access_key_id,
             aws_secret_access_key=location.secret_access_key,
+            verify=None if location.ca_file is None else str(location.ca_file),
             config=config,
         )
     return client
@@ -233,7 +235,7 @@ def _is_repeated(error: Any) -> bool:
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
     """Turn botocore's errors into ours; neither endpoint nor credential gets into a message."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
 
     try:
         yield
@@ -241,10 +243,23 @@ def _translated(key: str) -> Iterator[None]:
         raise
     except ClientError as error:
         raise refusal(_status(error), str(error.response.get("Error", {}).get("Code", "")), key) from None
+    except SSLError as error:
+        raise StoreUnavailable(_untrusted(str(error), key), key=key, retry_after_s=5) from None
     except (BotoCoreError, HTTPClientError, OSError) as error:
         raise StoreUnavailable(
             f"the object store did not answer for {key!r} ({type(error).__name__})", key=key, retry_after_s=5
         ) from None
+
+
+def _untrusted(message: str, key: str) -> str:
+    """What failed of TLS, and what to do about it."""
+    if "CERTIFICATE_VERIFY_FAILED" not in message:
+        return f"the object store did not answer for {key!r} (TLS failed); see that LAKEHOUSE_S3_ENDPOINT speaks https"
+    reason = message.rpartition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+    return (
+        f"the object store's certificate is not trusted ({reason}), so {key!r} was not asked for; name the PEM file of"
+        " who signed it in LAKEHOUSE_S3_CA_FILE"
+    )
 
 
 def refusal(status: int, code: str, key: str) -> LakehouseError:

@@ -93,6 +93,7 @@ def _engine(location: S3Location) -> Iterator[DuckDBPyConnection]:
                 region=location.region,
                 keys=KeySource(location).current(),
                 read_timeout_s=location.read_timeout_s,
+                ca_file=location.ca_file,
             )
             yield engine
     except duckdb.Error as error:

@@ -245,6 +245,7 @@ class SqlPool:
             temp_bytes=settings.sql_temp_bytes,
             threads=settings.sql_threads,
             temp_folder="",  # each worker has its own
+            ca_file=where.ca_file,
         )
         self._engine = keys, config
         return config

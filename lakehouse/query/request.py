@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lakehouse.query.views import ViewSpec
@@ -41,6 +42,7 @@ class EngineConfig:
     temp_bytes: int
     threads: int
     temp_folder: str
+    ca_file: Path | None = None
 
     def __repr__(self) -> str:
         return f"EngineConfig(bucket={self.bucket!r})"
