@@ -2,7 +2,8 @@
 
     python bench/_bare_load.py WORKERS.csv PORT SECONDS [RATE]
 
-Run by load.py as a process of its own. It prints {scenarios_per_s, failures, reasons, cold: {p50_ms, p99_ms}}.
+Run by load.py as a process of its own. It prints {scenarios, scenarios_per_s, generator_s (of processor), failures,
+reasons, cold: {p50_ms, p99_ms}}.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def main() -> None:
     print(
         json.dumps(
             {
+                "scenarios": tally.scenario_count,
+                "generator_s": played.cpu_share * played.seconds,
                 "scenarios_per_s": tally.scenario_count / played.seconds,
                 "failures": tally.failures,
                 "reasons": [reason for _, _, line in tally.lines() for reason in line.to_document()["reasons"]],
