@@ -24,8 +24,9 @@ from lakehouse.query.quoting import quote_text
 TABLE = "playbooks"
 _STREAMS = ("searches", "outcomes")
 _ARM = "json_extract_string(metadata, '$.arm')"
+# Of no rows `count_if` is NULL, `count` is 0.
 _SEARCHES = f"""
-SELECT count(*), count_if(len(retrieved_context.playbook_ids) > 0) FROM evidence
+SELECT count(*), count(*) FILTER (len(retrieved_context.playbook_ids) > 0) FROM evidence
 WHERE stream = 'searches' AND {_ARM} = {quote_text(ARM)}"""
 # For each answer the latest outcome of each speaker counts, and of these the mean. The first label is the very first
 # outcome.
@@ -40,7 +41,7 @@ WITH words AS (
     QUALIFY row_number() OVER (PARTITION BY about, speaker, part ORDER BY said_at DESC, sha256 DESC) = 1)
   GROUP BY ALL
 ), first_said AS (SELECT about, arm, arg_min(reward, (said_at, sha256)) AS score FROM words GROUP BY ALL)
-SELECT arm, count(*), count_if(latest.score > 0), count_if(first_said.score > 0)
+SELECT arm, count(*), count(*) FILTER (latest.score > 0), count(*) FILTER (first_said.score > 0)
 FROM latest JOIN first_said USING (about, arm) WHERE about IS NOT NULL GROUP BY arm"""
 
 

@@ -259,6 +259,14 @@ def test_playbook_is_measured_by_arm(desk: DriftDesk) -> None:
     assert report.details["counts"]["judged"] == report.details["counts"]["held_judged"] == 2 * lake.RUNS_A_DAY
 
 
+def test_playbook_of_days_without_a_search_has_no_verdict(desk: DriftDesk) -> None:
+    with pytest.raises(BadInput, match="nothing is known of playbook"):
+        desk.set_baseline("playbook", first=day(8), last=day(8), by="dana", why="x")
+    set_baseline(desk, "playbook")
+    report = desk.run("playbook", day(1) - timedelta(days=1)).report
+    assert (report.verdict, report.details["counts"]["searches"]) == (None, 0)
+
+
 def test_vectors_that_were_made_by_another_model_are_found(desk: DriftDesk, store: LakeStore) -> None:
     vectors = np.random.default_rng(1).normal(size=(120, 8)).astype(np.float32)
     write_corpus(store, vectors, "one")
