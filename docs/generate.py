@@ -103,9 +103,9 @@ def _commands_of(group: Any, path: str, context: Any) -> list[str]:
     return lines
 
 
-def _parameter(parameter: object) -> str:
+def _parameter(parameter: Any) -> str:
     options = [*getattr(parameter, "opts", []), *getattr(parameter, "secondary_opts", [])]
-    name = " ".join(options) if getattr(parameter, "param_type_name", "") == "option" else options[0].upper()
+    name = " ".join(options) if getattr(parameter, "param_type_name", "") == "option" else parameter.metavar
     text = " ".join(str(getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
     return f"| `{name}` | {text} |"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +14,7 @@ from rich.table import Table
 from lakehouse.counted import counted
 from lakehouse.retrieval.corpus_state import CorpusState, state_of
 from lakehouse.retrieval.live_table import BrokenPointer, LiveTable
+from lakehouse_cli.terminal import output_console
 
 COLORS = {"built": "green", "broken": "red", "undeclared": "white"}
 HIDDEN_KINDS = frozenset({"memory"})
@@ -41,7 +41,7 @@ def read_states() -> list[CorpusState]:
 
 def print_states(states: list[CorpusState]) -> None:
     """Show them."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = output_console()
     if not states:
         console.print("no corpora; declare one in corpora/, see docs/guides/corpora.md")
         return
@@ -62,7 +62,7 @@ def print_states(states: list[CorpusState]) -> None:
 
 def print_stats(document: dict[str, Any]) -> None:
     """Show one corpus."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = output_console()
     info = document["info"]
     console.print(
         f"[bold]{document['name']}[/] version {document['version']}: {counted(document['rows'], 'row')},"
@@ -74,8 +74,14 @@ def print_stats(document: dict[str, Any]) -> None:
         table.add_row(key, str(document[key]))
     for key in ("description", "source", "rerank_embedder", "metadata_columns", "pii_columns", "chunking", "index"):
         if info.get(key):
-            table.add_row(key, escape(str(info[key])))
+            table.add_row(key, escape(_told(info[key])))
     console.print(table)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_told(of)}" for key, of in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _read(store: Any, name: str) -> LiveTable | str | None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
 from lakehouse.counted import counted
+from lakehouse_cli.terminal import output_console
 
 
 def print_list(document: Any) -> None:
@@ -27,7 +27,7 @@ def print_list(document: Any) -> None:
             manifest["updated_at"][:19].replace("T", " "),
             str(len(manifest["columns"])),
         )
-    console = _console()
+    console = output_console()
     console.print(table if table.row_count else "no datasets yet; load one with: lakehouse ingest FILE --name NAME")
     for name, reason in document["broken"].items():
         console.print(f"[red]broken[/] {escape(name)}: {escape(reason)}")
@@ -45,12 +45,12 @@ def print_versions(document: Any) -> None:
             escape(version.get("committed_by", "")),
             escape(version.get("note", "")),
         )
-    _console().print(table)
+    output_console().print(table)
 
 
 def print_dataset(manifest: Any) -> None:
     """Show one dataset with its columns."""
-    console = _console()
+    console = output_console()
     console.print(
         f"[bold]{manifest['name']}[/] version {manifest['version']}: {counted(manifest['row_count'], 'row')},"
         f" {decimal(manifest['size_bytes'])} in {counted(len(manifest['objects']), 'object')},"
@@ -67,7 +67,7 @@ def print_answer(answer: Any) -> None:
     table = _table(*(escape(column["name"]) for column in answer["columns"]))
     for row in answer["rows"]:
         table.add_row(*(_cell(value) for value in row))
-    console = _console()
+    console = output_console()
     console.print(table)
     if answer["truncated"]:
         console.print(f"[yellow]truncated[/] at {counted(answer['row_count'], 'row')}; see --max-rows")
@@ -79,7 +79,3 @@ def _cell(value: Any) -> str:
 
 def _table(*columns: str) -> Table:
     return Table(*columns, box=None, pad_edge=False, header_style="bold")
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)

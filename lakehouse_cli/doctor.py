@@ -15,6 +15,7 @@ from typing import Literal
 
 from lakehouse.client.installation import token_file
 from lakehouse.errors import Unavailable
+from lakehouse.events.disk import disk_usage_percent
 from lakehouse.settings import Settings, SettingsError
 from lakehouse_cli.children import make_children
 from lakehouse_cli.ports import explain, taken
@@ -105,10 +106,8 @@ def _httpfs() -> Finding:
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
-    nearest = next(p for p in (settings.data_dir, *settings.data_dir.parents) if p.exists())
-    usage = shutil.disk_usage(nearest)
-    percent = 100 * (1 - usage.free / usage.total)
-    message = f"{percent:.0f} % of the disk of {nearest} is used"
+    percent = disk_usage_percent(settings.data_dir)
+    message = f"{percent:.0f} % of the disk of {settings.data_dir} is used"
     remedy = "free some space; old data: lakehouse gc --dry-run"
     if percent >= settings.disk_refuse_percent:
         yield Finding("disk", "problem", f"{message}: writes are refused", remedy)

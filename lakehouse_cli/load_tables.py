@@ -92,11 +92,12 @@ _MOMENTS = ("before", "after")
 
 def print_report(document: Mapping[str, Any]) -> None:
     """Show a report's document."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=True)
+    from lakehouse_cli.terminal import output_console
+
+    console = output_console()
     for title, lines in (("scenario", document["scenarios"]), ("request", document["requests"])):
         table = Table(title, "count", "failed", *(name.removesuffix("_ms") for name in QUANTILES), box=None,
                       pad_edge=False, header_style="bold")  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from lakehouse.errors import LakehouseError
 from lakehouse_cli import (
@@ -45,6 +45,10 @@ _ARGUMENTS = "lakehouse.arguments"
 class _Edge(TyperGroup):
     """Maps our errors; a usage error is 2 (Typer's own), a bug is a traceback."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        _name_arguments(self)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, args)
@@ -57,12 +61,27 @@ class _Edge(TyperGroup):
                 raise
             typer.echo(f"error: {self._told(ctx, error)}", err=True)
             raise typer.Exit(EXIT_NOT_RUN if isinstance(error, NotRun) else 1) from None
+        except OSError as error:
+            if error.filename is None or ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+            raise typer.Exit(1) from None
 
     def _told(self, ctx: Any, error: LakehouseError) -> str:
         """What is wrong; what the API says speaks of the command's options, not of its own."""
         if "status" not in error.fields:
             return error.detail
         return in_own_terms(error.detail, terms_of(command_of(self, ctx.meta[_ARGUMENTS])), error.fields)
+
+
+def _name_arguments(group: TyperGroup) -> None:
+    """Name arguments in capitals, as what the API refuses does (see own_terms.py)."""
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            _name_arguments(command)
+        for param in command.params:
+            if isinstance(param, TyperArgument):
+                param.metavar = (param.metavar or str(param.name)).upper()
 
 
 app = typer.Typer(

@@ -119,11 +119,11 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what is wrong with this set-up and how to mend it; exit code 1 when something is."""
-    from rich.console import Console
     from rich.markup import escape
 
     from lakehouse_cli.doctor import examine
     from lakehouse_cli.env_example import render_env_example
+    from lakehouse_cli.terminal import output_console
 
     if write_env_example is not None:
         write_env_example.write_text(render_env_example())
@@ -132,7 +132,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = output_console()
         for finding in findings:
             color = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.verdict]
             console.print(f"[{color}]{finding.verdict:<8}[/] {finding.check}: {escape(finding.message)}")

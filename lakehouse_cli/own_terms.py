@@ -1,4 +1,4 @@
-"""What the API refuses, in the terms of the command that was typed: `--max-rows`, where the API says `max_rows`.
+"""What the API refuses, in the terms of the command: `--max-rows` for `max_rows`, `lakehouse datasets` for a route.
 
 Belongs here: `in_own_terms`, pure. Not here: asking the API (see client.py).
 """
@@ -13,6 +13,13 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 # Parameters of the API that commands call by another name.
 _CALLED = {"corpora": "corpus", "answer_corpus": "corpus", "tags": "tag", "predecessor_uid": "uid"}
+# Routes that a refusal leads to, and the commands that show the same.
+_COMMANDS = {
+    "GET /v1/catalog": "lakehouse datasets",
+    "GET /v1/vectors/index": "lakehouse index list",
+    "GET /v1/matrix/playbooks": "lakehouse playbook list",
+    "POST /v1/pathway/search": "lakehouse pathway search",
+}
 # A name with an underscore means the parameter wherever it stands, as no other word of a message has one.
 _ONLY_A_NAME = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
@@ -44,6 +51,8 @@ def in_own_terms(detail: str, terms: Mapping[str, str], fields: Mapping[str, Any
     about = {str(fields[name]) for name in ("option", "field", "param") if fields.get(name)}
     for name, term in terms.items():
         detail = _said(detail, re.escape(name), term, is_about=name in about)
+    for route, command in _COMMANDS.items():
+        detail = re.sub(rf"{re.escape(route)}(?![/\w])", f"`{command}`", detail)
     return re.sub(r"\bsend (?=-)", "give ", detail)
 
 

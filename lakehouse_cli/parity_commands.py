@@ -101,16 +101,17 @@ def _compared(
 
 
 def _print(outcomes: Sequence[Outcome]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from lakehouse_cli.terminal import output_console
 
     table = Table("case", "left", "right", "verdict", "what differs", box=None, pad_edge=False, header_style="bold")
     for outcome in outcomes:
         verdict = f"[{_COLORS[outcome.verdict]}]{outcome.verdict}[/]"
         cells = (_printable(outcome.case.name), outcome.left, outcome.right)
         table.add_row(*(escape(cell) for cell in cells), verdict, escape("\n".join(outcome.reasons)))
-    console = Console(highlight=False, soft_wrap=True)
+    console = output_console()
     console.print(table)
     counts = ", ".join(f"{number} {verdict}" for verdict, number in count_verdicts(outcomes).items() if number)
     console.print(f"{counted(len(outcomes), 'case')}: {counts}")

@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from lakehouse.counted import counted
+from lakehouse_cli.terminal import id_column, output_console
 
 _MAX_CONTENT = 120
 
 
 def print_found(results: list[dict[str, Any]]) -> None:
     """Show traces, best first."""
-    table = Table(_uid_column(), "score", "updated", "tags", "content")
+    table = Table(id_column("trace"), "score", "updated", "tags", "content")
     for trace in results:
         state = " (retired)" if trace["retired"] else ""
         table.add_row(
@@ -29,12 +29,12 @@ def print_found(results: list[dict[str, Any]]) -> None:
             escape(", ".join(trace["tags"])),
             escape(_short(trace["content"])),
         )
-    Console().print(table)
+    output_console().print(table)
 
 
 def print_trace(trace: dict[str, Any]) -> None:
     """Show one trace: what is known of it, then its content."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = output_console()
     console.print(f"trace    {trace['uid']}", markup=False)
     console.print(f"tags     {', '.join(trace['tags']) or 'none'}", markup=False)
     console.print(f"created  {_time(trace['created_at'])}, updated {_time(trace['updated_at'])}", markup=False)
@@ -49,8 +49,8 @@ def print_trace(trace: dict[str, Any]) -> None:
 
 def print_history(answer: dict[str, Any]) -> None:
     """Show all that was said of a trace and what it revises, oldest first."""
-    console = Console()
-    table = Table("when", _uid_column(), "event", "by", "what")
+    console = output_console()
+    table = Table("when", id_column("trace"), "event", "by", "what")
     for change in answer["changes"]:
         said = change["note"] if change["content"] is None else _short(change["content"])
         table.add_row(
@@ -68,7 +68,7 @@ def print_stats(answer: dict[str, Any]) -> None:
     """Show the counts."""
     links = ", ".join(f"{count:,} {kind}" for kind, count in answer["links"].items())
     states = f"{answer['current']:,} current, {answer['revised']:,} revised, {answer['retired']:,} retired"
-    console = Console(highlight=False, soft_wrap=True)
+    console = output_console()
     console.print(f"traces  {answer['traces']:,}: {states}")
     console.print(
         f"adds    {answer['adds']:,}, of which linked: {links}; {counted(answer['replays'], 'replay')} of keys"
@@ -89,8 +89,3 @@ def _short(content: Any) -> str:
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= _MAX_CONTENT else f"{text[: _MAX_CONTENT - 1]}…"
-
-
-def _uid_column() -> Column:
-    """Uids whole, on however narrow a terminal: they are copied into the next command."""
-    return Column("trace", no_wrap=True, min_width=36)

@@ -41,6 +41,8 @@ def up(
     make_folders(installation.settings)
     children = start_all(installation, console)
     rows = installation.settings.sample_rows if sample else 0
+    if rows and not console.is_terminal:  # a terminal gets a progress bar
+        console.print("  the sample: looking for it, or loading it")
     loaded = load_sample(installation.settings, rows, console) if rows else []
     print_welcome(installation.settings, children, loaded, console)
 
@@ -59,11 +61,11 @@ def down() -> None:
 
 def status(as_json: JsonOption = False) -> None:
     """Show each process; exit code 1 when one of them is not ready."""
-    from rich.console import Console
     from rich.table import Table
 
     from lakehouse_cli.children import make_children
     from lakehouse_cli.start import status_lines
+    from lakehouse_cli.terminal import output_console
 
     installation = _installation()
     lines = status_lines(installation, make_children(installation.settings))
@@ -75,7 +77,7 @@ def status(as_json: JsonOption = False) -> None:
             color = {"ready": "green", "starting": "yellow", "waiting": "yellow"}.get(line.state, "red")
             cells = (str(line.pid or ""), str(line.restarts or ""), line.url, line.message)
             table.add_row(line.name, f"[{color}]{line.state}[/]", *cells)
-        Console(highlight=False).print(table)
+        output_console().print(table)
     if any(line.state != "ready" for line in lines):
         raise typer.Exit(1)
 

@@ -77,6 +77,8 @@ def print_list(reviews: Sequence[KeptFindings], *, as_json: bool) -> None:
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
+    if not reviews:
+        typer.echo("no review yet; `lakehouse review --diff HEAD --reviewers a,b,c` makes one", err=True)
     for kept, of in zip(reviews, states, strict=True):
         counts = ", ".join(f"{count} {state}" for state, count in of.items()) or "no findings"
         typer.echo(f"{kept.review_id}  {counts:<32} {kept.source}")

@@ -131,7 +131,7 @@ def list_indexes(as_json: JsonOption = False) -> None:
 
 @index.command("create")
 def create_index(
-    name: Annotated[str, typer.Argument(help="`[a-z][a-z0-9_]{0,62}`.")],
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _, a letter first; at most 63.")],
     dimension: Annotated[int | None, typer.Option(min=1, max=8192, help="Default: the embedder's.")] = None,
     distance: Annotated[str, typer.Option(help="cosine, l2 or dot.")] = "cosine",
     embedder: Annotated[str | None, typer.Option(help="minilm, static, or an endpoint's name.")] = None,

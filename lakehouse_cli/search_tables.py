@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+
+from lakehouse_cli.terminal import id_column, output_console
 
 _MAX_METADATA = 120
 
 
 def print_results(answer: Any) -> None:
     """Show results, best first, and what each corpus gave."""
-    console = Console()
-    table = Table("id", "corpus", "score", "playbook", "metadata")
+    console = output_console()
+    table = Table(Column("id", overflow="fold"), "corpus", "score", "playbook", "metadata")
     for result in answer["results"]:
         lift = result["playbook"]
         table.add_row(
@@ -41,7 +42,7 @@ def print_results(answer: Any) -> None:
 
 def print_playbooks(answer: Any) -> None:
     """Show entries, oldest first."""
-    table = Table("playbook", "query", "answer", "corpus", "evidence", "score")
+    table = Table(id_column("playbook"), "query", "answer", "corpus", "evidence", "score")
     for entry in answer["playbooks"]:
         table.add_row(
             entry["playbook_id"],
@@ -51,9 +52,9 @@ def print_playbooks(answer: Any) -> None:
             str(entry["evidence"]),
             f"{entry['mean_score']:+.2f}",
         )
-    Console().print(table)
+    output_console().print(table)
     if answer["next"]:
-        Console().print("[dim]there are more; raise --limit[/]")
+        output_console().print("[dim]there are more; raise --limit[/]")
 
 
 def print_indexes(answer: Any) -> None:
@@ -69,7 +70,7 @@ def print_indexes(answer: Any) -> None:
             escape(index["embedder"]),
             escape(str(index["state"].get("kind", ""))),
         )
-    Console().print(table)
+    output_console().print(table)
 
 
 def _short(text: str) -> str:

@@ -7,6 +7,7 @@ lakehouse/adapters/triage_fill.py), rules (see lakehouse/triage).
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,16 @@ from lakehouse.errors import BadInput
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
 
-ItemArgument = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
+_ITEM_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def _item_id(text: str) -> str:
+    if not _ITEM_ID.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is no id of an item; see: lakehouse triage list")
+    return text
+
+
+ItemArgument = Annotated[str, typer.Argument(metavar="ITEM", callback=_item_id, help="The item's id.")]
 
 triage = typer.Typer(help="What needs a person: the queue, and decisions.", no_args_is_help=True)
 
@@ -123,8 +133,8 @@ def fill_queue(dry_run: DryRunOption = False, as_json: JsonOption = False) -> No
         typer.echo(json.dumps(asdict(report), indent=2))
         return
     added = ", ".join(f"{count} {kind}" for kind, count in report.added.items()) or "nothing"
-    typer.echo(f"{'would add' if dry_run else 'added'} {added}; {report.known} known, {report.updated} changed,")
-    typer.echo(f"{report.withdrawn} withdrawn, {report.left_out} left out; {report.waiting} wait for people")
+    done = f"{report.known} known, {report.updated} changed, {report.withdrawn} withdrawn, {report.left_out} left out"
+    typer.echo(f"{'would add' if dry_run else 'added'} {added}; {done}; {report.waiting} wait for people")
 
 
 def _read(path: Path) -> str:

@@ -27,6 +27,7 @@ MARK = "lakehouse-write"
 IS_REFUSED = (409, 412)
 _ELSEWHERE_STATUS = (301, 302, 307, 308)
 _ELSEWHERE_CODES = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+_WRONG_KEY_CODES = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _making = threading.Lock()  # sessions are not safe to share while a client is made; clients are
 
 
@@ -271,4 +272,6 @@ def refusal(status: int, code: str, key: str) -> LakehouseError:
     said = f"the object store refused {key!r}: {code or status}"
     if status in _ELSEWHERE_STATUS or code in _ELSEWHERE_CODES:
         said += "; its bucket is elsewhere: set LAKEHOUSE_S3_ENDPOINT and LAKEHOUSE_S3_REGION to where it is"
+    elif code in _WRONG_KEY_CODES:
+        said += "; correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY"
     return StoreUnavailable(said, key=key, retry_after_s=5)

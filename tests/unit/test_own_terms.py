@@ -59,6 +59,19 @@ def terms(*path: str) -> dict[str, str]:
             {},
             "token 'x' decides in its own name; --by needs the scope 'admin'",
         ),
+        (
+            "datasets",
+            "no dataset 'a'; GET /v1/catalog lists those there are",
+            {},
+            "no dataset 'a'; `lakehouse datasets` lists those there are",
+        ),
+        (
+            "answer",
+            "there is no corpus 'a'; GET /v1/vectors/index lists those there are",
+            {},
+            "there is no corpus 'a'; `lakehouse index list` lists those there are",
+        ),
+        ("sql", "see GET /v1/catalog/{name}", {}, "see GET /v1/catalog/{name}"),
         ("pathway retire", "reason must not be blank", {"field": "reason"}, "REASON must not be blank"),
     ],
 )  # fmt: skip

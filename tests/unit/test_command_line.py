@@ -1,0 +1,93 @@
+"""What every command has in common: names of arguments, ids and lines that are whole, a file that cannot be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.testing import CliRunner
+
+from lakehouse.adapters.objects import refusal
+from lakehouse.events.disk import disk_usage_percent
+from lakehouse.settings import load_settings
+from lakehouse_cli import dataset_tables, search_tables
+from lakehouse_cli.doctor import _disk
+from lakehouse_cli.main import app
+from lakehouse_cli.terminal import id_column, output_console
+
+ID = "01a22c0c-7b48-77d9-bef8-610509f034e2"
+
+
+def commands(group: TyperGroup) -> Iterator[TyperCommand | TyperGroup]:
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            yield from commands(command)
+        if isinstance(command, TyperCommand | TyperGroup):
+            yield command
+
+
+def test_arguments_are_named_in_capitals() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    named = [p.metavar for c in commands(group) for p in c.params if isinstance(p, TyperArgument)]
+    assert named
+    assert [name for name in named if name is None or name != name.upper()] == []
+
+
+def test_help_shows_brackets_as_they_are() -> None:
+    for path in (["index", "create"], ["pathway", "add"]):
+        shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"}).output
+        assert "`{0,62}`" not in shown
+    assert "{, [ or" in shown
+
+
+def test_file_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "no" / "such" / "env"
+    done = CliRunner().invoke(app, ["doctor", "--write-env-example", str(path)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == f"error: {path}: No such file or directory\n"
+    traced = CliRunner().invoke(app, ["--debug", "doctor", "--write-env-example", str(path)])
+    assert isinstance(traced.exception, FileNotFoundError)
+
+
+def test_doctor_measures_the_disk_as_what_refuses_writes_does(tmp_path: Path) -> None:
+    (found,) = _disk(load_settings({"LAKEHOUSE_DATA_DIR": str(tmp_path / "not" / "made")}, env_file=None))
+    assert f"{disk_usage_percent(tmp_path):.0f} % of the disk" in found.message
+
+
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch"])
+def test_store_that_refuses_a_key_names_the_settings(code: str) -> None:
+    told = str(refusal(403, code, "datasets/"))
+    assert code in told
+    assert "correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY" in told
+
+
+def test_id_that_is_none_of_an_item_is_told_before_the_api_is_asked() -> None:
+    for command in (["show", "ITEM"], ["decide", "ITEM", "accept"]):
+        done = CliRunner().invoke(app, ["triage", *command], env={"COLUMNS": "200"})
+        assert done.exit_code == 2
+        assert "'ITEM' is no id of an item; see: lakehouse triage list" in done.output
+
+
+def test_pipe_gets_lines_and_ids_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "x" * 300
+    dataset_tables.print_answer({"columns": [{"name": "a"}], "rows": [[text]], "truncated": False, "row_count": 1})
+    assert text in capsys.readouterr().out
+    entry = {"playbook_id": ID, "query": "q" * 100, "answer_id": "a" * 90, "answer_corpus": "c" * 60, "evidence": 1}
+    search_tables.print_playbooks({"playbooks": [{**entry, "mean_score": 1.0}], "next": None})
+    out = capsys.readouterr().out
+    assert ID in out
+    assert "a" * 90 in out
+    assert output_console().width > 1000
+
+
+def test_narrow_terminal_shows_ids_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(id_column("playbook"), "query", "answer", "corpus", "evidence", "score")
+    table.add_row(ID, "lift truck operator for tonight", "n2", "shifts", "2", "+1.00")
+    Console(width=80).print(table)
+    assert ID in capsys.readouterr().out
