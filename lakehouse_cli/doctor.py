@@ -6,7 +6,6 @@ Belongs here: findings, the checks of this machine and installation, their order
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
