@@ -171,8 +171,7 @@ def fold_back(dry_run: DryRunOption = False, as_json: JsonOption = False) -> Non
     put, withdrew = ("would put", "would withdraw") if dry_run else ("put", "withdrew")
     typer.echo(
         f"{put} {counted(report.put, 'entry')} into memory, {withdrew} {report.withdrawn:,},"
-        f" {report.refused:,} refused;"
-        f" it holds {report.holds:,}"
+        f" {report.refused:,} refused; {report.holds:,} of fold-back are in memory now"
     )
 
 

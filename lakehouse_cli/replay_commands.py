@@ -209,14 +209,10 @@ class _Progress:
         self._count += 1
         if self._is_silent:
             return
-        match, error = row.get("match"), row.get("error")
-        if error is not None:
-            said = f"failed: {error['detail']}"
-        elif match is None:
-            said = "answered"
-        else:
-            said = "right" if match["exact"] else f"missed (score {match['score']:.2f})"
-        typer.echo(f"{self._count}/{self._total}  {row['task_id']}  {unit.arm}: {said}", err=True)
+
+        from lakehouse.replay.row import outcome_text
+
+        typer.echo(f"{self._count}/{self._total}  {row['task_id']}  {unit.arm}: {outcome_text(row)}", err=True)
 
 
 def _told(done: Done, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.adapters.child_talk import answer_parent, ask_child, tell
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput
+from lakehouse.replay.row import outcome_text
 from lakehouse.settings import load_settings
 
 if TYPE_CHECKING:
@@ -145,15 +146,8 @@ class _Answers:
         self._at, self._of = at, of
 
     def __call__(self, unit: Unit, row: Mapping[str, Any]) -> None:
-        match, error = row.get("match"), row.get("error")
-        if error is not None:
-            said = f"failed: {error['detail']}"
-        elif match is None:
-            said = "answered"
-        else:
-            said = "right" if match["exact"] else f"missed (score {match['score']:.2f})"
         self._at += 1
-        tell(at=self._at, of=self._of, said=f"{row['task_id']}, {unit.arm}: {said}"[:500])
+        tell(at=self._at, of=self._of, said=f"{row['task_id']}, {unit.arm}: {outcome_text(row)}"[:500])
 
 
 def _told(done: Any) -> dict[str, Any]:

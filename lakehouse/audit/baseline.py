@@ -15,6 +15,7 @@ import orjson
 from lakehouse.audit.results import Better
 from lakehouse.catalog.manifest import format_utc, parse_utc
 from lakehouse.errors import BadInput
+from lakehouse.storage.format_version import require_exactly
 
 FORMAT_VERSION = 1
 Change: TypeAlias = Literal["new", "same", "better", "worse", "other"]
@@ -63,8 +64,7 @@ class Baseline:
         """
         try:
             document = orjson.loads(body)
-            if document["format_version"] != FORMAT_VERSION:
-                raise BadInput(f"{key} has format_version {document['format_version']}; this program reads 1")
+            require_exactly(document, FORMAT_VERSION, key=key)
             metrics = {str(name): float(value) for name, value in document["metrics"].items()}
             return cls(
                 int(document["version"]), str(document["audit_id"]), parse_utc(document["set_at"]),

@@ -15,6 +15,7 @@ import orjson
 
 from lakehouse.catalog.names import schema_fingerprint
 from lakehouse.errors import LakehouseError
+from lakehouse.storage.format_version import require_not_newer
 
 FORMAT_VERSION = 1
 
@@ -122,8 +123,7 @@ class Manifest:
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> Manifest:
-        if document["format_version"] > FORMAT_VERSION:
-            raise ValueError(f"format_version {document['format_version']} is newer than this program")
+        require_not_newer(document, FORMAT_VERSION)
         manifest = cls(
             dataset_id=document["dataset_id"],
             name=document["name"],

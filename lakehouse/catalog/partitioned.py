@@ -21,6 +21,7 @@ import orjson
 from lakehouse.catalog.manifest import BrokenManifest, format_utc, parse_utc
 from lakehouse.clock import new_id, utc_now
 from lakehouse.errors import NotFound, PreconditionFailed, Unavailable
+from lakehouse.storage.format_version import require_not_newer
 from lakehouse.storage.objects import ObjectStore, StoredObject
 
 PREFIX = "catalog/tables/"
@@ -91,8 +92,7 @@ class TableManifest:
         """
         try:
             document = orjson.loads(body)
-            if document["format_version"] > FORMAT_VERSION:
-                raise ValueError(f"format_version {document['format_version']} is newer than this program")
+            require_not_newer(document, FORMAT_VERSION)
             return cls(
                 document["table"],
                 int(document["version"]),

@@ -19,6 +19,7 @@ import orjson
 
 from lakehouse.catalog.manifest import BrokenManifest, format_utc, parse_utc
 from lakehouse.errors import BadInput, NotFound, PreconditionFailed, Unavailable
+from lakehouse.storage.format_version import require_not_newer
 from lakehouse.storage.objects import ObjectStore, StoredObject
 
 KEY = "catalog/retractions.json"
@@ -111,8 +112,7 @@ class RetractionList:
             return (), None
         try:
             document = orjson.loads(stored.body)
-            if document["format_version"] > FORMAT_VERSION:
-                raise ValueError(f"format_version {document['format_version']} is newer than this program")
+            require_not_newer(document, FORMAT_VERSION)
             return tuple(_entry(said) for said in document["retractions"]), stored
         except (ValueError, KeyError, TypeError, BadInput) as error:
             raise BrokenManifest(

@@ -27,7 +27,7 @@ def answer_text(answer: Sequence[Message]) -> str:
     """What the assistant said in words, in order.
 
     Raises:
-        Refused: Nothing.
+        Refused: It says nothing in words.
     """
     said = [
         message["content"].strip()

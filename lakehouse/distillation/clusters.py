@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 def join_clusters(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The first sample of each sample's cluster.
+    """Join samples that belong together, each with the others of its pairs and so on, to clusters.
 
     Args:
         count: Number of samples.
         pairs: Samples that belong together, of shape (m, 2).
+
+    Returns:
+        For each sample the first one of its cluster, of shape (count,).
     """
     parent = array("q", range(count))
 
@@ -39,11 +42,14 @@ def join_clusters(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.in
 
 
 def entity_pairs(owners: npt.NDArray[np.int64], entities: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Samples of one entity, each paired with the first of them.
+    """Pair each sample that has an entity with the first one that has it.
 
     Args:
-        owners: Samples, one for each entity that they have.
-        entities: Hashes of the entities.
+        owners: Samples, of shape (n,): one stands here once for each entity that it has.
+        entities: Hash of the entity at each of these places, of shape (n,).
+
+    Returns:
+        (first sample, other sample) of shape (m, 2).
     """
     if not len(owners):
         return np.zeros((0, 2), dtype=np.int64)

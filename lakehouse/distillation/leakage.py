@@ -22,7 +22,16 @@ TRAIN = SPLITS.index("train")
 
 
 def held_out(splits: npt.NDArray[np.uint8], is_kept: npt.NDArray[np.bool_], others: int) -> npt.NDArray[np.bool_]:
-    """Which of the samples, and of so many texts from elsewhere behind them, nobody may train on."""
+    """Say what nobody may train on: samples of other splits than train, and all texts of the held-out file.
+
+    Args:
+        splits: The split of each sample, of shape (n,).
+        is_kept: Which samples are still there, of shape (n,).
+        others: Number of texts in the held-out file.
+
+    Returns:
+        Of shape (n + others,): first the samples, then those texts.
+    """
     return np.concatenate([is_kept & (splits != TRAIN), np.ones(others, dtype=np.bool_)])
 
 

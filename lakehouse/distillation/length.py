@@ -20,7 +20,12 @@ MESSAGE_OVERHEAD = 5
 
 
 def count_tokens(messages: Sequence[Message], tools: Sequence[Any] | None = None) -> int:
-    """Tokens of a conversation, above the count for ordinary text."""
+    """An estimate of a conversation's tokens, which for ordinary text is not below what a tokenizer counts.
+
+    Args:
+        messages: In normal form.
+        tools: Descriptions of the tools, or None.
+    """
     texts = sum(map(_tokens_of, texts_of(messages)))
     marks = sum(MESSAGE_OVERHEAD * (1 + len(message.get("tool_calls", ()))) for message in messages)
     described = _tokens_of(orjson.dumps(tools).decode()) if tools else 0

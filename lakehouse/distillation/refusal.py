@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import orjson
 
@@ -16,9 +16,7 @@ from lakehouse.validation.personal_spans import personal_spans
 Gate: TypeAlias = Literal[
     "shape", "licence", "personal", "length", "exact_duplicate", "near_duplicate", "task_limit", "leakage"
 ]
-GATES: tuple[Gate, ...] = (
-    "shape", "licence", "personal", "length", "exact_duplicate", "near_duplicate", "task_limit", "leakage",
-)  # fmt: skip
+GATES: tuple[Gate, ...] = get_args(Gate)
 """In the order in which a sample meets them."""
 
 
@@ -52,7 +50,7 @@ class RefusedSample:
 
 
 def shown_id(run_id: str) -> str:
-    """The id, or its SHA-256 where somebody is recognized in it."""
+    """A run's id as files beside a corpus show it: itself, or `sha256:<hex>` where it holds personal data."""
     if not personal_spans(run_id):
         return run_id
     return "sha256:" + hashlib.sha256(run_id.encode()).hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import orjson
 
@@ -25,7 +25,7 @@ from lakehouse.distillation.scrub import scrub_sample, second_look
 from lakehouse.distillation.shape import check_conversation, read_tools
 
 Form: TypeAlias = Literal["chat", "pair", "label", "document"]
-FORMS: tuple[Form, ...] = ("chat", "pair", "label", "document")
+FORMS: tuple[Form, ...] = get_args(Form)
 ID_CHARACTERS = 32
 
 
@@ -80,7 +80,23 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample that passed the gates which look at it alone; `answers` are two for a pair, else one."""
+    """A sample that passed the gates which look at it alone.
+
+    Attributes:
+        sample_id: That of its candidate.
+        form: What it is.
+        reason: Why the first answer of a pair is preferred, else empty.
+        origins: The lines that it was made of: two for a pair, the preferred one first; else one.
+        task_id: The run's task.
+        entities: What must not span two splits, as `<name>=<value>`.
+        grant: Its source and licence.
+        prompt: The messages before the answers.
+        answers: The messages of each answer: two for a pair, the preferred one first; else one.
+        tools: Descriptions of the tools, or None.
+        label: Of a labelled sample whether the answer is a good one; of others None.
+        tokens: An estimate of its length; of a pair that of the longer side, of a document that of its longest chunk.
+        personal: How many places of each kind of personal data were replaced.
+    """
 
     sample_id: str
     form: Form

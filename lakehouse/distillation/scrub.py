@@ -21,7 +21,7 @@ from urllib.parse import unquote
 import orjson
 
 from lakehouse.distillation.known_names import KnownNames, parts_of
-from lakehouse.distillation.messages import Message
+from lakehouse.distillation.messages import Message, texts_of
 from lakehouse.distillation.refusal import Refused
 from lakehouse.validation.personal import personal_data
 from lakehouse.validation.personal_spans import PersonalSpan, personal_spans
@@ -225,14 +225,8 @@ def _message(message: Message, scrub: SampleScrub) -> Message:
 
 def _all_texts(parts: Sequence[Sequence[Message]], tools: Sequence[Any] | None) -> Iterator[str]:
     for messages in parts:
-        for message in messages:
-            if message["content"]:
-                yield message["content"]
-            if message.get("name"):
-                yield message["name"]
-            for call in message.get("tool_calls", ()):
-                yield call["function"]["name"]
-                yield call["function"]["arguments"]
+        yield from texts_of(messages)
+        yield from (message["name"] for message in messages if message.get("name"))
     if tools:
         yield orjson.dumps(tools).decode()
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def split_of(key: bytes, seed: int, shares: Sequence[float]) -> int:
-    """The number of a cluster's split.
+    """The number of a cluster's split, drawn by a hash of its key.
 
     Args:
         key: The cluster's key.
-        seed: The parameter.
-        shares: Of the splits, in order.
+        seed: Another one draws other splits.
+        shares: How much of all falls into each split, in their order; they add up to 1.
     """
     digest = hashlib.sha256(b"%d\x1f%b" % (seed, key)).digest()
     place = int.from_bytes(digest[:8]) / 2**64
@@ -44,8 +44,11 @@ def assign_splits(
     Args:
         clusters: The first sample of each sample's cluster.
         keys: 16 bytes of each sample: those of its first entity, or its own.
-        seed: The parameter.
-        shares: Of the splits, in order.
+        seed: As `split_of` takes it.
+        shares: Likewise.
+
+    Returns:
+        The number of each sample's split, of shape (n,).
     """
     splits = np.zeros(len(clusters), dtype=np.uint8)
     if not len(clusters):
@@ -70,7 +73,10 @@ def over_limit(
         tasks: Hash of each sample's task; 0 where it has none, which is not limited.
         forms: Number of each sample's form.
         is_kept: What is there so far.
-        limit: The parameter.
+        limit: The most samples of one task and form.
+
+    Returns:
+        The places of those samples, in order.
     """
     places = np.flatnonzero(is_kept & (tasks != 0))
     if not len(places):

@@ -16,6 +16,7 @@ import orjson
 from lakehouse.catalog.manifest import format_utc, parse_utc
 from lakehouse.drift.finding import Kind, kind_of
 from lakehouse.errors import BadInput
+from lakehouse.storage.format_version import require_exactly
 
 FORMAT_VERSION = 1
 
@@ -78,8 +79,7 @@ def read_baseline(body: bytes, *, key: str) -> Baseline:
     """
     try:
         document = orjson.loads(body)
-        if document["format_version"] != FORMAT_VERSION:
-            raise BadInput(f"{key} has format_version {document['format_version']}; this program reads 1")
+        require_exactly(document, FORMAT_VERSION, key=key)
         return Baseline(
             kind=kind_of(document["kind"]),
             version=int(document["version"]),

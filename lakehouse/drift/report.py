@@ -19,6 +19,7 @@ from lakehouse.catalog.manifest import format_utc, parse_utc
 from lakehouse.drift.finding import Finding, Kind, kind_of
 from lakehouse.drift.judging import Verdict
 from lakehouse.errors import BadInput
+from lakehouse.storage.format_version import require_exactly
 
 FORMAT_VERSION = 1
 PREFIX = "drift/"
@@ -115,8 +116,7 @@ def read_report(body: bytes, *, key: str) -> DriftReport:
     """
     try:
         document = orjson.loads(body)
-        if document["format_version"] != FORMAT_VERSION:
-            raise BadInput(f"{key} has format_version {document['format_version']}; this program reads 1")
+        require_exactly(document, FORMAT_VERSION, key=key)
         told = document["report"]
         return DriftReport(
             kind=kind_of(document["kind"]),

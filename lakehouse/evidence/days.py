@@ -68,9 +68,12 @@ def days_between(first: date, last: date) -> Iterator[date]:
 
 
 def fingerprint_of(stream: str, version: int, objects: Sequence[RawObject]) -> str:
-    """What a partition is made of: the transform, the form of a record, and the raw objects.
+    """SHA-256 hex of what a partition is made of: while it is the same, the partition need not be made again.
 
-    Raw objects never change under their key; the ETag tells even if one did.
+    Args:
+        stream: Name of the stream.
+        version: That of its transform.
+        objects: The day's raw objects, in any order. They never change under their key; the ETag tells if one did.
     """
     said = [
         f"evidence/{stream}", CODE_VERSION, SCHEMA_VERSION, version,

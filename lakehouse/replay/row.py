@@ -70,6 +70,16 @@ def is_done(row: Mapping[str, Any]) -> bool:
     return error is None or int(error.get("status", 0)) < _LEAST_SERVER_FAULT
 
 
+def outcome_text(row: Mapping[str, Any]) -> str:
+    """What became of a row's task, for people: `right`, `missed (score 0.50)`, `answered` or `failed: …`."""
+    match, error = row.get("match"), row.get("error")
+    if error is not None:
+        return f"failed: {error['detail']}"
+    if match is None:
+        return "answered"
+    return "right" if match["exact"] else f"missed (score {match['score']:.2f})"
+
+
 def row_bytes(row: Mapping[str, Any]) -> bytes:
     """The stored bytes of a row."""
     return orjson.dumps(row)

@@ -16,6 +16,7 @@ import orjson
 
 from lakehouse.catalog.manifest import format_utc, parse_utc
 from lakehouse.errors import BadInput, LakehouseError
+from lakehouse.storage.format_version import require_not_newer
 
 FORMAT_VERSION = 1
 TABLES = "lance/"
@@ -127,8 +128,7 @@ class LiveTable:
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> LiveTable:
-        if document["format_version"] > FORMAT_VERSION:
-            raise ValueError(f"format_version {document['format_version']} is newer than this program")
+        require_not_newer(document, FORMAT_VERSION)
         successor = document.get("successor")
         updated_at = document.get("updated_at")
         return cls(

@@ -18,6 +18,7 @@ from lakehouse.catalog.manifest import BrokenManifest, format_utc
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.review.review import Review
 from lakehouse.scoring.lineage import lineage_of
+from lakehouse.storage.format_version import require_not_newer
 
 State = Literal["open", "fixed", "dismissed", "deferred"]
 STATES: tuple[State, ...] = get_args(State)
@@ -104,8 +105,7 @@ class KeptFindings:
             BrokenManifest: It is none.
         """
         try:
-            if document["format_version"] > FORMAT_VERSION:
-                raise ValueError(f"format_version {document['format_version']} is newer than this program")
+            require_not_newer(document, FORMAT_VERSION)
             findings = tuple(map(_finding, document["findings"]))
             return cls(document["review_id"], document["source"], int(document["version"]), findings)
         except (KeyError, TypeError, ValueError) as error:

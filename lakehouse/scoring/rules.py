@@ -78,7 +78,7 @@ class RuleSet:
         """The verdict of the rules that hold.
 
         Args:
-            mask: As `mask_sql` gives it.
+            mask: As `mask_sql` gives it; never 0, as the last rule always holds.
         """
         holding = [rule for place, rule in enumerate(self.rules) if mask >> place & 1]
         first = holding[0]

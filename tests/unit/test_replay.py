@@ -16,7 +16,7 @@ from lakehouse.replay.batch import Batch, Unit, check_batch_id, read_batch, unit
 from lakehouse.replay.cut import Cut, parse_cut
 from lakehouse.replay.judge import judge_report, messages, pairs_of, preference_of, read_choice
 from lakehouse.replay.matching import Said, check_expected, match_of
-from lakehouse.replay.row import is_done, raw_lines
+from lakehouse.replay.row import is_done, outcome_text, raw_lines
 from lakehouse.replay.runner import run_units
 from lakehouse.replay.task import ReplayTask, read_tasks
 from lakehouse.retrieval.config_store import ConfigVersion
@@ -242,6 +242,9 @@ async def test_answers_are_kept_one_by_one_and_failures_in_a_row_stop() -> None:
     report = await run_units(batch, tasks, list(batch.units()), ask=ask, keep=keep, clock=lambda: NOW)
     assert (report.answered, report.failed, report.stopped_by) == (3, 3, "gone")
     assert [is_done(row) for row in kept] == [True, True, False, True, False, False]
+    told = ["right", "missed (score 0.00)", "failed: down", "failed: too long", "failed: down", "failed: gone"]
+    assert [outcome_text(row) for row in kept] == told
+    assert outcome_text({**kept[0], "match": None}) == "answered"
     assert kept[0]["match"] == {"exact": True, "score": 1.0}
     assert (kept[1]["answer"], kept[1]["match"]["exact"], kept[1]["validation"]["passed"]) == (None, False, False)
     assert kept[3]["error"] == {"status": 400, "detail": "too long"}
