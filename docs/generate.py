@@ -81,7 +81,9 @@ def command_page() -> str:
     from lakehouse_cli.main import app
 
     root = typer.main.get_command(app)
+    shared = [_parameter(p) for p in root.params if p.name != "help"]
     lines = ["# The command `lakehouse`", "", "Generated from `lakehouse_cli/`.", ""]
+    lines += ["Before the name of a command:", "", "| | |", "| --- | --- |", *shared, ""]
     with root.make_context("lakehouse", [], resilient_parsing=True) as context:
         lines += _commands_of(root, "lakehouse", context)
     return "\n".join(lines).rstrip() + "\n"

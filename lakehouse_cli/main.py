@@ -5,10 +5,11 @@ Belongs here: the application, its commands' registration, the error edge. Not h
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperArgument, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from lakehouse.errors import LakehouseError
 from lakehouse_cli import (
@@ -36,6 +37,7 @@ from lakehouse_cli import (
     validation_commands,
     workflow_commands,
 )
+from lakehouse_cli.command_panels import panel_of, place_of
 from lakehouse_cli.not_run import EXIT_NOT_RUN, NotRun
 from lakehouse_cli.own_terms import command_of, in_own_terms, terms_of
 
@@ -48,6 +50,10 @@ class _Edge(TyperGroup):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         _name_arguments(self)
+        self.commands = {name: self.commands[name] for name in sorted(self.commands, key=place_of)}
+        for name, command in self.commands.items():
+            if isinstance(command, TyperCommand | TyperGroup):
+                command.rich_help_panel = panel_of(name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(args)
@@ -94,9 +100,20 @@ app = typer.Typer(
 )
 
 
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"lakehouse {version('lakehouse')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
-    del debug  # the edge reads it from the context
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    is_version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del debug, is_version  # the edge reads the first from the context; the second has ended the program
 
 
 process_commands.register(app)

@@ -105,7 +105,9 @@ def remember_settings(installation: Installation) -> None:
 def _require_same_settings(installation: Installation) -> None:
     path = _settings_file(installation)
     if path.is_file() and path.read_text() != _settings_mark(installation.settings):
-        raise Conflict("settings have changed since this installation was started; run: lakehouse down && lakehouse up")
+        raise Conflict(
+            "what runs here was started under other settings, or by another version; run: lakehouse down && lakehouse up"
+        )
 
 
 def _settings_file(installation: Installation) -> Path:

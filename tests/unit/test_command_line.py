@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from lakehouse.adapters.objects import refusal
 from lakehouse.events.disk import disk_usage_percent
 from lakehouse.settings import load_settings
 from lakehouse_cli import dataset_tables, search_tables
+from lakehouse_cli.command_panels import _PANELS
 from lakehouse_cli.doctor import _disk
 from lakehouse_cli.main import app
 from lakehouse_cli.terminal import id_column, output_console
@@ -37,6 +39,20 @@ def test_arguments_are_named_in_capitals() -> None:
     named = [p.metavar for c in commands(group) for p in c.params if isinstance(p, TyperArgument)]
     assert named
     assert [name for name in named if name is None or name != name.upper()] == []
+
+
+def test_every_command_stands_under_a_heading() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    shown = [name for name, command in group.commands.items() if not command.hidden]
+    assert shown == [name for panel in _PANELS.values() for name in panel]
+    told = CliRunner().invoke(app, ["--help"]).output
+    assert all(panel in told for panel in _PANELS)
+
+
+def test_version_is_told() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"lakehouse {version('lakehouse')}\n")
 
 
 def test_help_shows_brackets_as_they_are() -> None:
