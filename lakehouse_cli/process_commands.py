@@ -41,8 +41,6 @@ def up(
     make_folders(installation.settings)
     children = start_all(installation, console)
     rows = installation.settings.sample_rows if sample else 0
-    if rows and not console.is_terminal:  # a terminal gets a progress bar
-        console.print("  the sample: looking for it, or loading it")
     loaded = load_sample(installation.settings, rows, console) if rows else []
     print_welcome(installation.settings, children, loaded, console)
 

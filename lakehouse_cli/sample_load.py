@@ -59,6 +59,8 @@ def load_sample(settings: Settings, rows: int, console: Console) -> list[Loaded]
         before = {name: api.find(f"/v1/catalog/{name}") for name in makers}
         missing = {name: make for name, make in makers.items() if before[name] is None}
         begun = time.monotonic()
+        if missing and not console.is_terminal:  # a terminal gets a progress bar
+            console.print(f"  loading the sample: {' and '.join(missing)}")
         for name, make in missing.items():
             _drop(api, name, make, progress)
         loaded = {name: _loaded(name, manifest, None) for name, manifest in before.items() if manifest is not None}

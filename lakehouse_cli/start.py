@@ -106,7 +106,7 @@ def _require_same_settings(installation: Installation) -> None:
     path = _settings_file(installation)
     if path.is_file() and path.read_text() != _settings_mark(installation.settings):
         raise Conflict(
-            "what runs here was started under other settings, or by another version; run: lakehouse down && lakehouse up"
+            "what runs here began under other settings, or as another version; run: lakehouse down && lakehouse up"
         )
 
 
