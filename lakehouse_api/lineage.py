@@ -6,7 +6,7 @@ routes/lineage.py).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from lakehouse.errors import Unavailable
-from lakehouse.lineage.answer import Lineage, Memory
+from lakehouse.lineage.answer import Lineage, Memory, WithdrawnTrace
 from lakehouse.lineage.memory_names import run_tag
 from lakehouse.lineage.reference import Reference
 
@@ -75,7 +75,21 @@ class Lineages:
             return []
         playbooks = _tagged(run_ids, ((entry.playbook_id, entry.tags) for entry in self.playbooks.entries()))
         pathways = _tagged(run_ids, ((trace.uid, trace.tags) for trace in self.pathways.traces()))
-        return [Memory(uids, ids) for uids, ids in zip(pathways, playbooks, strict=True)]
+        return [Memory(uids, ids, tuple(self._withdrawn(uids))) for uids, ids in zip(pathways, playbooks, strict=True)]
+
+    def _withdrawn(self, uids: Iterable[str]) -> Iterator[WithdrawnTrace]:
+        """Which of some traces give way, and to what."""
+        for uid in uids:
+            trace = self.pathways.get(uid)
+            if trace is None or self.pathways.is_current(uid):
+                continue
+            by = self.pathways.successors(uid)
+            if trace.is_retired:
+                yield WithdrawnTrace(uid, "retired", trace.retired_at, trace.retired_reason, by)
+            else:
+                times = (made.created_at for made in map(self.pathways.get, by) if made is not None)
+                since = min((at for at in times if at is not None), default=None)
+                yield WithdrawnTrace(uid, "revised", since, None, by)
 
 
 def _tagged(run_ids: Sequence[str], entries: Iterable[tuple[str, Iterable[str]]]) -> list[tuple[str, ...]]:

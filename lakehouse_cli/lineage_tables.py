@@ -28,6 +28,9 @@ def print_lineage(found: dict[str, Any]) -> None:
 
 def _run(run: dict[str, Any]) -> Iterator[str]:
     yield f"run {run['run_id']}"
+    for one in run["retractions"]:
+        of = "" if one["kind"] == "run" else ", for a subject that occurs in it"
+        yield f"  RETRACTED {_time(one['at'])} by {one['by']}{of}: {one['reason']}"
     for line in run["lines"]:
         yield f"  line     {_line(line)}"
     for score in run["scores"]:
@@ -37,12 +40,26 @@ def _run(run: dict[str, Any]) -> Iterator[str]:
     more = len(run["samples"]) - _MOST_SAMPLES
     if more > 0:
         yield f"  sample   {more:,} more{' and others' if run['is_truncated'] else ''}; --json shows them"
+    withdrawn = {one["uid"]: one for one in run["withdrawn"]}
     for uid in run["pathways"]:
-        yield f"  pathway  {uid}"
+        yield f"  pathway  {uid}{_why(withdrawn[uid]) if uid in withdrawn else ''}"
     for playbook_id in run["playbooks"]:
         yield f"  playbook {playbook_id}"
     for receipt in run["receipts"]:
         yield f"  receipt  {receipt['key']}"
+
+
+def _why(trace: dict[str, Any]) -> str:
+    """Since when a trace serves no more, and why."""
+    by = f" by {', '.join(trace['revised_by'])}" if trace["revised_by"] else ""
+    at = "" if trace["at"] is None else f" {_time(trace['at'])}"
+    if trace["state"] == "retired":
+        return f", retired{at}: {trace['reason']}{f'; revised{by}' if by else ''}"
+    return f", revised{by}{at}"
+
+
+def _time(text: str) -> str:
+    return text[:19].replace("T", " ")
 
 
 def _line(line: dict[str, Any]) -> str:

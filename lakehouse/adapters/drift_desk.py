@@ -112,7 +112,7 @@ class DriftDesk:
             why: Why.
 
         Raises:
-            BadInput: The days are in the wrong order, or hold nothing; nobody, or no reason, is given.
+            BadInput: The days are in the wrong order, not over, or hold nothing; nobody, or no reason, is given.
             StoreUnavailable: The store does not answer; what counted goes on counting.
         """
         for name, text in (("by", by), ("why", why)):
@@ -122,6 +122,11 @@ class DriftDesk:
         first = first or last - timedelta(days=self.rules.kinds[kind].baseline_days - 1)
         if last < first:
             raise BadInput(f"the last day, {last}, lies before the first, {first}; give them the other way round")
+        if last > self.yesterday():
+            raise BadInput(
+                f"{last} is not over (UTC), and a baseline is not made anew: what still runs on that day would be"
+                f" missing from it; take days up to {self.yesterday()}"
+            )
         with scratch_folder(self._work_dir, "drift-baseline-") as folder:
             taken = self._meters[kind].take(first, last, folder)
             if not taken.samples:

@@ -26,6 +26,7 @@ from lakehouse.adapters.evidence_lake import (
 )
 from lakehouse.adapters.evidence_materializer import QUARANTINE, SUPERSEDED, TABLE
 from lakehouse.adapters.lineage_engine import LineageEngine
+from lakehouse.adapters.lineage_retractions import LineageRetractions
 from lakehouse.adapters.raw_lines import RawLines
 from lakehouse.errors import NotFound
 from lakehouse.evidence.days import day_of
@@ -61,6 +62,7 @@ class LineageReader:
         self._bucket = location.bucket
         self._tables = CachedTables(store)
         self._lines = RawLines(store)
+        self._retractions = LineageRetractions(store, self._tables, root=f"s3://{location.bucket}/")
         self._engine = LineageEngine(location, folder)
         self._deadline_s = deadline_s
 
@@ -79,7 +81,8 @@ class LineageReader:
         until_s = time.monotonic() + self._deadline_s
         tables = _Tables(self._tables.get(INDEX_TABLE), self._tables.get(SCORED_TABLE), self._tables.get(BUILDS_TABLE))
         with self._engine.cursor(tables.builds, until_s=until_s) as cursor:
-            return _Search(cursor, self._bucket, tables, self._tables, self._lines, until_s).find(asked)
+            search = _Search(cursor, self._bucket, tables, self._tables, self._lines, self._retractions, until_s)
+            return search.find(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class _Search:
     tables: _Tables
     cached: CachedTables
     lines: RawLines
+    retractions: LineageRetractions
     until_s: float
 
     def find(self, asked: Reference) -> Lineage:
@@ -164,6 +168,9 @@ class _Search:
             tuple(samples[:MOST_SAMPLES]),
             tuple(dict.fromkeys(self._receipts(found, scores, samples))),
             is_truncated=len(samples) > MOST_SAMPLES,
+            retractions=(
+                self.retractions.of(self.cursor, run_id) if any(line.status == "retracted" for line in found) else ()
+            ),
         )
 
     def _checked(self, line: sql.IndexedLine) -> RawLine:

@@ -53,6 +53,14 @@ def lines_of_run(cursor: duckdb.DuckDBPyConnection, index: str, run_id: str) -> 
     return [IndexedLine(*row) for row in rows]
 
 
+def subjects_of_run(cursor: duckdb.DuckDBPyConnection, file: str, run_id: str) -> list[str]:
+    """The SHA-256 of each retracted subject that occurs in a run."""
+    rows = cursor.execute(
+        f"SELECT DISTINCT subject FROM read_parquet([{quote_text(file)}]) WHERE run_id = {quote_text(run_id)}"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
 def runs_of_line(cursor: duckdb.DuckDBPyConnection, index: str, source_key: str, line: int) -> list[str]:
     """The runs that a raw line became a record of; one, as long as evidence is sound."""
     rows = cursor.execute(

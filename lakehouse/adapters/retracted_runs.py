@@ -101,7 +101,7 @@ class RetractedRuns:
             self._look(
                 engine,
                 [file.key for file in files if file.key in known.files],
-                [one for one in subjects if _digest(one) not in known.subjects],
+                [one for one in subjects if digest_of(one) not in known.subjects],
             )
             path = folder / "runs.parquet"
             engine.execute(f"COPY (SELECT DISTINCT * FROM found ORDER BY ALL) TO {quote_text(str(path))} ({_PARQUET})")
@@ -111,7 +111,7 @@ class RetractedRuns:
                 fingerprint,
                 (
                     PartitionFile(RUNS, one.key, one.size, one.sha256, int(rows[0]) if rows else 0),
-                    *(PartitionFile(_SUBJECT, _digest(subject), 0, "", 0) for subject in subjects),
+                    *(PartitionFile(_SUBJECT, digest_of(subject), 0, "", 0) for subject in subjects),
                     *files,
                 ),
             )
@@ -132,7 +132,7 @@ class RetractedRuns:
         if before is None or runs is None or self._store.head(runs.key) is None:
             return _Known()
         make_list(engine, "wanted_files", "evidence_key", [file.key for file in files])
-        make_list(engine, "wanted", "subject", [_digest(subject) for subject in subjects])
+        make_list(engine, "wanted", "subject", [digest_of(subject) for subject in subjects])
         engine.execute(
             f"INSERT INTO found SELECT subject, evidence_key, run_id FROM read_parquet(["
             f"{quote_text(root_of(self._location) + runs.key)}]) SEMI JOIN wanted USING (subject)"
@@ -149,7 +149,7 @@ class RetractedRuns:
         root = root_of(self._location)
         files = ", ".join(quote_text(root + key) for key in keys)
         for subject in subjects:
-            text, digest, pattern = map(quote_text, (subject, _digest(subject), subject_pattern(subject)))
+            text, digest, pattern = map(quote_text, (subject, digest_of(subject), subject_pattern(subject)))
             spoken = " OR ".join(
                 f"regexp_matches({column}, {pattern}, 'i')" for column in ("input_text", "output_text", "metadata")
             )
@@ -171,11 +171,11 @@ def _runs(engine: duckdb.DuckDBPyConnection) -> list[str]:
     return [row[0] for row in engine.execute("SELECT DISTINCT run_id FROM found ORDER BY 1").fetchall()]
 
 
-def _digest(subject: str) -> str:
+def digest_of(subject: str) -> str:
     """The hash of a subject, for places where its text must not be stored."""
     return hashlib.sha256(subject.encode()).hexdigest()
 
 
 def _fingerprint(subjects: Sequence[str], files: Sequence[PartitionFile]) -> str:
-    said = [_CODE_VERSION, [_digest(subject) for subject in subjects], sorted(file.key for file in files)]
+    said = [_CODE_VERSION, [digest_of(subject) for subject in subjects], sorted(file.key for file in files)]
     return hashlib.sha256(orjson.dumps(said)).hexdigest()

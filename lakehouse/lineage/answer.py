@@ -1,6 +1,6 @@
 """The answer: runs with their raw lines, each held against the bytes there are, and all that was made of each run.
 
-It holds ids, keys, numbers and hashes, and no text of anybody.
+It holds ids, keys, numbers, hashes and the reasons for which something was taken out, and no other text of anybody.
 
 Belongs here: its parts, when it is sound. Not here: finding them (see lakehouse/adapters/lineage_reader.py).
 """
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 import orjson
 
+from lakehouse.catalog.manifest import format_utc
 from lakehouse.lineage.reference import Kind
+from lakehouse.tables.reserved import MASK
 
 Check: TypeAlias = Literal["verified", "differs", "gone", "erased"]
 Status: TypeAlias = Literal["serves", "corrected", "duplicate", "retracted", "quarantined"]
@@ -114,16 +116,42 @@ class ReceiptOf:
 
 
 @dataclass(frozen=True, slots=True)
+class RetractedBy:
+    """An entry of the list of retractions that took a run out: by the run's id or for a subject, when, by whom, why."""
+
+    kind: Literal["run", "subject"]
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnTrace:
+    """A trace that was learned of a run and gives way: since when, why, or to which traces that revise it."""
+
+    uid: str
+    state: Literal["retired", "revised"]
+    at: datetime | None
+    reason: str | None = None
+    revised_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """What was remembered of a run: uids of traces, ids of playbook entries."""
+    """What was remembered of a run: uids of traces, ids of playbook entries; and which of the traces serve no more."""
 
     pathways: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
+    withdrawn: tuple[WithdrawnTrace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunLineage:
-    """Everything about one run; `is_truncated` says that it is in more samples than are listed."""
+    """Everything about one run.
+
+    `is_truncated` says that it is in more samples than are listed, `retractions` why it serves no more where it was
+    retracted.
+    """
 
     run_id: str
     lines: tuple[RawLine, ...]
@@ -132,6 +160,7 @@ class RunLineage:
     receipts: tuple[ReceiptOf, ...] = ()
     memory: Memory = Memory()
     is_truncated: bool = False
+    retractions: tuple[RetractedBy, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -169,15 +198,15 @@ class Lineage:
         serving = {(run.run_id, line.sha256) for run in self.runs for line in run.lines if line.status == "serves"}
         return (sample for sample in self.samples if (sample.run_id, sample.sha256) not in serving)
 
-    def to_document(self) -> dict[str, Any]:
-        """The wire form."""
+    def to_document(self, *, has_pii: bool) -> dict[str, Any]:
+        """The wire form; reasons, which people wrote, are masked for who may not read personal data."""
         return {
             "id": self.asked,
             "kind": self.kind,
             "is_sound": self.is_sound,
             "samples": [asdict(sample) for sample in self.samples],
             "lines": [asdict(line) for line in self.lines],
-            "runs": [_run_document(run) for run in self.runs],
+            "runs": [_run_document(run, has_pii=has_pii) for run in self.runs],
         }
 
 
@@ -212,7 +241,11 @@ def erased_sha256(line: bytes) -> str | None:
     return value if set(said) == {"erased"} and isinstance(value, str) else None
 
 
-def _run_document(run: RunLineage) -> dict[str, Any]:
+def _run_document(run: RunLineage, *, has_pii: bool) -> dict[str, Any]:
     document = asdict(run)
     memory = document.pop("memory")
+    for one in (*document["retractions"], *memory["withdrawn"]):
+        one["at"] = None if one["at"] is None else format_utc(one["at"])
+        if one["reason"] is not None and not has_pii:
+            one["reason"] = MASK
     return {**document, **memory, "is_sound": run.is_sound}

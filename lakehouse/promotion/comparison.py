@@ -10,6 +10,7 @@ Belongs here: from runs to facts. Not here: the bootstrap (see lakehouse/retriev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ SEED = 20_260_101
 _MOST_RATIO = 1e6
 _FLIPS, _AT_ONCE = 9_999, 1_000_000
 _MANY = 1_000
+_MOST_ERRORS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Run:
         is_unaskable: Nobody answered, for what was asked cannot be asked.
         cost_usd: None: unknown.
         latency_ms: How long it took.
+        error: Why nobody answered; empty otherwise.
     """
 
     exact: bool | None = None
@@ -46,6 +49,7 @@ class Run:
     is_unaskable: bool = False
     cost_usd: float | None = None
     latency_ms: float | None = None
+    error: str = ""
 
     def measured(self, measure: Measure) -> float | None:
         """What is compared; None where it cannot be."""
@@ -56,7 +60,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ArmSummary:
-    """One arm by itself; `interval` is of what is compared, None where nothing can be."""
+    """One arm by itself.
+
+    `interval` is of what is compared, None where nothing can be. `errors` are the reasons for which nobody answered,
+    the most frequent first, with how often.
+    """
 
     arm: str
     runs: int
@@ -66,6 +74,7 @@ class ArmSummary:
     refused: int
     cost_usd: float | None
     latency_ms: float | None
+    errors: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ def summarize(arm: str, runs: Mapping[str, Run], *, measure: Measure) -> ArmSumm
         refused=sum(run.is_refused for run in answered),
         cost_usd=_mean([run.cost_usd for run in answered]),
         latency_ms=_mean([run.latency_ms for run in answered]),
+        errors=tuple(Counter(run.error for run in runs.values() if run.error).most_common(_MOST_ERRORS)),
     )
 
 

@@ -37,6 +37,7 @@ def runs_of(rows: Iterable[Mapping[str, Any]]) -> Runs:
             is_refused=validation is not None and not validation["passed"],
             cost_usd=row.get("cost_usd"),
             latency_ms=row.get("latency_ms"),
+            error=_error(row.get("error")),
         )
     return runs
 
@@ -109,7 +110,7 @@ def verdict_text(document: Mapping[str, Any]) -> str:
         f"# Replay {document['batch_id']}: {verdict}",
         "",
         (
-            f"**{document['candidate']}** against **{document['baseline']}**: {_interval(document['interval'])}"
+            f"**{document['candidate']}** against **{document['baseline']}**: {_difference(document, document)}"
             f" ({share}; 95 % interval, paired bootstrap over {counted(int(document['facts']['tasks']), 'task')})."
         ),
         "",
@@ -124,10 +125,11 @@ def verdict_text(document: Mapping[str, Any]) -> str:
         "| against the baseline | tasks | difference |",
         "| --- | ---: | --- |",
         *(
-            f"| {one['candidate']} | {one['facts']['tasks']:g} | {_interval(one['interval'])} |"
+            f"| {one['candidate']} | {one['facts']['tasks']:g} | {_difference(document, one)} |"
             for one in document["comparisons"]
         ),
         "",
+        *_error_lines(document["arms"]),
         *_judge_lines(document["facts"]),
         *_asked_lines(document, batch_tasks=max((arm["runs"] for arm in document["arms"]), default=0)),
         "Read as of:",
@@ -161,7 +163,8 @@ def _arm_line(arm: Mapping[str, Any], config: str) -> str:
     cost = "unknown" if arm["cost_usd"] is None else f"{arm['cost_usd']:.6f}"
     took = "–" if arm["latency_ms"] is None else f"{arm['latency_ms']:,.0f}"
     return (
-        f"| {arm['arm']} | {config} | {arm['measured']} of {arm['runs']} | {_interval(arm['interval'], sign='')} |"
+        f"| {arm['arm']} | {config} | {arm['measured']} of {arm['runs']} |"
+        f" {_interval(arm['interval'], sign='') if not _is_silent(arm) else 'answered nothing'} |"
         f" {arm['refused']} | {arm['failed']} | {took} | {cost} |"
     )
 
@@ -171,6 +174,32 @@ def _interval(interval: Mapping[str, float] | None, *, sign: str = "+") -> str:
         return "no task with a known answer"
     mean, low, high = (100 * interval[name] for name in ("mean", "low", "high"))
     return f"{mean:{sign}.1f} % ({low:{sign}.1f} to {high:{sign}.1f})"
+
+
+def _is_silent(arm: Mapping[str, Any]) -> bool:
+    """Whether nobody answered any task of an arm."""
+    return bool(arm["runs"]) and arm["failed"] == arm["runs"]
+
+
+def _difference(document: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    """The difference of a comparison, or which of its arms leaves nothing to compare."""
+    sides = (one["candidate"], one["baseline"])
+    silent = [arm["arm"] for arm in document["arms"] if arm["arm"] in sides and _is_silent(arm)]
+    return f"nothing to compare, {' and '.join(silent)} answered nothing" if silent else _interval(one["interval"])
+
+
+def _error(error: Mapping[str, Any] | None) -> str:
+    return "" if error is None else f"{error.get('status', '')} {error.get('detail', '')}".strip()
+
+
+def _error_lines(arms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why tasks were not answered; a stored verdict of an earlier version does not know."""
+    lines = [
+        f"- {arm['arm']}, {counted(times, 'task')}: {' '.join(said.split())}"
+        for arm in arms
+        for said, times in arm.get("errors", ())
+    ]
+    return ["What was not answered, and why (the most frequent reasons of each arm):", "", *lines, ""] if lines else []
 
 
 def _judge_lines(facts: Mapping[str, float | None]) -> list[str]:

@@ -33,10 +33,13 @@ Id = Annotated[
 
 @router.get("/{id:path}", response_model=LineageAnswer, responses=problems(404, 504))
 async def get_lineage(request: Request, services: ServicesDep, principal: ReadDep, of: Id) -> Response:
-    """Where something comes from, held against the raw bytes, and what was made of its runs: ids and hashes alone."""
+    """Where something comes from, held against the raw bytes, and what was made of its runs.
+
+    Ids, keys, numbers and hashes; reasons for a retraction show with the scope `pii`.
+    """
     found = await services.lineage.find(read_reference(of))
     await audit(
         services, principal, request,
         action="lineage", subject=found.kind, status="ok", is_durable=False, rows=len(found.runs),
     )  # fmt: skip
-    return Response(orjson.dumps(found.to_document()), media_type="application/json")
+    return Response(orjson.dumps(found.to_document(has_pii=principal.has_pii)), media_type="application/json")

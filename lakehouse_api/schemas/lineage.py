@@ -69,6 +69,8 @@ _EXAMPLE: dict[str, Any] = {
             "is_truncated": False,
             "pathways": ["6d3c1a52-9a51-5f43-8c1e-0f6a3a1d2b3c"],
             "playbooks": [],
+            "withdrawn": [],
+            "retractions": [],
             "is_sound": True,
         }
     ],
@@ -124,6 +126,25 @@ class ReceiptRef(BaseModel):
     key: str
 
 
+class RetractedByOf(BaseModel):
+    """What took a run out."""
+
+    kind: Literal["run", "subject"] = Field(description="By the run's id, or for a subject that occurs in it.")
+    at: str
+    by: str
+    reason: str = Field(description="`[masked]` without the scope `pii`.")
+
+
+class WithdrawnTraceOf(BaseModel):
+    """A trace that was learned of a run and gives way."""
+
+    uid: str
+    state: Literal["retired", "revised"]
+    at: str | None
+    reason: str | None = Field(description="Of a retirement; `[masked]` without the scope `pii`.")
+    revised_by: list[str] = Field(description="Uids of the traces that revise it.")
+
+
 class RunOf(BaseModel):
     """Everything that is known of one run."""
 
@@ -134,6 +155,8 @@ class RunOf(BaseModel):
     receipts: list[ReceiptRef]
     pathways: list[str] = Field(description="Uids of traces that were learned of it.")
     playbooks: list[str] = Field(description="Ids of playbook entries that were learned of it.")
+    withdrawn: list[WithdrawnTraceOf] = Field(description="Those of the traces that serve no more, since when, why.")
+    retractions: list[RetractedByOf] = Field(description="Of a run that was retracted: when, by whom, why.")
     is_truncated: bool = Field(description="It is in more samples than are listed.")
     is_sound: bool = Field(description="A line of it serves, and every line lies where it was, as it was.")
 

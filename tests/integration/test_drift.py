@@ -192,6 +192,9 @@ def test_too_few_samples_give_no_verdict(desk: DriftDesk) -> None:
         desk.set_baseline("outcome", first=day(8), last=day(8), by="dana", why="x")
     with pytest.raises(BadInput, match="before the first"):
         desk.set_baseline("outcome", first=day(3), last=day(1), by="dana", why="x")
+    today = desk.yesterday() + timedelta(days=1)
+    with pytest.raises(BadInput, match=f"{today} is not over .* take days up to {desk.yesterday()}"):
+        desk.set_baseline("outcome", first=day(1), last=today, by="dana", why="x")
     with pytest.raises(BadInput, match="who, and why"):
         desk.set_baseline("outcome", first=day(1), last=day(2), by="", why="x")
 

@@ -21,6 +21,7 @@ from lakehouse_api.app import create_app
 from tests.api import TOKEN, RunningApi, api_settings, clean_environ, running_api, serving
 from tests.fakes.services import services_with_fakes
 from tests.lineage import ACCEPTED, RAW, REJECTED, SECOND, make_lake, raw_lines
+from tests.pathways import pathway_api, post
 from tests.retrieving import STATIC
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
@@ -161,6 +162,25 @@ async def test_memory_that_came_of_a_run_is_named(client: httpx.AsyncClient) -> 
     assert run["playbooks"] == [answer.json()["playbook_id"]]
     assert run["pathways"] == [trace.json()["uid"]]
     assert (await lineage(client, REJECTED))["runs"][0]["pathways"] == []
+
+
+@pytest.mark.anyio
+async def test_traces_that_gave_way_say_since_when_and_why(objects: S3ObjectStore, tmp_path: Path) -> None:
+    tags = [f"run:{REJECTED}"]
+    async with pathway_api(objects, tmp_path / "data") as api, api.client() as client:
+        old, gone, kept = [
+            (await post(client, "add", content=content, tags=tags))["uid"]
+            for content in ("weld at night", "ask the foreman", "call twice")
+        ]
+        revised = await post(client, "revise", predecessor_uid=old, content="weld by day")
+        await post(client, "retire", uid=gone, reason="he has left")
+        [run] = (await lineage(client, REJECTED))["runs"]
+    assert set(run["pathways"]) >= {old, kept, gone}
+    away = {one["uid"]: one for one in run["withdrawn"]}
+    assert set(away) == {old, gone}
+    assert (away[gone]["state"], away[gone]["reason"]) == ("retired", "he has left")
+    assert (away[old]["state"], away[old]["revised_by"]) == ("revised", [revised["uid"]])
+    assert away[old]["at"] is not None
 
 
 @pytest.mark.anyio

@@ -28,9 +28,11 @@ from lakehouse.errors import Unavailable
 from lakehouse.lineage.retracted import RetractionReport
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.resources import LakeStore
-from tests.api import clean_environ
+from tests.api import api_settings, clean_environ, running_api
 from tests.dagster_lake import lake_environ
 from tests.lineage import ACCEPTED, FIRST, RAW, RUN, bring_up_to_date, make_lake, raw_lines, trajectory
+from tests.retrieving import STATIC
+from tests.tokens import write_tokens_file
 
 SERVING = "SELECT run_id FROM evidence ORDER BY 1"
 
@@ -68,6 +70,11 @@ def holds(objects: S3ObjectStore, prefix: str, text: bytes) -> list[str]:
     """Keys of JSON and JSON lines that have a text."""
     found = (info.key for info in list_all(objects, prefix))
     return [key for key in found if not key.endswith((".parquet", ".png")) and text in objects.get(key).body]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture
@@ -278,3 +285,24 @@ def test_command_asks_and_says_what_is_left(store: LakeStore, objects: S3ObjectS
     assert "\n  backups hold it" in erased.stdout.partition("left to you:")[2]
     [kept] = RetractionList(objects).read()
     assert (kept.value, kept.reason) == (ACCEPTED, "asked for")
+
+
+@pytest.mark.anyio
+async def test_lineage_of_a_retracted_run_says_when_by_whom_and_why(
+    store: LakeStore, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    retract(store, ACCEPTED)
+    retract(store, "certificate 7919", "subject")  # occurs in the same run
+    tokens = write_tokens_file(tmp_path / "tokens.json", reader=["read"])
+    async with running_api(api_settings(objects, tmp_path / "api", tokens_file=tokens, **STATIC)) as api:
+        async with api.client() as client:
+            [run] = (await client.get(f"/v1/lineage/{ACCEPTED}")).json()["runs"]
+            [other] = (await client.get("/v1/lineage/bench/task-2/2")).json()["runs"]
+        async with api.client(token="reader") as reader:
+            masked = (await reader.get(f"/v1/lineage/{ACCEPTED}")).json()["runs"][0]["retractions"]
+    assert [(one["kind"], one["by"], one["reason"]) for one in run["retractions"]] == [
+        ("run", "ops", "asked for"), ("subject", "ops", "asked for")
+    ]  # fmt: skip
+    assert run["retractions"][0]["at"].startswith(f"{utc_now():%Y}")
+    assert {one["reason"] for one in masked} == {"[masked]"}
+    assert other["retractions"] == []

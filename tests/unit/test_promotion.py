@@ -200,6 +200,24 @@ def test_arm_without_known_answers_is_told_so() -> None:
     assert "no task with a known answer" in verdict_text(document)
 
 
+def test_arm_that_answered_nothing_is_told_so_and_why() -> None:
+    error = {"status": 502, "detail": "ollama does not answer:\nconnection refused"}
+    rows = [
+        {"arm": arm, "task_id": f"t{n}", "latency_ms": 5.0, "error": error if arm == "playbook" else None,
+         "match": {"exact": True, "score": 1.0} if arm == "cold" else None}
+        for n in range(12) for arm in ("cold", "playbook")
+    ]  # fmt: skip
+    document = decide_batch(batch_of(12), runs_of(rows), default_rules())
+    arms = {arm["arm"]: arm for arm in document["arms"]}
+    assert arms["cold"]["errors"] == ()
+    assert arms["playbook"]["errors"] == (("502 ollama does not answer:\nconnection refused", 12),)
+    text = verdict_text(document)
+    assert "nothing to compare, playbook answered nothing" in text
+    assert "| playbook | answer/0+search/0 | 0 of 12 | answered nothing |" in text
+    assert "- playbook, 12 tasks: 502 ollama does not answer: connection refused" in text
+    assert "no task with a known answer" not in text
+
+
 def test_outcomes_below_what_was_expected_roll_back() -> None:
     rules = default_rules()
     expected = {"low": 0.7}
