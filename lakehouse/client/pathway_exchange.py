@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakehouse.errors import BadInput
+from lakehouse.storage.exchange_line import FORMAT
 
 if TYPE_CHECKING:
     from lakehouse.client.sync_client import Client
 
-FORMAT, KIND = "lakehouse.exchange/1", "pathway"
+KIND = "pathway"
 _QUERY = (
     "SELECT uid, content, tags, predecessor_uid, strftime(created_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS created_at,"
     " strftime(updated_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS updated_at FROM pathways WHERE NOT retired"

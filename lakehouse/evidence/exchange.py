@@ -20,8 +20,8 @@ import orjson
 
 from lakehouse.errors import BadInput
 from lakehouse.evidence.transforms import TRANSFORMS
+from lakehouse.storage.exchange_line import FORMAT, read_exchanged, require_unchanged
 
-FORMAT = "lakehouse.exchange/1"
 KIND = "evidence"
 
 
@@ -61,23 +61,14 @@ def read_line(line: bytes, *, number: int) -> ExchangedLine:
     Raises:
         BadInput: It is none, or was changed on its way.
     """
-    try:
-        said = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"line {number} is no JSON ({error})", line=number) from None
-    if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("kind") != KIND:
-        raise BadInput(
-            f"line {number} is none of {FORMAT}, kind {KIND}; `lakehouse exchange evidence-out` writes such",
-            line=number,
-        )
+    said = read_exchanged(line, kinds=(KIND,), number=number, writer="lakehouse exchange evidence-out")
     stream, raw = said.get("stream"), said.get("raw")
-    if stream not in TRANSFORMS:
+    if not isinstance(stream, str) or stream not in TRANSFORMS:
         raise BadInput(f"line {number}: stream {stream!r} is unknown here", line=number)
     if not isinstance(raw, str) or not raw or "\n" in raw:
         raise BadInput(f"line {number}: raw must be the raw line, a text without line breaks", line=number)
     data = raw.encode()
-    if hashlib.sha256(data).hexdigest() != said.get("sha256"):
-        raise BadInput(f"line {number}: raw was changed on its way; its SHA-256 is not that of the line", line=number)
+    require_unchanged(said, data, number=number)
     try:
         day = date.fromisoformat(str(said.get("day")))
     except ValueError:

@@ -17,14 +17,14 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import orjson
 
 from lakehouse.errors import BadInput
 from lakehouse.replay.batch import RESERVED
+from lakehouse.storage.exchange_line import FORMAT, read_exchanged, require_unchanged
 
-FORMAT = "lakehouse.exchange/1"
 Kind: TypeAlias = Literal["replay", "baseline"]
 MOST_LINE_BYTES = 256 << 20
 _BINARY = ".parquet"
@@ -86,15 +86,7 @@ def read_object(line: bytes, *, number: int) -> ExchangedObject:
     Raises:
         BadInput: It is none, or was changed on its way.
     """
-    try:
-        said = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"line {number} is no JSON ({error})", line=number) from None
-    if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("kind") not in {"replay", "baseline"}:
-        raise BadInput(
-            f"line {number} is none of {FORMAT}, kind replay or baseline; `lakehouse exchange replays-out` writes such",
-            line=number,
-        )
+    said = read_exchanged(line, kinds=get_args(Kind), number=number, writer="lakehouse exchange replays-out")
     key, raw = said.get("key"), said.get("raw")
     if not isinstance(key, str) or kind_of(key) != said["kind"]:
         raise BadInput(f"line {number}: key {str(key)[:120]!r} is none of a {said['kind']}", line=number)
@@ -104,8 +96,7 @@ def read_object(line: bytes, *, number: int) -> ExchangedObject:
         body = base64.b64decode(raw, validate=True) if key.endswith(_BINARY) else raw.encode()
     except (binascii.Error, UnicodeEncodeError):
         raise BadInput(f"line {number}: raw is no text, or no base64 where it must be", line=number) from None
-    if hashlib.sha256(body).hexdigest() != said.get("sha256"):
-        raise BadInput(f"line {number}: raw was changed on its way; its SHA-256 is not that of the line", line=number)
+    require_unchanged(said, body, number=number)
     if key.endswith(".json"):
         try:
             orjson.loads(body)

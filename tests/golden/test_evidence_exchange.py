@@ -8,6 +8,7 @@ import itertools
 import resource
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import orjson
@@ -77,12 +78,14 @@ def test_what_goes_out_comes_in_once_and_goes_out_again_the_same(
     [
         ({"raw": '{"run_id":"r-9"}'}, "raw was changed on its way"),
         ({"stream": "others"}, "stream 'others' is unknown"),
+        ({"stream": ["audits"]}, "stream ['audits'] is unknown"),
+        ({"kind": ["evidence"]}, "kind evidence; `lakehouse exchange evidence-out` writes such"),
         ({"day": "1 March"}, "day '1 March' is no day"),
         ({"format": "lakehouse.exchange/2"}, "is none of lakehouse.exchange/1"),
         ({"raw": "a\nb"}, "raw must be the raw line"),
     ],
 )
-def test_line_that_is_none_is_named_and_nothing_is_taken_in(change: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_line_that_is_none_is_named_and_nothing_is_taken_in(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     good = ExchangedLine("audits", date(2026, 3, 1), RAW[0]).to_json(b"{}")
     bad = orjson.dumps({**orjson.loads(good), **change})
     store = MemoryObjects()

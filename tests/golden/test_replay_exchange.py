@@ -132,6 +132,7 @@ def test_object_that_is_another_one_here_is_told_and_nothing_is_taken_in() -> No
         ({"kind": "baseline"}, "is none of a baseline"),
         ({"kind": "pathway"}, "kind replay or baseline"),
         ({"format": "lakehouse.exchange/2"}, "is none of lakehouse.exchange/1"),
+        ({"kind": ["replay"]}, "kind replay or baseline; `lakehouse exchange replays-out` writes such"),
     ],
 )
 def test_line_that_is_none_is_named_and_nothing_is_taken_in(change: dict[str, Any], said: str) -> None:
