@@ -88,4 +88,6 @@ def _read(line: bytes, number: int) -> dict[str, Any]:
         raise BadInput(f"line {number} is no JSON ({error})", line=number) from None
     if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("kind") != KIND or "content" not in said:
         raise BadInput(f"line {number} is none of {FORMAT}, kind {KIND}, with a content", line=number)
+    if not isinstance(said.get("predecessor_uid"), str | None):
+        raise BadInput(f"line {number}: predecessor_uid must be a text or null", line=number)
     return said

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import orjson
 
+from lakehouse.distillation.parameter_types import wanted_type
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.chunking import Chunking
 
@@ -75,6 +76,9 @@ class CorpusParameters:
     chunk_overlap: int = 40
 
     def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            wanted = wanted_type(name, getattr(self, name))
+            _require(wanted is None, name, repr(getattr(self, name)), str(wanted))
         _require(self.kind in KINDS, "kind", f"{self.kind!r}", f"one of {', '.join(KINDS)}")
         _require(
             self.score_floor in get_args(Floor), "score_floor", f"{self.score_floor!r}", " or ".join(get_args(Floor))
@@ -130,7 +134,7 @@ def corpus_parameters(kind: Kind, **given: Any) -> CorpusParameters:
     known = {field.name for field in fields(CorpusParameters)}
     for name in given:
         _require(name in known, name, "no parameter", f"one of {', '.join(sorted(known))}")
-    return CorpusParameters(kind=kind, **{**DEFAULTS.get(kind, {}), **given})
+    return CorpusParameters(kind=kind, **{**(DEFAULTS[kind] if kind in KINDS else {}), **given})
 
 
 def read_parameters(document: Mapping[str, Any]) -> CorpusParameters:

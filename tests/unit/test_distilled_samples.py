@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from lakehouse.distillation.length import count_tokens
 from lakehouse.distillation.licence import grant_of
 from lakehouse.distillation.messages import number_calls, read_input, read_output, without_tail
 from lakehouse.distillation.pairs import part_runs
-from lakehouse.distillation.parameters import corpus_parameters, read_parameters
+from lakehouse.distillation.parameters import CorpusParameters, corpus_parameters, read_parameters
 from lakehouse.distillation.refusal import Refused, RefusedSample
 from lakehouse.distillation.scrub import scrub_sample, second_look
 from lakehouse.distillation.shape import check_conversation, read_tools
@@ -254,3 +256,25 @@ def test_parameters_survive_json_and_say_what_is_wrong() -> None:
     ]:  # fmt: skip
         with pytest.raises(BadInput):
             read_parameters(wrong)
+
+
+@pytest.mark.parametrize("value", [None, True, 1, 1.5, "", "1", [], [1], [[]], {}, {"a": 1}, 10**30, float("inf")])
+def test_parameter_of_any_json_value_is_taken_or_refused(value: Any) -> None:
+    for field in fields(CorpusParameters):
+        with contextlib.suppress(BadInput):
+            read_parameters({"kind": "sft", field.name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_tokens": "512"}, "corpus parameter max_tokens is '512'; it must be a whole number"),
+        ({"is_scrubbed": 0}, "corpus parameter is_scrubbed is 0; it must be true or false"),
+        ({"leakage": None}, "corpus parameter leakage is None; it must be a number"),
+        ({"entities": [1]}, "corpus parameter entities is (1,); it must be a list of texts"),
+    ],
+)
+def test_parameter_says_what_it_must_be(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read_parameters({"kind": "sft", **given})
+    assert refused.value.detail == said
