@@ -12,8 +12,9 @@ import hypothesis
 import pytest
 import structlog
 
+from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.storage.objects import list_all
+from lakehouse.settings import load_settings
 from tests.servers import StoreServer, store_server
 
 # A slow machine is no failure: nothing here asserts a time.
@@ -22,7 +23,7 @@ hypothesis.settings.load_profile("house")
 
 _numbers = itertools.count(1)
 # Emptied buckets for the next test: a new one costs the server a second of growing volumes.
-_empty_buckets: list[str] = []
+_empty_buckets: list[S3ObjectStore] = []
 MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 8 << 30
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -56,13 +57,20 @@ def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSer
 @pytest.fixture
 def objects(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     """An `ObjectStore` on an empty bucket of the real server."""
-    bucket = _empty_buckets.pop() if _empty_buckets else f"test-{next(_numbers)}"
-    store = store_process.objects(bucket=bucket)
+    store = _empty_buckets.pop() if _empty_buckets else store_process.objects(bucket=f"test-{next(_numbers)}")
     assert not store.list("", limit=1).objects
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
-    _empty_buckets.append(bucket)
+    store_process.empty_bucket(store.bucket)
+    _empty_buckets.append(store)
+
+
+@pytest.fixture(scope="session")
+def converter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConversionProcess]:
+    """Conversion by real children that serve one test after the other; tests that end children make their own."""
+    settings = load_settings({"LAKEHOUSE_DATA_DIR": str(tmp_path_factory.mktemp("converter"))}, env_file=None)
+    made = ConversionProcess(settings)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -55,15 +55,23 @@ class IngestDesk:
         store: The bucket.
         folder: Where files are written on their way.
         is_direct: Without a child process.
+        converter: One whose children serve other desks, too: it keeps nothing of a file. By default the desk's own.
     """
 
-    def __init__(self, store: S3ObjectStore, folder: Path, *, is_direct: bool = False) -> None:
+    def __init__(
+        self,
+        store: S3ObjectStore,
+        folder: Path,
+        *,
+        is_direct: bool = False,
+        converter: ConversionProcess | None = None,
+    ) -> None:
         self.store = store
         self.folder = folder
         self.catalog = Catalog(store)
         self.now: datetime | None = None
         settings = load_settings({"LAKEHOUSE_DATA_DIR": str(folder / "data")}, env_file=None)
-        self.converter = ConversionProcess(settings)
+        self.converter = converter or ConversionProcess(settings)
         self.ingester = self.ingester_with(DirectConversion() if is_direct else self.converter)
 
     def ingester_with(self, converter: Converter) -> Ingester:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import random
 import signal
 import socket
 import subprocess
 import time
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
 from lakehouse.adapters.seaweedfs import STOP_GRACE_S, EmbeddedStore, is_ready, load_or_make_credentials, server_command
+
+_FILER = 5  # the place of the filer's port among those of the server
 
 
 def free_port_block(size: int) -> int:
@@ -77,9 +82,27 @@ class StoreServer:
         store.ensure_bucket()
         return store
 
+    def empty_bucket(self, bucket: str) -> None:
+        """Delete all that lies in a bucket, folder by folder: over S3 every object would be a request of its own."""
+        filer = http.client.HTTPConnection(self.embedded.host, self.embedded.port + _FILER, timeout=60)
+        with contextlib.closing(filer):
+            for path in _entries(filer, f"/buckets/{bucket}/"):
+                filer.request("DELETE", f"{urllib.parse.quote(path)}?recursive=true")
+                answer = filer.getresponse()
+                said = answer.read()
+                if answer.status >= http.HTTPStatus.BAD_REQUEST:
+                    raise RuntimeError(f"{path}: {answer.status} {said!r}")
+
     def drop_bucket(self, bucket: str) -> None:
-        """Delete an empty bucket: each holds volumes, and the server has only so many."""
+        """Delete a bucket with all that lies in it: each holds volumes, and the server has only so many."""
+        self.empty_bucket(bucket)
         self.objects(bucket=bucket)._client.delete_bucket(Bucket=bucket)
+
+
+def _entries(filer: http.client.HTTPConnection, folder: str) -> list[str]:
+    filer.request("GET", f"{urllib.parse.quote(folder)}?limit=100000", headers={"Accept": "application/json"})
+    entries = json.loads(filer.getresponse().read())["Entries"]
+    return [entry["FullPath"] for entry in entries or ()]
 
 
 @contextlib.contextmanager

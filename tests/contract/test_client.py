@@ -17,7 +17,6 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.client import LakehouseApiError, LakehouseConnectionError, LakehouseInputError, RetryPolicy
-from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, ApiProcess, api_process
 from tests.clients import KINDS, opened_client
 from tests.fakes.scripted_http import Reply, scripted_http
@@ -32,8 +31,6 @@ BUSY = Reply(503, PROBLEM, {"Retry-After": "0"})
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     store = store_process.objects(bucket="client")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("client")
 
 

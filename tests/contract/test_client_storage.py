@@ -11,7 +11,6 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.client import LakehouseApiError, LakehouseConnectionError, LakehouseInputError
-from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, ApiProcess, api_process
 from tests.clients import KINDS, opened_client
 from tests.fakes.scripted_http import Reply, scripted_http
@@ -27,8 +26,6 @@ STORED = Reply(200, b'{"key":"files/a","size":3,"etag":"e1"}')
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     store = store_process.objects(bucket="client-storage")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("client-storage")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.client import LakehouseApiError, RetryPolicy, Validation
 from lakehouse.client.validation_calls import Finding, Refusal
-from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, ApiProcess, api_process, clean_environ
 from tests.clients import KINDS, opened_client
+from tests.commands import run_command
 from tests.fakes.scripted_http import Reply, scripted_http
 from tests.servers import StoreServer
 
@@ -27,8 +26,6 @@ SMS = {"to": "+14155550132", "body": "We have a shift on Monday at 7 am."}
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     store = store_process.objects(bucket="validating")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("validating")
 
 
@@ -85,10 +82,7 @@ def test_verdict_is_exported_with_its_type() -> None:
 def command(api: ApiProcess, *arguments: str, stdin: str = "", url: str = "") -> subprocess.CompletedProcess[str]:
     port = url or str(api.port)
     environ = clean_environ() | dict(api.environ) | {"LAKEHOUSE_API_PORT": port}
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse_cli", "validate", *arguments],
-        env=environ, cwd=api.log.parent, input=stdin, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return run_command("validate", *arguments, environ=environ, cwd=api.log.parent, stdin=stdin)
 
 
 def test_command_says_passed_with_findings(api: ApiProcess, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import io
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,16 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import BadInput, Conflict, Unprocessable
 from tests.ingesting import IngestDesk
 
 
 @pytest.fixture
-def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
-    desk = IngestDesk(objects, tmp_path)
-    yield desk
-    desk.converter.close()
+def desk(objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path) -> IngestDesk:
+    return IngestDesk(objects, tmp_path, converter=converter)
 
 
 @pytest.mark.parametrize(("late", "type_"), [("N/A", "VARCHAR"), ("1.5", "DOUBLE"), ("007", "VARCHAR")])

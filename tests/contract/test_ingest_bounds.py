@@ -19,10 +19,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
-    desk = IngestDesk(objects, tmp_path)
-    yield desk
-    desk.converter.close()
+def desk(objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path) -> IngestDesk:
+    return IngestDesk(objects, tmp_path, converter=converter)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,15 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.objects import S3ObjectStore
 from tests.ingesting import IngestDesk
 
 
 @pytest.fixture
-def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
-    desk = IngestDesk(objects, tmp_path)
-    yield desk
-    desk.converter.close()
+def desk(objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path) -> IngestDesk:
+    return IngestDesk(objects, tmp_path, converter=converter)
 
 
 def marks(desk: IngestDesk, name: str = "d") -> dict[str, bool]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput, Conflict, LakehouseError
@@ -20,10 +20,8 @@ A, B = "id,city\n1,Ohio\n2,Iowa\n", "id,city\n3,Utah\n"
 
 
 @pytest.fixture
-def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
-    desk = IngestDesk(objects, tmp_path)
-    yield desk
-    desk.converter.close()
+def desk(objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path) -> IngestDesk:
+    return IngestDesk(objects, tmp_path, converter=converter)
 
 
 def test_replace_back_and_forth_makes_three_versions(desk: IngestDesk) -> None:

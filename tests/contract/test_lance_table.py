@@ -6,7 +6,6 @@ import multiprocessing
 import threading
 from datetime import timedelta
 
-import lancedb
 import pytest
 
 from lakehouse.adapters.lance_engine import BrokenFiles, storage_options
@@ -235,6 +234,8 @@ def test_dropped_table_is_gone_at_once_and_may_be_made_again(
 
 
 def test_lancedb_opens_the_table(objects: S3ObjectStore, table: LanceTable) -> None:
+    import lancedb  # seconds, that every worker would spend when it collects
+
     table.upsert(corpus_rows(["a", "b"]))
     options = storage_options(objects.location)
     opened = lancedb.connect(f"s3://{objects.bucket}/lance", storage_options=options).open_table("people")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import BadInput, Conflict, NotFound, Unprocessable
 from lakehouse.ingest import IngestResult
@@ -15,10 +15,8 @@ from tests.ingesting import IngestDesk, OvertakenConversion
 
 
 @pytest.fixture
-def desk(objects: S3ObjectStore, tmp_path: Path) -> Iterator[IngestDesk]:
-    desk = IngestDesk(objects, tmp_path)
-    yield desk
-    desk.converter.close()
+def desk(objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path) -> IngestDesk:
+    return IngestDesk(objects, tmp_path, converter=converter)
 
 
 def put(desk: IngestDesk, name: str, body: str | bytes) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import lakehouse_api.app  # noqa: F401 - a tool is a route, and the application is what declares them
-from lakehouse_api.mcp.server import listed_tools
 
 GOLDEN = Path(__file__).with_name("mcp_tools.json")
 
 
 def rendered() -> str:
+    from lakehouse_api.mcp.server import listed_tools  # loads the SDK, which no collection needs
+
     document: dict[str, Any] = listed_tools().model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps(document["tools"], indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 

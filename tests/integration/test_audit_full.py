@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +31,7 @@ from lakehouse.storage.objects import ObjectInfo, list_all
 from lakehouse_api.app import create_app
 from lakehouse_assets.audit_full import AuditConfig, audit_full
 from tests.api import TOKEN, api_settings, clean_environ, serving
+from tests.commands import run_command
 from tests.dagster_lake import commit, lake_environ, lake_store, put_parquet
 from tests.fakes.scripted_http import Reply, scripted_http
 from tests.lineage import RAW, make_lake
@@ -55,8 +55,6 @@ def whole(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) 
     commit(store, "people", (Column("a", "BIGINT"),), put_parquet(store, "people", COLUMNS, [(1,), (2,)]))
     ConfigStore(store).publish("search", {"k": 10}, by="test")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("audit-full")
 
 
@@ -121,11 +119,8 @@ def change(store: S3ObjectStore, key: str, edit: Callable[[dict], object]) -> No
 
 def run(lake: S3ObjectStore, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command."""
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse_cli", "audit", "full", *arguments],
-        env={**clean_environ(), **lake_environ(lake, folder, **SETTINGS, LAKEHOUSE_API_PORT="9")},
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    environ = {**clean_environ(), **lake_environ(lake, folder, **SETTINGS, LAKEHOUSE_API_PORT="9")}
+    return run_command("audit", "full", *arguments, environ=environ, cwd=folder)
 
 
 def test_sound_lake_passes_and_its_audit_is_kept_told_and_the_baseline(lake: S3ObjectStore, tmp_path: Path) -> None:

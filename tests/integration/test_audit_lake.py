@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from lakehouse.clock import utc_now
 from lakehouse.lineage.findings import AuditReport
 from lakehouse.storage.objects import list_all
 from tests.api import clean_environ
+from tests.commands import run_command
 from tests.dagster_lake import commit, lake_environ, put_parquet
 from tests.lineage import ACCEPTED, FIRST, RAW, make_lake, raw_lines
 from tests.servers import StoreServer
@@ -34,8 +34,6 @@ def whole(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) 
     make_lake(store, tmp_path_factory.mktemp("audit"))
     commit(store, "people", (Column("a", "BIGINT"),), put_parquet(store, "people", COLUMNS, [(1,), (2,)]))
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("audit")
 
 
@@ -218,11 +216,8 @@ def test_empty_bucket_is_sound(store_process: StoreServer, tmp_path: Path) -> No
 
 def test_command_keeps_its_report_and_exits_by_it(objects: S3ObjectStore, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "lakehouse_cli", "audit", *arguments],
-            env={**clean_environ(), **lake_environ(objects, tmp_path)},
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        environ = {**clean_environ(), **lake_environ(objects, tmp_path)}
+        return run_command("audit", *arguments, environ=environ, cwd=tmp_path)
 
     sound = run()
     assert (sound.returncode, sound.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""`lakehouse corpus` as a process: what it prints, its exit codes, and what a kill in the middle leaves."""
+"""`lakehouse corpus`: what it prints, its exit codes, and what a kill in the middle leaves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, api_process
+from tests.commands import run_command
 from tests.corpora import CorpusDesk, row, rows
 from tests.dagster_lake import lake_environ
 
@@ -35,10 +36,7 @@ def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
 def corpus(
     environ: dict[str, str], *arguments: str, group: str = "corpus", said: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lakehouse_cli", group, *arguments]
-    return subprocess.run(
-        command, env=environ, cwd=environ["HOME"], input=said, capture_output=True, text=True, timeout=120, check=False
-    )
+    return run_command(group, *arguments, environ=environ, cwd=environ["HOME"], stdin=said)
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:

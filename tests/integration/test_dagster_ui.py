@@ -20,7 +20,6 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.service import Catalog
 from lakehouse.settings import Settings, load_settings, process_environ
-from lakehouse.storage.objects import list_all
 from lakehouse_assets.home import open_instance
 from lakehouse_assets.processes import DagsterCommand, dagster_commands, dagster_url
 from lakehouse_assets.sensor_ticks import judge_ticks, tick_ages
@@ -94,8 +93,6 @@ def running(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory
         yield dagster
     finally:
         dagster.stop()
-        for info in list_all(objects, ""):
-            objects.delete(info.key)
         store_process.drop_bucket(objects.bucket)
 
 

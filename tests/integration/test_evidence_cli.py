@@ -1,11 +1,10 @@
-"""`lakehouse materialize`, `score`, `export`, `fold-back` as processes: the whole way from raw lines to corpora."""
+"""`lakehouse materialize`, `score`, `export`, `fold-back`: the whole way from raw lines to corpora."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
+from tests.commands import run_command
 from tests.dagster_lake import lake_environ
 from tests.integration.test_scored_assets import put, trajectory
 
@@ -29,10 +29,7 @@ def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
 
 
 def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lakehouse_cli", *arguments]
-    return subprocess.run(
-        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_command(*arguments, environ=environ, cwd=environ["HOME"])
 
 
 def test_raw_lines_become_a_corpus_in_three_commands(

@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, ApiProcess, api_process
 from tests.servers import StoreServer
 
@@ -26,8 +25,6 @@ LARGE_STREAM = {"sql": "SELECT repeat('x', 1000) FROM range(10000000)", "format"
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     store = store_process.objects(bucket="http-protocol")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("http-protocol")
 
 

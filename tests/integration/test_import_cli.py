@@ -1,17 +1,17 @@
-"""`lakehouse import` as a process: what it prints, its exit codes, what lies in the bucket afterwards."""
+"""`lakehouse import`: what it prints, its exit codes, what lies in the bucket afterwards."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
+from tests.commands import run_command
 from tests.dagster_lake import lake_environ
 from tests.trajectories import json_lines, pair, tau_file, tau_run
 
@@ -23,10 +23,7 @@ def environ(objects: S3ObjectStore, tmp_path: Path) -> dict[str, str]:
 
 
 def import_(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lakehouse_cli", "import", *arguments]
-    return subprocess.run(
-        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_command("import", *arguments, environ=environ, cwd=environ["HOME"])
 
 
 def keys(objects: S3ObjectStore) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.partitioned import PartitionedTable
-from lakehouse.storage.objects import list_all
 from lakehouse_api.app import create_app
 from tests.api import TOKEN, RunningApi, api_settings, clean_environ, running_api, serving
+from tests.commands import run_command
 from tests.fakes.services import services_with_fakes
 from tests.lineage import ACCEPTED, RAW, REJECTED, SECOND, make_lake, raw_lines
 from tests.pathways import pathway_api, post
@@ -38,8 +37,6 @@ def objects(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory
     store = store_process.objects(bucket="lineage")
     make_lake(store, tmp_path_factory.mktemp("lineage"), kinds=("sft", "preference", "rag"))
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("lineage")
 
 
@@ -215,8 +212,6 @@ async def test_empty_bucket_knows_nothing(store_process: StoreServer, tmp_path: 
     async with running_api(api_settings(objects, tmp_path / "data", **STATIC)) as running, running.client() as client:
         for of in ("run", "0c1d2e3f405162738495a6b7c8d9eaf0", f"{RAW}:1"):
             assert (await client.get(f"/v1/lineage/{of}")).status_code == 404
-    for info in list_all(objects, ""):
-        objects.delete(info.key)
     store_process.drop_bucket("lineage-empty")
 
 
@@ -231,10 +226,7 @@ def test_command_shows_it_and_exits_by_soundness(objects: S3ObjectStore, tmp_pat
         }
 
         def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "lakehouse_cli", "lineage", *arguments]
-            return subprocess.run(
-                command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-            )
+            return run_command("lineage", *arguments, environ=environ, cwd=tmp_path)
 
         shown = run(ACCEPTED)
         assert (shown.returncode, shown.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""`lakehouse load` as a process: on the real API with real data, and what it says of services that fall short."""
+"""`lakehouse load`: on the real API with real data, and what it says of services that fall short."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lakehouse.load.mix import REQUESTS, SHARES, RequestKind, ScenarioKind
 from lakehouse.sample.client_blocks import write_client_blocks
 from lakehouse.sample.workers import write_workers
 from tests.api import TOKEN, ApiProcess, api_process, clean_environ
+from tests.commands import run_command
 from tests.fakes.load_service import Service, serving
 from tests.fakes.scripted_http import Reply, scripted_http
 from tests.retrieving import STATIC
@@ -31,10 +32,7 @@ SECRET = "load-secret-token"
 
 
 def lakehouse(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse_cli", *arguments],
-        env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return run_command(*arguments, environ=environ, cwd=environ["HOME"])
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import Unavailable
 from lakehouse.settings import Settings
-from lakehouse.storage.objects import list_all
 from lakehouse_api.compose import compose_services
 from tests.api import RunningApi, api_settings, running_api
 from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion
@@ -36,8 +35,6 @@ def anyio_backend() -> str:
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     made = store_process.objects(bucket="observer")
     yield made
-    for info in list_all(made, ""):
-        made.delete(info.key)
     store_process.drop_bucket("observer")
 
 

@@ -17,7 +17,6 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse.settings_chat import CHAT_ENDPOINTS
-from lakehouse.storage.objects import list_all
 from lakehouse_api.app import create_app
 from lakehouse_api.openai_errors import OPENAI_PATHS
 from tests.api import TOKEN, api_settings, serving
@@ -106,8 +105,6 @@ def test_fuzzed_requests_are_answered_as_documented(store_process: StoreServer, 
         providers = {name: {"url": provider.url, "is_key_needed": False} for name in CHAT_ENDPOINTS}
         changes = {"chat_providers": json.dumps(providers), "embedded_model_context_tokens": 256}
         _fuzz_all(api_settings(store, tmp_path, log_level="error", **changes))
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("openapi")
 
 

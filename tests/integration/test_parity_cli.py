@@ -1,11 +1,10 @@
-"""`lakehouse parity` as a process against real HTTP servers: exit codes, the table, and what never shows."""
+"""`lakehouse parity` against real HTTP servers: exit codes, the table, and what never shows."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.parity.cases import builtin_cases
 from lakehouse.sample.workers import write_workers
 from tests.api import TOKEN, api_process
+from tests.commands import run_command
 from tests.fakes.scripted_http import Reply, scripted_http
 from tests.retrieving import STATIC
 from tests.servers import free_port_block, silent_server
@@ -62,10 +62,8 @@ def cases(tmp_path: Path) -> Path:
 
 
 def parity(environ: dict[str, str], left: str, right: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lakehouse_cli", "parity", "--left", left, "--right", right, *arguments]
-    return subprocess.run(
-        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=60, check=False
-    )
+    sides = ("--left", left, "--right", right)
+    return run_command("parity", *sides, *arguments, environ=environ, cwd=environ["HOME"])
 
 
 def in_order(cases: Path, *more: str) -> tuple[str, ...]:

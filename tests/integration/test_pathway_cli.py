@@ -1,18 +1,17 @@
-"""`lakehouse pathway` as a process against the real API: what it prints, its exit codes; and a table that is mended."""
+"""`lakehouse pathway` against the real API: what it prints, its exit codes; and a table that is mended."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
-from lakehouse.storage.objects import list_all
 from tests.api import ApiProcess, api_process, clean_environ
+from tests.commands import run_command
 from tests.retrieving import STATIC
 from tests.servers import StoreServer
 
@@ -24,8 +23,6 @@ UNKNOWN = "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c"
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     store = store_process.objects(bucket="pathway-cli")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("pathway-cli")
 
 
@@ -44,10 +41,7 @@ def command(
     columns: int = 200,
 ) -> subprocess.CompletedProcess[str]:
     environ = {**clean_environ(), **api.environ, "LAKEHOUSE_API_PORT": str(port or api.port), "COLUMNS": str(columns)}
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse_cli", group, *arguments],
-        env=environ, cwd=api.log.parent, input=stdin, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return run_command(group, *arguments, environ=environ, cwd=api.log.parent, stdin=stdin)
 
 
 def said(api: ApiProcess, *arguments: str, stdin: str = "") -> str:

@@ -13,7 +13,6 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.errors import Unprocessable
 from lakehouse.query.quoting import quote_name
-from lakehouse.storage.objects import list_all
 from tests.ingesting import IngestDesk
 from tests.servers import StoreServer
 
@@ -53,8 +52,6 @@ NO_TABLES = {"LICENSE.txt", "NAB_LICENSE.txt", "Read Me.txt", ".js.txt"}
 def desk(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IngestDesk]:
     store: S3ObjectStore = store_process.objects(bucket="real-data")
     yield IngestDesk(store, tmp_path_factory.mktemp("real-data"), is_direct=True)
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("real-data")
 
 

@@ -10,7 +10,6 @@ import dagster as dg
 import httpx
 import pytest
 
-from lakehouse.storage.objects import list_all
 from lakehouse_api.compose import compose_services
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.dataset_checks import dataset_checks
@@ -81,8 +80,6 @@ def chain(store_process: StoreServer, shared_data: Path, tmp_path_factory: pytes
         assert all(check.passed for check in result.get_asset_check_evaluations())
     yield made
     made.instance.dispose()
-    for info in list_all(made.objects, ""):
-        made.objects.delete(info.key)
     store_process.drop_bucket("real-chain")
 
 

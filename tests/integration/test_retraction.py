@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from lakehouse.lineage.retracted import RetractionReport
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.resources import LakeStore
 from tests.api import api_settings, clean_environ, running_api
+from tests.commands import run_command
 from tests.dagster_lake import lake_environ
 from tests.lineage import ACCEPTED, FIRST, RAW, RUN, bring_up_to_date, make_lake, raw_lines, trajectory
 from tests.retrieving import STATIC
@@ -266,10 +266,7 @@ def test_erased_line_is_in_no_byte_that_the_platform_reaches(store: LakeStore, o
 def test_command_asks_and_says_what_is_left(store: LakeStore, objects: S3ObjectStore, tmp_path: Path) -> None:
     def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         environ = {**clean_environ(), **lake_environ(objects, tmp_path), "LAKEHOUSE_API_PORT": "9"}
-        return subprocess.run(
-            [sys.executable, "-m", "lakehouse_cli", "retract", *arguments],
-            env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return run_command("retract", *arguments, environ=environ, cwd=tmp_path, stdin=stdin)
 
     assert run(ACCEPTED).returncode == 2
     declined = run(ACCEPTED, "--reason", "asked for", stdin="n\n")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from lakehouse.storage.objects import list_all
 from tests.api import ApiProcess, api_process
 from tests.servers import StoreServer
 from tests.sql_attacks import ATTACKS, EXPLAIN_IN_COMMENTS, READS
@@ -33,8 +32,6 @@ def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) ->
             loaded = client.post("/v1/ingest?name=people", files={"file": ("people.csv", PEOPLE.encode())})
             assert loaded.is_success, loaded.text
         yield process
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("sql-attacks")
 
 

@@ -28,7 +28,6 @@ from lakehouse.catalog.history import POINTERS
 from lakehouse.catalog.manifest import Column, DataObject
 from lakehouse.catalog.names import schema_fingerprint
 from lakehouse.catalog.service import Catalog, Draft
-from lakehouse.storage.objects import list_all
 from tests.api import ApiProcess, api_process
 from tests.servers import StoreServer, store_server
 from tests.tokens import write_tokens_file
@@ -40,8 +39,6 @@ ENDLESS = "SELECT count(*) FROM range(100000000000000)"
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     store = store_process.objects(bucket="sql-route")
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
     store_process.drop_bucket("sql-route")
 
 

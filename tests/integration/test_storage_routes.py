@@ -51,12 +51,11 @@ async def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def objects(api: RunningApi) -> Iterator[S3ObjectStore]:
+def objects(api: RunningApi, store_process: StoreServer) -> Iterator[S3ObjectStore]:
     """The API's bucket, emptied after the test."""
     store = api.services.objects
     yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
+    store_process.empty_bucket(store.bucket)
 
 
 @pytest.fixture

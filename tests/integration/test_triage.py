@@ -125,8 +125,6 @@ def lake(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) -
     made_lake.bring_up_to_date()
     made_lake.store.lake.exports.export(CorpusParameters("sft"), RUN)
     yield made_lake
-    for info in list_all(objects, ""):
-        objects.delete(info.key)
     store_process.drop_bucket("triage")
 
 

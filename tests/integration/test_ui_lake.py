@@ -47,8 +47,6 @@ def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
         if not info.key.endswith("lease.json"):
             bucket.put(info.key, golden.get(info.key).body)
     yield bucket
-    for info in list(list_all(bucket, "")):
-        bucket.delete(info.key)
     store_process.drop_bucket("ui-lake")
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.workflow_files import SHIPPED
-from lakehouse.storage.objects import list_all
 from tests.api import RunningApi, api_settings, running_api
 from tests.servers import StoreServer
 
@@ -40,8 +39,6 @@ def anyio_backend() -> str:
 def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     made = store_process.objects(bucket="shipped")
     yield made
-    for info in list_all(made, ""):
-        made.delete(info.key)
     store_process.drop_bucket("shipped")
 
 
