@@ -14,6 +14,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.tags import BACKFILL_ID_TAG
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from lakehouse.clock import utc_now
 from lakehouse.errors import Conflict
@@ -39,6 +41,20 @@ def settings_in(folder: Path, **changes: str) -> Settings:
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral(str(tmp_path)) as made:
         yield made
+
+
+def test_backfill_leaves_a_slot_to_other_runs(tmp_path: Path) -> None:
+    with open_instance(settings_in(tmp_path)) as instance:
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        backfilled = [
+            instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED, tags={BACKFILL_ID_TAG: "b"})
+            for _ in range(2)
+        ]
+        by_hand = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED)
+    counter = TagConcurrencyLimitsCounter(queue.tag_concurrency_limits, backfilled[:1])
+    assert queue.max_concurrent_runs > len(backfilled[:1])
+    assert (counter.is_blocked(backfilled[1]), counter.is_blocked(by_hand)) == (True, False)
 
 
 def test_definitions_load_and_name_everything() -> None:
