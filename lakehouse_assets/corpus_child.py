@@ -56,11 +56,10 @@ def build(pipes: PipesContext, file: Path, part: int, *, is_full: bool) -> dict[
                 f"{progress.seen:,}{total} rows read, {progress.embedded:,} embedded, {progress.rows_per_s:,.0f} rows/s"
             )
 
-    def wait() -> None:
-        pipes.log.info(f"another build of {declaration.name} has begun since, and is waited for")
-
     builder = open_builder(settings)
-    report = builder.build_or_await(declaration, part=part, is_full=is_full, on_progress=tell, on_waiting=wait)
+    report = builder.build_or_await(
+        declaration, part=part, is_full=is_full, on_progress=tell, on_waiting=pipes.log.info
+    )
     receipt = report.receipt(
         run_id=pipes.run_id,
         code_version=CODE_VERSION,

@@ -118,11 +118,10 @@ def build_corpus(
                 line = f"{declaration.name}: {progress.embedded:,} embedded, {progress.rows_per_s:,.0f} rows/s"
                 bar.update(task, total=progress.total, completed=progress.seen, description=line)
 
-            def wait() -> None:
-                console.print(f"another build of {declaration.name} has begun since, and is waited for")
-
             started_at = utc_now()
-            report = builder.build_or_await(declaration, part=part, is_full=is_full, on_progress=show, on_waiting=wait)
+            report = builder.build_or_await(
+                declaration, part=part, is_full=is_full, on_progress=show, on_waiting=console.print
+            )
             bar.remove_task(task)
             receipt = report.receipt(
                 run_id=new_id(),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lakehouse.adapters.build_heartbeat import heartbeat
 from lakehouse.adapters.corpus_quarantine import CorpusQuarantine
 from lakehouse.adapters.corpus_report import BuildProgress, BuildReport
 from lakehouse.adapters.corpus_source import CorpusSource
@@ -124,8 +125,9 @@ class CorpusBuild:
         info = self._describe(embedder.dimension)
         table = table or self._create(info)
         draft = open_draft(table, part=self._part, tag=tag, schema=corpus_schema(embedder.dimension))
-        self._fill(table, draft, embedder, is_full=is_full)
-        return self._publish(table, draft, info, embedder)
+        with heartbeat(self._context.objects, table.name, self._part, op_id=self._op_id):
+            self._fill(table, draft, embedder, is_full=is_full)
+            return self._publish(table, draft, info, embedder)
 
     def remembered(self, table: LanceTable | None) -> BuildReport | None:
         """The report of a build without work, as source and declaration are unchanged; None when there is work."""

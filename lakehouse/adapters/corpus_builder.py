@@ -16,14 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lakehouse.adapters.build_heartbeat import last_heartbeat
 from lakehouse.adapters.corpus_build import BuildContext, CorpusBuild, OnProgress
 from lakehouse.adapters.corpus_report import BuildReport
 from lakehouse.adapters.corpus_source import open_source
 from lakehouse.adapters.drift_gate import DriftGate
 from lakehouse.errors import Superseded
-from lakehouse.retrieval.corpus import CorpusDeclaration
+from lakehouse.retrieval.corpus import CorpusDeclaration, part_names
 
 PATIENCE_S = 600.0
+SILENCE_S = 30.0
 _LOOK_S = 1.0
 
 
@@ -33,10 +35,12 @@ class CorpusBuilder:
     Args:
         context: What builds work with.
         work_dir: For copies of data files while they are read; made when missing.
+        pause: Waits for so many seconds between two looks at a build that is waited for.
     """
 
-    def __init__(self, context: BuildContext, *, work_dir: Path) -> None:
+    def __init__(self, context: BuildContext, *, work_dir: Path, pause: Callable[[float], object] = time.sleep) -> None:
         self._context = context
+        self._pause = pause
         self._work_dir = work_dir
 
     def build(
@@ -81,38 +85,69 @@ class CorpusBuilder:
         part: int = 0,
         is_full: bool = False,
         on_progress: OnProgress = lambda _: None,
-        on_waiting: Callable[[], None] = lambda: None,
+        on_waiting: Callable[[str], None] = lambda _: None,
         patience_s: float = PATIENCE_S,
+        silence_s: float = SILENCE_S,
     ) -> BuildReport:
         """Build a part; when another build of it begins meanwhile, wait for that one and report what it has done.
 
-        So a build by hand and one by Dagster in the same minute both end well. A full build does not wait, since the
-        other build may embed only what is new.
+        So a build by hand and one by Dagster in the same minute both end well. Where the other one ends without having
+        brought the part up to date, or gives no sign of life, this one goes on from where that one stopped. A full
+        build does not wait, since the other build may embed only what is new.
 
         Args:
             declaration: See `build`; so for the next three.
             part: Which part.
             is_full: Whether all is embedded again.
             on_progress: Called with the state of things.
-            on_waiting: Called once when the other build begins to be waited for.
-            patience_s: For how long it is.
+            on_waiting: Called with what is waited for, and with why it is no more.
+            patience_s: For how long the other build is waited for.
+            silence_s: After how long without a sign of life it counts as dead.
 
         Raises:
-            Superseded: The other build has not brought the part up to date by then, or this one is a full one.
+            Superseded: The other build lives and has not brought the part up to date by then, or this is a full one.
             LakehouseError: As `build`.
         """
-        try:
-            return self.build(declaration, part=part, is_full=is_full, on_progress=on_progress)
-        except Superseded:
-            if is_full:
-                raise
-            on_waiting()
-            deadline = time.monotonic() + patience_s
-            while (report := self.built(declaration, part=part)) is None:
-                if time.monotonic() >= deadline:
+        deadline: float | None = None
+        while True:
+            try:
+                return self.build(declaration, part=part, is_full=is_full, on_progress=on_progress)
+            except Superseded as error:
+                if is_full:
                     raise
-                time.sleep(_LOOK_S)
-            return report
+                deadline = deadline or time.monotonic() + patience_s
+                on_waiting(f"another build of {declaration.name} has begun since, and is waited for")
+                report = self._await(declaration, part, (deadline, error), silence_s, on_waiting)
+                if report is not None:
+                    return report
+
+    def _await(
+        self,
+        declaration: CorpusDeclaration,
+        part: int,
+        until: tuple[float, Superseded],
+        silence_s: float,
+        on_waiting: Callable[[str], None],
+    ) -> BuildReport | None:
+        """What the other build has done; None where it will do no more. `until`: by when, and what is raised then."""
+        name, part_name = declaration.name, part_names(declaration.partitions)[part]
+        known, heard_s = None, time.monotonic()
+        while (report := self.built(declaration, part=part)) is None:
+            if time.monotonic() >= until[0]:
+                raise until[1]
+            beat = last_heartbeat(self._context.objects, name, part_name)
+            if known is not None and beat is None:
+                on_waiting(f"that build of {name} ended before it was done; this one goes on from there")
+                return None
+            if beat != known:
+                known, heard_s = beat, time.monotonic()
+            elif time.monotonic() - heard_s >= silence_s:
+                on_waiting(
+                    f"that build of {name} gave no sign of life for {silence_s:g} s; this one goes on from there"
+                )
+                return None
+            self._pause(_LOOK_S)
+        return report
 
     @contextmanager
     def _opened(self, declaration: CorpusDeclaration, part: int, on_progress: OnProgress) -> Iterator[CorpusBuild]:

@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from lakehouse.adapters.build_heartbeat import heartbeat_key, last_heartbeat
 from lakehouse.adapters.corpus_builder import CorpusBuilder
 from lakehouse.adapters.corpus_report import BuildProgress
 from lakehouse.adapters.objects import S3ObjectStore
@@ -213,8 +214,10 @@ def test_build_that_another_overtakes_tells_what_that_one_has_done(desk: CorpusD
         if not other.embedders.opened and progress.embedded:
             other.build()
 
-    report = builder.build_or_await(declare(), on_progress=overtake, on_waiting=lambda: told.append("waiting"))
-    assert (report.is_changed, report.rows, report.has_memo, told) == (False, 10, True, ["waiting"])
+    report = builder.build_or_await(declare(), on_progress=overtake, on_waiting=told.append)
+    assert (report.is_changed, report.rows, report.has_memo) == (False, 10, True)
+    assert told == ["another build of notes has begun since, and is waited for"]
+    assert last_heartbeat(desk.objects, "notes", "all") is None
 
 
 @pytest.mark.parametrize("is_full", [False, True])
@@ -233,6 +236,35 @@ def test_build_is_told_where_the_one_that_overtook_it_ended_early(desk: CorpusDe
 
     with pytest.raises(Superseded, match="another build of 'notes' has begun since"):
         builder.build_or_await(declare(), is_full=is_full, on_progress=overtake, patience_s=0)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_build_goes_on_where_the_one_that_overtook_it_died(desk: CorpusDesk, *, is_killed: bool) -> None:
+    desk.put_rows(rows(*range(10)))
+    other, key = CorpusDesk(desk.objects, desk.folder / "other"), heartbeat_key("notes", "all")
+    told: list[str] = []
+
+    def pause(_: float) -> None:
+        if not is_killed:
+            desk.objects.delete(key)
+
+    builder = CorpusBuilder(desk.context, work_dir=desk.folder / "work", pause=pause)
+
+    def die(_: BuildProgress) -> None:
+        raise KeyboardInterrupt
+
+    def overtake(progress: BuildProgress) -> None:
+        if not other.embedders.opened and progress.embedded:
+            with pytest.raises(KeyboardInterrupt):
+                other.build(on_progress=die)
+            desk.objects.put(key, b"{}")  # as a killed one leaves it
+
+    report = builder.build_or_await(
+        declare(), on_progress=overtake, on_waiting=told.append, silence_s=0 if is_killed else 60
+    )
+    assert (report.rows, sorted(desk.stored())) == (10, sorted(f"n{n}" for n in range(10)))
+    assert told[0] == "another build of notes has begun since, and is waited for"
+    assert ("gave no sign of life" if is_killed else "ended before it was done") in told[1]
 
 
 def test_builds_at_the_same_time_converge(objects: S3ObjectStore, tmp_path: Path) -> None:
