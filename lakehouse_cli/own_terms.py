@@ -11,8 +11,10 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from lakehouse.ingest.ways_out import UTF_16
+
 # Parameters of the API that commands call by another name.
-_CALLED = {"corpora": "corpus", "answer_corpus": "corpus", "tags": "tag", "predecessor_uid": "uid"}
+_CALLED = {"corpora": "corpus", "answer_corpus": "corpus", "tags": "tag", "predecessor_uid": "uid", "sql": "query"}
 # Routes that a refusal leads to, and the commands that show the same.
 _COMMANDS = {
     "GET /v1/catalog": "lakehouse datasets",
@@ -51,6 +53,8 @@ def in_own_terms(detail: str, terms: Mapping[str, str], fields: Mapping[str, Any
     about = {str(fields[name]) for name in ("option", "field", "param") if fields.get(name)}
     for name, term in terms.items():
         detail = _said(detail, re.escape(name), term, is_about=name in about)
+    if "encoding" in terms:
+        detail = detail.replace(UTF_16, f"state it with {terms['encoding']} utf-16")
     for route, command in _COMMANDS.items():
         detail = re.sub(rf"{re.escape(route)}(?![/\w])", f"`{command}`", detail)
     return re.sub(r"\bsend (?=-)", "give ", detail)

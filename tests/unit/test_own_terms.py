@@ -71,6 +71,13 @@ def terms(*path: str) -> dict[str, str]:
             {},
             "there is no corpus 'a'; `lakehouse index list` lists those there are",
         ),
+        ("sql", "body.sql: it has no characters", {}, "QUERY: it has no characters"),
+        (
+            "ingest",
+            "the file is text in UTF-16; state the encoding: utf-16. Nothing was loaded",
+            {},
+            "the file is text in UTF-16; state it with --encoding utf-16. Nothing was loaded",
+        ),
         ("sql", "see GET /v1/catalog/{name}", {}, "see GET /v1/catalog/{name}"),
         ("pathway retire", "reason must not be blank", {"field": "reason"}, "REASON must not be blank"),
     ],
