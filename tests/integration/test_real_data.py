@@ -134,14 +134,26 @@ def shape_of(value: object) -> object:
     return str(sorted({str(shape_of(one)) for one in value})) if isinstance(value, list) else type(value).__name__
 
 
+def json_files(root: Path) -> dict[str, Path]:
+    """JSON files, of results of many agents one for each mixture of shapes.
+
+    Such a result is one object, of up to 500 instances by name, whose shapes are three in all: with a cost, a verdict,
+    or without one of them. The time is that of the 500 names.
+    """
+    found, seen = {}, set()
+    for name, path in files(root, ".json", ".jsonl").items():
+        if path.parent.name == "instance_results":
+            results = json.loads(path.read_bytes())
+            shape = path.name + str(shape_of(list(results.values()) if isinstance(results, dict) else results))
+            if shape in seen:
+                continue
+            seen.add(shape)
+        found[name] = path
+    return found
+
+
 def test_every_json_file_is_loaded_whole(desk: IngestDesk, shared_data: Path) -> None:
-    # Results of many agents are one object each, with the same 500 names and types in all of them: one agent's will do.
-    seen = set()
-    for name, path in files(shared_data, ".json", ".jsonl").items():
-        shape = shape_of(json.loads(path.read_bytes())) if path.parent.name == "instance_results" else name
-        if shape in seen:
-            continue
-        seen.add(shape)
+    for name, path in json_files(shared_data).items():
         assert desk.load_file(path, evolve=True).manifest.row_count == json_rows(path), name
 
 

@@ -15,7 +15,7 @@ from lakehouse_assets.dataset import dataset
 from lakehouse_assets.dataset_checks import dataset_checks
 from tests.api import RunningApi, api_settings, running_api
 from tests.dagster_lake import lake_store
-from tests.integration.test_real_data import MALFORMED, csv_rows, files, json_rows
+from tests.integration.test_real_data import MALFORMED, csv_rows, files, json_files, json_rows
 from tests.servers import StoreServer
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ def chain(store_process: StoreServer, shared_data: Path, tmp_path_factory: pytes
     for path in (p for name, p in files(shared_data, ".csv").items() if name not in MALFORMED):
         made.drop(path, number := number + 1, rows=len(csv_rows(path, ",")))
     # Every fourth: test_real_data.py loads each of them, and what this adds is the way from landing/ to SQL.
-    for path in list(files(shared_data, ".json", ".jsonl").values())[::4]:
+    for path in list(json_files(shared_data).values())[::4]:
         made.drop(path, number := number + 1, rows=json_rows(path))
     for path in (shared_data / "onet" / f"{title}.txt" for title in SEPARATED):
         made.drop(path, number := number + 1, rows=len(csv_rows(path, "\t")))
