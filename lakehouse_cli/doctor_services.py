@@ -45,7 +45,7 @@ def check_store(settings: Settings) -> Iterator[Finding]:
         snapshot = read_snapshot(store)
         sizes = {info.key: info.size for info in list_all(store, DATA)}
     except LakehouseError as error:
-        yield Finding("store", "problem", error.detail, "check the keys' rights on the bucket")
+        yield Finding("store", "problem", error.detail, "check the keys' rights on the bucket, and the store's disk")
         return
     for name, reason in snapshot.broken.items():
         remedy = f"copy its newest good version from catalog/versions/{name}/ to catalog/manifests/{name}.json"

@@ -274,4 +274,6 @@ def refusal(status: int, code: str, key: str) -> LakehouseError:
         said += "; its bucket is elsewhere: set LAKEHOUSE_S3_ENDPOINT and LAKEHOUSE_S3_REGION to where it is"
     elif code in _WRONG_KEY_CODES:
         said += "; correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY"
+    elif code == "InternalError":
+        said += "; see whether its disk is full, else its log"
     return StoreUnavailable(said, key=key, retry_after_s=5)

@@ -89,7 +89,7 @@ def test_what_may_pass_is_tried_again(failure: tuple[int, bytes, dict[str, str]]
 
 def test_failure_that_stays_is_told_without_the_address() -> None:
     with scripted(*[error(500, "InternalError")] * 3) as (location, asked):
-        with pytest.raises(StoreUnavailable, match="refused 'k': InternalError") as caught:
+        with pytest.raises(StoreUnavailable, match="refused 'k': InternalError; see whether its disk") as caught:
             DirectObjects(location).get("k")
         assert "secret" not in caught.value.detail
         assert len(asked) == 3
