@@ -149,6 +149,14 @@ async def call(
     return start["status"], answered, b"".join(m.get("body", b"") for m in messages[1:])
 
 
+def _answers(health: httpx.Response) -> bool:
+    return health.status_code == 200
+
+
+def _has_memory(health: httpx.Response) -> bool:
+    return _answers(health) and "log is being read" not in health.text
+
+
 @dataclass
 class ApiProcess:
     """`python -m lakehouse_api` on a free port."""
@@ -165,7 +173,7 @@ class ApiProcess:
     def start(
         self,
         *,
-        is_ready: Callable[[httpx.Response], bool] = lambda answer: answer.status_code == 200,
+        is_ready: Callable[[httpx.Response], bool] | None = None,
         port: int | None = None,
     ) -> None:
         """Start it, on a port of its own unless one is given, and wait until `/health` answers so."""
@@ -186,7 +194,7 @@ class ApiProcess:
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if is_ready(httpx.get(f"{self.url}/health", timeout=2, trust_env=False)):
+                if (is_ready or _answers)(httpx.get(f"{self.url}/health", timeout=2, trust_env=False)):
                     return
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(self.log.read_text()[-3000:])
@@ -215,11 +223,13 @@ class ApiProcess:
 
 
 @contextlib.contextmanager
-def api_process(store: S3ObjectStore, folder: Path, **settings: object) -> Iterator[ApiProcess]:
-    """A running API process over a test's bucket, stopped at the end."""
+def api_process(
+    store: S3ObjectStore, folder: Path, *, has_memory: bool = False, **settings: object
+) -> Iterator[ApiProcess]:
+    """A running API process over a test's bucket, stopped at the end; `has_memory`: it has read its memory logs."""
     folder.mkdir(parents=True, exist_ok=True)
     process = ApiProcess(api_environ(store, folder / "data", **settings), folder / "api.log")
-    process.start()
+    process.start(is_ready=_has_memory if has_memory else _answers)
     try:
         yield process
     finally:
