@@ -152,7 +152,7 @@ def json_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def test_every_json_file_is_loaded_whole(desk: IngestDesk, shared_data: Path) -> None:
+def test_json_of_every_shape_is_loaded_whole(desk: IngestDesk, shared_data: Path) -> None:
     for name, path in json_files(shared_data).items():
         assert desk.load_file(path, evolve=True).manifest.row_count == json_rows(path), name
 
