@@ -11,9 +11,11 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -41,13 +43,23 @@ def run_command(
         patch.chdir(cwd)
         patch.setattr(sys, "argv", ["lakehouse", *arguments])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8"))
-        stack.enter_context(contextlib.redirect_stdout(streams["stdout"]))
-        stack.enter_context(contextlib.redirect_stderr(streams["stderr"]))
+        stack.enter_context(contextlib.redirect_stdout(_OfThisThread(streams["stdout"], sys.stdout)))
+        stack.enter_context(contextlib.redirect_stderr(_OfThisThread(streams["stderr"], sys.stderr)))
         structlog.reset_defaults()
         code = _exit_code(arguments)
         structlog.reset_defaults()
     said = {name: stream.buffer.getvalue().decode() for name, stream in streams.items()}  # type: ignore[attr-defined]
     return subprocess.CompletedProcess(["lakehouse", *arguments], code, said["stdout"], said["stderr"])
+
+
+class _OfThisThread:
+    """A stream for the thread that makes it; others, as an API's that logs in this process, keep theirs."""
+
+    def __init__(self, own: Any, others: Any) -> None:
+        self._own, self._others, self._thread = own, others, threading.get_ident()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own if threading.get_ident() == self._thread else self._others, name)
 
 
 def _exit_code(arguments: tuple[str, ...]) -> int:
