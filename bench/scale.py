@@ -113,7 +113,7 @@ def measure(folder: Path, rows: int) -> Measured:
                 begun = time.perf_counter()
                 wait_for_rows(api, rows)
                 searchable_s = time.perf_counter() - begun
-                wait_until_indexed(api)
+                wait_until_indexed(api, rows)
                 indexed_s = time.perf_counter() - begun
                 wrong, present, absent = ask_all(client)
                 p50_ms = time_searches(client)
