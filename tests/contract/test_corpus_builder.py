@@ -220,19 +220,25 @@ def test_build_that_another_overtakes_tells_what_that_one_has_done(desk: CorpusD
     assert last_heartbeat(desk.objects, "notes", "all") is None
 
 
+def begin_and_die(desk: CorpusDesk) -> None:
+    """A build that is ended as soon as it has told of itself."""
+
+    def die(_: BuildProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        desk.build(on_progress=die)
+
+
 @pytest.mark.parametrize("is_full", [False, True])
 def test_build_is_told_where_the_one_that_overtook_it_ended_early(desk: CorpusDesk, *, is_full: bool) -> None:
     desk.put_rows(rows(*range(10)))
     builder = CorpusBuilder(desk.context, work_dir=desk.folder / "work")
     other = CorpusDesk(desk.objects, desk.folder / "other")
 
-    def die(_: BuildProgress) -> None:
-        raise KeyboardInterrupt
-
     def overtake(progress: BuildProgress) -> None:
         if not other.embedders.opened and progress.embedded:
-            with pytest.raises(KeyboardInterrupt):
-                other.build(on_progress=die)
+            begin_and_die(other)
 
     with pytest.raises(Superseded, match="another build of 'notes' has begun since"):
         builder.build_or_await(declare(), is_full=is_full, on_progress=overtake, patience_s=0)
@@ -250,13 +256,9 @@ def test_build_goes_on_where_the_one_that_overtook_it_died(desk: CorpusDesk, *, 
 
     builder = CorpusBuilder(desk.context, work_dir=desk.folder / "work", pause=pause)
 
-    def die(_: BuildProgress) -> None:
-        raise KeyboardInterrupt
-
     def overtake(progress: BuildProgress) -> None:
         if not other.embedders.opened and progress.embedded:
-            with pytest.raises(KeyboardInterrupt):
-                other.build(on_progress=die)
+            begin_and_die(other)
             desk.objects.put(key, b"{}")  # as a killed one leaves it
 
     report = builder.build_or_await(
