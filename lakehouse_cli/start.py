@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lakehouse.errors import Conflict, LakehouseError, TimedOut
+from lakehouse.errors import Conflict, LakehouseError, StoreUnavailable, TimedOut
 from lakehouse.settings import Settings, process_environ
 from lakehouse_cli.child_logs import last_lines
 from lakehouse_cli.children import Child, child_environ, make_children
@@ -57,6 +57,7 @@ def start_all(installation: Installation, console: Console) -> tuple[Child, ...]
 
     Raises:
         Conflict: A port is taken by somebody else, or it runs already under other settings.
+        StoreUnavailable: A store that is not ours does not answer, or nothing could be kept in it.
         ChildFailed: A child does not start; what this call started is stopped again.
         TimedOut: Not ready within two minutes.
     """
@@ -70,6 +71,8 @@ def start_all(installation: Installation, console: Console) -> tuple[Child, ...]
         _wait_ready(installation, children, console)
         return children
     require_free(need for child in children if table.alive(child.name) is None for need in child.ports)
+    if not settings.is_store_embedded:
+        _require_store(settings)
     (table.folder / "state.json").unlink(missing_ok=True)
     command = (sys.executable, "-m", "lakehouse_cli", "supervise")
     process = start_detached(command, log=installation.logs / "supervisor.log", env=child_environ(settings))
@@ -108,6 +111,16 @@ def _require_same_settings(installation: Installation) -> None:
         raise Conflict(
             "what runs here began under other settings, or as another version; run: lakehouse down && lakehouse up"
         )
+
+
+def _require_store(settings: Settings) -> None:
+    from lakehouse.adapters.connect import connect_store
+    from lakehouse.adapters.store_probe import require_store
+
+    try:
+        require_store(connect_store(settings))
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{error.detail}; nothing was started (LAKEHOUSE_S3_ENDPOINT)") from None
 
 
 def _settings_file(installation: Installation) -> Path:

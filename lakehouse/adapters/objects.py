@@ -27,7 +27,12 @@ MARK = "lakehouse-write"
 IS_REFUSED = (409, 412)
 _ELSEWHERE_STATUS = (301, 302, 307, 308)
 _ELSEWHERE_CODES = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
-_WRONG_KEY_CODES = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_WRONG_KEY = "correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY"
+_WRONG_KEYS = {
+    "InvalidAccessKeyId": _WRONG_KEY,
+    # Host and path are signed: a proxy that strips a sub-path spoils all signatures, or those of some keys alone.
+    "SignatureDoesNotMatch": f"{_WRONG_KEY}, or let a proxy before the store pass host and path on as they come",
+}
 _making = threading.Lock()  # sessions are not safe to share while a client is made; clients are
 
 
@@ -272,8 +277,8 @@ def refusal(status: int, code: str, key: str) -> LakehouseError:
     said = f"the object store refused {key!r}: {code or status}"
     if status in _ELSEWHERE_STATUS or code in _ELSEWHERE_CODES:
         said += "; its bucket is elsewhere: set LAKEHOUSE_S3_ENDPOINT and LAKEHOUSE_S3_REGION to where it is"
-    elif code in _WRONG_KEY_CODES:
-        said += "; correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY"
+    elif code in _WRONG_KEYS:
+        said += f"; {_WRONG_KEYS[code]}"
     elif code == "InternalError":
         said += "; see whether its disk is full, else its log"
     return StoreUnavailable(said, key=key, retry_after_s=5)

@@ -1,4 +1,4 @@
-"""Whether a store keeps the conditions that every swap of a manifest rests on, tried on a key of its own.
+"""Whether a store takes our keys and keeps the conditions that every swap of a manifest rests on, by trial.
 
 Belongs here: the trial. Not here: what is made of it (see lakehouse_cli/doctor_services.py, audit_full_setup.py).
 """
@@ -7,11 +7,28 @@ from __future__ import annotations
 
 import contextlib
 
+from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.clock import new_id
-from lakehouse.errors import PreconditionFailed
+from lakehouse.errors import PreconditionFailed, StoreUnavailable
 from lakehouse.storage.objects import ObjectStore
 
-PROBE_KEY = "files/.doctor/{}"
+# With a sign that is encoded on the way, as days of partitions have it (`dt=`): not everything before a store keeps it.
+PROBE_KEY = "files/.doctor/dt={}"
+
+
+def require_store(store: S3ObjectStore) -> None:
+    """Make the bucket where it is missing, and refuse a store that nothing could be kept in.
+
+    Raises:
+        StoreUnavailable: It does not answer, refuses us, or ignores conditions.
+    """
+    store.ensure_bucket()
+    ignored = ignored_conditions(store)
+    if ignored:
+        raise StoreUnavailable(
+            f"the object store ignores {' and '.join(ignored)}: two writers would lose updates; use a store with"
+            " conditional writes (AWS, MinIO, Ceph, SeaweedFS)"
+        )
 
 
 def ignored_conditions(store: ObjectStore) -> list[str]:
