@@ -78,12 +78,23 @@ class RunningApi:
 
 @asynccontextmanager
 async def running_api(
-    settings: Settings, *, compose: Callable[[Settings], Services] = services_with_fakes
+    settings: Settings,
+    *,
+    compose: Callable[[Settings], Services] = services_with_fakes,
+    has_memory: bool = True,
 ) -> AsyncIterator[RunningApi]:
-    """The API with its lifespan, in this process; `compose` swaps services."""
+    """The API with its lifespan, in this process; `compose` swaps services.
+
+    It has read its memory logs, as a client of a healthy API finds it; `has_memory=False`: for stores that are away.
+    """
     app = create_app(settings, compose=compose)
     async with app.router.lifespan_context(app):
-        yield RunningApi(app, app.state.services)
+        services = app.state.services
+        logs = (services.retrieval.log, services.pathways.log)
+        with anyio.fail_after(30):
+            while has_memory and not all(log.is_replayed for log in logs):
+                await anyio.sleep(0.002)
+        yield RunningApi(app, services)
 
 
 @contextlib.contextmanager
@@ -224,9 +235,9 @@ class ApiProcess:
 
 @contextlib.contextmanager
 def api_process(
-    store: S3ObjectStore, folder: Path, *, has_memory: bool = False, **settings: object
+    store: S3ObjectStore, folder: Path, *, has_memory: bool = True, **settings: object
 ) -> Iterator[ApiProcess]:
-    """A running API process over a test's bucket, stopped at the end; `has_memory`: it has read its memory logs."""
+    """A running API process over a test's bucket, stopped at the end; it has read its memory logs, as above."""
     folder.mkdir(parents=True, exist_ok=True)
     process = ApiProcess(api_environ(store, folder / "data", **settings), folder / "api.log")
     process.start(is_ready=_has_memory if has_memory else _answers)

@@ -7,20 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import httpx
 
 from lakehouse.adapters.objects import S3ObjectStore
 from tests.api import RunningApi
-from tests.memory_logs import wait_until
 from tests.retrieving import retrieval_api
 
 
 @asynccontextmanager
 async def pathway_api(objects: S3ObjectStore, folder: Path, **settings: object) -> AsyncIterator[RunningApi]:
-    """The API in this process with quick embeddings, once it has read its memory."""
+    """The API in this process with quick embeddings."""
     async with retrieval_api(objects, folder, **{"pathway_embedder": "static", **settings}) as api:
-        await anyio.to_thread.run_sync(wait_until, lambda: api.services.pathways.log.is_replayed)
         yield api
 
 

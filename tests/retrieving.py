@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import httpx
 
 from lakehouse.adapters.objects import S3ObjectStore
 from tests.api import RunningApi, api_settings, running_api
-from tests.memory_logs import wait_until
 
 NOTES = [
     {
@@ -28,10 +26,8 @@ STATIC = {"default_embedder": "static", "playbook_embedder": "static", "holdout_
 
 @asynccontextmanager
 async def retrieval_api(objects: S3ObjectStore, folder: Path, **settings: object) -> AsyncIterator[RunningApi]:
-    """The API in this process with quick embeddings and no hold-out, once it has read its memory."""
+    """The API in this process with quick embeddings and no hold-out."""
     async with running_api(api_settings(objects, folder, **{**STATIC, **settings})) as api:
-        log = api.services.retrieval.log
-        await anyio.to_thread.run_sync(wait_until, lambda: log.stats()["is_replayed"])
         yield api
 
 

@@ -28,9 +28,7 @@ def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
 
 @pytest.fixture(scope="module")
 def api(store: S3ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    with api_process(
-        store, tmp_path_factory.mktemp("pathway-cli"), **STATIC, pathway_embedder="static", has_memory=True
-    ) as process:
+    with api_process(store, tmp_path_factory.mktemp("pathway-cli"), **STATIC, pathway_embedder="static") as process:
         yield process
 
 
@@ -138,13 +136,13 @@ def test_command_without_an_api_says_so(api: ApiProcess) -> None:
 
 def test_damaged_table_is_mended_from_the_log(objects: S3ObjectStore, tmp_path: Path) -> None:
     settings = {**STATIC, "pathway_embedder": "static", "memory_fold_s": 0.3}
-    with api_process(objects, tmp_path / "first", has_memory=True, **settings) as api:
+    with api_process(objects, tmp_path / "first", **settings) as api:
         uid = said(api, "add", "call the site lead").removeprefix("added ").strip()
         said(api, "update", uid, "call the site lead before noon")
     objects.put("lance/pathways/live.json", b'{"uri":')
     mended = command(api, "rebuild", "pathways", group="index")
     assert (mended.returncode, mended.stdout[:16]) == (0, "pathways: 2 rows"), mended.stderr
-    with api_process(objects, tmp_path / "second", has_memory=True, **settings) as api:
+    with api_process(objects, tmp_path / "second", **settings) as api:
         assert told(api, "show", uid)["content"] == "call the site lead before noon"
         assert [one["event"] for one in told(api, "history", uid)["changes"]] == ["add", "update"]
 
