@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _judged import LOADERS, Collection, Embeddings
 
+from lakehouse.adapters.corpus_build import CALIBRATION_ROWS
 from lakehouse.retrieval.calibration import Cloze, take_apart
 from lakehouse.retrieval.fusion import fuse
 from lakehouse.retrieval.relevance import PRIOR, RelevanceModel
@@ -118,7 +119,8 @@ def main() -> None:
     for name, load in LOADERS.items():
         of, texts = load(embed), TextIndex()
         texts.append(of.texts)
-        taken = take_apart(of.vectors, of.texts, embed.embedder)
+        rows = np.unique(np.linspace(0, len(of.texts) - 1, CALIBRATION_ROWS).astype(np.int64))
+        taken = take_apart(of.vectors[rows], [of.texts[n] for n in rows], embed.embedder)
         assert taken is not None
         corpora[name] = Corpus(of, texts, taken)
     print("corpus | calibrated by | judged kept | first kept | of off-topic queries dropped")

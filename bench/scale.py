@@ -128,7 +128,9 @@ def measure(folder: Path, rows: int) -> Measured:
 
 def ask_all(client: httpx.Client) -> tuple[list[str], float, float]:
     """What is wrong, the least best probability of present roles, the greatest of absent ones."""
-    wrong, present, absent = [], [], []
+    wrong: list[str] = []
+    present: list[float] = []
+    absent: list[float] = []
     for question, role in QUESTIONS.items():
         roles = ask(client, question, THRESHOLD)
         best = max((step for step in STEPS if ask(client, question, step)), default=0.0)

@@ -27,7 +27,8 @@ from lakehouse.retrieval.calibration import FEW_TEXTS, calibrate, has_texts_enou
 from lakehouse.retrieval.embedding import Embedder, Vectors
 from lakehouse.retrieval.live_table import LiveTable
 
-_SAMPLE_ROWS = 2_000
+# Half of what a build takes: the process answers searches meanwhile.
+_SAMPLE_ROWS = 1_000
 # Least share of rows with texts. Below it, text shares would count against the many rows that have no text.
 _TEXT_SHARE = 0.95
 # Texts embedded at a time: a query waits for one such batch at the most.

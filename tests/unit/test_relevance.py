@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
-from lakehouse.retrieval.calibration import calibrate, has_texts_enough, is_due, unjudged
+from lakehouse.retrieval.calibration import calibrate, has_texts_enough, is_due, take_apart, unjudged
 from lakehouse.retrieval.relevance import (
     OF_EMBEDDERS,
     PRIOR,
@@ -57,7 +57,8 @@ class WordsEmbedder:
 
 def documents() -> list[str]:
     rng = np.random.default_rng(0)
-    return [" ".join(rng.choice(words, 30)) for words in TOPICS.values() for _ in range(40)]
+    of_each = [rng.choice(words, 7, replace=False) for words in TOPICS.values() for _ in range(40)]
+    return [" ".join(rng.choice(words, 30)) for words in of_each]
 
 
 def pairs(similarity: float, share: float, count: int = 50) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -95,6 +96,14 @@ def test_corpus_alone_teaches_what_is_on_topic() -> None:
 
     assert best("patient triage at night on the ward") > PRIOR
     assert best("sonnet quartet glacier volcano umbrella") < PRIOR
+
+
+def test_all_rows_that_are_given_count() -> None:
+    rng, embedder = np.random.default_rng(1), WordsEmbedder()
+    texts = [" ".join([f"row{n}", *rng.choice(TOPICS["welder"], 9)]) for n in range(700)]
+    taken = take_apart(embedder.embed(texts), texts, embedder)
+    assert taken is not None
+    assert taken.likeness.shape == taken.shares.shape == (700, 700)
 
 
 def test_calibration_repeats() -> None:
