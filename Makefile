@@ -31,10 +31,14 @@ status: $(VENV)/.synced ## Show each process.
 test: $(VENV)/.synced-dev ## Run all tests, three files at a time: many of them wait.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
+# Libraries of peers have no types, and what they give is Any.
+BENCH_TYPES := --no-warn-return-any --ignore-missing-imports --disable-error-code import-untyped --no-warn-unused-ignores
+
 lint: $(VENV)/.synced-dev ## Style, types, layers, conventions.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@MYPYPATH=bench $(BIN)/mypy --explicit-package-bases $(BENCH_TYPES) bench/*.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/test_conventions.py
 

@@ -214,7 +214,7 @@ def indexed(vectors: Floats) -> Any:
     index = faiss.index_factory(vectors.shape[1], f"IVF{LISTS},SQ8", faiss.METRIC_INNER_PRODUCT)
     index.train(vectors[:TRAINED_ON])
     index.add(vectors)
-    index.nprobe = PROBES
+    index.nprobe = PROBES  # type: ignore[attr-defined]
     faiss.omp_set_num_threads(1)
     return index
 

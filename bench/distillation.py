@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def text_of(number: int, chosen: random.Random, recent: list[str]) -> str:
 def opened(folder: Path, evidence: Path) -> Any:
     import duckdb
 
-    config = {"memory_limit": "384MiB", "threads": 2, "temp_directory": str(folder / "spilled")}
+    config: dict[str, Any] = {"memory_limit": "384MiB", "threads": 2, "temp_directory": str(folder / "spilled")}
     connection = duckdb.connect(config=config)
     connection.execute(f"CREATE VIEW evidence AS FROM read_parquet('{evidence}')")
     connection.execute(
@@ -208,7 +209,7 @@ def gate_rates(kind: Any, folder: Path, evidence: Path) -> dict[str, Any]:
     samples = [make_sample(candidate, parameters) for candidate in candidates]
     sets = [shingles(compared_texts(chat)) for chat in chats]
     rates = {
-        "shape": rate(lambda: [check_conversation(chat, None) for chat in chats]),
+        "shape": rate(lambda: [*map(partial(check_conversation, tools=None), chats)]),
         "licence": rate(
             lambda: [grant_of("chat_calls", orjson.loads(c.metadata or "{}"), parameters) for c in candidates]
         ),

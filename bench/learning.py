@@ -24,9 +24,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench._judged import LOADERS, Collection, Embeddings
-from bench._memory_search import Outcome, corpus_of, found_in, playbooks_of
-from bench._memory_search import rank as rank_of
+from _judged import LOADERS, Collection, Embeddings
+from _memory_search import Outcome, corpus_of, found_in, playbooks_of
+from _memory_search import rank as rank_of
+
 from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.retrieval.evaluation import Interval, bootstrap, ndcg, paired_bootstrap, recall, top_1
 from lakehouse.retrieval.fusion import TEXT_WEIGHT, Judged, learn_weight
@@ -84,7 +85,7 @@ def main() -> None:
     no_harm(collections, titles)
     together(collections, titles)
     if given.plot:
-        from bench._learning_plot import plot
+        from _learning_plot import plot
 
         plot(curve, given.plot)
     print(f"{sum(_verdicts)} of {len(_verdicts)} limits are met")
@@ -118,7 +119,8 @@ def learned_weight(corpus: CorpusReader, collection: Collection, train: Iterable
         found = found_in(corpus, query, vector, weight=TEXT_WEIGHT)
         texts = corpus.text_scores(query, found.rows)
         assert found.similarity is not None
-        judged.append(Judged(found.similarity, texts, np.array([i in collection.gains[n] for i in found.ids])))
+        relevant = np.array([i in collection.gains[n] for i in corpus.ids_of(found.rows)])
+        judged.append(Judged(found.similarity, texts, relevant))
     return learn_weight(judged)
 
 

@@ -52,7 +52,7 @@ def contents(count: int, characters: int = 2000) -> list[dict[str, Any]]:
             {
                 "task": f"fill {w[_ROLE]} in {w[_CITY]}",
                 "steps": ["search", "call", "confirm"],
-                "found": f"worker {w[_ID]}: {w[_RESUME][:characters]}",
+                "found": f"worker {w[_ID]}: {str(w[_RESUME])[:characters]}",
             }
             for w in batch
         ]

@@ -50,7 +50,7 @@ def make_workload(rows: int) -> Workload:
     embedder = StaticEmbedder()
     vectors, rng = [], np.random.default_rng(7)
     for batch in worker_batches(rows + QUERIES):
-        vectors.append(embedder.embed([worker[_RESUME] for worker in batch]))
+        vectors.append(embedder.embed([str(worker[_RESUME]) for worker in batch]))
     flat = np.concatenate(vectors)
     rotation = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0][: flat.shape[1]]
     turned = np.ascontiguousarray(flat @ rotation, dtype=np.float32)

@@ -49,7 +49,7 @@ class Evaluated:
 
 def evaluate(folder: Path) -> Iterator[Evaluated]:
     """Hold every evaluation against the golden comments."""
-    golden = {}
+    golden: dict[str, list[str]] = {}
     for path in sorted((folder / "golden_comments").glob("*.json")):
         golden |= {one["url"]: [c["comment"] for c in one["comments"]] for one in json.loads(path.read_text())}
     candidates = json.loads((folder / "candidates.json").read_text())

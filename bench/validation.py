@@ -85,7 +85,7 @@ def numbers(draw: random.Random) -> Iterator[bool]:
     presidio = list(_lines("presidio_us_ssn.jsonl"))
     wrong = [case["text"] for case in presidio if holds_ssn(case["text"]) != (case["expected_len"] > 0)]
     print(f"    Presidio's cases alike  {len(presidio) - len(wrong)} of {len(presidio)}; not: {wrong}")
-    negatives = {
+    negatives: dict[str, Iterable[str]] = {
         "phones": _phones(draw),
         "phones of roster.csv": (text.format(row["TelephoneNumber"]) for row in people for text in CALLS),
         "order numbers": _others(draw, ORDERS),
@@ -104,10 +104,10 @@ def numbers(draw: random.Random) -> Iterator[bool]:
         ),
         "never given out": (form.format(_never(draw)) for _ in range(GENERATED) for form in ("SSN {}", "{}")),
     }  # fmt: skip
-    for name, texts in negatives.items():
-        cases = list(texts)
-        hits = [text for text in cases if holds_ssn(text)]
-        yield report(f"taken for one, of {len(cases):,} {name}", len(hits), "<=", 0, hits[:3])
+    for name, drawn in negatives.items():
+        tried = list(drawn)
+        taken = [text for text in tried if holds_ssn(text)]
+        yield report(f"taken for one, of {len(tried):,} {name}", len(taken), "<=", 0, taken[:3])
 
 
 def addresses() -> Iterator[bool]:

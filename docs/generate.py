@@ -5,6 +5,7 @@ Belongs here: rendering. Not here: the facts (see lakehouse/settings.py, lakehou
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -193,15 +194,18 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def main() -> int:
     """Write the pages, or with `--check` name those that differ."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a text is out of date")
+    given = parser.parse_args()
     stale = []
     for name, render in PAGES.items():
         path, text = REFERENCE / name, render()
-        if "--check" in sys.argv:
+        if given.check:
             if not path.exists() or path.read_text() != text:
                 stale.append(str(path.relative_to(HERE.parent)))
         else:
             path.write_text(text)
-    if "--check" not in sys.argv:
+    if not given.check:
         from screenshots import write_pictures
 
         if not write_pictures():

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lakehouse.errors import BadInput
 
+_Id = TypeVar("_Id", bound=Hashable)
 SAMPLES = 10_000
 _CHUNK = 500
 
@@ -32,7 +34,7 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def ndcg(ranked: Sequence[Hashable], gains: Mapping[Hashable, float], *, k: int = 10) -> float:
+def ndcg(ranked: Sequence[_Id], gains: Mapping[_Id, float], *, k: int = 10) -> float:
     """Normalised discounted cumulative gain of the first k, 0 to 1.
 
     Args:
@@ -50,13 +52,13 @@ def ndcg(ranked: Sequence[Hashable], gains: Mapping[Hashable, float], *, k: int 
     return float(got @ discounts[: len(got)]) / ideal if ideal else 0.0
 
 
-def recall(ranked: Sequence[Hashable], relevant: Collection[Hashable], *, k: int = 10) -> float:
+def recall(ranked: Sequence[_Id], relevant: Collection[_Id], *, k: int = 10) -> float:
     """The share of the relevant ids among the first k, 0 to 1; 0 when there are none."""
     wanted = set(relevant)
     return len(wanted & set(ranked[:k])) / len(wanted) if wanted else 0.0
 
 
-def top_1(ranked: Sequence[Hashable], relevant: Collection[Hashable]) -> float:
+def top_1(ranked: Sequence[_Id], relevant: Collection[_Id]) -> float:
     """1 when the first id is relevant, else 0."""
     return float(bool(ranked) and ranked[0] in relevant)
 
