@@ -33,6 +33,7 @@ from lakehouse.retrieval.search_config import SearchConfig
 from lakehouse.retrieval.search_service import SearchService
 from lakehouse.retrieval.trace import TraceSigner
 from lakehouse.tables.memory import MEMORY_TABLES
+from lakehouse_api.catalog_view import known_catalog
 from lakehouse_api.live_config import LiveConfig
 from lakehouse_api.retrieval import Retrieval
 
@@ -136,5 +137,5 @@ class _CatalogSql:
         self._watcher = watcher
 
     async def ids(self, expression: str, *, dataset: str, id_column: str, has_pii: bool) -> frozenset[str]:
-        snapshot = self._watcher.current()
+        snapshot = await known_catalog(self._watcher)
         return await self._sql.ids(expression, dataset=dataset, id_column=id_column, snapshot=snapshot, has_pii=has_pii)

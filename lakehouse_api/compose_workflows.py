@@ -17,7 +17,7 @@ from lakehouse.adapters.workflow_runs import WorkflowRuns
 from lakehouse.adapters.workflow_scoring import score_records
 from lakehouse.chat.call_log import Caller
 from lakehouse.clock import new_id, utc_now
-from lakehouse.errors import LakehouseError, StoreUnavailable
+from lakehouse.errors import LakehouseError
 from lakehouse.jitter import draw
 from lakehouse.observer import EventRing, ObserverEvent, ObserverStats
 from lakehouse.retrieval.search_log import search_line
@@ -25,6 +25,7 @@ from lakehouse.workflow.catalog import default_catalog
 from lakehouse.workflow.mode import Who, WorkflowServices
 from lakehouse.workflow.record import STREAM
 from lakehouse.workflow.runner import WorkflowRunner
+from lakehouse_api.catalog_view import fresh_catalog
 from lakehouse_api.limits import Gate
 from lakehouse_api.workflows import Workflows
 
@@ -148,9 +149,7 @@ class _Bridge:
 
     async def query(self, request: SqlRequest, who: Who) -> Answer:
         """As `/v1/sql` does."""
-        if self._watcher.is_stale:
-            raise StoreUnavailable("the object store did not answer, so the catalog is not known", retry_after_s=5)
-        return await self._sql.run(request, snapshot=self._watcher.current(), has_pii=who.has_pii)
+        return await self._sql.run(request, snapshot=await fresh_catalog(self._watcher), has_pii=who.has_pii)
 
     async def validate(self, kind: str, artifact: Mapping[str, Any], context: Mapping[str, Any], who: Who) -> Verdict:
         """As `/v1/validate` does."""

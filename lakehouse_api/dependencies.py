@@ -10,21 +10,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
-import anyio
 import anyio.to_thread
 import structlog
 from fastapi import Depends, Request
 
 from lakehouse.catalog.snapshot import CatalogSnapshot
-from lakehouse.errors import LakehouseError, StoreUnavailable
+from lakehouse.errors import LakehouseError
 from lakehouse_api.auth import Principal
+from lakehouse_api.catalog_view import fresh_catalog
 from lakehouse_api.services import Services
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Scope = Literal["read", "write", "admin", "pii"]
 
-_PATIENCE_S = 2.0
 _log = structlog.get_logger("lakehouse.audit")
 
 
@@ -71,20 +70,8 @@ async def run_blocking(
 
 
 async def fresh_snapshot(services: Services) -> CatalogSnapshot:
-    """The catalog in memory, once the watcher's last poll has succeeded.
-
-    It waits for the watcher and does not ask the store itself: when the store hangs, such calls would queue up.
-
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    if services.watcher.is_stale:
-        with anyio.move_on_after(_PATIENCE_S):
-            while services.watcher.is_stale:
-                await anyio.sleep(0.02)
-    if services.watcher.is_stale:
-        raise StoreUnavailable("the object store did not answer, so the catalog is not known", retry_after_s=5)
-    return services.watcher.current()
+    """See `fresh_catalog`."""
+    return await fresh_catalog(services.watcher)
 
 
 async def audit(
