@@ -283,11 +283,13 @@ class EventLog:
                 self._closed.rotate(-1)  # to the end, so that the other parts do not wait for it
                 return False
             self._drop(part.lines)  # the file was removed by somebody else
+            self._count(-part.size, -part.lines)
         else:
-            with self._counts:
+            with self._counts:  # in one step: who sees that it was shipped sees its room, too
                 self._shipped_parts += 1
-            self._note(None)
-        self._count(-part.size, -part.lines)
+                self._last_error = None
+                self._depth_bytes -= part.size
+                self._depth_lines -= part.lines
         return True
 
 
