@@ -25,6 +25,7 @@ from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_api.app import create_app
 from lakehouse_api.services import Services
 from tests.fakes.services import services_with_fakes
+from tests.servers import free_port_block
 
 TOKEN = "test-token"
 BASE_URL = "http://127.0.0.1"
@@ -85,14 +86,15 @@ async def running_api(
 ) -> AsyncIterator[RunningApi]:
     """The API with its lifespan, in this process; `compose` swaps services.
 
-    It has read its memory logs, as a client of a healthy API finds it; `has_memory=False`: for stores that are away.
+    It has read its memory logs and the catalog, as a client of a healthy API finds it; `has_memory=False`: for stores
+    that are away.
     """
     app = create_app(settings, compose=compose)
     async with app.router.lifespan_context(app):
         services = app.state.services
         logs = (services.retrieval.log, services.pathways.log)
-        with anyio.fail_after(30):
-            while has_memory and not all(log.is_replayed for log in logs):
+        with anyio.fail_after(60):
+            while has_memory and not (all(log.is_replayed for log in logs) and services.watcher.age_s is not None):
                 await anyio.sleep(0.002)
         yield RunningApi(app, services)
 
@@ -188,11 +190,7 @@ class ApiProcess:
         port: int | None = None,
     ) -> None:
         """Start it, on a port of its own unless one is given, and wait until `/health` answers so."""
-        if port is None:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
-        self.port = port
+        self.port = free_port_block(1) if port is None else port
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lakehouse_api"],

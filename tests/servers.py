@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -10,11 +11,13 @@ import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
 from lakehouse.adapters.seaweedfs import STOP_GRACE_S, EmbeddedStore, is_ready, load_or_make_credentials, server_command
@@ -22,19 +25,40 @@ from lakehouse.adapters.seaweedfs import STOP_GRACE_S, EmbeddedStore, is_ready, 
 _FILER = 5  # the place of the filer's port among those of the server
 
 
+_FIRST, _BLOCK, _BLOCKS = 18_000, 16, 750  # below the ephemeral range, out of which any connection may take a port
+_claims = Path(tempfile.gettempdir()) / "lakehouse-test-ports"
+_claimed: list[BinaryIO] = []  # held until this process ends, of which the system takes note however it ends
+
+
 def free_port_block(size: int) -> int:
-    """The first port of `size` free ports in a row, below the ephemeral range."""
-    for _ in range(200):
-        first = random.SystemRandom().randrange(18_000, 30_000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(first, first + size):
-                    probe = stack.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    """The first port of up to 16 free ports in a row, which no other process of tests gets while this one lives.
+
+    Between this answer and the server that takes the port, seconds may pass: that it is free now is not enough.
+    """
+    assert size <= _BLOCK
+    _claims.mkdir(mode=0o777, exist_ok=True)
+    for number in random.SystemRandom().sample(range(_BLOCKS), _BLOCKS):
+        claim = (_claims / str(number)).open("ab")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            claim.close()
+            continue
+        first = _FIRST + number * _BLOCK
+        if all(map(_is_free, range(first, first + size))):
+            _claimed.append(claim)
             return first
+        claim.close()
     raise RuntimeError("no free block of ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass

@@ -290,8 +290,8 @@ async def test_store_away_means_stale_searches_and_refused_writes(tmp_path: Path
     from tests.servers import store_server
 
     with store_server(tmp_path / "store") as server:
-        objects = server.objects(connect_timeout_s=0.5, read_timeout_s=2, max_attempts=1)
-        limits = {"s3_connect_timeout_s": 0.5, "s3_read_timeout_s": 2, "s3_max_attempts": 1, "memory_poll_s": 0.1}
+        objects = server.objects(max_attempts=1)  # once it is stopped, it refuses at once
+        limits = {"s3_max_attempts": 1, "memory_poll_s": 0.1}
         async with retrieval_api(objects, tmp_path / "data", **limits) as api, api.client() as client:
             await add_notes(client)
             await record(client, "forklift", "b", answer_corpus="notes")
@@ -327,15 +327,15 @@ async def test_playbooks_are_503_until_the_memory_has_been_read(tmp_path: Path) 
     from tests.servers import store_server
 
     with store_server(tmp_path / "store") as server:
-        objects = server.objects(connect_timeout_s=0.5, read_timeout_s=2, max_attempts=1)
+        objects = server.objects(max_attempts=1)
         async with retrieval_api(objects, tmp_path / "one") as api, api.client() as client:
             await add_notes(client)
             known = (await record(client, "forklift", "b", answer_corpus="notes"))["playbook_id"]
             trace_id = (await search(client, "forklift"))["trace_id"]
         server.stop()
-        limits = {"s3_connect_timeout_s": 0.5, "s3_read_timeout_s": 2, "s3_max_attempts": 1, "memory_poll_s": 0.1}
+        limits = {"s3_max_attempts": 1, "memory_poll_s": 0.1}
         settings = api_settings(objects, tmp_path / "one", **STATIC, **limits)
-        async with running_api(settings) as api, api.client() as client:
+        async with running_api(settings, has_memory=False) as api, api.client() as client:
             for answer in (
                 await client.get(PLAYBOOKS),
                 await client.post(f"{PLAYBOOKS}/feedback", json={"playbook_id": known, "score": 1}),
