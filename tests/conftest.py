@@ -17,8 +17,18 @@ from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.settings import load_settings
 from tests.servers import StoreServer, store_server
 
-# A slow machine is no failure: nothing here asserts a time.
-hypothesis.settings.register_profile("house", deadline=None)
+# A slow machine is no failure, nor is a draw without luck: nothing here asserts a time, and the same code is judged by
+# the same examples. `--hypothesis-profile explore` draws others every time.
+_OF_LUCK = (
+    hypothesis.HealthCheck.too_slow,
+    hypothesis.HealthCheck.filter_too_much,
+    hypothesis.HealthCheck.data_too_large,
+    hypothesis.HealthCheck.large_base_example,
+)
+hypothesis.settings.register_profile("explore", deadline=None, suppress_health_check=_OF_LUCK)
+hypothesis.settings.register_profile(
+    "house", hypothesis.settings.get_profile("explore"), derandomize=True, database=None
+)
 hypothesis.settings.load_profile("house")
 
 _numbers = itertools.count(1)

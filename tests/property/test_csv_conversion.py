@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import orjson
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.adapters.conversion_child import convert
@@ -79,7 +79,7 @@ def canonical(value: str, type_: str) -> str:
     return value.replace("T", " ") if type_ == "TIMESTAMP" else value
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None)
 @example("a,b", "", 0, "a\n\n1\n", "utf-8")
 @example("a,b", "", 0, 'a,b\n"x"y,2\n', "utf-8")
 @example("a,b", "", 0, 'a,b\n1,"2\n3"\n\r\n4,5', "utf-16")

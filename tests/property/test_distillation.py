@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.adapters.distill_build import build_corpus
@@ -23,7 +23,7 @@ from lakehouse.distillation.twins import band_shape, exact_copies, shingles
 from tests.distilling import all_bytes, lake, rows_of, run
 
 NAMES = KnownNames(["Jane Doe", "José García"])
-SOME = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SOME = settings(max_examples=12)
 vocabulary = st.sampled_from(
     ["shift", "Monday", "jane@x.org", "(415) 555-0132", "crew", "536-22-1234", "ok", "who", "\n"]
 )

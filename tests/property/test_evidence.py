@@ -74,7 +74,10 @@ def served(maker: Maker, objects: dict[str, bytes]) -> tuple[Any, ...]:
     return by_run, by_hash, refused, made.counts
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(lines | odd_lines, max_size=12), st.data())
 def test_any_split_and_order_gives_the_same_records(maker: Maker, some: list[bytes], data: st.DataObject) -> None:
     whole = served(maker, {KEYS[0]: b"\n".join([*some, b""])})
@@ -85,7 +88,10 @@ def test_any_split_and_order_gives_the_same_records(maker: Maker, some: list[byt
     assert served(maker, shuffled) == whole
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(odd_lines, max_size=8), st.booleans())
 @example([b'{"run_id":"a","recorded_at":"2026-03-04T00:00:00Z","score":1e999}'], True)
 @example([b"\xef\xbb\xbf{}", b"\x00", b"{}\r", b" ", b'"\xed\xa0\x80"'], False)

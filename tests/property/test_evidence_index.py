@@ -158,7 +158,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lakes")
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture]
+)
 @given(some_lines, st.data())
 def test_any_split_over_files_days_and_runs_gives_the_same_that_serves(
     folder: Path, some: list[tuple[str, bytes]], data: st.DataObject
@@ -184,7 +186,9 @@ def test_any_split_over_files_days_and_runs_gives_the_same_that_serves(
         lake.close()
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture]
+)
 @given(some_lines, st.data())
 def test_retracted_runs_serve_no_more_until_they_do_again(
     folder: Path, some: list[tuple[str, bytes]], data: st.DataObject

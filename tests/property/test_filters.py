@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.retrieval.filters import MAX_DEPTH, OPERATORS, Filter, conditions, fields_of, matches, parse_filter
@@ -87,7 +87,7 @@ def assert_agrees(
     assert np.concatenate(list(parts)).tolist() == expected
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None)
 @given(st.lists(documents, max_size=12), st.lists(st.integers(0, 12), max_size=3), st.lists(filters, min_size=1), masks)
 def test_mask_agrees_with_the_definition(
     rows: list[dict[str, Any]], pieces: list[int], wanted: list[dict[str, Any]], masked: frozenset[str]
@@ -128,7 +128,7 @@ def drawn_filter(source: random.Random, depth: int = 0) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_a_hundred_thousand_filters_agree_with_the_definition(seed: int) -> None:
     source = random.Random(seed)

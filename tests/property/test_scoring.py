@@ -51,7 +51,10 @@ def runs(draw: st.DrawFn) -> list[Record]:
 
 
 worlds = st.tuples(runs(), st.lists(testimony, max_size=8)).map(lambda pair: [*pair[0], *pair[1]])
-USUAL = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+USUAL = settings(
+    max_examples=10,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.fixture(scope="module")
