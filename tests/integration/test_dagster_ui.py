@@ -108,11 +108,17 @@ def runs_of_ingest(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
     return instance.get_runs(dg.RunsFilter(job_name="ingest"))
 
 
+def new_runs(instance: dg.DagsterInstance, known: set[str]) -> Sequence[dg.DagsterRun]:
+    """Runs of the job that have begun since, whether they have ended or not."""
+    begun = [run for run in runs_of_ingest(instance) if run.run_id not in known]
+    return [run for run in begun if run.status == dg.DagsterRunStatus.STARTED or run.is_finished]
+
+
 def test_dropped_file_becomes_a_dataset_with_metadata(loaded: RunningDagster) -> None:
     running = loaded
     with open_instance(running.settings) as instance:
         key = dg.AssetKey("dataset")
-        wait_until(lambda: instance.get_latest_materialization_event(key) is not None, "materialization", 30)
+        wait_until(lambda: instance.get_latest_materialization_event(key) is not None, "materialization", 90)
         event = instance.get_latest_materialization_event(key)
         assert event is not None
         assert event.asset_materialization is not None
@@ -120,13 +126,13 @@ def test_dropped_file_becomes_a_dataset_with_metadata(loaded: RunningDagster) ->
         assert event.asset_materialization.metadata["dagster/row_count"].value == 2
         assert instance.get_dynamic_partitions("datasets") == ["workers"]
         # A corpus of the same dataset may be built meanwhile, for which this one lacks columns.
-        wait_until(lambda: all(r.is_finished for r in runs_of_ingest(instance)), "the run ends", 30)
+        wait_until(lambda: all(r.is_finished for r in runs_of_ingest(instance)), "the run ends", 90)
         assert {r.status for r in runs_of_ingest(instance)} == {dg.DagsterRunStatus.SUCCESS}
 
 
 def test_sensors_of_a_running_daemon_have_young_ticks(loaded: RunningDagster) -> None:
     with open_instance(loaded.settings) as instance:
-        wait_until(lambda: judge_ticks(tick_ages(instance)).passed, "every sensor has ticked", 60)
+        wait_until(lambda: judge_ticks(tick_ages(instance)).passed, "every sensor has ticked", 120)
 
 
 def test_mutation_by_plain_get_is_refused(running: RunningDagster) -> None:
@@ -159,14 +165,14 @@ def test_websocket_of_another_page_is_refused(running: RunningDagster) -> None:
         "Sec-WebSocket-Protocol: graphql-ws\r\nOrigin: http://{origin}\r\n\r\n"
     )
     for origin, status in (("evil.example", b"403"), (f"127.0.0.1:{port}", b"101")):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(handshake.replace("{origin}", origin).encode())
             assert connection.recv(4096).split(b" ")[1] == status
 
 
 def test_query_of_the_ui_itself_is_answered(running: RunningDagster) -> None:
     query = "{ assetNodes { assetKey { path } dependencyKeys { path } } }"
-    answer = httpx.post(f"{running.url}/graphql", json={"query": query}, headers={"origin": running.url}, timeout=30)
+    answer = httpx.post(f"{running.url}/graphql", json={"query": query}, headers={"origin": running.url}, timeout=60)
     assert answer.status_code == 200
     nodes = {n["assetKey"]["path"][0]: n["dependencyKeys"] for n in answer.json()["data"]["assetNodes"]}
     assert nodes["dataset"] == [{"path": ["landing"]}]
@@ -199,22 +205,29 @@ def test_browser_shows_lineage_and_the_materialized_partition(loaded: RunningDag
 
 def test_everything_killed_amid_a_run_leaves_the_old_state_and_the_next_boot_goes_on(loaded: RunningDagster) -> None:
     running = loaded
-    before = Catalog(running.objects).get("workers")
-    rows = b"".join(b"%d,person%d@example.org\n" % (i, i) for i in range(400_000))
-    running.objects.put("landing/workers/b.csv", b"id,email\n" + rows)
     with open_instance(running.settings) as instance:
         in_work = dg.RunsFilter(job_name="ingest", statuses=[dg.DagsterRunStatus.STARTED])
-        wait_until(lambda: bool(instance.get_runs(in_work)), f"a run starts\n{running.logs()}", 90)
-        (run,) = instance.get_runs(in_work)
-        running.stop(signal.SIGKILL)
-        after_kill = Catalog(running.objects).get("workers")
-        assert after_kill.row_count in (before.row_count, before.row_count + 400_000)
-        assert instance.get_runs(in_work), "the kill came too late to prove anything"
-        running.start()
+        for attempt in range(5):  # a kill that comes when the run has ended proves nothing
+            before = Catalog(running.objects).get("workers")
+            known = {run.run_id for run in runs_of_ingest(instance)}
+            numbers = range(attempt * 400_000, (attempt + 1) * 400_000)
+            rows = b"".join(b"%d,person%d@example.org\n" % (number, number) for number in numbers)
+            running.objects.put(f"landing/workers/b{attempt}.csv", b"id,email\n" + rows)
+            wait_until(lambda known=known: bool(new_runs(instance, known)), f"a run starts\n{running.logs()}", 90)
+            (run, *_) = new_runs(instance, known)
+            running.stop(signal.SIGKILL)
+            after_kill = Catalog(running.objects).get("workers")
+            assert after_kill.row_count in (before.row_count, before.row_count + 400_000)
+            is_amid = bool(instance.get_runs(in_work))
+            running.start()
+            if is_amid:
+                break
+        else:
+            pytest.fail("of five kills each came too late to prove anything")
         wait_until(
             lambda: instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE,  # type: ignore[union-attr]
             "the dead run is reported",
-            30,
+            90,
         )
         wait_until(
             lambda: Catalog(running.objects).get("workers").row_count == before.row_count + 400_000,
