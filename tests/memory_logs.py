@@ -49,11 +49,24 @@ def running(
         log.stop()
 
 
-def wait_until(is_so: Callable[[], object], *, timeout_s: float = 30) -> None:
+def wait_until(is_so: Callable[[], object], *, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline
         threading.Event().wait(0.005)
+
+
+# A look that goes on when something is written may miss it; the one after it begins later and does not. How soon looks
+# follow each other is `memory_poll_s`, which no setting raises above 1.5 s.
+NEXT_LOOK = 2
+
+
+def wait_for_looks(log: MemoryLog, times: int = NEXT_LOOK) -> None:
+    """Return when the follower has gone through its whole round so often."""
+    follower = log._follower
+    for _ in range(times):
+        before = follower.looked_s
+        wait_until(lambda before=before: follower.looked_s != before)
 
 
 def unavailable(key: str) -> StoreUnavailable:

@@ -16,9 +16,10 @@ from lakehouse.memory.log_object import VOID, read_object
 from lakehouse.storage.objects import ObjectStore, list_all
 from tests.fakes.memory import FoldedTable
 from tests.fakes.objects import MemoryObjects
-from tests.memory_logs import TABLE, FaultyObjects, Process, running, wait_until
+from tests.memory_logs import NEXT_LOOK, TABLE, FaultyObjects, Process, running, wait_for_looks, wait_until
 
 pytestmark = pytest.mark.anyio
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -43,6 +44,11 @@ def recorded(store: ObjectStore) -> list[str]:
         _, writer, seq = parse_object_key(key) or ("", "", 0)
         found += [entry.op_id for entry in read_object(body, writer=writer, seq=seq).entries]
     return found
+
+
+async def looked_at(process: Process, times: int = 3) -> None:
+    """Wait until the follower has gone through its whole round a few times."""
+    await asyncio.to_thread(wait_for_looks, process.log, times)
 
 
 async def append(process: Process, number: int) -> str:
@@ -84,14 +90,14 @@ async def test_many_callers_at_once_share_objects_and_lose_and_double_nothing(st
         assert len(numbers) < 600
 
 
-async def test_two_processes_see_each_other_within_two_seconds(store: ObjectStore) -> None:
-    with running(store, poll_s=1.0) as one, running(store, poll_s=1.0) as two:
+async def test_two_processes_see_each_other_in_the_next_look(store: ObjectStore) -> None:
+    with running(store) as one, running(store) as two:
         await append(one, 1)
-        begun = time.monotonic()
-        await asyncio.to_thread(wait_until, lambda: two.numbers() == [1])
+        await looked_at(two, NEXT_LOOK)
+        assert two.numbers() == [1]
         await append(two, 2)
-        await asyncio.to_thread(wait_until, lambda: one.numbers() == [1, 2])
-        assert time.monotonic() - begun < 4
+        await looked_at(one, NEXT_LOOK)
+        assert one.numbers() == [1, 2]
         assert one.state.entries == two.state.entries
         assert one.log.revision == two.log.revision
 
@@ -102,18 +108,16 @@ async def test_write_after_a_read_comes_after_it_in_the_order_even_from_a_slow_c
 
     with running(store) as one, running(store, clock=slow_clock) as two:
         first = await one.log.append("record", {"n": 1}, actor="a")
-        await two.log.wait_for(str(first.order))
+        await two.log.wait_for(str(first.order), PATIENCE_S)
         second = await two.log.append("record", {"n": 2}, actor="b")
         assert second.order > first.order
 
 
 async def test_read_waits_for_the_revision_of_another_process(store: ObjectStore) -> None:
-    with running(store, poll_s=1.4) as one, running(store, poll_s=1.4) as two:
+    with running(store, poll_s=3600) as one, running(store, poll_s=3600) as two:  # who waits does not wait for those
         for number in range(5):
             revision = str((await one.log.append("record", {"n": number}, actor="a")).order)
-            begun = time.monotonic()
-            await two.log.wait_for(revision)
-            assert time.monotonic() - begun < 1.0
+            await two.log.wait_for(revision, PATIENCE_S)
             assert two.numbers()[-1] == number
         await one.log.wait_for(revision)
         await one.log.wait_for("")
@@ -125,7 +129,7 @@ async def test_revision_that_does_not_come_is_unavailable_and_one_that_is_none_r
         begun = time.monotonic()
         with pytest.raises(Unavailable, match=r"has not seen revision .* within 0\.3 s"):
             await one.log.wait_for(str(Order(order.hlc, order.writer, 9, 0)), 0.3)
-        assert 0.29 < time.monotonic() - begun < 2
+        assert time.monotonic() - begun > 0.29
         with pytest.raises(BadInput, match="is no revision"):
             await one.log.wait_for("soon")
 
@@ -256,13 +260,13 @@ async def test_stream_that_rested_is_left_for_a_new_one() -> None:
     store = MemoryObjects(clock=lambda: now)
     with running(store, clock=lambda: now) as one, running(store, clock=lambda: now) as two:
         first = (await one.log.append("record", {"n": 1}, actor="a")).order
-        await two.log.wait_for(str(first))
+        await two.log.wait_for(str(first), PATIENCE_S)
         now += timedelta(minutes=59)
         assert (await one.log.append("record", {"n": 2}, actor="a")).order.writer == first.writer
         now += timedelta(hours=3)
         third = (await one.log.append("record", {"n": 3}, actor="a")).order
         assert third.writer != first.writer
-        await two.log.wait_for(str(third))
+        await two.log.wait_for(str(third), PATIENCE_S)
         assert two.numbers() == [1, 2, 3]
 
 
@@ -281,7 +285,7 @@ async def test_object_that_vanished_is_waited_for_and_comes_back() -> None:
         with pytest.raises(Unavailable):
             await two.log.wait_for(str(Order(order.hlc, order.writer, 2, 0)), 0.2)
         store.put(missing, objects[missing])
-        await two.log.wait_for(str(Order(order.hlc, order.writer, 2, 0)))
+        await two.log.wait_for(str(Order(order.hlc, order.writer, 2, 0)), PATIENCE_S)
         assert two.numbers() == [0, 1, 2]
         assert two.log.stats()["missing_objects"] == 0
 
@@ -349,14 +353,6 @@ async def test_object_that_the_store_does_not_give_holds_up_nothing_else_and_is_
         store.unreadable.clear()
         await asyncio.to_thread(wait_until, lambda: two.numbers() == [0, 1, 2, 3])
         assert two.log.fold() == 2
-
-
-async def looked_at(process: Process, times: int = 3) -> None:
-    """Wait until the follower has gone through its whole round a few times."""
-    follower = process.log._follower
-    for _ in range(times):
-        before = follower.looked_s
-        await asyncio.to_thread(wait_until, lambda before=before: follower.looked_s != before)
 
 
 async def test_stream_whose_folder_is_listed_before_its_first_object_is_followed() -> None:
@@ -463,7 +459,7 @@ async def test_payloads_over_the_limit_and_too_many_at_once_are_refused() -> Non
         gate = threading.Event()
 
         def put(self, key: str, *args: object, **options: object) -> object:  # type: ignore[override]
-            self.gate.wait(30)
+            self.gate.wait(PATIENCE_S)
             return super().put(key, *args, **options)  # type: ignore[arg-type]
 
     store = Slow()

@@ -32,10 +32,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
 
 @pytest.fixture
 def objects(server: StoreServer) -> Iterator[S3ObjectStore]:
-    store = server.objects(connect_timeout_s=0.5, read_timeout_s=1.0, max_attempts=1)
-    yield store
-    for info in list_all(store, ""):
-        store.delete(info.key)
+    yield server.objects()
+    patient = server.objects()
+    for info in list_all(patient, ""):
+        patient.delete(info.key)
 
 
 class Load:
@@ -100,7 +100,9 @@ def come_back(server: StoreServer) -> None:
 def test_store_that_fails_under_load_loses_and_doubles_nothing(
     server: StoreServer, objects: S3ObjectStore, fault: object, tmp_path: Path
 ) -> None:
-    with running(objects, poll_s=0.1) as one, running(objects, poll_s=0.1) as two:
+    hasty = server.objects(connect_timeout_s=0.5, read_timeout_s=1.0, max_attempts=1)
+    with running(hasty, poll_s=0.1) as one, running(hasty, poll_s=0.1) as two:
+        wait_until(lambda: one.log.is_replayed and two.log.is_replayed)
         load = Load(one)
         try:
             for _ in range(3):
