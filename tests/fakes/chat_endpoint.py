@@ -82,7 +82,7 @@ def chat_endpoint() -> Iterator[ChatEndpointServer]:
                 self._stream(reply)
                 return
             if reply.hang:
-                state.ending.wait(30)
+                state.ending.wait(120)
                 self.close_connection = True
                 return
             body = reply.raw if reply.raw is not None else json.dumps(reply.document).encode()
@@ -107,7 +107,7 @@ def chat_endpoint() -> Iterator[ChatEndpointServer]:
                     )
                     self.wfile.flush()
                 if reply.hang:
-                    state.ending.wait(30)
+                    state.ending.wait(120)
 
         def log_message(self, *_: object) -> None: ...
 

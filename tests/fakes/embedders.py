@@ -32,7 +32,7 @@ class FakeEmbedder:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.calls.append(list(texts))
         self.entered.release()
-        assert self.gate.wait(30)
+        assert self.gate.wait(60)
         if self.failure is not None:
             raise self.failure
         if self.refuses is not None and self.refuses[0] in texts:

@@ -52,7 +52,7 @@ def embedding_server(embedder: FakeEmbedder) -> Iterator[EmbeddingServer]:
             state.requests.append({"path": self.path, **asked})
             state.headers.append({k.lower(): v for k, v in self.headers.items()})
             if state.is_silent.is_set():
-                state.ending.wait(30)
+                state.ending.wait(120)
                 self.close_connection = True
                 return
             status, headers = state.statuses.pop(0) if state.statuses else (200, {})

@@ -39,7 +39,7 @@ class Lines(list[Mapping[str, Any]]):
 
 async def answered(provider: str, url: str, lines: Lines, *, is_stream: bool) -> str:
     key = ChatEndpoint(url=url, api_key=SecretStr("k"))
-    chat = OpenAiChat(provider, key, timeout_s=10, attempts=1)
+    chat = OpenAiChat(provider, key, timeout_s=60, attempts=1)
     service = ChatService(
         {provider: chat}, embedded=(), log=lines, meter=UsageMeter(lambda: datetime.now(UTC)), fallbacks={},
         budget_usd=0, find_markers=lambda _: (),

@@ -63,7 +63,7 @@ def test_importing_the_api_loads_no_dagster_and_no_engine() -> None:
 def test_logs_are_json_with_the_request_id_and_no_secret(api: ApiProcess) -> None:
     with api.client() as client:
         client.get("/v1/catalog", headers={"X-Request-Id": "log-me"}, params={"q": "hidden"}).raise_for_status()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (lines := [line for line in api.log.read_text().splitlines() if '"log-me"' in line]):
         assert time.monotonic() < deadline
     line = json.loads(lines[0])
@@ -128,7 +128,7 @@ def test_store_that_never_answers_is_503_and_health_says_so(tmp_path: Path, obje
         process = ApiProcess(environ, tmp_path / "api.log")
         process.start(is_ready=lambda answer: answer.status_code == 503)
         try:
-            with process.client(timeout_s=30) as client:
+            with process.client(timeout_s=60) as client:
                 health = client.get("/health").json()
                 assert (health["status"], health["parts"]["store"]["state"]) == ("unavailable", "unavailable")
                 for method, path in (
@@ -182,7 +182,7 @@ def _wait_for_upload(api: ApiProcess) -> None:
 
 
 def _wait_for_metric(api: ApiProcess, line: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     with api.client() as client:
         while line not in client.get("/metrics").text:
             assert time.monotonic() < deadline
@@ -194,7 +194,7 @@ def test_sigterm_finishes_what_was_accepted_and_takes_nothing_new(tmp_path: Path
         _wait_for_upload(api)
         assert api.process is not None
         api.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", api.port), timeout=1).close()

@@ -85,7 +85,7 @@ async def test_health_is_open_to_all_and_keeps_secrets(api: RunningApi) -> None:
 
 async def test_health_is_ok_once_the_store_has_answered(api: RunningApi) -> None:
     async with api.client() as client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (answer := await client.get("/health")).json()["status"] != "ok":
                 await anyio.sleep(0.05)
     document = answer.json()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +26,6 @@ from tests.tokens import write_tokens_file
 pytestmark = pytest.mark.anyio
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "evidence.md"
 EXAMPLES = re.findall(r"```sql\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
-FRESH_S = 2.0
 
 
 @pytest.fixture
@@ -62,10 +60,8 @@ async def test_views_are_empty_before_there_is_anything_and_fresh_after_a_commit
             put_raw(objects, f"part-{number}", line(f"r{number}"), line("same", second=number, note=f"n{number}"))
             make(objects, tmp_path, run=f"run-{number}")
             refresh(objects, tmp_path)
-            committed_s = time.monotonic()
             assert await rows(client, "SELECT count(*), max(output_text) FROM evidence") == [[number + 1, f"n{number}"]]
             assert await rows(client, "SELECT count(*) FROM evidence_index WHERE status = 'serves'") == [[number + 1]]
-            assert time.monotonic() - committed_s < FRESH_S
         # What served before is collected: nothing that serves now is asked for any more.
         now = utc_now() + timedelta(days=30)
         week, day = timedelta(days=7), timedelta(days=1)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.clock import utc_now
 from lakehouse.storage.objects import list_all
 from lakehouse_api.compose import compose_services
 from tests.api import RunningApi, api_settings, running_api
@@ -29,7 +30,7 @@ def anyio_backend() -> str:
 
 async def record(client: httpx.AsyncClient, **new: str) -> str:
     """Record an entry as soon as the memory log has read its past; gives its id."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while (answer := await client.post(f"{PLAYBOOKS}/record", json=new)).status_code == 503:
             await anyio.sleep(0.05)
     return str(answer.json()["playbook_id"])
@@ -52,6 +53,8 @@ async def seen(api: RunningApi, client: httpx.AsyncClient) -> tuple[Any, ...]:
 async def test_full_spool_refuses_what_it_could_not_write_down(objects: S3ObjectStore, tmp_path: Path) -> None:
     settings = api_settings(objects, tmp_path, **STATIC, spool_max_bytes=SPOOL_BYTES, spool_part_age_s=3600)
     async with running_api(settings, compose=compose_services) as api, api.client() as client:
+        now = utc_now()
+        api.services.events._clock = lambda: now  # the parts of a day that ends are shipped, and make room
         await add_notes(client)
         playbook_id = await record(client, query="forklift", answer_id="b", answer_corpus="notes")
         trace_id = (await search(client, "forklift", use_playbook=True))["trace_id"]

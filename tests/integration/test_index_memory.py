@@ -26,7 +26,7 @@ def anyio_backend() -> str:
 
 async def served(client: httpx.AsyncClient, is_so: Callable[[str], bool]) -> str:
     """How the index is held, once it is so."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not is_so(kind := (await client.get(INDEX)).json()["state"]["kind"]):
             await anyio.lowlevel.checkpoint()
     return str(kind)

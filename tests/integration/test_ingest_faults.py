@@ -177,10 +177,12 @@ def test_conversion_killed_in_the_middle_is_unavailable_and_the_next_try_succeed
         except LakehouseError as error:
             failures.append(error)
 
+    others = conversions(os.getpid())  # of tests that ran before in this process
     thread = threading.Thread(target=load)
     thread.start()
     wait_until(lambda: list((tmp_path / "work").glob("*/out.parquet")))
-    conversions(os.getpid())[0].kill()
+    [own] = [child for child in conversions(os.getpid()) if child not in others]
+    own.kill()
     thread.join()
     assert isinstance(failures[0], Unavailable)
     assert keys(objects) == []
@@ -191,10 +193,11 @@ def test_conversion_killed_in_the_middle_is_unavailable_and_the_next_try_succeed
 
 def test_conversion_killed_while_it_waits_is_replaced(objects: S3ObjectStore, tmp_path: Path) -> None:
     desk = IngestDesk(objects, tmp_path)
+    others = conversions(os.getpid())
     desk.converter.prepare()
-    waiting = conversions(os.getpid())[0]
+    [waiting] = [child for child in conversions(os.getpid()) if child not in others]
     waiting.kill()
-    waiting.wait(10)
+    waiting.wait(60)
     assert desk.load(OLD).manifest.row_count == 1
     desk.converter.close()
 
@@ -227,7 +230,7 @@ def test_api_killed_in_the_middle_of_an_upload_keeps_the_old_state(objects: S3Ob
         children = conversions(api.process.pid)
         api.stop(how=signal.SIGKILL)
         upload.close()
-        psutil.wait_procs(children, timeout=20)
+        psutil.wait_procs(children, timeout=60)
         assert not any(child.is_running() for child in children)
         assert set(keys(objects, "datasets/")) | set(keys(objects, "catalog/")) == before
         api.start()

@@ -108,7 +108,7 @@ class Paused(FoldedInMemory):
 
     def merge(self, entries: Sequence[Entry], folded_through: Mapping[str, int], *, fence: int) -> None:
         self.arrived.set()
-        self.go_on.wait(30)
+        self.go_on.wait(60)
         try:
             super().merge(entries, folded_through, fence=fence)
         except Conflict as error:
@@ -129,7 +129,7 @@ def test_holder_that_was_paused_past_its_lease_publishes_nothing(monkeypatch: py
         done: list[int] = []
         thread = threading.Thread(target=lambda: done.append(one.log.fold()))
         thread.start()
-        paused.arrived.wait(30)
+        paused.arrived.wait(60)
         now += timedelta(seconds=31)
         wait_until(lambda: two.numbers() == [1])
         write(two, 2)

@@ -269,7 +269,7 @@ async def test_killed_replay_goes_on_and_pays_nothing_twice(
     while len(replays.store.done("killed")) < 5 and child.poll() is None and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
     os.kill(child.pid, signal.SIGKILL)
-    child.wait(10)
+    child.wait(60)
     endpoint.replies = answers
     paid = len(endpoint.requests)
     kept = replays.store.done("killed")

@@ -101,7 +101,7 @@ def serving() -> Iterator[Store]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    store = Store(S3Location(f"http://127.0.0.1:{server.server_port}", "b", "us-east-1", "k", "s", 5.0, 5.0))
+    store = Store(S3Location(f"http://127.0.0.1:{server.server_port}", "b", "us-east-1", "k", "s", 60.0, 60.0))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -67,7 +67,7 @@ def scripted(*answers: tuple[int, bytes, dict[str, str]] | str) -> Iterator[tupl
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield S3Location(f"http://127.0.0.1:{server.server_port}", "b", "us-east-1", "k", "s", 1.0, 1.0), asked
+        yield S3Location(f"http://127.0.0.1:{server.server_port}", "b", "us-east-1", "k", "s", 60.0, 60.0), asked
     finally:
         server.shutdown()
         thread.join()
@@ -111,7 +111,7 @@ def test_refusal_is_not_tried_again(answer: tuple[int, bytes, dict[str, str]], e
 
 def test_connection_that_was_closed_while_idle_is_replaced_without_counting_as_a_try() -> None:
     with scripted(OK, "close", OK) as (location, asked):
-        store = DirectObjects(S3Location(location.endpoint, "b", "us-east-1", "k", "s", 1.0, 1.0, max_attempts=1))
+        store = DirectObjects(S3Location(location.endpoint, "b", "us-east-1", "k", "s", 60.0, 60.0, max_attempts=1))
         store.put("k", b"x")
         store.put("k", b"x")
         assert len(asked) == 3

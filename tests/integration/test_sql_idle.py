@@ -38,7 +38,7 @@ async def one(pool: SqlPool, sql: str) -> bytes:
 
 
 async def until_workers(pool: SqlPool, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while pool.stats()["workers"] != count:
             await asyncio.sleep(0.01)
 

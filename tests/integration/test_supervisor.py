@@ -52,7 +52,7 @@ def server(name: str, port: int, *, needs: tuple[str, ...] = ()) -> Child:
     return Child(name, python(SERVER, str(port)), lambda: answers(port), needs=needs, ports=ports)
 
 
-def await_(condition: Callable[[], bool], *, step: Callable[[], None] = lambda: None, timeout_s: float = 30) -> None:
+def await_(condition: Callable[[], bool], *, step: Callable[[], None] = lambda: None, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -149,7 +149,7 @@ def test_port_held_by_another_names_its_holder_and_the_setting(bench: Bench) -> 
         assert "LAKEHOUSE_API_PORT" in status.message
     finally:
         other.kill()
-        other.wait(10)
+        other.wait(60)
 
 
 def test_stop_ends_a_child_that_ignores_sigterm_and_all_it_started(bench: Bench) -> None:

@@ -33,7 +33,7 @@ def test_lines_are_written_together_soon_after_the_first() -> None:
         log = AccessLog(write)
         log.add(line("/a", 200))
         log.add(line("/b\n", 404))
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
 
     asyncio.run(main())
     assert len(written) == 1

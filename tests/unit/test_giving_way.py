@@ -32,13 +32,13 @@ def test_threads_of_a_library_give_way_and_no_others() -> None:
     def work() -> None:
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("vendor-cpu")
         named.set()
-        lowered.wait(10)
+        lowered.wait(60)
         seen.append(own_priority())
 
     before = own_priority()
     thread = threading.Thread(target=work)
     thread.start()
-    assert named.wait(10)
+    assert named.wait(60)
     assert lower_priority_of("vendor", "others") == 1
     lowered.set()
     thread.join()

@@ -499,7 +499,7 @@ async def test_connect_has_no_body_and_ends_what_is_parsed() -> None:
 
 
 async def until_closed(bench: Bench) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not bench.wire.is_closed:
             await asyncio.sleep(0.002)
     return bench.wire.written

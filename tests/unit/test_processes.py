@@ -42,7 +42,7 @@ def test_ended_process_is_not_alive_even_before_it_is_reaped(tmp_path: Path) -> 
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now
     assert process_mark(process.pid) is None
     assert not is_alive(record)
-    process.wait(10)
+    process.wait(60)
 
 
 def test_stop_ends_the_process(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:

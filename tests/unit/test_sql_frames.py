@@ -14,7 +14,7 @@ def test_memory_that_changes_after_the_write_changes_no_frame() -> None:
     may_send = threading.Event()
 
     def send(_: bytes, frame: bytes) -> None:
-        may_send.wait(10)
+        may_send.wait(60)
         sent.append(bytes(frame))
 
     data = bytearray(b"a" * (FRAME_BYTES + 10))

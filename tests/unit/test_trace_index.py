@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,7 +17,7 @@ ALL = PathwaySearch(include_retired=True, include_revised=True).filter()
 
 
 def row(uid: str, text: str = "some words", state: State = "current") -> TraceRow:
-    vector = np.random.default_rng(abs(hash(uid)) % 1000).standard_normal(16).astype(np.float32)
+    vector = np.random.default_rng(zlib.crc32(uid.encode())).standard_normal(16).astype(np.float32)
     return TraceRow(uid, text, (), state, NOW, vector / np.linalg.norm(vector))
 
 
