@@ -27,6 +27,8 @@ from lakehouse_api.ui.paths import is_page
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 MEDIA_TYPE = "application/problem+json"
+_OF_BODY = 2
+"""Parts of the place of a field of the body itself: `body`, and its name."""
 _RESERVED = frozenset(Problem.model_fields)
 
 
@@ -155,7 +157,13 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
         came = f"as {sent[:80]!r}" if sent else "without one"
         detail = f"the body is read with the header 'Content-Type: application/json' alone; this one came {came}"
         return problem_response(BadInput(detail), request.scope)
-    return problem_response(bad_fields(found), request.scope)
+    return problem_response(bad_fields(found, known=_fields_of(request)), request.scope)
+
+
+def _fields_of(request: Request) -> Sequence[str]:
+    """Names of the fields of the body that a route takes."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    return list(getattr(getattr(getattr(body, "field_info", None), "annotation", None), "model_fields", {}))
 
 
 def _is_json(media_type: str) -> bool:
@@ -163,10 +171,24 @@ def _is_json(media_type: str) -> bool:
     return name == "application/json" or (name.startswith("application/") and name.endswith("+json"))
 
 
-def bad_fields(errors: Sequence[Mapping[str, Any]]) -> BadInput:
-    """What pydantic found, as our error: every field with what is wrong with it."""
+def bad_fields(errors: Sequence[Mapping[str, Any]], *, known: Sequence[str] = ()) -> BadInput:
+    """What pydantic found, as our error: every field with what is wrong with it.
+
+    Args:
+        errors: What it found.
+        known: Fields of the body, to be named where one was sent that is none.
+    """
     found = [{"field": _where(e["loc"]), "reason": e["msg"]} for e in errors]
-    return BadInput("; ".join(f"{e['field']}: {e['reason']}" for e in found[:5]), errors=found[:50])
+    told = [_no_json(e) or f"{one['field']}: {one['reason']}" for one, e in zip(found[:5], errors, strict=False)]
+    if known and any(e["type"] == "extra_forbidden" and len(e["loc"]) == _OF_BODY for e in errors):
+        told.append(f"fields of the body are {', '.join(known)}")
+    return BadInput("; ".join(told), errors=found[:50])
+
+
+def _no_json(error: Mapping[str, Any]) -> str | None:
+    if error["type"] != "json_invalid":
+        return None
+    return f"the body is no JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -123,7 +123,11 @@ class Workflows:
             return known
         found = run_of(await anyio.to_thread.run_sync(self.records.lines, run_id))
         if found is None:
-            raise NotFound(f"there is no run {run_id[:80]!r}", run_id=run_id[:80])
+            raise NotFound(
+                f"there is no run {run_id[:80]!r} of a workflow; its lines tell of it by the run_id that"
+                " POST /v1/observer/workflow/run answers",
+                run_id=run_id[:80],
+            )
         return found
 
     def _keep(self, run_id: str, document: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ _COMMANDS = {
     "GET /v1/vectors/index": "lakehouse index list",
     "GET /v1/matrix/playbooks": "lakehouse playbook list",
     "POST /v1/pathway/search": "lakehouse pathway search",
+    "GET /v1/triage": "lakehouse triage list",
 }
 # A name with an underscore means the parameter wherever it stands, as no other word of a message has one.
 _ONLY_A_NAME = re.compile(r"[a-z]+(?:_[a-z]+)+")

@@ -22,6 +22,7 @@ from lakehouse.adapters.evidence_lake import (
     add_relations,
     open_lake,
 )
+from lakehouse.adapters.evidence_materializer import TABLE
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import PartitionedTable, PartitionFile, TableManifest
@@ -75,6 +76,14 @@ class EvidenceSource:
             some = _only(index, lambda file: file.key in keys or _is_wanted(file, wanted))
             add_relations(engine, self.location.bucket, some, replace(scored, partitions=kept))
             yield engine
+
+    def quarantined(self, streams: Collection[str], days: Collection[date]) -> int:
+        """How many lines of some streams and days fitted no record, so that nothing is known of them."""
+        tables = [PartitionedTable(self.store, f"{TABLE}{stream}").read() for stream in streams]
+        made = [
+            table.partitions[day.isoformat()] for table in tables for day in days if day.isoformat() in table.partitions
+        ]
+        return sum(partition.counts.get("quarantined", 0) for partition in made)
 
     def url(self, key: str) -> str:
         """Where an engine finds a key."""

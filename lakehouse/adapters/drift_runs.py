@@ -29,6 +29,7 @@ from lakehouse.adapters.drift_run_facts import (
 from lakehouse.adapters.scoring_facts import turns_statement
 from lakehouse.adapters.scoring_records import records
 from lakehouse.adapters.scoring_testimony import models_statement, said_statement, wanted_statement, words_statement
+from lakehouse.counted import counted
 from lakehouse.drift.baseline import Baseline
 from lakehouse.drift.finding import Finding
 from lakehouse.drift.meter import Comparison, Taken
@@ -92,11 +93,19 @@ class RunsMeter:
             "runs_returned_with_corrections": returned,
         }
         if not now:
-            return Comparison((), details, reason=f"no model ran from {days[0]} to {day}")
+            return Comparison((), details, reason=f"no model ran from {days[0]} to {day}{self._unread(days)}")
         least = self.rules.kinds["outcome"].least_samples
         findings = compare_versions(now, runs_by_model(then), least_samples=least)
         notices, series = self._series(day)
         return Comparison((*findings, *notices), {**details, "series": series})
+
+    def _unread(self, days: Sequence[date]) -> str:
+        """What a day without a run owes to lines that fitted none."""
+        count = self.source.quarantined(STREAMS, days)
+        if not count:
+            return ""
+        lie = "lies with its reason" if count == 1 else "lie with their reasons"
+        return f" that could be read: {counted(count, 'line')} {lie} under quarantine/evidence/"
 
     def _runs(self, days: Sequence[date]) -> tuple[pa.Table, int]:
         """The runs of some days, and how many of these days came back with a correction."""

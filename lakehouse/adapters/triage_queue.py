@@ -79,7 +79,7 @@ class TriageQueue:
         if found is None:
             raise NotFound(
                 f"there is no item {item_id} in the queue, or nothing asks for a person any more;"
-                " see: lakehouse triage list",
+                " GET /v1/triage lists those that wait",
                 item_id=item_id,
             )
         return found

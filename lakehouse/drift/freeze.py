@@ -78,7 +78,7 @@ class OpenDrift:
         return {**asdict(self), "since": self.since.isoformat(), "day": self.day.isoformat()}
 
     def __str__(self) -> str:
-        names = sorted({_told(mark) for mark in self.findings})
+        names = sorted({told(mark) for mark in self.findings})
         more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
         return f"{self.kind} since {self.since} ({', '.join(names[:_MOST_TOLD])}{more})"
 
@@ -142,8 +142,8 @@ def read_acknowledgement(body: bytes, *, key: str) -> Acknowledgement:
         raise BadInput(f"{key} is no acknowledgement of drift; delete it, and acknowledge again") from None
 
 
-def _told(mark: str) -> str:
-    """A finding for people: `success of gpt-4 went down`."""
+def told(mark: str) -> str:
+    """A confirmed finding for people: `success of gpt-4 went down`."""
     group, name, way = _parts_of(mark)
     return f"{name}{f' of {group}' if group else ''}{f' went {way}' if way else ''}"
 

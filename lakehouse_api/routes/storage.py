@@ -78,9 +78,11 @@ async def put_object(
             except NotFound:
                 # S3 answers 404 to If-Match on a key that is not there.
                 raise PreconditionFailed(f"nothing is stored under {key!r} that If-Match could match") from None
-            except LakehouseError:
+            except LakehouseError as error:
                 await audit(services, principal, request, action="storage.put", subject=key, status="failed")
-                raise
+                if not isinstance(error, PreconditionFailed):
+                    raise
+                raise _changed(key, await run_blocking(services, services.objects.head, key), is_new=is_new) from None
     await audit(services, principal, request, action="storage.put", subject=key, status="ok", bytes=info.size)
     return StoredKey(key=info.key, size=info.size, etag=info.etag)
 
@@ -163,7 +165,15 @@ async def _head(services: Services, key: str) -> ObjectInfo:
 
 def _require_same(if_match: str | None, info: ObjectInfo) -> None:
     if not is_same(if_match, info.etag):
-        raise PreconditionFailed(f'{info.key!r} has the ETag "{info.etag}" by now', key=info.key, etag=info.etag)
+        raise _changed(info.key, info, is_new=False)
+
+
+def _changed(key: str, info: ObjectInfo | None, *, is_new: bool) -> PreconditionFailed:
+    """What stands in the way of a condition, with the ETag that would hold now."""
+    if info is None:
+        return PreconditionFailed(f"{key!r} is being changed by somebody else; try again", key=key)
+    said = f"{key!r} is there already, with" if is_new else f"{key!r} has by now"
+    return PreconditionFailed(f'{said} the ETag "{info.etag}"', key=key, etag=info.etag)
 
 
 def _headers(info: ObjectInfo, span: tuple[int, int] | None = None) -> dict[str, str]:

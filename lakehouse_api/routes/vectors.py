@@ -79,7 +79,9 @@ async def create_index(
         reader = await corpora.open(name)
         shape = {key: reader.info.get(key) for key in info}
         if shape != info:
-            raise Conflict(f"index {name!r} exists with another shape: {shape}", name=name) from None
+            others = ", ".join(f"{key} {shape[key]}, not {info[key]}" for key in info if shape[key] != info[key])
+            remedy = f"take another name, or drop it first (DELETE /v1/vectors/index/{name})"
+            raise Conflict(f"index {name!r} exists with another shape ({others}); {remedy}", name=name) from None
         response.status_code = 200
     await audit(services, principal, request, action="vectors.create", subject=name, status="ok")
     return _view(reader)

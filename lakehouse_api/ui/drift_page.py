@@ -6,7 +6,7 @@ of a report show (see lakehouse/drift/charts.py).
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -16,6 +16,7 @@ from lakehouse.adapters.drift_desk import DriftDesk
 from lakehouse.counted import counted
 from lakehouse.drift.charts import charts_of
 from lakehouse.drift.finding import KINDS, Kind
+from lakehouse.drift.freeze import told
 from lakehouse.drift.report import DriftReport
 from lakehouse.errors import NotFound
 from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, run_blocking
@@ -29,6 +30,7 @@ from lakehouse_api.ui.rendering import render_page
 router = APIRouter(prefix="/ui/drift", include_in_schema=False)
 _MOST_REPORTS = 60
 _OVER_TIME = "over-time"
+Day = Annotated[date | None, Query()]
 KindName = Annotated[str, Path(max_length=40)]
 
 
@@ -42,12 +44,17 @@ async def ui_drift(request: Request, services: ServicesDep, _: ReadDep) -> Respo
 
 
 @router.get("/{kind}")
-async def ui_drift_kind(request: Request, services: ServicesDep, principal: ReadDep, kind: KindName) -> Response:
-    """One kind: its latest report, its charts, what was acknowledged."""
+async def ui_drift_kind(
+    request: Request, services: ServicesDep, principal: ReadDep, kind: KindName, day: Day = None
+) -> Response:
+    """One kind: a report, its charts, what was acknowledged; the days that have reports."""
     state = await run_blocking(services, services.drift.state, _kind(kind))
-    charts = [] if state.latest is None else sorted(charts_of(state.latest, services.drift.rules))
+    shown = state.latest if day is None else await run_blocking(services, _report, services.drift, _kind(kind), day)
+    days = await run_blocking(services, _recent, services.drift, _kind(kind))
     return render_page(
-        request.scope, "drift_kind.html", state=state, charts=[_OVER_TIME, *charts] if state.latest else [],
+        request.scope, "drift_kind.html", state=state, shown=shown, days=days[::-1], over_time=_OVER_TIME,
+        charts=[] if shown is None else sorted(charts_of(shown, services.drift.rules)),
+        confirmed=[] if state.open is None else sorted({told(mark) for mark in state.open.findings}),
         may_acknowledge="admin" in principal.scopes,
     )  # fmt: skip
 
@@ -61,9 +68,10 @@ async def ui_drift_chart(
     _: ReadDep,
     kind: KindName,
     name: Annotated[str, Path(max_length=100)],
+    day: Day = None,
     png: Annotated[bool, Query()] = False,
 ) -> Response:
-    """A chart of the latest report, or the effects of all days."""
+    """A chart of a report, the latest where no day is named, or the effects of all days."""
     desk = services.drift
     if name == _OVER_TIME:
         reports = await run_blocking(services, _recent, desk, _kind(kind))
@@ -76,13 +84,11 @@ async def ui_drift_chart(
         return await chart_answer(
             request, site, chart, said=f"effects of {kind} over {counted(len(reports), 'day')}", png=png
         )
-    latest = await run_blocking(services, desk.reports.latest, _kind(kind))
-    charts = {} if latest is None else charts_of(latest, desk.rules)
+    report = await run_blocking(services, _report, desk, _kind(kind), day)
+    charts = charts_of(report, desk.rules)
     if name not in charts:
-        raise NotFound(f"the latest report of {kind} has no chart {name[:40]!r}")
-    return await chart_answer(
-        request, site, charts[name], said=f"{name} of {kind}, {latest.day if latest else ''}", png=png
-    )
+        raise NotFound(f"the report of {kind} on {report.day} has no chart {name[:40]!r}")
+    return await chart_answer(request, site, charts[name], said=f"{name} of {kind}, {report.day}", png=png)
 
 
 @router.post("/{kind}/acknowledge")
@@ -99,6 +105,15 @@ def _kind(name: str) -> Kind:
     if name not in KINDS:
         raise NotFound(f"there is no kind of drift {name[:40]!r}; there are {', '.join(KINDS)}")
     return name
+
+
+def _report(desk: DriftDesk, kind: Kind, day: date | None) -> DriftReport:
+    report = desk.reports.latest(kind) if day is None else desk.reports.read(kind, day)
+    if report is None:
+        raise NotFound(
+            f"there is no report of {kind}{'' if day is None else f' on {day}'}; the page of the kind lists those"
+        )
+    return report
 
 
 def _recent(desk: DriftDesk, kind: Kind) -> list[DriftReport]:

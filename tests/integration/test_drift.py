@@ -66,6 +66,9 @@ def home(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) -
     later = datetime(2026, 3, 8, 9, tzinfo=UTC)
     ids = [f"bot-0314-3-{number}" for number in range(lake.RUNS_A_DAY)]
     lake.put(objects, "outcomes", 8, [lake.outcome(one, later, -1.0, name="late") for one in ids], part="late")
+    before = datetime(2026, 2, 27, 9, tzinfo=UTC)
+    slow = [lake.line(f"slow-{number}", before, status="ok", latency_ms="slow") for number in (1, 2)]
+    lake.put(objects, "chat_calls", -1, slow, part="slow")
     store = lake_store(objects, folder)
     lake.bring_up_to_date(store)
     desk = lake.desk(store, folder, today=9)
@@ -188,6 +191,8 @@ def test_without_a_baseline_there_is_no_verdict_and_the_report_makes_room(empty:
 def test_too_few_samples_give_no_verdict(desk: DriftDesk) -> None:
     silent = desk.run("outcome", day(8)).report
     assert (silent.verdict, silent.reason) == (None, f"no model ran from {day(8)} to {day(8)}")
+    unread = desk.run("outcome", day(9) - timedelta(days=10), is_dry=True).report
+    assert unread.reason.endswith("that could be read: 2 lines lie with their reasons under quarantine/evidence/")
     with pytest.raises(BadInput, match="nothing is known of outcome"):
         desk.set_baseline("outcome", first=day(8), last=day(8), by="dana", why="x")
     with pytest.raises(BadInput, match="before the first"):

@@ -138,8 +138,10 @@ async def test_put_over_a_foreign_etag_is_412_and_changes_nothing(client: httpx.
     lost = await client.put("/v1/storage/files/a", content=b"two", headers={"If-Match": '"0123"'})
     assert lost.status_code == 412
     assert lost.json()["title"] == "Precondition failed"
+    assert (lost.json()["detail"], lost.json()["etag"]) == (f"'files/a' has by now the ETag \"{etag}\"", etag)
     taken = await client.put("/v1/storage/files/a", content=b"two", headers={"If-None-Match": "*"})
     assert taken.status_code == 412
+    assert taken.json()["detail"] == f"'files/a' is there already, with the ETag \"{etag}\""
     absent = await client.put("/v1/storage/files/b", content=b"two", headers={"If-Match": '"0123"'})
     assert absent.status_code == 412
     assert (await client.get("/v1/storage/files/a")).content == b"one"

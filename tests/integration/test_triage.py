@@ -191,7 +191,8 @@ async def test_context_is_read_where_it_lies_and_needs_pii(api: RunningApi, item
         review = (await client.get(f"/v1/triage/{of_diff['item_id']}")).json()["context"]["review"]
         assert [one["verdict"] for one in review["answers"]] == ["accept", "reject"]
         assert [one["where"] for one in review["findings"]] == ["src/pay.py:11"]
-        assert (await client.get(f"/v1/triage/{'0' * 32}")).status_code == 404
+        missing = await client.get(f"/v1/triage/{'0' * 32}")
+        assert (missing.status_code, "GET /v1/triage lists" in missing.json()["detail"]) == (404, True)
         assert (await client.get("/v1/triage/x")).status_code == 400
     async with api.client(token="bo") as client:
         withheld = (await client.get(f"/v1/triage/{items['draft']['item_id']}")).json()

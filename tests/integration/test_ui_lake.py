@@ -41,6 +41,8 @@ def store(store_process: StoreServer) -> Iterator[S3ObjectStore]:
     reports = DriftReports(bucket, draw=orjson.dumps)
     reports.publish(replace(REPORT, day=date(2026, 3, 4)))
     reports.publish(REPORT)
+    silent = replace(REPORT, verdict=None, findings=(), confirmed_by=None, confirmed=())
+    reports.publish(replace(silent, day=date(2026, 3, 6), reason="no model ran that day"))
     reports.publish(replace(REPORT, kind="audit", verdict=None, findings=(), confirmed_by=None, confirmed=()))
     golden = filled()
     for info in list_all(golden, "replay/b/"):
@@ -121,9 +123,25 @@ async def test_drift_that_has_compared_nothing_is_no_chart_without_end(client: h
         assert "no effect against the baseline is known yet" in answer.text
 
 
+async def test_drift_of_each_day_can_be_looked_at_and_is_told_in_words(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/ui/drift/outcome")).text
+    assert "success of bot &lt;b&gt; went down" in page
+    assert "/success/down" not in page
+    assert re.findall(r'href="/ui/drift/outcome\?day=([^"]+)">2026', page) == ["2026-03-06", "2026-03-05", "2026-03-04"]
+    assert "no model ran that day" in page
+    assert "<caption>Findings" not in page  # of a day that compared nothing
+    of_day = (await client.get("/ui/drift/outcome?day=2026-03-04")).text
+    assert "2026-03-04: <strong>drift</strong>, confirmed" in of_day
+    assert "the latest, of 2026-03-06" in of_day
+    (chart, *_) = re.findall(r'hx-get="(/ui/drift/outcome/chart/[^"]+\?day=2026-03-04)"', of_day)
+    assert "<svg" in (await client.get(chart, headers={"HX-Request": "true"})).text
+    for query, status in (("2026-01-01", 404), ("yesterday", 400)):
+        assert (await client.get(f"/ui/drift/outcome?day={query}")).status_code == status
+
+
 async def test_drift_shows_over_time_and_is_acknowledged_once(client: httpx.AsyncClient) -> None:
     assert "The gate is shut" in (await client.get("/ui/drift")).text
-    page = (await client.get("/ui/drift/outcome")).text
+    page = (await client.get("/ui/drift/outcome?day=2026-03-05")).text
     assert "bot &lt;b&gt;" in page
     names = re.findall(r'hx-get="(/ui/drift/outcome/chart/[^"]+)"', page)
     assert "/ui/drift/outcome/chart/over-time" in names

@@ -75,7 +75,11 @@ async def test_index_is_made_listed_read_and_dropped(client: httpx.AsyncClient) 
     assert (await make(client)).status_code == 201
     assert (await make(client)).status_code == 200
     other = await make(client, distance="l2")
-    assert (other.status_code, "another shape" in other.json()["detail"]) == (409, True)
+    assert other.status_code == 409
+    assert other.json()["detail"] == (
+        "index 'small' exists with another shape (distance cosine, not l2);"
+        " take another name, or drop it first (DELETE /v1/vectors/index/small)"
+    )
     [listed] = (await client.get(INDEX)).json()["indexes"]
     assert (listed["name"], listed["dimension"], listed["distance"], listed["rows"]) == ("small", 3, "cosine", 0)
     assert (await client.get(f"{INDEX}/small")).json() == listed
