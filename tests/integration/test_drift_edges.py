@@ -105,10 +105,12 @@ def test_commands_show_refuse_and_acknowledge(objects: S3ObjectStore, lakehouse:
     done = lakehouse.invoke(app, ["drift", "acknowledge", "outcome", "--by", "dana", "--why", "known", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.output)["findings"] == ["1/bot/success/down"]
-    (audited,) = list_all(objects, "raw/audits/")
-    line = orjson.loads(objects.get(audited.key).body)
-    assert (line["action"], line["actor"], line["why"]) == ("drift.acknowledge", "dana", "known")
-    objects.delete(audited.key)
+    # The API of the module ships its own lines when their day ends, or after five minutes.
+    bodies = [objects.get(info.key).body for info in list_all(objects, "raw/audits/")]
+    lines = [orjson.loads(line) for body in bodies for line in body.splitlines()]
+    assert [line["action"] for line in lines if (line["actor"], line.get("why")) == ("dana", "known")] == [
+        "drift.acknowledge"
+    ]
     assert lakehouse.invoke(app, ["drift", "report", "outcome"]).exit_code == 0
     assert lakehouse.invoke(app, ["export", "sft"]).exit_code == 0
     known = json.loads(lakehouse.invoke(app, ["drift", "report", "outcome", "--json"]).output)

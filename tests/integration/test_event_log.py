@@ -19,6 +19,7 @@ import pytest
 
 from lakehouse.adapters.event_log import EventLog
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput, InsufficientStorage, Unavailable
 from lakehouse.events.envelope import MAX_LINE_BYTES
 from lakehouse.settings import Settings, load_settings, process_environ
@@ -227,7 +228,9 @@ async def test_stopped_log_refuses(tmp_path: Path) -> None:
 
 
 async def test_line_that_nobody_waits_for_is_soon_on_disk(tmp_path: Path) -> None:
-    with running(tmp_path, MemoryObjects()) as log:
+    store = MemoryObjects()
+    store.is_down = True  # or the part is shipped, and gone, when its day ends
+    with running(tmp_path, store) as log:
         await log.append("audits", {}, durable=False)
         wait_for(lambda: lines_on_disk(tmp_path) == 1)
 
@@ -304,7 +307,7 @@ class WritersClock:
         if self.failure is not None and threading.current_thread().name == "event-log-writer":
             self.failed.set()
             raise self.failure
-        return datetime.now(UTC)
+        return utc_now()
 
 
 async def test_disk_that_refuses_to_close_parts_stops_no_writer(tmp_path: Path) -> None:

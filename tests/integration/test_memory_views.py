@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
+from lakehouse.clock import utc_now
 from tests.api import RunningApi
 from tests.retrieving import retrieval_api
 from tests.tokens import write_tokens_file
@@ -54,8 +55,8 @@ async def record(client: httpx.AsyncClient, query: str, answer_id: str, **more: 
 
 async def a_millisecond_later() -> str:
     """A time after all that was written, by which the log's clock, which counts milliseconds, can tell."""
-    moment = datetime.now(UTC)
-    while datetime.now(UTC) - moment < timedelta(milliseconds=2):
+    moment = utc_now()
+    while utc_now() - moment < timedelta(milliseconds=2):
         await anyio.sleep(0)
     return moment.isoformat()
 
@@ -86,7 +87,7 @@ async def test_queries_of_others_are_masked_without_the_scope(api: RunningApi, c
 
 
 async def test_past_of_playbooks_is_what_was_known_then(api: RunningApi, client: httpx.AsyncClient) -> None:
-    before = datetime.now(UTC)
+    before = utc_now()
     welder = await record(client, "night welder", "a", tags=["fill"])
     nurse = await record(client, "weekend nurse", "b", score=0.5)
     then = await a_millisecond_later()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from lakehouse.adapters.replay_judge import judge
 from lakehouse.adapters.replay_nightly import NightlyReplay
 from lakehouse.adapters.replay_tasks import past_tasks
 from lakehouse.adapters.scored_days import ScoredDays
+from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput, Conflict, NotFound
 from lakehouse.promotion.split import is_held_out, question_key
 from lakehouse.replay.arms import Arm
@@ -190,9 +191,11 @@ async def test_night_tries_a_proposal_and_makes_it_live_and_the_watch_takes_it_b
     for name in await _only_the_model_is_proposed(nightly, store):
         assert name.startswith("replay/proposals/")
     # Of fewer tasks than rules ask for nothing can come: the proposal waits for a night that has them.
+    evening = utc_now()
     few = NightlyReplay(
-        settings.model_copy(update={"replay_nightly_tasks": 2}), store, store.location, work_dir=settings.data_dir
-    )
+        settings.model_copy(update={"replay_nightly_tasks": 2}), store, store.location, work_dir=settings.data_dir,
+        clock=lambda: evening,
+    )  # fmt: skip
     night = await few.run()
     assert str(night.batch_id).startswith("nightly-")
     again = await few.run()
@@ -226,10 +229,11 @@ async def test_night_tries_a_proposal_and_makes_it_live_and_the_watch_takes_it_b
     # Nothing is taken back while outcomes are as expected, or few.
     ((record, decision),) = promotions.watch()
     assert (record["state"], decision.rule) == (LIVE, "hold.too_few_outcomes")
-    today = datetime.now(UTC).date()
+    now = utc_now()
+    today = now.date()
     bad = [outcome(n, -1.0, version="answer/1+search/0", day=today, of="late") for n in range(25)]
     for line in bad:
-        line["recorded_at"] = datetime.now(UTC).isoformat()
+        line["recorded_at"] = now.isoformat()
     put(store, "outcomes", bad, day=today, part="late")
     materialize(store, settings, "outcomes")
     ((record, decision),) = promotions.watch()

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from lakehouse.catalog.history import POINTERS
 from lakehouse.catalog.manifest import Column, DataObject
 from lakehouse.catalog.names import schema_fingerprint
 from lakehouse.catalog.service import Catalog, Draft
+from lakehouse.clock import utc_now
 from tests.api import ApiProcess, api_process
 from tests.servers import StoreServer, store_server
 from tests.tokens import write_tokens_file
@@ -249,7 +249,7 @@ def test_name_that_a_with_has_taken_is_back_for_the_next_query(client: httpx.Cli
 
 def test_deleted_dataset_of_a_time_is_back_after_a_with_of_its_name(client: httpx.Client) -> None:
     ingest(client, "shadow_then", "a\n1\n")
-    then = datetime.now(UTC).isoformat()
+    then = utc_now().isoformat()
     client.delete("/v1/catalog/shadow_then")
     for _ in range(3):
         assert rows(client, "SELECT a FROM shadow_then", as_of=then) == [[1]]
@@ -292,13 +292,13 @@ def test_file_of_other_types_than_the_manifest_says_is_cast(store: S3ObjectStore
 
 
 def test_as_of_answers_from_the_version_of_the_time(client: httpx.Client) -> None:
-    before = datetime.now(UTC)
+    before = utc_now()
     ingest(client, "history", "a\n1\n")
-    first = datetime.now(UTC)
+    first = utc_now()
     ingest(client, "history", "a\n2\n")
     assert rows(client, "SELECT a FROM history", as_of=first.isoformat()) == [[1]]
     assert rows(client, "SELECT a FROM history") == [[2]]
-    assert rows(client, "SELECT a FROM history", as_of=datetime.now(UTC).isoformat()) == [[2]]
+    assert rows(client, "SELECT a FROM history", as_of=utc_now().isoformat()) == [[2]]
     assert ask(client, "SELECT a FROM history", as_of=before.isoformat()).status_code == 404
     long_ago = ask(client, "SELECT a FROM history", as_of="2020-01-01T00:00:00Z")
     assert long_ago.status_code in (404, 410)
@@ -306,7 +306,7 @@ def test_as_of_answers_from_the_version_of_the_time(client: httpx.Client) -> Non
 
 def test_column_marked_personal_later_is_masked_in_old_versions_too(api: ApiProcess, client: httpx.Client) -> None:
     ingest(client, "marked", "who\nann\n")
-    first = datetime.now(UTC).isoformat()
+    first = utc_now().isoformat()
     files = {"file": ("x.csv", b"who\nann@example.org\nbob@example.org\n")}
     answer = client.post("/v1/ingest", params={"name": "marked", "evolve": "true"}, files=files)
     assert answer.is_success
@@ -322,7 +322,7 @@ def test_column_marked_personal_later_is_masked_in_old_versions_too(api: ApiProc
 def mark_later(client: httpx.Client, name: str, *after: tuple[str, dict[str, str]]) -> str:
     """A dataset with a column `contact` that nothing marks, then these versions; gives the first one's time."""
     ingest(client, name, "contact,n\nann lee,1\n")
-    first = datetime.now(UTC).isoformat()
+    first = utc_now().isoformat()
     for text, options in after:
         ingest(client, name, text, evolve="true", **options)
     return first
