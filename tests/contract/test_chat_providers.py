@@ -323,7 +323,7 @@ async def test_stream_that_says_nothing_more_is_timed_out(endpoint: ChatEndpoint
 async def test_provider_that_is_down_is_502_and_not_asked_again() -> None:
     waits = Waits()
     provider = OpenAiChat(
-        "ollama", ChatEndpoint(url="http://127.0.0.1:9/v1", is_key_needed=False), timeout_s=5, sleep=waits
+        "ollama", ChatEndpoint(url="http://127.0.0.1:9/v1", is_key_needed=False), timeout_s=60, sleep=waits
     )
     with pytest.raises(ProviderFailed, match="cannot be reached"):
         await provider.complete(HELLO)
@@ -376,7 +376,7 @@ async def test_key_goes_to_its_provider_and_nobody_s_else_does(
     provider = remote(endpoint)
     await provider.complete(HELLO)
     assert endpoint.headers[-1]["authorization"] == "Bearer sk-secret"
-    open_one = OpenAiChat("ollama", ChatEndpoint(url=endpoint.url, is_key_needed=False), timeout_s=5)
+    open_one = OpenAiChat("ollama", ChatEndpoint(url=endpoint.url, is_key_needed=False), timeout_s=60)
     await open_one.complete(HELLO)
     assert "authorization" not in endpoint.headers[-1]
     assert "sk-of-openai" not in str(endpoint.headers)
@@ -392,7 +392,7 @@ async def test_models_of_any_form_are_read(endpoint: ChatEndpointServer) -> None
 
 
 async def test_provider_without_its_key_is_not_asked() -> None:
-    provider = OpenAiChat("kimi", ChatEndpoint(url="http://127.0.0.1:9/v1", key_env="MOONSHOT_API_KEY"), timeout_s=5)
+    provider = OpenAiChat("kimi", ChatEndpoint(url="http://127.0.0.1:9/v1", key_env="MOONSHOT_API_KEY"), timeout_s=60)
     assert not provider.is_configured
     with pytest.raises(Unavailable, match="MOONSHOT_API_KEY"):
         await provider.complete(HELLO)

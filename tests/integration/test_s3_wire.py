@@ -34,13 +34,13 @@ def answering(*answers: tuple[bytes, ...], then_closes: bool = True) -> Iterator
                 for piece in pieces:
                     connection.sendall(piece)
             if not then_closes:
-                done.wait(10)
+                done.wait(120)
 
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        wire = Wire(f"127.0.0.1:{listener.getsockname()[1]}", connect_timeout_s=5, read_timeout_s=5)
+        wire = Wire(f"127.0.0.1:{listener.getsockname()[1]}", connect_timeout_s=60, read_timeout_s=60)
         try:
             yield wire, asked
         finally:

@@ -54,6 +54,7 @@ def api(store: S3ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Itera
         sql_max_rows=100,
         sql_json_max_rows=1000,
         sql_queue_timeout_s=60,
+        sql_timeout_s=300,  # what an engine takes on a busy machine proves nothing
     ) as process:
         yield process
 
@@ -435,7 +436,7 @@ def test_client_that_leaves_a_stream_gives_the_worker_back(api: ApiProcess, clie
     assert rows(client, "SELECT 1") == [[1]]
 
 
-def test_slow_reader_does_not_run_into_the_time_limit_or_fill_memory(api: ApiProcess, client: httpx.Client) -> None:
+def test_what_a_reader_has_not_taken_yet_fills_no_memory(api: ApiProcess, client: httpx.Client) -> None:
     assert api.process is not None
     body = {"sql": "SELECT range, md5(range::VARCHAR) FROM range(3000000)", "format": "csv"}
     before = psutil.Process(api.process.pid).memory_info().rss
@@ -513,15 +514,17 @@ def test_many_queries_at_once_all_answer(api: ApiProcess, client: httpx.Client) 
 
 
 def test_store_that_goes_away_is_503_and_comes_back(tmp_path: Path) -> None:
-    with store_server(tmp_path / "store") as server:
-        settings = {"s3_read_timeout_s": 2, "s3_connect_timeout_s": 1}
-        with api_process(server.objects(), tmp_path / "api", **settings) as process, process.client() as client:
-            ingest(client, "people", "a\n" + "\n".join(str(n) for n in range(10_000)) + "\n")
-            server.stop(how=signal.SIGKILL)
-            answer = ask(client, "SELECT sum(a) FROM people")
-            assert answer.status_code == 503, answer.text
-            server.start()
-            wait_for(lambda: ask(client, "SELECT sum(a) FROM people").status_code == 200)
+    with (
+        store_server(tmp_path / "store") as server,
+        api_process(server.objects(), tmp_path / "api") as process,
+        process.client() as client,
+    ):
+        ingest(client, "people", "a\n" + "\n".join(str(n) for n in range(10_000)) + "\n")
+        server.stop(how=signal.SIGKILL)
+        answer = ask(client, "SELECT sum(a) FROM people")
+        assert answer.status_code == 503, answer.text
+        server.start()
+        wait_for(lambda: ask(client, "SELECT sum(a) FROM people").status_code == 200)
 
 
 def test_workers_hold_keys_that_cannot_write(store_process: StoreServer) -> None:

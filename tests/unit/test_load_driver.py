@@ -94,9 +94,12 @@ def test_broken_connections_and_wrong_answers_are_failures_and_the_rest_goes_on(
 
 
 def test_run_without_end_is_over_when_its_time_is() -> None:
-    done = played(Service(), requests=None, duration_s=0.2)
+    for duration_s in (0.2, 2, 20):  # a machine that stalls may take all of a short one before anything begins
+        done = played(Service(), requests=None, duration_s=duration_s)
+        assert done.tally.failures == 0
+        if done.tally.scenario_count:
+            break
     assert done.tally.scenario_count > 0
-    assert done.tally.failures == 0
 
 
 def test_nobody_there_is_told_before_anything_is_played() -> None:
