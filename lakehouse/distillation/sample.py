@@ -88,7 +88,7 @@ class Sample:
         reason: Why the first answer of a pair is preferred, else empty.
         origins: The lines that it was made of: two for a pair, the preferred one first; else one.
         task_id: The run's task.
-        entities: What must not span two splits, as `<name>=<value>`.
+        entities: What must not span two splits, as `<name>=<value>`; a question is one, whoever answered it.
         grant: Its source and licence.
         prompt: The messages before the answers.
         answers: The messages of each answer: two for a pair, the preferred one first; else one.
@@ -153,7 +153,7 @@ def make_sample(candidate: Candidate, parameters: CorpusParameters, names: Known
         reason=candidate.reason,
         origins=tuple(side for side in (candidate.origin, candidate.other) if side is not None),
         task_id=candidate.task_id,
-        entities=_entities(candidate, metadata, parameters),
+        entities=(*_entities(candidate, metadata, parameters), *_asked(candidate.form, prompt, answers)),
         grant=grant,
         prompt=prompt,
         answers=tuple(answers),
@@ -225,6 +225,15 @@ def _entities(candidate: Candidate, metadata: Mapping[str, Any], parameters: Cor
         values = [candidate.task_id] if name == "task_id" else [side.get(name) for side in sides]
         found += [f"{name}={value}" for value in values if isinstance(value, str | int) and value != ""]
     return tuple(dict.fromkeys(found))
+
+
+def _asked(form: Form, prompt: Sequence[Message], answers: Sequence[Sequence[Message]]) -> list[str]:
+    """What users said, of each side, but for blanks and case: trained on in one run, it is no test in another."""
+    if form == "document":  # of which the answer alone is kept
+        return []
+    said = [[one["content"] or "" for one in [*prompt, *side] if one["role"] == "user"] for side in answers]
+    folded = ["\x1f".join(" ".join(text.casefold().split()) for text in texts) for texts in said]
+    return list(dict.fromkeys(f"asked={text}" for text in folded if text.strip("\x1f")))
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

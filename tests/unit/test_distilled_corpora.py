@@ -264,7 +264,7 @@ def test_clusters_stay_in_one_split_and_twins_leak_nowhere(tmp_path: Path) -> No
     for n in range(120):
         rows.append(run(f"a{n:03}", words(n, 5), words(1000 + n, 100), task_id=f"a{n}"))
         twin = f"{words(1000 + n, 85)} {words(5000 + n, 15)}"
-        rows.append(run(f"b{n:03}", words(n, 5), twin, task_id=f"b{n}"))
+        rows.append(run(f"b{n:03}", f"{words(n, 5)} now", twin, task_id=f"b{n}"))
     made = build(rows, tmp_path, near_duplicate=0.9, leakage=0.6, split_shares=(0.6, 0.2, 0.2))
     counts = made.manifest.counts
     leaks = [line for line in lines_of(made.folder / "quarantine.jsonl") if line["gate"] == "leakage"]
@@ -274,6 +274,23 @@ def test_clusters_stay_in_one_split_and_twins_leak_nowhere(tmp_path: Path) -> No
     for n in range(120):
         pair = {provenance.get(f"a{n:03}"), provenance.get(f"b{n:03}")} - {None}
         assert "train" not in pair or pair == {"train"}
+
+
+def test_question_that_several_models_answered_is_in_one_split(tmp_path: Path) -> None:
+    def asked(n: int, model: int) -> list[dict[str, str]]:
+        text = f"  {words(n, 6).upper()}\n" if model else words(n, 6)
+        return [{"role": "system", "content": f"prompt {model}"}, {"role": "user", "content": text}]
+
+    rows = [
+        run(f"r{n:03}-{model}", asked(n, model), words(1000 + 100 * model + n, 40), task_id=None)
+        for n in range(60)
+        for model in (0, 1)
+    ]
+    made = build(rows, tmp_path, split_shares=(0.4, 0.3, 0.3))
+    split_of = {row["run_id"]: row["split"] for row in rows_of(made.folder / "provenance.parquet")}
+    assert len(split_of) == 120
+    assert set(split_of.values()) == {"train", "valid", "test"}
+    assert [n for n in range(60) if split_of[f"r{n:03}-0"] != split_of[f"r{n:03}-1"]] == []
 
 
 def test_runs_of_one_user_stay_together(tmp_path: Path) -> None:
