@@ -25,6 +25,7 @@ from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError
 from lakehouse.evidence.days import days_between, fingerprint_of
 from lakehouse.evidence.transforms import TRANSFORMS
+from lakehouse_assets.catching_up import TAGS, waiting
 from lakehouse_assets.drift import drift_checks
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key
 from lakehouse_assets.exports import export_assets
@@ -116,10 +117,14 @@ def scores_behind(context: ScheduleEvaluationContext, store: LakeStore) -> list[
         version = store.lake.evidence_index.read().version
     except LakehouseError as error:
         return SkipReason(f"the store cannot be read now: {error.detail}")
+    # A day that still waits is scored by what is there when it begins, whatever has come since it was asked for.
+    asked = waiting(context.instance, "scores_behind")
     requests = [
-        RunRequest(run_key=f"scored.{day}.{version}", partition_key=day.isoformat())
-        for day in sorted(days, reverse=True)[:MOST_DAYS]
+        RunRequest(run_key=f"scored.{day}.{version}", partition_key=day.isoformat(), tags=dict(TAGS))
+        for day in sorted((day for day in days if day.isoformat() not in asked), reverse=True)[:MOST_DAYS]
     ]
+    if asked and not requests:
+        return SkipReason(f"the scores of {counted(len(asked), 'day')} are asked for already")
     return requests or SkipReason("the scores of every day are of its evidence")
 
 
@@ -155,4 +160,5 @@ def request(day: date, streams: Mapping[str, str], again: str = "") -> RunReques
         run_key=f"evidence.{day}.{said.hexdigest()[:32]}{again}",
         partition_key=day.isoformat(),
         asset_selection=[evidence_key(stream) for stream in sorted(streams)],
+        tags=dict(TAGS),
     )

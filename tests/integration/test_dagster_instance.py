@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import Conflict
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.settings import Settings, load_settings, process_environ
+from lakehouse_assets.catching_up import TAGS, waiting
 from lakehouse_assets.daemon import only_one
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.definitions import build_defs
@@ -43,18 +44,27 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def test_backfill_leaves_a_slot_to_other_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tags", [{BACKFILL_ID_TAG: "b"}, TAGS], ids=["backfill", "catching up"])
+def test_many_runs_leave_a_slot_to_what_somebody_starts(tmp_path: Path, tags: Mapping[str, str]) -> None:
     with open_instance(settings_in(tmp_path)) as instance:
         queue = instance.get_concurrency_config().run_queue_config
         assert queue is not None
         backfilled = [
-            instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED, tags={BACKFILL_ID_TAG: "b"})
+            instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED, tags=dict(tags))
             for _ in range(2)
         ]
         by_hand = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED)
     counter = TagConcurrencyLimitsCounter(queue.tag_concurrency_limits, backfilled[:1])
     assert queue.max_concurrent_runs > len(backfilled[:1])
     assert (counter.is_blocked(backfilled[1]), counter.is_blocked(by_hand)) == (True, False)
+
+
+def test_day_that_waits_is_not_asked_for_again(instance: dg.DagsterInstance) -> None:
+    for day, status in (("2026-03-01", dg.DagsterRunStatus.NOT_STARTED), ("2026-03-02", dg.DagsterRunStatus.STARTED)):
+        tags = {"dagster/schedule_name": "scores_behind", "dagster/partition": day}
+        instance.create_run_for_job(_job(), status=status, tags=tags)
+    assert waiting(instance, "scores_behind") == {"2026-03-01"}
+    assert waiting(instance, "evidence_behind") == frozenset()
 
 
 def test_definitions_load_and_name_everything() -> None:
