@@ -1,7 +1,8 @@
 """Signs of life of a build of a corpus, so that one that waits for it knows whether it still lives.
 
 While a build writes, the object `lance/<corpus>/builds/<part>.json` changes every few seconds; it goes when the build
-ends, however it ends. A build that was killed leaves it as it is.
+ends, however it ends. A build that was killed leaves it as it is. One that was overtaken learns it with its next sign,
+gives none any more, and leaves the object to the one that overtook it.
 
 Belongs here: the object. Not here: who waits, and what then (see corpus_builder.py).
 """
@@ -9,14 +10,14 @@ Belongs here: the object. Not here: who waits, and what then (see corpus_builder
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import orjson
 
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.clock import utc_now
-from lakehouse.errors import LakehouseError, NotFound
+from lakehouse.errors import LakehouseError, NotFound, Superseded
 from lakehouse.retrieval.live_table import TABLES
 from lakehouse.storage.objects import ObjectStore
 
@@ -40,7 +41,9 @@ def last_heartbeat(objects: ObjectStore, table: str, part: str) -> str | None:
 
 
 @contextmanager
-def heartbeat(objects: ObjectStore, table: str, part: str, *, op_id: str) -> Iterator[None]:
+def heartbeat(
+    objects: ObjectStore, table: str, part: str, *, op_id: str, claim: Callable[[], None], every_s: float = EVERY_S
+) -> Iterator[Callable[[], None]]:
     """Give signs of life while the block runs; a store that does not answer meanwhile disturbs nothing.
 
     Args:
@@ -48,8 +51,13 @@ def heartbeat(objects: ObjectStore, table: str, part: str, *, op_id: str) -> Ite
         table: The corpus.
         part: Its part.
         op_id: The build.
+        claim: Raises `Superseded` when another build has begun since, `NotFound` when the table was dropped.
+        every_s: Seconds between two signs.
+
+    Yields:
+        What raises, at once and without asking the store, what `claim` raised beside the last sign.
     """
-    key, is_over = heartbeat_key(table, part), threading.Event()
+    key, is_over, ends = heartbeat_key(table, part), threading.Event(), list[LakehouseError]()
 
     def beat() -> None:
         said = {"format_version": FORMAT_VERSION, "op_id": op_id, "at": format_utc(utc_now())}
@@ -57,19 +65,34 @@ def heartbeat(objects: ObjectStore, table: str, part: str, *, op_id: str) -> Ite
             objects.put(key, orjson.dumps(said), content_type="application/json")
 
     def go_on() -> None:
-        while not is_over.wait(EVERY_S):
+        while not is_over.wait(every_s):
+            try:
+                claim()
+            except (Superseded, NotFound) as error:
+                ends.append(error)
+                return
+            except LakehouseError:
+                pass  # it is asked again with the next sign, and before each commit
             beat()
 
+    def require_claim() -> None:
+        if ends:
+            raise ends[0]
+
     beat()
-    thread = threading.Thread(target=go_on, name="build-heartbeat", daemon=True)
+    thread = threading.Thread(target=go_on, name=f"build-heartbeat-{op_id}", daemon=True)
     thread.start()
     try:
-        yield
+        yield require_claim
+    except Superseded as error:
+        ends.append(error)
+        raise
     finally:
         is_over.set()
         thread.join()
-        with suppress(LakehouseError, orjson.JSONDecodeError):
-            _remove(objects, key, op_id)
+        if not ends:
+            with suppress(LakehouseError, orjson.JSONDecodeError):
+                _remove(objects, key, op_id)
 
 
 def _remove(objects: ObjectStore, key: str, op_id: str) -> None:

@@ -10,15 +10,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from lakehouse.adapters.build_heartbeat import heartbeat
+from lakehouse.adapters.build_heartbeat import EVERY_S, heartbeat
 from lakehouse.adapters.corpus_quarantine import CorpusQuarantine
 from lakehouse.adapters.corpus_report import BuildProgress, BuildReport
 from lakehouse.adapters.corpus_source import CorpusSource
-from lakehouse.adapters.corpus_vectors import StoredRows, VectorSource, carried_over, read_stored, token_lengths
+from lakehouse.adapters.corpus_vectors import (
+    EMBED_ROWS,
+    StoredRows,
+    VectorSource,
+    carried_over,
+    read_stored,
+    token_lengths,
+)
 from lakehouse.adapters.corpus_writer import CHUNK_ROWS, DraftWriter
 from lakehouse.adapters.lance_draft import LanceDraft, open_draft
 from lakehouse.adapters.lance_search import matrix_of
@@ -31,13 +38,10 @@ from lakehouse.retrieval.build_plan import CHANGED, NEW, UNCHANGED, KnownRows
 from lakehouse.retrieval.chunking import word_lengths
 from lakehouse.retrieval.corpus import CorpusDeclaration, part_names
 from lakehouse.retrieval.corpus_info import KIND, describe
-from lakehouse.retrieval.corpus_rows import MadeRows, RowMaker, content_hash
+from lakehouse.retrieval.corpus_rows import RowMaker
 from lakehouse.retrieval.embedding import Embedder, Vectors
 from lakehouse.storage.objects import ObjectStore
 from lakehouse.tables.corpus import corpus_schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 HASHES = ("id", "content_hash")
 DELETE_ROWS = 10_000
@@ -62,7 +66,8 @@ class BuildContext:
     """What builds of one bucket work with.
 
     `calibrate` makes a calibration of scores from some rows' vectors, their texts and the embedder; the table's info
-    keeps it. `chunk_rows` rows are committed at a time, so a build that is killed loses no more than these.
+    keeps it. `chunk_rows` rows are committed at a time, so a build that is killed loses no more than these. A build
+    gives a sign of life, and looks whether it was overtaken, every `heartbeat_s`.
     """
 
     objects: ObjectStore
@@ -71,6 +76,7 @@ class BuildContext:
     embedders: Embedders
     calibrate: Calibrate | None = None
     chunk_rows: int = CHUNK_ROWS
+    heartbeat_s: float = EVERY_S
 
 
 class CorpusBuild:
@@ -107,6 +113,7 @@ class CorpusBuild:
         self._on_progress = on_progress
         self._begun = time.monotonic()
         self._op_id = new_id()
+        self._require_claim: Callable[[], None] = lambda: None
         self.progress = BuildProgress(total=source.total)
 
     def run(self, *, is_full: bool) -> BuildReport:
@@ -125,7 +132,10 @@ class CorpusBuild:
         info = self._describe(embedder.dimension)
         table = table or self._create(info)
         draft = open_draft(table, part=self._part, tag=tag, schema=corpus_schema(embedder.dimension))
-        with heartbeat(self._context.objects, table.name, self._part, op_id=self._op_id):
+        at, claim = self._context, draft.check_claim
+        with heartbeat(
+            at.objects, table.name, self._part, op_id=self._op_id, claim=claim, every_s=at.heartbeat_s
+        ) as self._require_claim:
             self._fill(table, draft, embedder, is_full=is_full)
             return self._publish(table, draft, info, embedder)
 
@@ -194,9 +204,10 @@ class CorpusBuild:
             for batch in self._source.batches(columns):
                 made = maker.make(batch)
                 kinds = own.known.judge(made)
-                wanted = made.pick(np.flatnonzero(kinds != UNCHANGED))
-                if wanted.ids:
-                    writer.add(self._rows(wanted, vectors.vectors(wanted)))
+                wanted = np.flatnonzero(kinds != UNCHANGED)
+                for start in range(0, len(wanted), EMBED_ROWS):  # so that the writer sees a slow embedder's rows soon
+                    some = made.pick(wanted[start : start + EMBED_ROWS])
+                    writer.add(some.to_table(vectors.vectors(some), op_id=self._op_id))
                 self._quarantine.take(made.refused)
                 self._count(batch.count, kinds, reused=vectors.reused)
         gone = own.known.gone()
@@ -223,19 +234,10 @@ class CorpusBuild:
         chunking = self._declaration.chunking
         return token_lengths(embedder) if chunking is not None and chunking.unit == "tokens" else word_lengths
 
-    def _rows(self, made: MadeRows, vectors: Vectors) -> pa.Table:
-        import pyarrow as pa
-
-        hashes = [content_hash(t, d) for t, d in zip(made.text_digests, made.digests, strict=True)]
-        schema = corpus_schema(vectors.shape[1])
-        matrix = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-        columns = [made.ids, [self._op_id] * len(hashes), made.texts, matrix, made.metadata, hashes]
-        arrays = [pa.array(c, f.type) if isinstance(c, list) else c for c, f in zip(columns, schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=schema)
-
     def _embedded(self, rows: int) -> None:
         self.progress.embedded += rows
         self._tell()
+        self._require_claim()
 
     def _count(self, seen: int, kinds: Any, *, reused: int) -> None:
         self.progress.seen += seen

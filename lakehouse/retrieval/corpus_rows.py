@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.chunking import split_text, word_lengths
 from lakehouse.retrieval.corpus import CorpusDeclaration, MetadataColumn
-from lakehouse.retrieval.embedding import MAX_TEXT_BYTES
+from lakehouse.retrieval.embedding import MAX_TEXT_BYTES, Vectors
 from lakehouse.retrieval.source_values import BadValue, json_value, read_value, split_value
 from lakehouse.retrieval.text_template import text_of
+from lakehouse.tables.corpus import corpus_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_ID_BYTES = 512
 OWN_MEMBERS = ("source_id", "chunk")
@@ -71,6 +75,17 @@ class MadeRows:
         chosen = [int(i) for i in indexes]
         columns = (self.ids, self.texts, self.metadata, self.text_digests, self.digests)
         return MadeRows(*([column[i] for i in chosen] for column in columns))  # type: ignore[arg-type]
+
+    def to_table(self, vectors: Vectors, *, op_id: str) -> pa.Table:
+        """The rows as the corpus stores them (`corpus_schema`), with their vectors and the write that makes them."""
+        import pyarrow as pa
+
+        hashes = [content_hash(t, d) for t, d in zip(self.text_digests, self.digests, strict=True)]
+        schema = corpus_schema(vectors.shape[1])
+        matrix = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        columns = [self.ids, [op_id] * len(hashes), self.texts, matrix, self.metadata, hashes]
+        arrays = [pa.array(c, f.type) if isinstance(c, list) else c for c, f in zip(columns, schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def refuse(self, batch: SourceBatch, index: int, reason: str) -> None:
         """Set a row of the source aside."""

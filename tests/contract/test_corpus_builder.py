@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from lakehouse.adapters.build_heartbeat import heartbeat_key, last_heartbeat
+from lakehouse.adapters.build_heartbeat import heartbeat, heartbeat_key, last_heartbeat
 from lakehouse.adapters.corpus_builder import CorpusBuilder
 from lakehouse.adapters.corpus_report import BuildProgress
+from lakehouse.adapters.corpus_vectors import EMBED_ROWS
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.clock import utc_now
 from lakehouse.errors import BadInput, Conflict, NotFound, Superseded, Unavailable
@@ -218,6 +220,49 @@ def test_build_that_another_overtakes_tells_what_that_one_has_done(desk: CorpusD
     assert (report.is_changed, report.rows, report.has_memo) == (False, 10, True)
     assert told == ["another build of notes has begun since, and is waited for"]
     assert last_heartbeat(desk.objects, "notes", "all") is None
+
+
+def test_build_ends_at_its_next_sign_of_life_once_another_has_begun(desk: CorpusDesk) -> None:
+    desk.put_rows(rows(*range(3 * EMBED_ROWS)))
+    desk.context = replace(desk.context, heartbeat_s=0.01)
+    other = CorpusDesk(desk.objects, desk.folder / "other")
+
+    def overtake(progress: BuildProgress) -> None:
+        if not other.embedders.opened and progress.embedded:
+            begin_and_die(other)
+            for thread in threading.enumerate():
+                if thread.name.startswith("build-heartbeat"):
+                    thread.join()  # it ends by itself when it learns that another has begun
+
+    with pytest.raises(Superseded, match="another build of 'notes' has begun since"):
+        desk.build(on_progress=overtake)
+    assert len(desk.embedders.embedded) == EMBED_ROWS
+
+
+def test_build_that_was_overtaken_leaves_the_sign_of_life_to_the_other(desk: CorpusDesk) -> None:
+    def claim() -> None:
+        raise Superseded("another has begun since")
+
+    def work() -> None:
+        with heartbeat(desk.objects, "notes", "all", op_id="mine", claim=claim, every_s=0.01) as require_claim:
+            while True:
+                require_claim()
+
+    with pytest.raises(Superseded, match="another has begun since"):
+        work()
+    assert last_heartbeat(desk.objects, "notes", "all") is not None
+
+
+def test_killed_build_keeps_what_was_embedded_before_the_call_it_was_killed_in(desk: CorpusDesk) -> None:
+    desk.put_rows(rows(*range(4 * EMBED_ROWS)))  # in two files, so that the first holds two calls of the embedder
+
+    def die(progress: BuildProgress) -> None:
+        if progress.embedded > EMBED_ROWS:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        desk.build(on_progress=die, chunk_rows=EMBED_ROWS)
+    assert desk.build().progress.embedded == 3 * EMBED_ROWS
 
 
 def begin_and_die(desk: CorpusDesk) -> None:
