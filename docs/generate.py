@@ -85,6 +85,12 @@ def command_page() -> str:
     shared = [_parameter(p) for p in root.params if p.name != "help"]
     lines = ["# The command `lakehouse`", "", "Generated from `lakehouse_cli/`.", ""]
     lines += ["Before the name of a command:", "", "| | |", "| --- | --- |", *shared, ""]
+    lines += [
+        "Exit codes: 0: done; 1: it failed or was refused, and `error: …` on stderr says why, or it found what its",
+        "section below names; 2: the command line is wrong (an unknown name of a fixed list, too); 3, of commands that",
+        "judge: nothing was judged. With `--json` stdout is one JSON document, and all else is on stderr.",
+        "",
+    ]
     with root.make_context("lakehouse", [], resilient_parsing=True) as context:
         lines += _commands_of(root, "lakehouse", context)
     return "\n".join(lines).rstrip() + "\n"

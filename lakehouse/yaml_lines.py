@@ -34,7 +34,7 @@ def read_document(text: str, *, name: str) -> Located:
         mark = getattr(error, "problem_mark", None)
         line = 1 if mark is None else mark.line + 1
         problem = getattr(error, "problem", None) or str(error)
-        raise BadInput(f"{name}, line {line}: is no YAML: {problem}; mend the file", line=line) from None
+        raise BadInput(f"{name}, line {line}: is not YAML: {problem}; mend the file", line=line) from None
     if node is None:
         raise BadInput(f"{name}, line 1: is empty; write it", line=1)
     return Located(node, name)
@@ -128,7 +128,7 @@ class Located:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            self.refuse(f"{text!r} is no number")
+            self.refuse(f"{text!r} is not a number")
         return number
 
     def one_of(self, allowed: Sequence[str]) -> str:

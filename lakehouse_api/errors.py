@@ -188,7 +188,7 @@ def bad_fields(errors: Sequence[Mapping[str, Any]], *, known: Sequence[str] = ()
 def _no_json(error: Mapping[str, Any]) -> str | None:
     if error["type"] != "json_invalid":
         return None
-    return f"the body is no JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
+    return f"the body is not JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
 
 
 def _where(location: tuple[int | str, ...]) -> str:

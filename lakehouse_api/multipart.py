@@ -165,7 +165,7 @@ async def spooled_file(
                 try:
                     parser.write(chunk)
                 except MultipartParseError as error:
-                    raise BadInput(f"the body is no well-formed multipart form: {error}") from None
+                    raise BadInput(f"the body is not a well-formed multipart form: {error}") from None
                 if file.size + reader.data_bytes > cap_bytes:
                     raise TooLarge(f"an upload has at most {cap_bytes} bytes here", max_bytes=cap_bytes)
                 if reader.data_bytes >= _BATCH_BYTES:
@@ -255,9 +255,9 @@ async def _without_preamble(chunks: AsyncIterator[bytes], boundary: bytes) -> As
             yield head[start:]
             head = None
         elif len(head) > _MAX_OTHER_BYTES:
-            raise BadInput(f"the body is no well-formed multipart form: no boundary in its first {len(head)} bytes")
+            raise BadInput(f"the body is not a well-formed multipart form: no boundary in its first {len(head)} bytes")
     if head:
-        raise BadInput("the body is no well-formed multipart form: its boundary is nowhere in it")
+        raise BadInput("the body is not a well-formed multipart form: its boundary is nowhere in it")
 
 
 def _boundary(request: Request) -> bytes:

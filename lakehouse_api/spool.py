@@ -37,7 +37,7 @@ def check_length(request: Request, cap_bytes: int, what: str, *, form_bytes: int
         return
     length = body_length(told)
     if length is None:
-        raise BadInput(f"Content-Length {told[:40]!r} is no number")
+        raise BadInput(f"Content-Length {told[:40]!r} is not a number")
     if length > cap_bytes + form_bytes:
         raise TooLarge(f"{what} has at most {cap_bytes} bytes here, this one has {length}", max_bytes=cap_bytes)
 

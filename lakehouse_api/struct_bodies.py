@@ -67,9 +67,9 @@ def no_json(body: bytes, error: Exception) -> BadInput:
         return BadInput("the body is nested too deep")
     if body.startswith(_GZIP):
         return BadInput(
-            "the body is no JSON: it is compressed (gzip), and compressed bodies are not read; send it plain"
+            "the body is not JSON: it is compressed (gzip), and compressed bodies are not read; send it plain"
         )
-    return BadInput(f"the body is no JSON: {error}")
+    return BadInput(f"the body is not JSON: {error}")
 
 
 def answers(struct: type[msgspec.Struct], *, example: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -139,4 +139,4 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise BadInput(f"{text[:40]!r} is no day; write YYYY-MM-DD") from None
+        raise BadInput(f"{text[:40]!r} is not a day; write YYYY-MM-DD") from None

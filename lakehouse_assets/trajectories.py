@@ -124,7 +124,7 @@ def _imported(lake: LakeConnection, *, now: datetime) -> Iterator[Imported]:
     for of in FORMATS.values():
         folder = read_folder(lake.objects, of)
         for key in folder.plan.unknown:
-            yield Imported(key, error=f"{key} is no file of {of.name}, by its name; see docs/guides/trajectories.md")
+            yield Imported(key, error=f"{key} is not a file of {of.name}, by its name; see docs/guides/trajectories.md")
         for job in folder.plan.jobs:
             if folder.origin is None:
                 yield Imported(job.name, error=f"{job.name}: {folder.problem}")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table
 
 from lakehouse.counted import counted
 from lakehouse.retrieval.corpus_state import CorpusState, state_of
 from lakehouse.retrieval.live_table import BrokenPointer, LiveTable
-from lakehouse_cli.terminal import output_console
+from lakehouse_cli.terminal import output_console, shown
 
 COLORS = {"built": "green", "broken": "red", "undeclared": "white"}
 HIDDEN_KINDS = frozenset({"memory"})
@@ -50,14 +49,14 @@ def print_states(states: list[CorpusState]) -> None:
         table.add_column(name, no_wrap=name != "source")
     for state in states:
         told = (
-            f"{state.rows:,}", escape(state.embedder), str(state.version or ""), str(state.fragments or ""),
-            state.updated_at[:16].replace("T", " "), escape(state.source),
+            f"{state.rows:,}", shown(state.embedder), str(state.version or ""), str(state.fragments or ""),
+            state.updated_at[:16].replace("T", " "), shown(state.source),
         )  # fmt: skip
         table.add_row(state.name, f"[{COLORS.get(state.state, 'yellow')}]{state.state}[/]", *told)
     console.print(table)
     for state in states:
         if state.problem:
-            console.print(f"[red]broken[/] {state.name}: {escape(state.problem)}")
+            console.print(f"[red]broken[/] {state.name}: {shown(state.problem)}")
 
 
 def print_stats(document: dict[str, Any]) -> None:
@@ -74,7 +73,7 @@ def print_stats(document: dict[str, Any]) -> None:
         table.add_row(key, str(document[key]))
     for key in ("description", "source", "rerank_embedder", "metadata_columns", "pii_columns", "chunking", "index"):
         if info.get(key):
-            table.add_row(key, escape(_told(info[key])))
+            table.add_row(key, shown(_told(info[key])))
     console.print(table)
 
 

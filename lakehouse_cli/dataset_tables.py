@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table
 
 from lakehouse.counted import counted
-from lakehouse_cli.terminal import output_console
+from lakehouse_cli.terminal import output_console, shown
 
 
 def print_list(document: Any) -> None:
@@ -30,7 +29,7 @@ def print_list(document: Any) -> None:
     console = output_console()
     console.print(table if table.row_count else "no datasets yet; load one with: lakehouse ingest FILE --name NAME")
     for name, reason in document["broken"].items():
-        console.print(f"[red]broken[/] {escape(name)}: {escape(reason)}")
+        console.print(f"[red]broken[/] {shown(name)}: {shown(reason)}")
 
 
 def print_versions(document: Any) -> None:
@@ -42,8 +41,8 @@ def print_versions(document: Any) -> None:
             f"{version['row_count']:,}",
             decimal(version["size_bytes"]),
             version["updated_at"][:19].replace("T", " "),
-            escape(version.get("committed_by", "")),
-            escape(version.get("note", "")),
+            shown(version.get("committed_by", "")),
+            shown(version.get("note", "")),
         )
     output_console().print(table)
 
@@ -58,13 +57,13 @@ def print_dataset(manifest: Any) -> None:
     )
     table = _table("column", "type", "personal data")
     for column in manifest["columns"]:
-        table.add_row(escape(column["name"]), column["type"], "yes" if column["pii"] else "")
+        table.add_row(shown(column["name"]), column["type"], "yes" if column["pii"] else "")
     console.print(table)
 
 
 def print_answer(answer: Any) -> None:
     """Show a query's rows."""
-    table = _table(*(escape(column["name"]) for column in answer["columns"]))
+    table = _table(*(shown(column["name"]) for column in answer["columns"]))
     for row in answer["rows"]:
         table.add_row(*(_cell(value) for value in row))
     console = output_console()
@@ -74,7 +73,7 @@ def print_answer(answer: Any) -> None:
 
 
 def _cell(value: Any) -> str:
-    return "[dim]NULL[/]" if value is None else escape(str(value))
+    return "[dim]NULL[/]" if value is None else shown(value)
 
 
 def _table(*columns: str) -> Table:

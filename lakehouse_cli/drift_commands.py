@@ -14,6 +14,7 @@ import typer
 
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
+from lakehouse_cli.usage import as_usage_error
 
 if TYPE_CHECKING:
     from lakehouse.adapters.drift_desk import DriftDesk
@@ -115,14 +116,11 @@ def acknowledge(kind: OneKindArgument, by: ByOption, why: WhyOption, as_json: Js
 
 def _kinds(name: str, *, is_all_allowed: bool = True) -> list[Kind]:
     from lakehouse.drift.finding import KINDS, kind_of
-    from lakehouse.errors import BadInput
 
     if name == ALL and is_all_allowed:
         return list(KINDS)
-    try:
+    with as_usage_error("KIND"):
         return [kind_of(name)]
-    except BadInput as error:
-        raise typer.BadParameter(error.detail, param_hint="KIND") from None
 
 
 def _desk() -> DriftDesk:
@@ -137,4 +135,4 @@ def _day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD", param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is not a day; write YYYY-MM-DD", param_hint=option) from None

@@ -20,6 +20,7 @@ from lakehouse.counted import counted
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
+from lakehouse_cli.usage import as_usage_error
 
 if TYPE_CHECKING:
     from lakehouse.adapters.distill_build import Build
@@ -51,7 +52,8 @@ def materialize(
     begin, end = _day(first, "--from"), _day(last, "--to")
     if begin is not None and end is not None and end < begin:
         raise typer.BadParameter(f"lies before --from ({begin})", param_hint="--to")
-    chosen = [transform_of(stream).stream for stream in streams or TRANSFORMS]
+    with as_usage_error("STREAMS"):
+        chosen = [transform_of(stream).stream for stream in streams or TRANSFORMS]
     parts = EvidenceParts()
     told: list[dict[str, Any]] = []
     for stream in chosen:
@@ -122,6 +124,8 @@ def export(  # noqa: PLR0917 - Typer passes all by name
     from lakehouse.distillation.parameters import read_parameters
 
     given = _parameters(parameters)
+    with as_usage_error("KIND"):
+        read_parameters({"kind": kind})
     params = read_parameters({"kind": kind, **given})
     parts = EvidenceParts()
     if corpus is not None and kind != "rag":
@@ -195,7 +199,7 @@ def _day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD", param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is not a day; write YYYY-MM-DD", param_hint=option) from None
 
 
 def _parameters(path: Path | None) -> dict[str, Any]:
@@ -204,7 +208,7 @@ def _parameters(path: Path | None) -> dict[str, Any]:
     try:
         given = json.loads(path.read_text())
     except (ValueError, OSError) as error:
-        raise typer.BadParameter(f"{path} is no JSON ({error})", param_hint="--parameters") from None
+        raise typer.BadParameter(f"{path} is not JSON ({error})", param_hint="--parameters") from None
     if not isinstance(given, dict) or "kind" in given:
         raise typer.BadParameter("must be a JSON object of parameters without `kind`", param_hint="--parameters")
     return given

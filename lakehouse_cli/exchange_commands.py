@@ -6,21 +6,25 @@ lakehouse/client/pathway_exchange.py), of replays (see lakehouse/replay/exchange
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from lakehouse.counted import counted
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
+from lakehouse_cli.process_commands import JsonOption
+from lakehouse_cli.usage import as_usage_error
 
 exchange = typer.Typer(
     help="Evidence, pathways, replays and baselines as JSON lines: out of this lake, into it.", no_args_is_help=True
 )
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print what was done as JSON; on stderr where FILE is `-`.")]
 FileArgument = Annotated[Path, typer.Argument(help="The file; `-` is stdin or stdout.", allow_dash=True)]
 
 
@@ -33,54 +37,62 @@ def register(app: typer.Typer) -> None:
 def evidence_out(
     file: FileArgument,
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; may be given several times.")] = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Write each record that serves, beside the raw line that it was made of."""
     from lakehouse.adapters.evidence_exchange import write_out
     from lakehouse.adapters.evidence_lake import add_relations, open_lake
     from lakehouse.evidence.transforms import transform_of
 
-    streams = [transform_of(name).stream for name in stream or ()]
+    with as_usage_error("--stream"):
+        streams = [transform_of(name).stream for name in stream or ()]
     where, values = ("list_contains(?, stream)", (streams,)) if streams else ("true", ())
     parts = EvidenceParts()
     parts.work_dir.mkdir(parents=True, exist_ok=True)
     with open_lake(parts.location, parts.work_dir) as engine, _writing(file) as target:
         add_relations(engine, parts.location.bucket, parts.index.read())
         count = write_out(engine, parts.objects, target, where=where, values=values)
-    typer.echo(f"wrote {counted(count, 'record')}", err=True)
+    tell_written(file, "record", count, as_json=as_json)
 
 
 @exchange.command("evidence-in")
-def evidence_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
+def evidence_in(file: FileArgument, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Take raw lines in, each held against its SHA-256; `lakehouse materialize` makes evidence of them."""
     from lakehouse.adapters.evidence_exchange import take_in
 
     parts = EvidenceParts()
     with _reading(file) as source:
         done = take_in(parts.objects, source, work_dir=parts.work_dir, is_dry=dry_run)
+    if as_json:
+        _print_json({"lines": done.lines, "objects": list(done.objects), "new": done.new_objects}, is_dry=dry_run)
+        return
     verb = "would take in" if dry_run else "took in"
     new = "" if dry_run else f", {done.new_objects:,} of them new"
     typer.echo(f"{verb} {counted(done.lines, 'line')} as {counted(len(done.objects), 'raw object')}{new}")
 
 
 @exchange.command("pathways-out")
-def pathways_out(file: FileArgument) -> None:
+def pathways_out(file: FileArgument, as_json: _JsonOption = False) -> None:
     """Write each trace that was not retired, its predecessors before it."""
     from lakehouse.client import Client
     from lakehouse.client.pathway_exchange import write_pathways
 
     with Client() as client, _writing(file) as target:
         count = write_pathways(client, target)
-    typer.echo(f"wrote {counted(count, 'trace')}", err=True)
+    tell_written(file, "trace", count, as_json=as_json)
 
 
 @exchange.command("pathways-in")
-def pathways_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
+def pathways_in(file: FileArgument, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Take traces in; what is known here already is linked, revisions follow what they revise."""
     from lakehouse.client import Client
     from lakehouse.client.pathway_exchange import take_pathways
 
     with Client() as client, _reading(file) as source:
         done = take_pathways(client, source, is_dry=dry_run)
+    if as_json:
+        _print_json({"traces": done.traces, "known": done.known}, is_dry=dry_run)
+        return
     typer.echo(
         f"{'would take in' if dry_run else 'took in'} {counted(done.traces, 'trace')},"
         f" {done.known:,} known here already"
@@ -92,17 +104,18 @@ def replays_out(
     file: FileArgument,
     batch: Annotated[list[str] | None, typer.Option(help="Only this batch; may be given several times.")] = None,
     baselines: Annotated[bool, typer.Option(help="Baselines of audits and drift, too.")] = True,
+    as_json: _JsonOption = False,
 ) -> None:
     """Write replays with their rows and verdicts, and the baselines of audits and drift."""
     from lakehouse.adapters.replay_exchange import write_out
 
     with _writing(file) as target:
         count = write_out(EvidenceParts().objects, target, batches=batch or (), baselines=baselines)
-    typer.echo(f"wrote {counted(count, 'object')}", err=True)
+    tell_written(file, "object", count, as_json=as_json)
 
 
 @exchange.command("replays-in")
-def replays_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
+def replays_in(file: FileArgument, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Take replays and baselines in; what is there already must be the same."""
     import shutil
     import tempfile
@@ -113,10 +126,26 @@ def replays_in(file: FileArgument, dry_run: DryRunOption = False) -> None:
         shutil.copyfileobj(source, kept)
         kept.seek(0)
         done = take_in(EvidenceParts().objects, kept, is_dry=dry_run)
+    if as_json:
+        told = {"objects": done.objects, "new": done.new, "batches": sorted(done.batches)}
+        _print_json(told, is_dry=dry_run)
+        return
     verb = "would take in" if dry_run else "took in"
     typer.echo(
         f"{verb} {counted(done.objects, 'object')}, {done.new:,} of them new, of {counted(len(done.batches), 'replay')}"
     )
+
+
+def tell_written(file: Path, noun: str, count: int, *, as_json: bool) -> None:
+    """Say what was written, where it does not mix with the lines themselves."""
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), f"{noun}s": count}, indent=2), err=str(file) == "-")
+    else:
+        typer.echo(f"wrote {counted(count, noun)}", err=True)
+
+
+def _print_json(told: dict[str, Any], *, is_dry: bool) -> None:
+    typer.echo(json.dumps({**told, "dry_run": is_dry}, indent=2))
 
 
 @contextmanager

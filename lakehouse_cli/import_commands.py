@@ -16,6 +16,7 @@ import typer
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, TooLarge
 from lakehouse_cli.maintenance_commands import DryRunOption
+from lakehouse_cli.usage import as_usage_error
 
 if TYPE_CHECKING:
     from lakehouse.adapters.trajectory_import import Imported
@@ -57,11 +58,10 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
     from lakehouse_cli.import_tables import print_findings, print_imported, report_of
     from lakehouse_cli.reading_settings import read_settings
 
-    try:
+    with as_usage_error("FORMAT"):
         of = format_of(format_)
+    with as_usage_error("--source, --licence, --model, --judge"):
         origin = origin_of(of, source=source, licence=licence, model=model, judge=judge)
-    except BadInput as error:
-        raise typer.BadParameter(error.detail) from None
     plan = of.plan(_names(files))
     objects = None if dry_run else connect_store(read_settings())
     done: list[Imported] = []

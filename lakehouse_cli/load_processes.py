@@ -32,7 +32,7 @@ def read_processes(given: Sequence[str]) -> dict[str, int]:
     for text in given:
         name, _, pid = text.partition("=")
         if not name or name == GENERATOR or not (pid.isascii() and pid.isdigit()):
-            raise BadInput(f"{text!r} is no process; write NAME=PID, such as api=4711")
+            raise BadInput(f"{text!r} is not a process; write NAME=PID, such as api=4711")
         if not psutil.pid_exists(int(pid)):
             raise BadInput(f"there is no process {pid} on this machine; leave out --process {text}")
         found[name] = int(pid)

@@ -92,10 +92,9 @@ _MOMENTS = ("before", "after")
 
 def print_report(document: Mapping[str, Any]) -> None:
     """Show a report's document."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from lakehouse_cli.terminal import output_console
+    from lakehouse_cli.terminal import output_console, shown
 
     console = output_console()
     for title, lines in (("scenario", document["scenarios"]), ("request", document["requests"])):
@@ -105,15 +104,15 @@ def print_report(document: Mapping[str, Any]) -> None:
             column.justify = "right"
         for name, line in lines.items():
             failed = f"[red]{line['failures']:,}[/]" if line["failures"] else "0"
-            table.add_row(escape(name), f"{line['count']:,}", failed, *(_ms(line[key]) for key in QUANTILES))
+            table.add_row(shown(name), f"{line['count']:,}", failed, *(_ms(line[key]) for key in QUANTILES))
         console.print(table)
         console.print()
     for name, line in document["requests"].items():
         for reason in line["reasons"]:
             first = f" (first: {reason['first']})" if reason["first"] else ""
-            console.print(f"[red]{reason['count']:,} x[/] {escape(name)}: {escape(reason['reason'] + first)}")
+            console.print(f"[red]{reason['count']:,} x[/] {shown(name)}: {shown(reason['reason'] + first)}")
     for text in _notes(document):
-        console.print(escape(text))
+        console.print(shown(text, keeps_lines=True))
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:

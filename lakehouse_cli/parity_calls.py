@@ -101,7 +101,7 @@ class _Service:
                 return Answer(failure=f"it can no longer be reached ({reason})")
             raise Unavailable(f"{self._name}: nothing answers at {self._url} ({reason})") from None
         except httpx.InvalidURL as error:
-            raise BadInput(f"{self._name}: {self._url!r} is no address ({error})") from None
+            raise BadInput(f"{self._name}: {self._url!r} is not an address ({error})") from None
         except (httpx.TimeoutException, TimeoutError):
             return Answer(failure=f"no answer within {self._timeout_s:g} s")
         except httpx.HTTPError as error:

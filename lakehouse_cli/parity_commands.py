@@ -101,16 +101,15 @@ def _compared(
 
 
 def _print(outcomes: Sequence[Outcome]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from lakehouse_cli.terminal import output_console
+    from lakehouse_cli.terminal import output_console, shown
 
     table = Table("case", "left", "right", "verdict", "what differs", box=None, pad_edge=False, header_style="bold")
     for outcome in outcomes:
         verdict = f"[{_COLORS[outcome.verdict]}]{outcome.verdict}[/]"
         cells = (_printable(outcome.case.name), outcome.left, outcome.right)
-        table.add_row(*(escape(cell) for cell in cells), verdict, escape("\n".join(outcome.reasons)))
+        table.add_row(*(shown(cell) for cell in cells), verdict, shown("\n".join(outcome.reasons), keeps_lines=True))
     console = output_console()
     console.print(table)
     counts = ", ".join(f"{number} {verdict}" for verdict, number in count_verdicts(outcomes).items() if number)

@@ -175,7 +175,7 @@ def _call(method: str, path: str, **request: Any) -> Any:
 def _path(uid: str) -> str:
     """A uid in a path; routes and dots are none."""
     if uid in ("", ".", "..", "stats"):
-        raise typer.BadParameter(f"{uid!r} is no uid of a trace", param_hint="UID")
+        raise typer.BadParameter(f"{uid!r} is not a uid of a trace", param_hint="UID")
     return quote(uid, safe="", errors="replace")
 
 
@@ -185,7 +185,7 @@ def _time(text: str) -> str | None:
     try:
         return datetime.fromisoformat(text).isoformat()
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; such as 2026-05-04T09:30Z", param_hint="--since") from None
+        raise typer.BadParameter(f"{text!r} is not a time; such as 2026-05-04T09:30Z", param_hint="--since") from None
 
 
 def _why(written: dict[str, Any]) -> str:

@@ -60,4 +60,4 @@ def _read(file: str, where: str) -> str:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from lakehouse.counted import counted
-from lakehouse_cli.terminal import id_column, output_console
+from lakehouse_cli.terminal import id_column, output_console, shown
 
 _MAX_CONTENT = 120
 
@@ -26,8 +25,8 @@ def print_found(results: list[dict[str, Any]]) -> None:
             trace["uid"],
             f"{trace['score']:.4f}",
             _time(trace["updated_at"]) + state,
-            escape(", ".join(trace["tags"])),
-            escape(_short(trace["content"])),
+            shown(", ".join(trace["tags"])),
+            shown(_short(trace["content"])),
         )
     output_console().print(table)
 
@@ -54,7 +53,7 @@ def print_history(answer: dict[str, Any]) -> None:
     for change in answer["changes"]:
         said = change["note"] if change["content"] is None else _short(change["content"])
         table.add_row(
-            _time(change["at"]), change["uid"], change["event"], escape(change["actor"]), escape(_short(said or ""))
+            _time(change["at"]), change["uid"], change["event"], shown(change["actor"]), shown(_short(said or ""))
         )
     console.print(table)
     if not answer["complete"]:

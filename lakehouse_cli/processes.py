@@ -19,12 +19,13 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """What a pid file holds. `mark` tells the process from a later one that got the same pid."""
+    """What a pid file holds. `mark` tells the process from a later one that got the same pid; `url` is where it is."""
 
     name: str
     pid: int
     mark: str
     command: tuple[str, ...]
+    url: str = ""
 
 
 def process_mark(pid: int) -> str | None:
@@ -51,9 +52,9 @@ class ProcessTable:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def remember(self, name: str, pid: int, command: Sequence[str]) -> ProcessRecord:
-        """Write the pid file of a process that has just been started."""
-        record = ProcessRecord(name, pid, process_mark(pid) or "gone", tuple(command))
+    def remember(self, name: str, pid: int, command: Sequence[str], *, url: str = "") -> ProcessRecord:
+        """Write the pid file of a process that has just been started, with the address that it was started for."""
+        record = ProcessRecord(name, pid, process_mark(pid) or "gone", tuple(command), url)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self._file(name), json.dumps(asdict(record)))
         return record
@@ -66,7 +67,8 @@ class ProcessTable:
         """The record of that name, alive or not; an unreadable file counts as none."""
         try:
             found = json.loads(self._file(name).read_text())
-            return ProcessRecord(found["name"], int(found["pid"]), found["mark"], tuple(found["command"]))
+            command = tuple(found["command"])
+            return ProcessRecord(found["name"], int(found["pid"]), found["mark"], command, str(found.get("url", "")))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

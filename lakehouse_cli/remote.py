@@ -64,7 +64,7 @@ def _checked(url: str, option: str) -> str:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise BadInput(f"{option} is no address; give one such as http://127.0.0.1:8000") from None
+        raise BadInput(f"{option} is not an address; give one such as http://127.0.0.1:8000") from None
     if "@" in parts.netloc:
         raise BadInput(f"{option} must not hold a user or a password; give a token by its own option")
     if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment or not _is_plain(url):

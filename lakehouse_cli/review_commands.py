@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -117,19 +118,24 @@ def show_review(
 
 
 @review.command("set")
-def set_state(
+def set_state(  # noqa: PLR0917 - Typer passes all by name
     review_id: ReviewArgument,
     number: Annotated[int, typer.Argument(help="The finding's number.")],
     state: Annotated[str, typer.Argument(help="open, fixed, dismissed (it was wrong) or deferred.")],
     why: Annotated[str, typer.Option(help="Why; kept with the finding.")],
     by: ByOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Say what became of a finding."""
     parts = ReviewParts()
     with parts.reviews() as reviews:
         kept = reviews.change(review_id, number, state, by=by or getpass.getuser(), why=why)
     parts.store.rates()
-    typer.echo(f"finding {number} is {kept.of(number).state}")
+    finding = kept.of(number)
+    if as_json:
+        typer.echo(json.dumps({"review_id": review_id, **asdict(finding)}, indent=2))
+        return
+    typer.echo(f"finding {number} is {finding.state}")
 
 
 @review.command("second-pass")

@@ -71,7 +71,7 @@ def search(  # noqa: PLR0917 - Typer passes all by name
 
 
 @playbook.command("record")
-def record_playbook(
+def record_playbook(  # noqa: PLR0917 - Typer passes all by name
     query: Annotated[str, typer.Argument(help="The query.")],
     answer_id: Annotated[str, typer.Argument(help="Id of the answer that worked or failed.")],
     corpus: Annotated[
@@ -79,21 +79,23 @@ def record_playbook(
     ] = None,
     score: Annotated[float, typer.Option(min=-1, max=1, help="-1 failed, 1 worked.")] = 1.0,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given several times.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Record that an answer worked (or failed) for a query; the next search knows it."""
     body = {"query": query, "answer_id": answer_id, "answer_corpus": corpus, "score": score, "tags": tag or []}
     answer = _call("POST", "/v1/matrix/playbooks/record", json=body)
-    typer.echo(f"{'added to' if answer['merged'] else 'recorded'} {answer['playbook_id']}")
+    _tell(answer, f"{'added to' if answer['merged'] else 'recorded'} {answer['playbook_id']}", as_json=as_json)
 
 
 @playbook.command("feedback", context_settings={"ignore_unknown_options": True})  # a score may be -1
 def judge_playbook(
     playbook_id: Annotated[str, typer.Argument(help="Id of the entry.")],
     score: Annotated[float, typer.Argument(min=-1, max=1, help="-1 failed, 1 worked.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Judge an entry."""
-    _call("POST", "/v1/matrix/playbooks/feedback", json={"playbook_id": playbook_id, "score": score})
-    typer.echo(f"judged {playbook_id}")
+    answer = _call("POST", "/v1/matrix/playbooks/feedback", json={"playbook_id": playbook_id, "score": score})
+    _tell(answer, f"judged {playbook_id}", as_json=as_json)
 
 
 @playbook.command("list")
@@ -111,10 +113,12 @@ def list_playbooks(
 
 
 @playbook.command("delete")
-def delete_playbook(playbook_id: Annotated[str, typer.Argument(help="Id of the entry.")]) -> None:
+def delete_playbook(
+    playbook_id: Annotated[str, typer.Argument(help="Id of the entry.")], as_json: JsonOption = False
+) -> None:
     """Forget an entry, for good."""
     _call("DELETE", f"/v1/matrix/playbooks/{playbook_id}")
-    typer.echo(f"forgot {playbook_id}")
+    _tell({"playbook_id": playbook_id, "deleted": True}, f"forgot {playbook_id}", as_json=as_json)
 
 
 @index.command("list")
@@ -135,19 +139,20 @@ def create_index(
     dimension: Annotated[int | None, typer.Option(min=1, max=8192, help="Default: the embedder's.")] = None,
     distance: Annotated[str, typer.Option(help="cosine, l2 or dot.")] = "cosine",
     embedder: Annotated[str | None, typer.Option(help="minilm, static, or an endpoint's name.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make an index."""
     body = {"name": name, "dimension": dimension, "distance": distance, "embedder": embedder}
     answer = _call("POST", "/v1/vectors/index", json={k: v for k, v in body.items() if v is not None})
-    typer.echo(
-        f"{name}: {counted(answer['dimension'], 'dimension')}, {answer['distance']}, texts by {answer['embedder']}"
-    )
+    shape = f"{counted(answer['dimension'], 'dimension')}, {answer['distance']}, texts by {answer['embedder']}"
+    _tell(answer, f"{name}: {shape}", as_json=as_json)
 
 
 @index.command("drop")
 def drop_index(
     name: Annotated[str, typer.Argument(help="The index.")],
     yes: Annotated[bool, typer.Option("--yes", help="Drop a declared corpus, too, without asking.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Drop an index; its files stay until `gc`. Of a corpus that is declared it asks first: it would come back."""
     file = None if yes else _declaration_of(name)
@@ -156,7 +161,7 @@ def drop_index(
         question = f"{name} is declared in {file}, and the next build makes it again (--yes: no question). Drop it?"
         typer.confirm(question, abort=True, err=True)
     _call("DELETE", f"/v1/vectors/index/{name}")
-    typer.echo(f"dropped {name}")
+    _tell({"name": name, "deleted": True}, f"dropped {name}", as_json=as_json)
 
 
 @index.command("rebuild")
@@ -167,6 +172,10 @@ def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, 
 
     for line in rebuild(read_settings(), name):
         typer.echo(line)
+
+
+def _tell(document: Any, line: str, *, as_json: bool) -> None:
+    typer.echo(json.dumps(document, indent=2) if as_json else line)
 
 
 def _declaration_of(name: str) -> Path | None:
@@ -189,4 +198,4 @@ def _parse(text: str, option: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"is no JSON: {error}", param_hint=option) from None
+        raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None

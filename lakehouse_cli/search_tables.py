@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Column, Table
 
-from lakehouse_cli.terminal import id_column, output_console
+from lakehouse_cli.terminal import id_column, output_console, shown
 
 _MAX_METADATA = 120
 
@@ -23,21 +22,21 @@ def print_results(answer: Any) -> None:
     for result in answer["results"]:
         lift = result["playbook"]
         table.add_row(
-            escape(result["id"]),
-            escape(result["corpus"]),
+            shown(result["id"]),
+            shown(result["corpus"]),
             f"{result['score']:.4f}",
             "" if lift is None else f"{lift['boost']:+.3f}",
-            escape(_short(json.dumps(result["metadata"], ensure_ascii=False))),
+            shown(_short(json.dumps(result["metadata"], ensure_ascii=False))),
         )
     console.print(table)
     counts = ", ".join(f"{name} {c['hits']} found, {c['dropped']} dropped" for name, c in answer["corpora"].items())
     stale = f"; stale: {', '.join(answer['stale'])}" if answer["stale"] else ""
     console.print(
-        f"[dim]{escape(counts)}; arm {answer['arm']}, {answer['config_version']}, "
-        f"{answer['timings_ms']['total']:.1f} ms{escape(stale)}[/]"
+        f"[dim]{shown(counts)}; arm {answer['arm']}, {answer['config_version']}, "
+        f"{answer['timings_ms']['total']:.1f} ms{shown(stale)}[/]"
     )
     for name, reason in answer.get("unjudged", {}).items():
-        console.print(f"[dim]{escape(name)}: no relevance threshold: {escape(reason)}[/]")
+        console.print(f"[dim]{shown(name)}: no relevance threshold: {shown(reason)}[/]")
 
 
 def print_playbooks(answer: Any) -> None:
@@ -46,9 +45,9 @@ def print_playbooks(answer: Any) -> None:
     for entry in answer["playbooks"]:
         table.add_row(
             entry["playbook_id"],
-            escape(_short(entry["query"])),
-            escape(entry["answer_id"]),
-            escape(entry["answer_corpus"] or "any"),
+            shown(_short(entry["query"])),
+            shown(entry["answer_id"]),
+            shown(entry["answer_corpus"] or "any"),
             str(entry["evidence"]),
             f"{entry['mean_score']:+.2f}",
         )
@@ -67,8 +66,8 @@ def print_indexes(answer: Any) -> None:
             f"{index['rows']:,}",
             str(index["dimension"]),
             index["distance"],
-            escape(index["embedder"]),
-            escape(str(index["state"].get("kind", ""))),
+            shown(index["embedder"]),
+            shown(str(index["state"].get("kind", ""))),
         )
     output_console().print(table)
 

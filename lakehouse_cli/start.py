@@ -5,6 +5,7 @@ Belongs here: these three commands' work and what they show. Not here: the sampl
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -17,18 +18,21 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lakehouse.errors import Conflict, LakehouseError, StoreUnavailable, TimedOut
+from lakehouse.client.installation import find_token
+from lakehouse.errors import Conflict, Forbidden, LakehouseError, StoreUnavailable, TimedOut
 from lakehouse.settings import Settings, process_environ
 from lakehouse_cli.child_logs import last_lines
 from lakehouse_cli.children import Child, child_environ, make_children
 from lakehouse_cli.ports import require_free
 from lakehouse_cli.processes import ProcessTable, start_detached, stop_sessions, write_atomically
 from lakehouse_cli.supervisor import ChildStatus, rank_grace_s, read_state, stop_order
-from lakehouse_cli.tokens import require_token
 
 SUPERVISOR = "supervisor"
 READY_TIMEOUT_S = 120.0
 _POLL_S = 0.1
+_OTHER_SETTINGS = (
+    "what runs here began under other settings, or as another version; run: lakehouse down && lakehouse up"
+)
 
 
 class ChildFailed(LakehouseError):
@@ -106,11 +110,13 @@ def remember_settings(installation: Installation) -> None:
 
 
 def _require_same_settings(installation: Installation) -> None:
+    if not _has_same_settings(installation):
+        raise Conflict(_OTHER_SETTINGS)
+
+
+def _has_same_settings(installation: Installation) -> bool:
     path = _settings_file(installation)
-    if path.is_file() and path.read_text() != _settings_mark(installation.settings):
-        raise Conflict(
-            "what runs here began under other settings, or as another version; run: lakehouse down && lakehouse up"
-        )
+    return not path.is_file() or path.read_text() == _settings_mark(installation.settings)
 
 
 def _require_store(settings: Settings) -> None:
@@ -133,7 +139,7 @@ def _settings_mark(settings: Settings) -> str:
         for name, value in settings
         if name not in ("sample_rows", "auth_token")  # only `up` reads the first; the second may come from the file
     }
-    values["auth_token"] = require_token(settings, process_environ())
+    values["auth_token"] = find_token(settings, process_environ()) or ""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
@@ -147,7 +153,10 @@ def _stop(table: ProcessTable, names: list[str], *, grace_s: float) -> list[str]
 
 @dataclass(frozen=True, slots=True)
 class StatusLine:
-    """One line of `status`. `state` is what the supervisor says, or `stopped` when there is no such process."""
+    """One line of `status`. `state` is what the supervisor says, or `stopped` when there is no such process.
+
+    `url` is the address that the process was started for, whatever the settings say now.
+    """
 
     name: str
     state: str
@@ -163,17 +172,11 @@ def status_lines(installation: Installation, children: tuple[Child, ...]) -> lis
     states = read_state(installation.table)
     supervisor = installation.table.alive(SUPERVISOR)
     log = installation.logs / "supervisor.log"
-    lines = [
-        StatusLine(
-            SUPERVISOR,
-            "ready" if supervisor else "stopped",
-            supervisor.pid if supervisor else None,
-            0,
-            "",
-            str(log),
-            "",
-        )
-    ]
+    other = ""
+    with contextlib.suppress(Forbidden):  # a token that cannot be read is doctor's to tell
+        other = "" if supervisor is None or _has_same_settings(installation) else _OTHER_SETTINGS
+    state, pid = ("ready", supervisor.pid) if supervisor else ("stopped", None)
+    lines = [StatusLine(SUPERVISOR, state, pid, 0, "", str(log), other)]
     for child in children:
         record = installation.table.alive(child.name)
         known = states.get(child.name, ChildStatus())
@@ -182,7 +185,8 @@ def status_lines(installation: Installation, children: tuple[Child, ...]) -> lis
             state = "crashed"
         pid = record.pid if record else None
         path = str(installation.logs / f"{child.name}.log")
-        lines.append(StatusLine(child.name, state, pid, known.restarts, child.url, path, known.message))
+        url = (record.url if record else "") or child.url
+        lines.append(StatusLine(child.name, state, pid, known.restarts, url, path, known.message))
     return lines
 
 

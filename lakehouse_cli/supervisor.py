@@ -158,7 +158,7 @@ class Supervisor:
         launch = child.launch()
         process = start_detached(launch.command, log=self._logs / f"{child.name}.log", env=launch.env)
         self._handles[child.name] = process
-        self._table.remember(child.name, process.pid, launch.command)
+        self._table.remember(child.name, process.pid, launch.command, url=child.url)
         self._ready_at.pop(child.name, None)
         status.state, status.pid, status.message = "starting", process.pid, ""
 

@@ -24,7 +24,7 @@ _ITEM_ID = re.compile(r"[0-9a-f]{32}")
 
 def _item_id(text: str) -> str:
     if not _ITEM_ID.fullmatch(text):
-        raise typer.BadParameter(f"{text!r} is no id of an item; see: lakehouse triage list")
+        raise typer.BadParameter(f"{text!r} is not an id of an item; see: lakehouse triage list")
     return text
 
 

@@ -107,4 +107,4 @@ def _parse(text: str, option: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"is no JSON: {error}", param_hint=option) from None
+        raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None

@@ -141,7 +141,7 @@ def _inputs(given: list[str], input_file: Path | None) -> dict[str, Any]:
     for one in given:
         name, has_value, value = one.partition("=")
         if not has_value or not name:
-            raise typer.BadParameter(f"{one[:60]!r} is no name=value", param_hint="--input")
+            raise typer.BadParameter(f"{one[:60]!r} is not a name=value", param_hint="--input")
         found[name] = _value(value)
     return found
 
@@ -152,7 +152,7 @@ def _file_of(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"{path} is no JSON: {error}", param_hint="--input-file") from None
+        raise typer.BadParameter(f"{path} is not JSON: {error}", param_hint="--input-file") from None
     if not isinstance(found, dict):
         raise typer.BadParameter(f"{path} holds no object of inputs", param_hint="--input-file")
     return found
@@ -173,7 +173,7 @@ def _value(text: str) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     """`NaN` and its like, which Python reads and JSON has not."""
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _events(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

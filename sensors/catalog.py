@@ -46,7 +46,7 @@ def catalog_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
     if not changed and set(seen) <= set(pointers):
         return SkipReason("the catalog has not changed")
     for key in (k for k, m in manifests.items() if m is None):
-        context.log.warning(f"catalog: {key} is no manifest; restore it from catalog/versions/")
+        context.log.warning(f"catalog: {key} is not a manifest; restore it from catalog/versions/")
     cursor = {k: e for k, e in seen.items() if k in pointers} | {k: pointers[k] for k in changed}
     live = [m for m in manifests.values() if m is not None]
     return _report(live, store.lake.objects.bucket, context.instance, orjson.dumps(cursor).decode())

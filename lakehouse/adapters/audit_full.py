@@ -132,7 +132,7 @@ class FullAuditor:
         """
         if not report.is_sound:
             failed = ", ".join(one.phase.name for one in report.phases if one.verdict == "fail")
-            raise BadInput(f"the audit failed ({failed}), and is no baseline; mend what it found, then run it again")
+            raise BadInput(f"the audit failed ({failed}), and is not a baseline; mend what it found, then run it again")
         return self._baselines.set(report.metrics, audit_id=report.audit_id, by=by)
 
     def _made(self, phase: Phase, work: PhaseWork, *, is_asked: bool) -> PhaseResult:

@@ -75,7 +75,7 @@ def _check_routes(parts: AuditParts, live: dict[str, Any], ledger: PhaseLedger) 
         return
     described = _document(parts.openapi.read_bytes())
     if described is None:
-        ledger.failed(_DESCRIBED, f"{parts.openapi} is no OpenAPI document", "make docs")
+        ledger.failed(_DESCRIBED, f"{parts.openapi} is not an OpenAPI document", "make docs")
         return
     ledger.judge(
         _DESCRIBED, list(_differing(described, live)), looked_at=f"{len(there)} operations as in {parts.openapi.name}",

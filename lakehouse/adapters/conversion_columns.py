@@ -46,7 +46,7 @@ def fixed_types(names: Sequence[str], request: ConversionRequest) -> dict[str, s
     asked = {**request.options.types, **request.types}
     unknown = sorted((set(asked) | request.options.pii) - set(names))
     if unknown:
-        raise BadInput(f"types names {unknown[0]!r}, which is no column of the file; it has {', '.join(names)}")
+        raise BadInput(f"types names {unknown[0]!r}, which is not a column of the file; it has {', '.join(names)}")
     if request.registered is None:
         return asked
     registered = {c.name: c.type for c in request.registered}

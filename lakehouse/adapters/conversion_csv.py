@@ -242,7 +242,7 @@ def _misfit_error(
     value = str(row[0]) if row else ""
     record, line = _place(file.origin or file, index, value)
     if request.registered is None:
-        reason = f"column {name!r}: {value[:80]!r} is no {type_}"
+        reason = f"column {name!r}: {value[:80]!r} is not a {type_}"
         return BadRecord(record, line, reason, "").error("")
     retyped = {"name": name, "from": type_, "to": found, "value": value[:80], "line": line}
     return drift({"added": [], "gone": [], "retyped": [retyped]})

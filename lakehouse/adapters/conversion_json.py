@@ -230,7 +230,7 @@ def _misfit_error(source: Path, request: ConversionRequest, fixed: Mapping[str, 
             continue
         place: dict[str, object] = {"line": line} if is_lines else {"record": number, "line": line}
         if request.registered is None:
-            reason = f"field {name!r}: {value[:80]!r} is no {fixed[name]}"
+            reason = f"field {name!r}: {value[:80]!r} is not a {fixed[name]}"
             where = ", ".join(f"{key} {at}" for key, at in place.items())
             return Unprocessable(f"{where}: {reason}. Nothing was loaded", reason=reason, **place)
         retyped = {"name": name, "from": fixed[name], "to": found, "value": value[:80], **place}

@@ -31,6 +31,8 @@ def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionReques
     if request.options.types:
         raise BadInput("types is for CSV and JSON; a Parquet file brings its own", option="types")
     facts = read_footer(request.source)
+    if not facts.columns:
+        raise Unprocessable("the Parquet file has no columns: nothing was loaded")
     check_header([name for name, _ in facts.columns], 0)
     found = dict(facts.columns)
     for name, type_ in facts.columns:

@@ -19,7 +19,6 @@ from lakehouse.adapters.corpus_quarantine import CorpusQuarantine
 from lakehouse.adapters.corpus_report import BuildProgress, BuildReport
 from lakehouse.adapters.corpus_source import CorpusSource
 from lakehouse.adapters.corpus_vectors import (
-    EMBED_ROWS,
     StoredRows,
     VectorSource,
     carried_over,
@@ -204,10 +203,8 @@ class CorpusBuild:
             for batch in self._source.batches(columns):
                 made = maker.make(batch)
                 kinds = own.known.judge(made)
-                wanted = np.flatnonzero(kinds != UNCHANGED)
-                for start in range(0, len(wanted), EMBED_ROWS):  # so that the writer sees a slow embedder's rows soon
-                    some = made.pick(wanted[start : start + EMBED_ROWS])
-                    writer.add(some.to_table(vectors.vectors(some), op_id=self._op_id))
+                for some, found in vectors.in_calls(made.pick(np.flatnonzero(kinds != UNCHANGED))):
+                    writer.add(some.to_table(found, op_id=self._op_id))
                 self._quarantine.take(made.refused)
                 self._count(batch.count, kinds, reused=vectors.reused)
         gone = own.known.gone()

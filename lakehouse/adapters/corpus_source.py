@@ -198,7 +198,7 @@ def _parquet(path: Path, columns: Sequence[str], first: int) -> Iterator[SourceB
                 )
                 first += batch.num_rows
     except pa.ArrowInvalid as error:
-        raise BadInput(f"{path.name} is no Parquet file, or is damaged: {error}") from None
+        raise BadInput(f"{path.name} is not a Parquet file, or is damaged: {error}") from None
 
 
 def _values(column: Any) -> list[Any]:
@@ -219,7 +219,7 @@ def _columns(path: Path, form: str, file: str) -> list[str]:
         try:
             return list(pq.read_schema(path).names)
         except pa.ArrowInvalid as error:
-            raise BadInput(f"{file}: source.files: {path} is no Parquet file: {error}") from None
+            raise BadInput(f"{file}: source.files: {path} is not a Parquet file: {error}") from None
     if form == "jsonl":
         return list(dict.fromkeys(name for row in _json_rows(path, file) for name in row))
     header, _ = _open_text(path, form, file)
@@ -258,7 +258,7 @@ def _records(path: Path, form: str, file: str) -> Iterator[list[str]]:
     except UnicodeDecodeError as error:
         raise BadInput(f"{file}: source.files: {path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
     except csv.Error as error:
-        raise BadInput(f"{file}: source.files: {path} is no {form.upper()}: {error}") from None
+        raise BadInput(f"{file}: source.files: {path} is not {form.upper()}: {error}") from None
 
 
 def _json_rows(path: Path, file: str) -> Iterator[dict[str, Any]]:
@@ -271,5 +271,5 @@ def _json_rows(path: Path, file: str) -> Iterator[dict[str, Any]]:
             except orjson.JSONDecodeError as error:
                 raise BadInput(f"{file}: source.files: {path} line {number} is not JSON: {error}") from None
             if not isinstance(row, dict):
-                raise BadInput(f"{file}: source.files: {path} line {number} is no JSON object")
+                raise BadInput(f"{file}: source.files: {path} line {number} is not a JSON object")
             yield row

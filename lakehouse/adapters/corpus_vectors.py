@@ -56,6 +56,12 @@ class VectorSource:
         self._on_embedded = on_embedded
         self.reused = 0
 
+    def in_calls(self, rows: MadeRows) -> Iterator[tuple[MadeRows, Vectors]]:
+        """Rows with their vectors, a call of the embedder at a time: a slow one's are written before it is through."""
+        for start in range(0, len(rows.ids), EMBED_ROWS):
+            some = rows.pick(range(start, min(start + EMBED_ROWS, len(rows.ids))))
+            yield some, self.vectors(some)
+
     def vectors(self, rows: MadeRows) -> Vectors:
         """Shape (rows, dimension)."""
         vectors = np.empty((len(rows.ids), self._embedder.dimension), dtype=np.float32)

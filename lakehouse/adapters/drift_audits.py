@@ -126,12 +126,12 @@ def _with_phases(later: AuditMetrics | None, document: dict[str, Any], key: str,
 
 
 def _no_report(key: str) -> BadInput:
-    return BadInput(f"{key} is no report of a full audit; delete it and audit again")
+    return BadInput(f"{key} is not a report of a full audit; delete it and audit again")
 
 
 def _read(store: ObjectStore, key: str) -> dict[str, Any]:
     try:
         document = orjson.loads(store.get(key).body)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"{key} is no JSON ({error}); delete it") from None
+        raise BadInput(f"{key} is not JSON ({error}); delete it") from None
     return document if isinstance(document, dict) else {}

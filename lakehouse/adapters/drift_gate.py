@@ -130,7 +130,7 @@ class DriftGate:
         try:
             day = date.fromisoformat(key.rpartition("/")[2].removesuffix(".json"))
         except ValueError:
-            raise BadInput(f"{key} is no mark of a report; delete it") from None
+            raise BadInput(f"{key} is not a mark of a report; delete it") from None
         at = f"{report_prefix(kind, day)}report.json"
         try:
             return read_report(self._store.get(at).body, key=at)

@@ -218,7 +218,7 @@ def read_answer(data: bytes, *, is_whole: bool = False) -> tuple[int, bytes, boo
     """
     end = data.find(b"\r\n\r\n")
     if not data.startswith(b"HTTP/1."[: len(data)]) or (end < 0 and len(data) > _MAX_HEAD_BYTES):
-        raise Broken("the answer is no HTTP/1.1")
+        raise Broken("the answer is not HTTP/1.1")
     if end < 0:
         return None
     head, start = data[:end].lower() + b"\r\n", end + 4
@@ -266,7 +266,7 @@ def _number(text: bytes, *, base: int = 10) -> int:
     try:
         number = int(text, base)
     except ValueError:
-        raise Broken("the answer is no HTTP/1.1") from None
+        raise Broken("the answer is not HTTP/1.1") from None
     if number < 0:
-        raise Broken("the answer is no HTTP/1.1")
+        raise Broken("the answer is not HTTP/1.1")
     return number

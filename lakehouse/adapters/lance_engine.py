@@ -184,7 +184,7 @@ def keyed(schema: pa.Schema, key: str) -> pa.Schema:
     """
     position = schema.get_field_index(key)
     if position < 0:
-        raise BadInput(f"the key {key!r} is no column of the table; its columns are {', '.join(schema.names)}")
+        raise BadInput(f"the key {key!r} is not a column of the table; its columns are {', '.join(schema.names)}")
     return schema.set(position, schema.field(position).with_nullable(False).with_metadata(KEY_MARK))
 
 
@@ -210,6 +210,7 @@ def _translate(uri: str, error: BaseException) -> LakehouseError:
     if _GONE.search(message):
         return NotFound(f"no files or no such version at {uri!r}", uri=uri)
     if _STORE.search(message):
-        return StoreUnavailable(f"the object store failed for {uri!r}", key=uri, retry_after_s=5)
+        said = f"the object store failed for {uri!r}; see whether it answers, whether its disk is full, else its log"
+        return StoreUnavailable(said, key=uri, retry_after_s=5)
     shown = _ADDRESS.sub("<address>", message)[:_MAX_SHOWN]
     return BrokenFiles(f"the files at {uri!r} cannot be used: {shown}", uri=uri)

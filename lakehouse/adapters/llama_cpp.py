@@ -248,6 +248,6 @@ class LlamaCpp:
             return server
         except RuntimeError:
             raise Unavailable(
-                f"the embedded model {path.name!r} cannot be loaded: it is no GGUF file, of an unknown architecture, or"
-                " larger than the memory that is free"
+                f"the embedded model {path.name!r} cannot be loaded: it is not a GGUF file, of an unknown architecture,"
+                " or larger than the memory that is free"
             ) from None

@@ -174,9 +174,9 @@ class OpenAiChat:
         try:
             parsed = orjson.loads(data)
         except orjson.JSONDecodeError:
-            raise self._wrong("something that is no JSON") from None
+            raise self._wrong("something that is not JSON") from None
         if not isinstance(parsed, Mapping):
-            raise self._wrong("JSON that is no object")
+            raise self._wrong("JSON that is not an object")
         return parsed
 
     @contextmanager

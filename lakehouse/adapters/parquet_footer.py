@@ -49,7 +49,7 @@ def read_footer(path: Path) -> ParquetFacts:
         with pq.ParquetFile(path) as file:
             schema, row_count = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise Unprocessable(f"the file is no Parquet that can be read ({type(error).__name__})") from None
+        raise Unprocessable(f"the file is not Parquet that can be read ({type(error).__name__})") from None
     return ParquetFacts(tuple((field.name, _duckdb_type(field.type, field.name)) for field in schema), row_count)
 
 

@@ -70,4 +70,4 @@ def _yaml(path: Path) -> Any:
     except FileNotFoundError:
         raise NotFound(f"{path} is not there; a proof needs a checkout of the product, with its tests") from None
     except yaml.YAMLError as error:
-        raise BadInput(f"{path} is no YAML: {error}") from None
+        raise BadInput(f"{path} is not YAML: {error}") from None

@@ -60,10 +60,12 @@ def _of_git(revision: str, folder: Path) -> bytes:
             cwd=folder, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False,
         )  # fmt: skip
     except FileNotFoundError:
-        raise BadInput(f"{revision} is no file, and git is not installed to ask for it as a revision") from None
+        raise BadInput(f"{revision} is not a file, and git is not installed to ask for it as a revision") from None
     except subprocess.TimeoutExpired:
         raise TimedOut(f"git did not say within {_GIT_TIMEOUT_S} s what {revision} changes") from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise BadInput(f"{revision} is no file, and git knows no such revision here: {said[0][:200] if said else ''}")
+        raise BadInput(
+            f"{revision} is not a file, and git knows no such revision here: {said[0][:200] if said else ''}"
+        )
     return done.stdout

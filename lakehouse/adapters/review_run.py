@@ -56,7 +56,7 @@ class ToReview:
         files = parse_diff(text)
         bundles = make_bundles(files, most_bytes=cut.most_bytes, is_split=cut.is_split, is_forced=cut.is_forced)
         if not bundles:
-            raise BadInput(f"{source} changes no line of text: it renames, or changes files that are no text")
+            raise BadInput(f"{source} changes no line of text: it renames, or changes files that are not text")
         body = text.encode("utf-8", "replace")
         return cls(Diff(source, hashlib.sha256(body).hexdigest(), len(body), len(files)), files, bundles)
 

@@ -141,7 +141,7 @@ class ReviewStore:
 
 def _key(review_id: str, name: str = "findings.json") -> str:
     if not _ID.fullmatch(review_id):
-        raise BadInput(f"{review_id[:60]!r} is no id of a review; see: lakehouse review list")
+        raise BadInput(f"{review_id[:60]!r} is not an id of a review; see: lakehouse review list")
     return f"{PREFIX}{review_id}/{name}"
 
 
@@ -149,7 +149,7 @@ def _findings(body: bytes, key: str) -> KeptFindings:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BrokenManifest(f"{key!r} is no JSON ({error}): restore it from a backup", key=key) from None
+        raise BrokenManifest(f"{key!r} is not JSON ({error}): restore it from a backup", key=key) from None
     return KeptFindings.from_document(document, key=key)
 
 

@@ -114,7 +114,7 @@ def import_plan(
 ) -> Iterator[Imported]:
     """Import every job of a plan; files that the format does not know are errors of their own."""
     for name in plan.unknown:
-        yield Imported(name, error=f"{name} is no file of {of.name}, by its name; see docs/guides/trajectories.md")
+        yield Imported(name, error=f"{name} is not a file of {of.name}, by its name; see docs/guides/trajectories.md")
     known = {} if objects is None else known_imports(objects)
     for job in plan.jobs:
         yield import_job(of, job, origin, open_file, objects=objects, known=known, folder=folder, now=now)

@@ -105,9 +105,9 @@ def _fields(body: bytes, key: str) -> dict[str, Any]:
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"{key} is no JSON: {error}") from None
+        raise BadInput(f"{key} is not JSON: {error}") from None
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-        raise BadInput(f"{key} is no JSON object of texts")
+        raise BadInput(f"{key} is not a JSON object of texts")
     if unknown := sorted(given.keys() - _FIELDS):
         raise BadInput(f"{key}: field {unknown[0]!r} is unknown; fields are {', '.join(sorted(_FIELDS))}")
     return given

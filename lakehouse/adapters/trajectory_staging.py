@@ -146,8 +146,8 @@ def _check_format(of: Format, job: Job, summary: Summary, open_file: OpenFile) -
         raise Unprocessable(f"{job.name} is empty; nothing was imported", name=job.name)
     if summary.refused and not summary.runs and not summary.passed_over:
         raise Unprocessable(
-            f"{job.name} is no {of.name}: none of what was read is a run of it ({summary.first_refusals[0]}); name"
-            " another format, see lakehouse import --help. Nothing was imported",
+            f"{job.name} is not a file of {of.name}: none of what was read is a run of it"
+            f" ({summary.first_refusals[0]}); name another format, see lakehouse import --help. Nothing was imported",
             name=job.name,
         )
 

@@ -196,13 +196,13 @@ def _cursor(after: str) -> tuple[int, str, str]:
     priority, _, rest = after.partition("_")
     created_at, _, item_id = rest.partition("_")
     if not priority.isdecimal() or len(priority) > 6 or not _ID.fullmatch(item_id):
-        raise BadInput("after is no place in the queue; send what `next` of the page before says", param="after")
+        raise BadInput("after is not a place in the queue; send what `next` of the page before says", param="after")
     return -int(priority), created_at, item_id
 
 
 def _check(item_id: str) -> None:
     if not _ID.fullmatch(item_id):
-        raise BadInput(f"{item_id[:60]!r} is no id of an item: it has 32 hex digits", param="item_id")
+        raise BadInput(f"{item_id[:60]!r} is not an id of an item: it has 32 hex digits", param="item_id")
 
 
 def _key(prefix: str, item_id: str) -> str:
@@ -214,7 +214,7 @@ def _read(stored: StoredObject) -> Item:
     try:
         document = orjson.loads(stored.body)
     except orjson.JSONDecodeError as error:
-        raise BrokenManifest(f"{key!r} is no JSON ({error}); remove it, it is made anew", key=key) from None
+        raise BrokenManifest(f"{key!r} is not JSON ({error}); remove it, it is made anew", key=key) from None
     return Item.from_document(document, key=key)
 
 

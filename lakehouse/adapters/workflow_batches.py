@@ -86,9 +86,9 @@ def _one(raw: bytes, line: int, run: Callable[[Mapping[str, Any]], Mapping[str, 
     try:
         given = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return {**empty, "error": f"is no JSON: {error}"}
+        return {**empty, "error": f"is not JSON: {error}"}
     if not isinstance(given, Mapping):
-        return {**empty, "error": "is no object of inputs"}
+        return {**empty, "error": "is not an object of inputs"}
     try:
         done = run(given)
     except (BadInput, TimedOut) as error:  # an input is wrong, or its run did not end in time: of this line alone

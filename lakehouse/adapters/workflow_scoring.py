@@ -57,7 +57,7 @@ def score_records(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _row(place: int, record: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
     unknown = sorted(set(record) - set(known))
     if unknown:
-        raise BadInput(f"records[{place}] has {unknown[0]!r}, which is no column of evidence", field="records")
+        raise BadInput(f"records[{place}] has {unknown[0]!r}, which is not a column of evidence", field="records")
     row: dict[str, Any] = {**dict.fromkeys(known), "stream": _RUN, "run_id": str(place), "timestamp": _WHEN}
     row |= {"schema_version": SCHEMA_VERSION, "metadata": "{}", **{name: [] for name in _LISTS}}
     row |= {name: value for name, value in record.items() if value is not None}
@@ -76,5 +76,5 @@ def _moment(value: Any, place: int) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise BadInput(f"records[{place}].timestamp is no ISO 8601 time", field="records") from None
+        raise BadInput(f"records[{place}].timestamp is not an ISO 8601 time", field="records") from None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

@@ -72,7 +72,7 @@ class Baseline:
             )  # fmt: skip
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
             remedy = "restore it from audits/baselines/versions/, or set another: lakehouse audit full --set-baseline"
-            raise BadInput(f"{key} is no baseline; {remedy}") from None
+            raise BadInput(f"{key} is not a baseline; {remedy}") from None
 
 
 def change_of(value: float, before: float | None, better: Better) -> Change:

@@ -136,7 +136,7 @@ class PhaseLedger:
             ValueError: Its name is none, or it is no finite number; such a one could be compared with nothing.
         """
         if not _METRIC.fullmatch(name) or not math.isfinite(value):
-            raise ValueError(f"{name!r} = {value} is no metric")
+            raise ValueError(f"{name!r} = {value} is not a metric")
         self.metrics.append(Metric(name, round(float(value), 6), better))
 
     def result(self, phase: Phase, *, elapsed_ms: float) -> PhaseResult:

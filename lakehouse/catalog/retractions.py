@@ -116,7 +116,8 @@ class RetractionList:
             return tuple(_entry(said) for said in document["retractions"]), stored
         except (ValueError, KeyError, TypeError, BadInput) as error:
             raise BrokenManifest(
-                f"{KEY!r} is no list of retractions ({error}): restore it from a backup; until then no index is made",
+                f"{KEY!r} is not a list of retractions ({error}): restore it from a backup;"
+                " until then no index is made",
                 key=KEY,
             ) from None
 

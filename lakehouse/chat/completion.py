@@ -120,7 +120,7 @@ def _text(content: Any, provider: str) -> str:
     if content is None:
         return ""
     if not isinstance(content, str):
-        raise _rubbish(provider, "content that is no text")
+        raise _rubbish(provider, "content that is not text")
     return content.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written anywhere
 
 
@@ -128,7 +128,7 @@ def _calls(calls: Any, provider: str) -> tuple[Mapping[str, Any], ...]:
     if not calls:
         return ()
     if not isinstance(calls, list) or not all(isinstance(call, Mapping) for call in calls):
-        raise _rubbish(provider, "tool_calls that are no list of objects")
+        raise _rubbish(provider, "tool_calls that are not a list of objects")
     return tuple(calls)
 
 

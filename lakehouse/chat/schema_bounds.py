@@ -83,7 +83,7 @@ def _check_pattern(pattern: str, where: str) -> None:
     if len(pattern) > _MAX_PATTERN:
         raise BadInput(f"{where} has a pattern of more than {_MAX_PATTERN} characters", param=where)
     if pattern.count("{") != len(_COUNT.findall(pattern)):
-        raise BadInput(f"{where} has a pattern with a {{ that is no plain {{n}}, {{n,}} or {{n,m}}", param=where)
+        raise BadInput(f"{where} has a pattern with a {{ that is not a plain {{n}}, {{n,}} or {{n,m}}", param=where)
     if _NESTED.search(pattern):
         raise BadInput(f"{where} has a pattern that repeats a group with repeats in it", param=where)
     unfolded = 1

@@ -164,7 +164,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
     return value
 
 

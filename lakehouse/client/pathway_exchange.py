@@ -85,7 +85,7 @@ def _read(line: bytes, number: int) -> dict[str, Any]:
     try:
         said = json.loads(line)
     except ValueError as error:
-        raise BadInput(f"line {number} is no JSON ({error})", line=number) from None
+        raise BadInput(f"line {number} is not JSON ({error})", line=number) from None
     if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("kind") != KIND or "content" not in said:
         raise BadInput(f"line {number} is none of {FORMAT}, kind {KIND}, with a content", line=number)
     if not isinstance(said.get("predecessor_uid"), str | None):

@@ -148,4 +148,6 @@ def read_manifest(data: bytes) -> BuildManifest:
             files=tuple(BuildFile(**file) for file in document["files"]),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadInput(f"this is no manifest of a distilled corpus ({error}); give manifest.json of a build") from None
+        raise BadInput(
+            f"this is not a manifest of a distilled corpus ({error}); give manifest.json of a build"
+        ) from None

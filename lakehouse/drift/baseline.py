@@ -93,4 +93,4 @@ def read_baseline(body: bytes, *, key: str) -> Baseline:
             file_sha256=str(document["file_sha256"]),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        raise BadInput(f"{key} is no baseline of drift; set another one: lakehouse drift baseline KIND") from None
+        raise BadInput(f"{key} is not a baseline of drift; set another one: lakehouse drift baseline KIND") from None

@@ -139,7 +139,7 @@ def read_acknowledgement(body: bytes, *, key: str) -> Acknowledgement:
             document["at"],
         )  # fmt: skip
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise BadInput(f"{key} is no acknowledgement of drift; delete it, and acknowledge again") from None
+        raise BadInput(f"{key} is not an acknowledgement of drift; delete it, and acknowledge again") from None
 
 
 def told(mark: str) -> str:

@@ -132,7 +132,7 @@ def read_report(body: bytes, *, key: str) -> DriftReport:
             details=told["details"],
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        raise BadInput(f"{key} is no report of drift; delete it and run that day again") from None
+        raise BadInput(f"{key} is not a report of drift; delete it and run that day again") from None
 
 
 def report_prefix(kind: Kind, day: date) -> str:

@@ -193,4 +193,4 @@ def _score(value: object) -> Score:
     for score in SCORES:
         if score == value:
             return score
-    raise BadInput(f"{str(value)[:60]!r} is no score; scores are {', '.join(SCORES)}")
+    raise BadInput(f"{str(value)[:60]!r} is not a score; scores are {', '.join(SCORES)}")

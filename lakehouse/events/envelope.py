@@ -50,7 +50,7 @@ def make_line(
     try:
         encoded = orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise BadInput(f"a line of {stream!r} is no JSON: {error}") from None
+        raise BadInput(f"a line of {stream!r} is not JSON: {error}") from None
     if len(encoded) > most_bytes:
         raise BadInput(f"a line of {stream!r} has {len(encoded)} bytes; at most {most_bytes} are allowed")
     return encoded

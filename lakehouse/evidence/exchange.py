@@ -72,5 +72,5 @@ def read_line(line: bytes, *, number: int) -> ExchangedLine:
     try:
         day = date.fromisoformat(str(said.get("day")))
     except ValueError:
-        raise BadInput(f"line {number}: day {said.get('day')!r} is no day; write YYYY-MM-DD", line=number) from None
+        raise BadInput(f"line {number}: day {said.get('day')!r} is not a day; write YYYY-MM-DD", line=number) from None
     return ExchangedLine(stream, day, data)

@@ -64,6 +64,6 @@ class Transform:
         unknown = sorted((self.promoted | set(self.required)) - set(self.fields) - set(ENVELOPE))
         if clash or unknown:
             raise BadInput(
-                f"transform {self.stream!r}: {(clash or unknown)[0]!r} is no field of its own that it declares"
+                f"transform {self.stream!r}: {(clash or unknown)[0]!r} is not a field of its own that it declares"
             )
         object.__setattr__(self, "all_fields", {**ENVELOPE, **self.fields})

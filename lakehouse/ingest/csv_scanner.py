@@ -136,7 +136,7 @@ class CsvScanner:
             return f"{counted(len(fields), 'field')} where the header has {width}"
         for index, type_ in self._types.items():
             if not self._fit(fields[index], type_):
-                return f"column {index + 1}: {fields[index][:80]!r} is no {type_}"
+                return f"column {index + 1}: {fields[index][:80]!r} is not a {type_}"
         return None
 
     def _scan(self, lines: RecordLines) -> Iterator[tuple[int, list[str], str | None]]:

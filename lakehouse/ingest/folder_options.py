@@ -31,7 +31,7 @@ def read_folder_options(store: ObjectStore, folder: str) -> dict[str, Any]:
     try:
         given = json.loads(stored.body) if stored.info.size <= _MAX_BYTES else None
     except (ValueError, RecursionError) as error:
-        raise Unprocessable(f"{key} is no JSON ({error})", key=key) from None
+        raise Unprocessable(f"{key} is not JSON ({error})", key=key) from None
     if not isinstance(given, dict):
         raise Unprocessable(f'{key} must be a JSON object such as {{"delimiter": ";", "encoding": "cp1252"}}', key=key)
     unknown = sorted(set(given) - set(_ALLOWED))

@@ -172,7 +172,7 @@ class DocumentReader:
             except RecursionError:
                 self.fail("an element is nested too deep")
             except _Constant as error:
-                self.fail(f"{error} is no JSON")
+                self.fail(f"{error} is not JSON")
             else:
                 # A number may go on behind the window.
                 if end < len(self._window) - _TOKEN_CHARACTERS or self._is_whole:

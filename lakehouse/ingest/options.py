@@ -115,7 +115,7 @@ def parse_types(text: str | None) -> tuple[dict[str, str], frozenset[str]]:
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f'types is no JSON ({error}); send an object such as {{"zip": "VARCHAR"}}') from None
+        raise BadInput(f'types is not JSON ({error}); send an object such as {{"zip": "VARCHAR"}}') from None
     if not isinstance(given, dict):
         raise BadInput('types must be a JSON object from column to type, such as {"zip": "VARCHAR"}')
     fixed, pii = {}, set()

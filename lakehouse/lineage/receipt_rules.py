@@ -24,16 +24,16 @@ def read_receipt(body: bytes) -> dict[str, Any] | str:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        return f"is no JSON ({error})"
+        return f"is not JSON ({error})"
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        return f"is no {SCHEMA}"
+        return f"is not {SCHEMA}"
     for name in ("asset", "partition", "run_id"):
         if not isinstance(document.get(name), str):
             return f"has no {name}"
     for name in ("inputs", "outputs"):
         items = document.get(name)
         if not isinstance(items, list) or not all(_is_item(item) for item in items):
-            return f"has {name} that are no list of key, sha256 and rows"
+            return f"has {name} that are not a list of key, sha256 and rows"
     counts = document.get("counts")
     if not isinstance(counts, dict) or not all(isinstance(counts.get(name), int) for name in _COUNTS):
         return f"has no counts of {', '.join(_COUNTS)}"

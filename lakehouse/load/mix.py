@@ -90,11 +90,13 @@ def read_mix(text: str) -> dict[ScenarioKind, int]:
     for part in text.split(","):
         name, is_given, weight = (piece.strip() for piece in part.partition("="))
         if not is_given or name not in names:
-            raise BadInput(f"{part.strip()!r} is no share of the mix; write NAME=WEIGHT, names are {', '.join(names)}")
+            raise BadInput(
+                f"{part.strip()!r} is not a share of the mix; write NAME=WEIGHT, names are {', '.join(names)}"
+            )
         if names[name] in weights:
             raise BadInput(f"{name!r} comes twice in the mix; give it one weight")
         if not (weight.isascii() and weight.isdigit() and int(weight) <= _MOST_WEIGHT):
-            raise BadInput(f"{weight!r} is no weight of {name!r}; give a whole number from 0 to {_MOST_WEIGHT}")
+            raise BadInput(f"{weight!r} is not a weight of {name!r}; give a whole number from 0 to {_MOST_WEIGHT}")
         weights[names[name]] = int(weight)
     common = math.gcd(*weights.values())
     if common == 0:

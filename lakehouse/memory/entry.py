@@ -54,7 +54,7 @@ class Order(msgspec.Struct, frozen=True, order=True, gc=False):
         """
         match = _ORDER.fullmatch(text)
         if match is None or (hlc := int(match["hlc"], 16)) >= HLC_LIMIT:
-            raise BadInput(f"{text[:100]!r} is no revision; pass one that a write answered, unchanged")
+            raise BadInput(f"{text[:100]!r} is not a revision; pass one that a write answered, unchanged")
         return cls(hlc, sys.intern(match["writer"]), int(match["seq"]), int(match["position"]))
 
 
@@ -118,12 +118,12 @@ def make_draft(op: str, payload: Mapping[str, Any], *, op_id: str, actor: str, r
     if not 0 < len(op) <= _MAX_OP:
         raise BadInput(f"an operation's name has 1 to {_MAX_OP} characters, not {len(op)}")
     if not isinstance(payload, dict):
-        raise BadInput(f"the payload of {op!r} is no JSON object")
+        raise BadInput(f"the payload of {op!r} is not a JSON object")
     try:
         encoded = orjson.dumps(payload)
         orjson.dumps((op, actor))
     except TypeError as error:
-        raise BadInput(f"the payload of {op!r} is no JSON: {error}") from None
+        raise BadInput(f"the payload of {op!r} is not JSON: {error}") from None
     if len(encoded) > MAX_LINE_BYTES:
         raise TooLarge(
             f"the payload of {op!r} has {len(encoded)} bytes; at most {MAX_LINE_BYTES} are allowed",

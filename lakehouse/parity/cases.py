@@ -58,7 +58,7 @@ def read_cases(content: bytes, *, source: str) -> tuple[Case, ...]:
     try:
         document = json.loads(content, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise BadInput(f"{source} is no JSON: {error}") from None
+        raise BadInput(f"{source} is not JSON: {error}") from None
     except RecursionError:
         raise BadInput(f"{source} is nested too deep") from None
     if not isinstance(document, list):
@@ -95,4 +95,4 @@ def _check_expected(case: Mapping[str, Any], where: str) -> None:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

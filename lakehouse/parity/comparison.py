@@ -104,7 +104,7 @@ class _Side:
         except NotInForm as error:
             self.problem = f"the body {error}"
         except (ValueError, RecursionError):
-            self.problem = "the body is no JSON"
+            self.problem = "the body is not JSON"
 
     def told(self) -> str:
         """In short: `422 Schema "to"`, `200`, or why there is no answer."""

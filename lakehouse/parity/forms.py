@@ -60,7 +60,7 @@ def _tagged_of_flat(body: object) -> dict[str, Any]:
     if not isinstance(kind, str) or kind not in _BY_FLAT_KIND:
         raise NotInForm(f"has a Kind other than {', '.join(_BY_FLAT_KIND)}")
     if not isinstance(field, str) or not isinstance(reason, str):
-        raise NotInForm("has a Field or a Reason that is no text")
+        raise NotInForm("has a Field or a Reason that is not text")
     if kind == "schema":
         return {"Schema": {"field": field, "reason": reason}}
     if field:

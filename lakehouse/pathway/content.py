@@ -59,7 +59,7 @@ def read_content(raw: bytes) -> Content:
         line = msgspec.json.format(raw, indent=-1).decode()
         value = json.loads(line, parse_int=Number, parse_float=Number, object_pairs_hook=_object)
     except (ValueError, msgspec.DecodeError) as error:
-        raise BadInput(f"content is no JSON: {error}", field="content") from None
+        raise BadInput(f"content is not JSON: {error}", field="content") from None
     except RecursionError:
         raise BadInput(f"content is nested deeper than {MAX_DEPTH}", field="content") from None
     text = text_of(value)

@@ -173,10 +173,10 @@ def check_entry(entry: Entry) -> None:
         raise ValueError(f"the operation {entry.op!r} is unknown to this program")
     for name in ("uid", *fields):
         if not isinstance(entry.payload.get(name), str):
-            raise ValueError(f"{name} of {entry.op!r} is no text")
+            raise ValueError(f"{name} of {entry.op!r} is not text")
     tags = entry.payload.get("tags")
     if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-        raise ValueError(f"tags of {entry.op!r} are no list of texts")
+        raise ValueError(f"tags of {entry.op!r} are not a list of texts")
     for name in ("predecessor_uid", "key", "content"):
         if not isinstance(entry.payload.get(name), str | None):
-            raise ValueError(f"{name} of {entry.op!r} is no text")
+            raise ValueError(f"{name} of {entry.op!r} is not text")

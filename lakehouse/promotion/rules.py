@@ -161,7 +161,7 @@ def _rules(place: Located, facts: Mapping[str, str], verdicts: tuple[str, ...]) 
         fields = one.members(required=("name", "when", "verdict", "reason"))
         name = fields["name"].scalar()
         if _NAME.fullmatch(name) is None:
-            fields["name"].refuse(f"{name!r} is no name of a rule; write it like hold.too_few_tasks")
+            fields["name"].refuse(f"{name!r} is not a name of a rule; write it like hold.too_few_tasks")
         if any(rule.name == name for rule in rules):
             fields["name"].refuse(f"{name!r} is the name of a rule above")
         verdict: Any = fields["verdict"].one_of(verdicts)
@@ -209,12 +209,12 @@ def _conditions(place: Located, facts: Mapping[str, str], *, is_last: bool) -> t
     found = []
     for fact, key, compared in place.pairs():
         if fact not in facts:
-            key.refuse(f"{fact!r} is no fact; facts are {', '.join(facts)}")
+            key.refuse(f"{fact!r} is not a fact; facts are {', '.join(facts)}")
         if not compared.is_mapping():
             compared.refuse(f"must compare with a number, such as {{gte: 1}}; there are {', '.join(_OPERATORS)}")
         for name, at, value in compared.pairs():
             if name not in _OPERATORS:
-                at.refuse(f"{name!r} is no comparison; there are {', '.join(_OPERATORS)}")
+                at.refuse(f"{name!r} is not a comparison; there are {', '.join(_OPERATORS)}")
             found.append(Condition(fact, name, value.number()))
     if not found:
         place.refuse("must ask for at least one fact")

@@ -84,7 +84,7 @@ def read_cases(document: object, mode: Mode) -> tuple[Case, ...]:
         BadInput: A step asks nothing, expects nothing, or says what is unknown; the message says which.
     """
     if not isinstance(document, Mapping) or not document:
-        raise BadInput(f"the cases of {mode} are no mapping of names to steps")
+        raise BadInput(f"the cases of {mode} are not a mapping of names to steps")
     return tuple(_case(str(name), steps, mode) for name, steps in document.items())
 
 
@@ -120,7 +120,7 @@ def _case(name: str, steps: object, mode: Mode) -> Case:
 
 def _step(entry: object, where: str) -> Step:
     if not isinstance(entry, Mapping):
-        raise BadInput(f"{where} is no mapping")
+        raise BadInput(f"{where} is not a mapping")
     unknown = sorted(str(key) for key in entry.keys() - _STEP_KEYS)
     if unknown:
         raise BadInput(f"{where} has the unknown key {unknown[0]!r}; there are: {', '.join(sorted(_STEP_KEYS))}")
@@ -151,7 +151,7 @@ def _step(entry: object, where: str) -> Step:
 
 def _expectation(entry: object, where: str) -> Expectation:
     if not isinstance(entry, Mapping):
-        raise BadInput(f"{where}: {entry!r} is no expectation; write such as {{at: rows.0, is: 1}}")
+        raise BadInput(f"{where}: {entry!r} is not an expectation; write such as {{at: rows.0, is: 1}}")
     rest = {key: value for key, value in entry.items() if key != "at"}
     if len(rest) != 1 or (operation := next(iter(rest))) not in OPERATIONS:
         raise BadInput(f"{where}: an expectation needs one of {', '.join(OPERATIONS)}, not {sorted(map(str, rest))}")

@@ -169,7 +169,9 @@ def _check_table(node: Mapping[str, Any], ctes: frozenset[str], tables: set[str]
     if node.get("at_clause"):
         raise Forbidden("AT is not supported; send as_of for the state of a time")
     if not _PLAIN_NAME.fullmatch(name):
-        raise Forbidden(f"{name[:60]!r} is no dataset: files and addresses cannot be read from SQL; ingest them first")
+        raise Forbidden(
+            f"{name[:60]!r} is not a dataset: files and addresses cannot be read from SQL; ingest them first"
+        )
     if ENGINE_NAMES.fullmatch(name):
         raise Forbidden(f"{name[:60]!r} is a table of the engine and cannot be read")
     if name.lower() in ctes and name.lower() in PII_VIEWS:

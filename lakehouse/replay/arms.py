@@ -185,7 +185,7 @@ def _arm(place: Located) -> tuple[Arm, Located]:
     fields = place.members(required=("name",), optional=_OPTIONAL)
     name = fields["name"].scalar()
     if _NAME.fullmatch(name) is None:
-        fields["name"].refuse(f"{name!r} is no name of an arm; write it like wide_search")
+        fields["name"].refuse(f"{name!r} is not a name of an arm; write it like wide_search")
     switches = {one: fields[one].one_of(("true", "false")) == "true" for one in _SWITCHES if one in fields}
     answer, search = _config(fields.get("answer"), ANSWER), _config(fields.get("search"), SEARCH)
     if "model" in fields:
@@ -212,5 +212,5 @@ def _config(place: Located | None, kind: ConfigKind[Any]) -> dict[str, Any]:
 def _version(place: Located) -> int:
     text = place.scalar()
     if not text.isdecimal():
-        place.refuse(f"{text!r} is no version of a config; write its number")
+        place.refuse(f"{text!r} is not a version of a config; write its number")
     return int(text)

@@ -136,7 +136,7 @@ def read_batch(body: bytes, *, key: str) -> Batch:
         values["cut"] = parse_cut(document["cut"])
         return Batch(**values)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{key!r} is no batch of a replay ({error}); begin another one") from None
+        raise BadInput(f"{key!r} is not a batch of a replay ({error}); begin another one") from None
 
 
 def check_batch_id(batch_id: str) -> str:

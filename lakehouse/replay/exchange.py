@@ -95,11 +95,11 @@ def read_object(line: bytes, *, number: int) -> ExchangedObject:
     try:
         body = base64.b64decode(raw, validate=True) if key.endswith(_BINARY) else raw.encode()
     except (binascii.Error, UnicodeEncodeError):
-        raise BadInput(f"line {number}: raw is no text, or no base64 where it must be", line=number) from None
+        raise BadInput(f"line {number}: raw is not text, or no base64 where it must be", line=number) from None
     require_unchanged(said, body, number=number)
     if key.endswith(".json"):
         try:
             orjson.loads(body)
         except orjson.JSONDecodeError:
-            raise BadInput(f"line {number}: the object {key!r} is no JSON", line=number) from None
+            raise BadInput(f"line {number}: the object {key!r} is not JSON", line=number) from None
     return ExchangedObject(said["kind"], key, body)

@@ -144,7 +144,7 @@ def read_tasks(lines: Iterable[bytes], *, name: str) -> list[ReplayTask]:
         try:
             document = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise BadInput(f"{where}: is no JSON ({error}); a file of tasks is JSON lines", line=number) from None
+            raise BadInput(f"{where}: is not JSON ({error}); a file of tasks is JSON lines", line=number) from None
         task = parse_task(document, where=where)
         if task.task_id in tasks:
             raise BadInput(f"{where}: the task {task.task_id!r} stands twice; each is asked once", line=number)

@@ -73,7 +73,7 @@ class Document:
             raise self.wrong(path, f"must be a mapping of {', '.join(known)}, not {_shown(values)}")
         for key in values:
             if key not in known:
-                raise self.wrong((*path, str(key)), f"is no key here; the keys are {', '.join(known)}")
+                raise self.wrong((*path, str(key)), f"is not a key here; the keys are {', '.join(known)}")
         return dict(values)
 
     def whole(self, path: tuple[str, ...], value: Any) -> int:

@@ -83,7 +83,7 @@ def _refusal(text: str) -> str | None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        return f"has half of a surrogate pair at character {error.start}, which is no text"
+        return f"has half of a surrogate pair at character {error.start}, which is not text"
     if size > MAX_TEXT_BYTES:
         return f"has {size} bytes, but at most {MAX_TEXT_BYTES} are taken; send it in chunks"
     return None

@@ -123,7 +123,7 @@ class LiveTable:
             reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
             name = key.removeprefix(TABLES).partition("/")[0]
             raise BrokenPointer(
-                f"{key!r} is no table pointer ({reason}); mend it with: lakehouse index rebuild {name}", key=key
+                f"{key!r} is not a table pointer ({reason}); mend it with: lakehouse index rebuild {name}", key=key
             ) from None
 
     @classmethod

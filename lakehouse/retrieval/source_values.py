@@ -70,7 +70,7 @@ def read_value(value: Any, kind: ValueType, name: str) -> Any:
     try:
         return _BOOLEANS[text.lower()] if kind == "boolean" else _number(text, kind)
     except (ValueError, KeyError):
-        raise BadValue(f"{value[:80]!r} in {name!r} is no {kind}") from None
+        raise BadValue(f"{value[:80]!r} in {name!r} is not of type {kind}") from None
 
 
 def _number(text: str, kind: ValueType) -> int | float:

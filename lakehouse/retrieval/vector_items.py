@@ -112,7 +112,7 @@ def vector_matrix(vectors: Sequence[Any], ids: Sequence[str], *, dimension: int,
         with np.errstate(over="ignore"):  # values too large for float32 become infinite, and are refused as such
             matrix = np.asarray(vectors, dtype=np.float32).reshape(len(vectors), dimension)
     except (TypeError, ValueError, OverflowError) as error:
-        raise BadInput(f"a vector holds what is no number: {error}") from None
+        raise BadInput(f"a vector holds what is not a number: {error}") from None
     is_finite = np.isfinite(matrix).all(axis=1)
     if not is_finite.all():
         position = int(np.argmin(is_finite))
@@ -180,7 +180,7 @@ def _encode_metadata(document: dict[str, Any], item_id: str, position: int) -> s
         encoded = orjson.dumps(document).decode()
     except orjson.JSONEncodeError as error:
         _check_depth(document, item_id, position)
-        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata that is no JSON here: {error}") from None
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata that is not JSON here: {error}") from None
     if len(encoded) > MAX_METADATA_BYTES:
         raise BadInput(f"items[{position}] ({item_id[:60]!r}) has more than {MAX_METADATA_BYTES} bytes of metadata")
     if _may_be_deep(encoded):
@@ -198,7 +198,7 @@ def _check_metadata(text: object, item_id: str, position: int) -> None:
         if error.msg.startswith("depth limit exceeded"):
             raise _too_deep(item_id, position) from None
     if not isinstance(document, dict):
-        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata that is no JSON object")
+        raise BadInput(f"items[{position}] ({item_id[:60]!r}) has metadata that is not a JSON object")
     if _may_be_deep(str(text)):
         _check_depth(document, item_id, position)
 

@@ -84,7 +84,7 @@ def parse_diff(text: str) -> tuple[FileChange, ...]:
     files = list(_Reader(lines).files())
     if not files:
         raise BadInput(
-            "this is no unified diff: no file of it begins with 'diff --git' or '---'; give git diff's output"
+            "this is not a unified diff: no file of it begins with 'diff --git' or '---'; give git diff's output"
         )
     seen: set[str] = set()
     for file in files:
@@ -164,7 +164,7 @@ class _Reader:
         header = self._control()
         found = _HUNK.match(header)
         if found is None:
-            self._refuse("is no header of a hunk; write @@ -<line>,<count> +<line>,<count> @@")
+            self._refuse("is not a header of a hunk; write @@ -<line>,<count> +<line>,<count> @@")
         old_start, new_start = int(found[1]), int(found[3])
         old, new = (1 if given is None else int(given) for given in (found[2], found[4]))
         begin, left_old, left_new = self.at, old, new

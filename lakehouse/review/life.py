@@ -139,7 +139,7 @@ def person_says(state: str, *, by: str, why: str, at: datetime) -> Change:
         BadInput: There is no such state.
     """
     if state not in STATES:
-        raise BadInput(f"{state!r} is no state of a finding; states are {', '.join(STATES)}")
+        raise BadInput(f"{state!r} is not a state of a finding; states are {', '.join(STATES)}")
     return Change(STATES[STATES.index(state)], by, True, why, format_utc(at))
 
 

@@ -57,7 +57,7 @@ def _rule(place: Located, *, before: list[Rule], is_last: bool) -> Rule:
     fields = place.members(required=_FIELDS)
     name = fields["name"].scalar()
     if not _NAME.fullmatch(name):
-        fields["name"].refuse(f"{name!r} is no name of a rule; write it like judge.accepts")
+        fields["name"].refuse(f"{name!r} is not a name of a rule; write it like judge.accepts")
     if any(rule.name == name for rule in before):
         fields["name"].refuse(f"{name!r} is the name of a rule above")
     kind = KINDS[KINDS.index(fields["kind"].one_of(KINDS))]
@@ -108,7 +108,7 @@ def _condition(place: Located, *, is_last: bool) -> tuple[Comparison, ...]:
     comparisons = []
     for name, key, value in place.pairs():
         if name not in FACTS:
-            key.refuse(f"{name!r} is no fact; facts are {', '.join(FACTS)}")
+            key.refuse(f"{name!r} is not a fact; facts are {', '.join(FACTS)}")
         comparisons += _comparisons(name, FACTS[name], value)
     if not comparisons:
         place.refuse("must ask for at least one fact")
@@ -127,7 +127,7 @@ def _comparisons(name: str, fact: Fact, place: Located) -> list[Comparison]:
     found = []
     for operator, key, value in place.pairs():
         if operator not in NUMBER_OPERATORS:
-            key.refuse(f"{operator!r} is no comparison; there are {', '.join(NUMBER_OPERATORS)}")
+            key.refuse(f"{operator!r} is not a comparison; there are {', '.join(NUMBER_OPERATORS)}")
         found.append(Comparison(name, operator, value.number()))
     if not found:
         place.refuse(f"must compare with a number, such as {{gte: 1}}; there are {', '.join(NUMBER_OPERATORS)}")

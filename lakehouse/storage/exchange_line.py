@@ -32,7 +32,7 @@ def read_exchanged(line: bytes, *, kinds: Collection[str], number: int, writer: 
     try:
         said = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"line {number} is no JSON ({error})", line=number) from None
+        raise BadInput(f"line {number} is not JSON ({error})", line=number) from None
     if not isinstance(said, dict) or said.get("format") != FORMAT or said.get("kind") not in kinds:
         raise BadInput(
             f"line {number} is none of {FORMAT}, kind {' or '.join(kinds)}; `{writer}` writes such", line=number

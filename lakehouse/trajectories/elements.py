@@ -56,7 +56,7 @@ def read_array(stream: BinaryIO) -> Iterator[Element | Refusal]:
     try:
         reader.begin()
         if not reader.skip("["):
-            reader.fail("the file is no JSON array")
+            reader.fail("the file is not a JSON array")
         reader.space()
         if not reader.skip("]"):
             for number, element in enumerate(reader.array()):
@@ -72,7 +72,7 @@ def read_members(stream: BinaryIO) -> Iterator[Element | Refusal]:
     try:
         reader.begin()
         if not reader.skip("{"):
-            reader.fail("the file is no JSON object")
+            reader.fail("the file is not a JSON object")
         for name in reader.members():
             element = reader.element()
             yield Element(f"{name[:80]!r} (line {element.line})", _octets(element.text), name)
@@ -91,7 +91,7 @@ def open_document(stream: BinaryIO) -> DocumentReader:
 
 def broken(error: BadDocument) -> Refusal:
     """The refusal of a document from where it is broken."""
-    return refusal(f"line {error.line}", f"is no JSON: {error.reason}; what stands behind it is not read")
+    return refusal(f"line {error.line}", f"is not JSON: {error.reason}; what stands behind it is not read")
 
 
 def parse(raw: bytes) -> Any:
@@ -107,7 +107,7 @@ def parse(raw: bytes) -> Any:
             raw.decode()
         except UnicodeDecodeError:
             raise Unusable(NOT_UTF8) from None
-        raise Unusable(f"is no JSON: {error}") from None
+        raise Unusable(f"is not JSON: {error}") from None
 
 
 def runs_of(element: Element | Refusal, read: Callable[[Any], Iterator[Run]]) -> Iterator[Step]:

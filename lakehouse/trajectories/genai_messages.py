@@ -46,7 +46,7 @@ def structured(value: Any) -> Any:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise Unusable(f"messages are no JSON: {error}") from None
+        raise Unusable(f"messages are not JSON: {error}") from None
 
 
 def from_parts(value: Any, name: str) -> list[dict[str, Any]]:

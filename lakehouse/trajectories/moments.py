@@ -34,7 +34,7 @@ def moment_of(value: Any) -> str | None:
     if isinstance(value, str):
         return _read(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise Unusable(f"timestamp {value!r} is no time since 1970")
+        raise Unusable(f"timestamp {value!r} is not a time since 1970")
     for unit, per_second in enumerate(_PER_SECOND):
         if value <= _LAST_S * per_second and (unit == 0 or value >= _FIRST * per_second / 1_000):
             return _from_epoch(value, per_second)
@@ -53,7 +53,7 @@ def _read(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Unusable(f"timestamp {text[:40]!r} is no time") from None
+        raise Unusable(f"timestamp {text[:40]!r} is not a time") from None
     if moment.tzinfo is None:
         raise Unusable(f"timestamp {text[:40]!r} has no zone")
     if not 1970 <= moment.astimezone(UTC).year < 2200:

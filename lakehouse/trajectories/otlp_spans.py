@@ -78,7 +78,7 @@ def _integer(value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise Unusable(f"{str(value)[:40]!r} is no whole number") from None
+        raise Unusable(f"{str(value)[:40]!r} is not a whole number") from None
 
 
 def _is_lines(stream: BinaryIO) -> bool:
@@ -130,7 +130,7 @@ def _of_document(stream: BinaryIO) -> Iterator[tuple[str, Any] | Refusal]:
     try:
         reader.begin()
         if not reader.skip("{"):
-            reader.fail("the file is no JSON object")
+            reader.fail("the file is not a JSON object")
         yield from _walk(reader, 0)
         reader.end()
     except BadDocument as error:
@@ -153,7 +153,7 @@ def _walk(reader: DocumentReader, depth: int) -> Iterator[tuple[str, Any] | Refu
             continue
         while True:
             if not reader.skip("{"):
-                reader.fail(f"an element of {name} is no object")
+                reader.fail(f"an element of {name} is not an object")
             yield from _walk(reader, depth + 1)
             reader.space()
             if reader.skip("]"):

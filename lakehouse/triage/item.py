@@ -132,6 +132,6 @@ class Item:
                 raise ValueError(f"state {item.state!r}, kind {item.kind!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenManifest(
-                f"{key!r} is no item of the queue ({error}): remove it, the next filling makes it anew", key=key
+                f"{key!r} is not an item of the queue ({error}): remove it, the next filling makes it anew", key=key
             ) from None
         return item

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lakehouse.counted import counted
 from lakehouse.errors import Unavailable
 from lakehouse.validation.names import is_same_name
 from lakehouse.validation.plain_text import plain
@@ -96,7 +97,9 @@ def _inconsistent(fills: Sequence[Fill], context: Mapping[str, Any], roster: Ros
     """Every rule that does not hold, and in words; the ids name who, the worker's own data stays in the dataset."""
     seen: set[str] = set()
     if len(fills) != context["target_count"]:
-        yield "fill.count", f"{len(fills)} are proposed, and {int(context['target_count'])} are wanted"
+        wanted = int(context["target_count"])
+        proposed = counted(len(fills), "candidate", "is")
+        yield "fill.count", f"{proposed} proposed, and {wanted:,} {'is' if wanted == 1 else 'are'} wanted"
     client = "" if is_blank(context.get("client_id")) else str(context["client_id"])
     for fill in fills:
         worker_id = fill["candidate_id"]

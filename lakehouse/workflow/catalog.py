@@ -63,7 +63,7 @@ def load_modes(points: Iterable[EntryPoint]) -> list[Mode]:
         except Exception as error:  # code of others may fail in any way, and a start must say whose it was
             raise BadInput(f"{of} cannot be loaded: {error}; mend or uninstall its package") from error
         if not isinstance(mode, Mode):
-            raise BadInput(f"{of} is no lakehouse.workflow.mode.Mode but {type(mode).__name__}")
+            raise BadInput(f"{of} is not a lakehouse.workflow.mode.Mode but {type(mode).__name__}")
         found.append(mode)
     return found
 

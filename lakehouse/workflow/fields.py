@@ -81,7 +81,7 @@ def bounded_json(value: Any, what: str) -> Any:
     try:
         size = len(orjson.dumps(value))
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise BadInput(f"{what} is no JSON: {error}") from None
+        raise BadInput(f"{what} is not JSON: {error}") from None
     if size > MAX_VALUE_BYTES:
         raise TooLarge(f"{what} has {size >> 10} KiB; at most {MAX_VALUE_BYTES >> 10} are kept. Make it shorter")
     return value

@@ -132,7 +132,7 @@ TEXT_MODES = (
     ),
     Mode(
         "render",
-        "Gives the text that its template makes; what is no text becomes JSON.",
+        "Gives the text that its template makes; what is not text becomes JSON.",
         {"text": Field("any", "a template", is_required=True)},
         _render,
     ),

@@ -103,7 +103,7 @@ def workflow_of(document: Any, *, catalog: ModeCatalog) -> Workflow:
         orjson.dumps(document)  # refuses what is no JSON, or nested without an end
         text = orjson.dumps(_with_yaml_numbers(document), option=orjson.OPT_INDENT_2).decode()
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise BadInput(f"the workflow is no JSON: {error}", field="workflow") from None
+        raise BadInput(f"the workflow is not JSON: {error}", field="workflow") from None
     text = _NO_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return read_workflow(text, name="workflow", catalog=catalog)
 

@@ -45,7 +45,7 @@ def read_json(text: str) -> tuple[Any, list[str]]:
     try:
         return orjson.loads(mended), list(dict.fromkeys(repairs))
     except orjson.JSONDecodeError as error:
-        problem = f"is no JSON: {error}"
+        problem = f"is not JSON: {error}"
         raise ValueError(problem) from None
 
 
@@ -79,7 +79,7 @@ def _mended(text: str, begin: int) -> tuple[str, int, list[str]]:
                 break
             if not open_:
                 return "".join(parts), place, repairs
-    problem = "is no JSON: a bracket is not closed"
+    problem = "is not JSON: a bracket is not closed"
     raise ValueError(problem)
 
 
@@ -103,5 +103,5 @@ def _text(text: str, begin: int, repairs: list[str]) -> tuple[str, int]:
             repairs.append("line break")
         parts.append(_ESCAPED.get(sign, '\\"' if sign == '"' else sign))
         place += 1
-    problem = "is no JSON: a text is not closed"
+    problem = "is not JSON: a text is not closed"
     raise ValueError(problem)

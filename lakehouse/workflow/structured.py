@@ -125,7 +125,7 @@ def misfit_of(value: Any, schema: Mapping[str, Any]) -> str | None:
         # A registry of its own: no reference is ever fetched from anywhere.
         found = next(Draft202012Validator(dict(schema), registry=Registry()).iter_errors(value), None)
     except SchemaError as error:
-        raise BadInput(f"the schema is no JSON schema: {error.message[:200]}", field="schema") from None
+        raise BadInput(f"the schema is not a JSON schema: {error.message[:200]}", field="schema") from None
     except (_WrappedReferencingError, RecursionError):
         raise BadInput("the schema refers to what is not in it, or to itself without an end", field="schema") from None
     if found is None:

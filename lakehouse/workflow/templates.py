@@ -78,7 +78,7 @@ def compile_template(text: str) -> Template:
         only = single_expression(tree) if only is not None else None
         run = _as_text(sandbox, tree) if only is None else _as_value(sandbox, only)
     except TemplateSyntaxError as error:
-        raise TemplateProblem(f"is no template: {error.message}", line=error.lineno) from None
+        raise TemplateProblem(f"is not a template: {error.message}", line=error.lineno) from None
     except (RecursionError, MemoryError, SyntaxError, UnicodeError, ValueError, OverflowError):
         raise TemplateProblem("is nested too deep, or holds what no template can", line=1) from None
     return Template(text, names, run)
@@ -153,7 +153,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return {str(name): _plain(one, depth + 1) for name, one in value.items()}
     if isinstance(value, list | tuple | Iterator):
         return [_plain(one, depth + 1) for one in value]
-    raise BadInput(f"a template gives {type(value).__name__}, which is no value of JSON")
+    raise BadInput(f"a template gives {type(value).__name__}, which is not a value of JSON")
 
 
 def _shown(text: str) -> str:

@@ -77,9 +77,9 @@ def _value(place: Located, found: list[FoundTemplate] | None) -> Any:
     if not isinstance(value, str | int | float | bool | None):
         value = place.scalar()  # a date of YAML is a text of JSON
     if isinstance(value, float) and not math.isfinite(value):
-        place.refuse("is no number of JSON: it is not finite")
+        place.refuse("is not a number of JSON: it is not finite")
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        place.refuse("is no number that can be kept: it passes 64 bits")
+        place.refuse("is not a number that can be kept: it passes 64 bits")
     if found is not None and isinstance(value, str) and is_template(value):
         with refused_at(place):
             found.append(FoundTemplate(place, compile_template(value)))

@@ -68,7 +68,7 @@ class ToolCall:
         try:
             message = _MESSAGE.decode(await self.request.body())
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput(f"the arguments are no JSON: {error}") from None
+            raise BadInput(f"the arguments are not JSON: {error}") from None
         given = bytes(message.params.arguments)
         return b"{}" if given == b"null" else given
 

@@ -190,7 +190,7 @@ async def _content(asked: Asked, body: Any) -> Content:
     if gate is not None:
         artifact = gate.artifact if gate.artifact is not None else orjson.loads(content.json)
         if not isinstance(artifact, dict):
-            raise BadInput("validate needs an artifact: the content is no JSON object", field="validate.artifact")
+            raise BadInput("validate needs an artifact: the content is not a JSON object", field="validate.artifact")
         verdict = await validate_artifact(gate.kind, artifact, gate.context, roster=services.roster)
         services.metrics.count_validation(verdict.kind, None if verdict.refusal is None else verdict.refusal.error)
         if verdict.refusal is not None:

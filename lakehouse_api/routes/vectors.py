@@ -260,7 +260,7 @@ def _read_arrow(body: bytes) -> Items:
     try:
         table = pa.ipc.open_stream(body).read_all()
     except pa.ArrowInvalid as error:
-        raise BadInput(f"the body is no Arrow IPC stream: {error}") from None
+        raise BadInput(f"the body is not an Arrow IPC stream: {error}") from None
     return read_arrow_items(table)
 
 

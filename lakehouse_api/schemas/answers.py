@@ -159,5 +159,5 @@ def _version(config: int | str | None) -> int | None:
         return None
     found = _VERSION.fullmatch(str(config))
     if found is None:
-        raise BadInput(f"config {str(config)[:40]!r} is no version of the answer config; send 3 or answer/3")
+        raise BadInput(f"config {str(config)[:40]!r} is not a version of the answer config; send 3 or answer/3")
     return int(found.group(1))

@@ -80,7 +80,7 @@ async def ui_corpora_build(
     try:
         given = orjson.loads(field(form, "parameters", "") or "{}")
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"parameters are no JSON: {error}", field="parameters") from None
+        raise BadInput(f"parameters are not JSON: {error}", field="parameters") from None
     if not isinstance(given, dict):
         raise BadInput('parameters must be a JSON object, such as {"seed": 5}', field="parameters")
     parameters = {**given, "kind": field(form, "kind")}

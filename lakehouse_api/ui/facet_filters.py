@@ -73,7 +73,7 @@ def _json(text: str, name: str) -> Any:
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, str | bool | int | float):
-        raise BadInput(f"the filter of {name!r} is no JSON scalar: {text[:40]!r}", field=name)
+        raise BadInput(f"the filter of {name!r} is not a JSON scalar: {text[:40]!r}", field=name)
     return value
 
 

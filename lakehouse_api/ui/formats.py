@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import orjson
 from markupsafe import Markup
 
+from lakehouse.control_characters import visible
 from lakehouse.counted import counted
 
 CELL_CHARACTERS = 240
@@ -39,9 +40,10 @@ def text_of(value: Any) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table: cut where it is long, so that no row can freeze a page."""
+    """A value as it stands in a table: cut where it is long, so that no row can freeze a page; none reads backwards."""
     text = text_of(value)
-    return text if len(text) <= CELL_CHARACTERS else f"{text[:CELL_CHARACTERS]}…"
+    end = "…" if len(text) > CELL_CHARACTERS else ""
+    return visible(text[:CELL_CHARACTERS], keeps_lines=True) + end
 
 
 def is_long(value: Any) -> bool:

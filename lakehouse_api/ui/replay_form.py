@@ -149,4 +149,4 @@ async def _text_of(form: FormData, name: str) -> str | None:
     try:
         return (await file.read()).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"the file {file.filename[:80]!r} is no UTF-8 text: {error}", field=name) from None
+        raise BadInput(f"the file {file.filename[:80]!r} is not UTF-8 text: {error}", field=name) from None

@@ -548,14 +548,14 @@ def test_files_of_the_user_are_read_as_they_are(desk: CorpusDesk, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "body", "problem"),
     [
-        ("a.csv", b'id,title\n1,"x', "is no CSV"),
+        ("a.csv", b'id,title\n1,"x', "is not CSV"),
         ("a.csv", b"id,title\n1,x,y\n", "record 2 has 3 fields, the header has 2"),
         ("a.csv", b"id,id\n1,x\n", "each once"),
         ("a.csv", b"", "must name the columns"),
         ("a.csv", b"id,title\n1,\xff\n", "not UTF-8"),
         ("a.jsonl", b'{"id": 1\n', "line 1 is not JSON"),
-        ("a.jsonl", b"[1]\n", "line 1 is no JSON object"),
-        ("a.parquet", b"PAR", "no Parquet file"),
+        ("a.jsonl", b"[1]\n", "line 1 is not a JSON object"),
+        ("a.parquet", b"PAR", "not a Parquet file"),
     ],
 )
 def test_damaged_file_is_named_with_its_place(

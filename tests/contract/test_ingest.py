@@ -82,7 +82,7 @@ def test_value_against_a_fixed_type_is_refused_with_its_line(desk: IngestDesk) -
         ('{"zap": "VARCHAR"}', "'zap'"),
         ('{"n": "INTEGER"}', "BIGINT"),
         ("[1]", "JSON object"),
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ('{"n": null, "x": {"pii": true}}', "'x'"),
     ],
 )
@@ -256,6 +256,14 @@ def test_damaged_parquet_is_refused(desk: IngestDesk, body: bytes) -> None:
     assert desk.keys() == []
 
 
+def test_parquet_without_columns_is_told_as_that(desk: IngestDesk, tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    pq.write_table(pa.table({}), path)
+    with pytest.raises(Unprocessable, match="has no columns"):
+        desk.load_file(path)
+    assert desk.keys() == []
+
+
 def test_quarantine_keeps_bad_records_as_they_came_and_loads_the_rest(desk: IngestDesk) -> None:
     body = 'n,t\n1,a\n2\n"x"y,b\n3,c,d\nfour,e\n5,f\n'
     result = desk.load(body, file_name="list.csv", on_error="quarantine", types='{"n": "BIGINT"}')
@@ -288,9 +296,9 @@ def test_bad_values_of_types_from_parquet_go_to_quarantine_too(desk: IngestDesk,
     assert (result.manifest.row_count, result.quarantined) == (2, 3)
     lines = [orjson.loads(line) for line in desk.store.get(result.quarantine_keys[0]).body.splitlines()]
     assert [line["reason"] for line in lines] == [
-        "column 1: '\\\\xZZ' is no BLOB",
-        "column 2: '[3, x]' is no BIGINT[]",
-        "column 3: '2026-01-02 03:04:05+01' is no TIMESTAMP WITH TIME ZONE",
+        "column 1: '\\\\xZZ' is not a BLOB",
+        "column 2: '[3, x]' is not a BIGINT[]",
+        "column 3: '2026-01-02 03:04:05+01' is not a TIMESTAMP WITH TIME ZONE",
     ]
     with pytest.raises(Conflict, match="does not fit"):
         desk.load("raw,numbers,at\n" + good + bad[0], mode="append")
@@ -327,7 +335,7 @@ def test_json_text_takes_a_fixed_type_or_is_refused_with_its_line(desk: IngestDe
     types = '{"day": "DATE", "n": "DOUBLE"}'
     desk.load(b'{"day": "2024-01-02", "n": 1}\n', file_name="d.jsonl", types=types)
     assert desk.rows() == [(dt.date(2024, 1, 2), 1.0)]
-    with pytest.raises(Unprocessable, match=r"line 2: field 'day': '2024-13-02' is no DATE"):
+    with pytest.raises(Unprocessable, match=r"line 2: field 'day': '2024-13-02' is not a DATE"):
         desk.load(b'{"day": null}\n{"day": "2024-13-02", "n": 1}\n', "e", file_name="d.jsonl", types=types)
     assert desk.catalog.find("e") is None
 
@@ -371,7 +379,7 @@ def test_object_with_a_repeated_key_is_refused_by_its_place_or_set_aside(
 
 
 def test_misfit_of_a_document_is_named_by_its_own_place(desk: IngestDesk) -> None:
-    with pytest.raises(Unprocessable, match="record 3, line 2: field 'a': '1' is no BIGINT"):
+    with pytest.raises(Unprocessable, match="record 3, line 2: field 'a': '1' is not a BIGINT"):
         desk.load('[5,6,\n{"a":"1"}]', file_name="d.json", on_error="quarantine", types='{"a": "BIGINT"}')
 
 

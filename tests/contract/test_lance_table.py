@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from lakehouse.adapters.lance_engine import BrokenFiles, storage_options
+from lakehouse.adapters.lance_engine import BrokenFiles, storage_options, translated
 from lakehouse.adapters.lance_table import LanceTable
 from lakehouse.adapters.lance_tables import LanceTables
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
@@ -353,3 +353,8 @@ def test_writers_deleters_and_optimize_at_once_lose_nothing(store_process: Store
     assert errors == []
     table.refresh()
     assert ids_of(table) == sorted(f"{w}-{n}" for w in range(4) for n in range(8))
+
+
+def test_store_that_fails_within_is_told_with_where_to_look() -> None:
+    with pytest.raises(StoreUnavailable, match="whether its disk is full"), translated("lance/x.lance"):
+        raise OSError("LanceError(IO): Generic S3 error: Server returned non-2xx status code: 500")

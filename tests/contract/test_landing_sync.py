@@ -194,13 +194,13 @@ def test_options_that_change_read_the_files_again(desk: IngestDesk) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "must be a JSON object"),
         ('{"delimeter": ";"}', "unknown option 'delimeter'"),
         ('{"encoding": "klingon"}', "encoding 'klingon' is unknown"),
         ('{"types": {"id": "INT"}}', "must be one of"),
         ('{"delimiter": 5}', "_options.json"),
-        ("[" * 3000, "is no JSON"),
+        ("[" * 3000, "is not JSON"),
         ('{"types": {"id": %s}}' % ("[" * 900 + "]" * 900), "_options.json"),
         ('{"delimiter": %s}' % ("[" * 900 + "]" * 900), "_options.json"),
     ],

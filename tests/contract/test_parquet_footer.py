@@ -64,5 +64,5 @@ def test_type_that_has_no_name_is_refused_with_the_column(tmp_path: Path) -> Non
 def test_file_that_is_no_parquet_is_unprocessable(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "one.parquet"
     path.write_bytes(content)
-    with pytest.raises(Unprocessable, match="the file is no Parquet that can be read"):
+    with pytest.raises(Unprocessable, match="the file is not Parquet that can be read"):
         read_footer(path)

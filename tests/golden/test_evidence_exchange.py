@@ -80,7 +80,7 @@ def test_what_goes_out_comes_in_once_and_goes_out_again_the_same(
         ({"stream": "others"}, "stream 'others' is unknown"),
         ({"stream": ["audits"]}, "stream ['audits'] is unknown"),
         ({"kind": ["evidence"]}, "kind evidence; `lakehouse exchange evidence-out` writes such"),
-        ({"day": "1 March"}, "day '1 March' is no day"),
+        ({"day": "1 March"}, "day '1 March' is not a day"),
         ({"format": "lakehouse.exchange/2"}, "is none of lakehouse.exchange/1"),
         ({"raw": "a\nb"}, "raw must be the raw line"),
     ],

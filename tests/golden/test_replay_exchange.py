@@ -125,7 +125,7 @@ def test_object_that_is_another_one_here_is_told_and_nothing_is_taken_in() -> No
     [
         ({"raw": "{}"}, "raw was changed on its way"),
         ({"raw": 7}, "raw must be"),
-        ({"raw": "\ud800"}, "is no JSON"),
+        ({"raw": "\ud800"}, "is not JSON"),
         ({"key": "files/x.json"}, "is none of a replay"),
         ({"key": "replay/promotions/batch.json"}, "is none of a replay"),
         ({"key": "replay/b/lease.json"}, "is none of a replay"),

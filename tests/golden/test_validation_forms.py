@@ -19,9 +19,9 @@ FORMS = [
         b'{"Kind":"completeness","Field":"","Reason":"body is empty"}',
     ),
     (
-        Refusal("Consistency", "fill.count", "1 are proposed, and 2 are wanted"),
-        b'{"Consistency":{"reason":"1 are proposed, and 2 are wanted"}}',
-        b'{"Kind":"consistency","Field":"","Reason":"1 are proposed, and 2 are wanted"}',
+        Refusal("Consistency", "fill.count", "1 candidate is proposed, and 2 are wanted"),
+        b'{"Consistency":{"reason":"1 candidate is proposed, and 2 are wanted"}}',
+        b'{"Kind":"consistency","Field":"","Reason":"1 candidate is proposed, and 2 are wanted"}',
     ),
     (
         Refusal("Policy", "message.pay", "the text tells a pay rate"),

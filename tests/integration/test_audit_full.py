@@ -354,7 +354,7 @@ def test_failed_audit_is_no_baseline_and_a_damaged_one_is_replaced(objects: S3Ob
     assert auditor.set_baseline(report, by="t").version == 1
     assert auditor.audit([0]).baseline == AuditBaselines(objects).current()
     broken = FullAuditor(parts_of(objects, tmp_path), more_setup=lambda: [Check("c", "fail", "w", "r")])
-    with pytest.raises(BadInput, match="is no baseline"):
+    with pytest.raises(BadInput, match="is not a baseline"):
         broken.set_baseline(broken.audit([0]), by="t")
 
 

@@ -173,7 +173,7 @@ async def test_name_against_the_rule_is_400(
         (_registration("files/../a"), 400,
          "key 'files/../a' is refused: a key must not contain '.' or '..' as a component"),
         (_registration("files/none.parquet"), 404, "no object 'files/none.parquet'"),
-        (_registration("files/text.txt"), 422, "the file is no Parquet that can be read (ArrowInvalid)"),
+        (_registration("files/text.txt"), 422, "the file is not Parquet that can be read (ArrowInvalid)"),
         (_registration("files/workers.parquet", "files/workers.parquet"), 400,
          "a key stands in objects twice; its rows would count twice"),
         (_registration(columns=[{"name": "worker_id", "type": "BIGINT"}]), 422,

@@ -258,8 +258,8 @@ async def test_remote_failures_are_502_with_the_provider_s_status(
         (Reply(document=completion("  \n")), "answered nothing"),
         (Reply(document={"choices": []}), "no choices"),
         (Reply(document=[1]), "no object"),
-        (Reply(raw=b"<html>busy</html>"), "no JSON"),
-        (Reply(raw=b""), "no JSON"),
+        (Reply(raw=b"<html>busy</html>"), "not JSON"),
+        (Reply(raw=b""), "not JSON"),
         (Reply(document={"error": {"code": 503, "message": "x"}}), "error 503"),
         (Reply(document=completion([{"a": 1}])), "no text"),  # type: ignore[arg-type]
     ],

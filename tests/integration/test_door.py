@@ -229,7 +229,7 @@ async def test_compressed_body_is_told_to_come_plain(api: RunningApi, path: str)
         answer = await client.post(path, content=packed, headers=headers)
     assert (answer.status_code, _problem(answer)["detail"]) == (
         400,
-        "the body is no JSON: it is compressed (gzip), and compressed bodies are not read; send it plain",
+        "the body is not JSON: it is compressed (gzip), and compressed bodies are not read; send it plain",
     )
 
 
@@ -268,7 +268,7 @@ async def test_malformed_json_is_400_with_the_place(api: RunningApi) -> None:
         headers = {"Content-Type": "application/json"}
         broken = await client.put("/v1/catalog/workers", content=b'{"columns": [', headers=headers)
         assert broken.status_code == 400
-        assert _problem(broken)["detail"] == "the body is no JSON: Expecting value at character 13"
+        assert _problem(broken)["detail"] == "the body is not JSON: Expecting value at character 13"
         missing = await client.put("/v1/catalog/workers", json={"columns": []})
         assert missing.status_code == 400
         assert {"field": "body.objects", "reason": "Field required"} in missing.json()["errors"]

@@ -327,7 +327,7 @@ def test_audit_report_that_is_damaged_is_named(desk: DriftDesk, store: LakeStore
     AuditBaselines(objects).set({"score.accepted_share": 0.9}, audit_id="a0", by="dana")
     document = {"format_version": 1, "kind": "audit.full", "audit_id": "a9", "phases": []}
     objects.put("audits/a9/report.json", orjson.dumps(document | ended))
-    with pytest.raises(BadInput, match=r"audits/a9/report\.json is no report of a full audit"):
+    with pytest.raises(BadInput, match=r"audits/a9/report\.json is not a report of a full audit"):
         desk.run("audit", day(4))
 
 

@@ -128,7 +128,7 @@ def test_run_without_baselines_says_so_of_every_kind(objects: S3ObjectStore, lak
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["run", "weather"], "kinds are scorer"), (["run", "outcome", "--day", "3/4"], "is no day"),
+        (["run", "weather"], "kinds are scorer"), (["run", "outcome", "--day", "3/4"], "is not a day"),
         (["baseline", "all", "--by", "a", "--why", "b"], "kinds are scorer"),
     ],
 )  # fmt: skip

@@ -211,7 +211,7 @@ async def test_two_logs_on_one_spool_keep_apart(tmp_path: Path) -> None:
 
 async def test_line_that_is_none_is_refused(tmp_path: Path) -> None:
     with running(tmp_path, MemoryObjects()) as log:
-        with pytest.raises(BadInput, match="is no JSON"):
+        with pytest.raises(BadInput, match="is not JSON"):
             await log.append("audits", {"value": object()})
         with pytest.raises(BadInput, match="is unknown"):
             await log.append("../etc", {})

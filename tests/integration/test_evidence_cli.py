@@ -67,7 +67,7 @@ def test_wrong_options_say_what_to_write(environ: dict[str, str], tmp_path: Path
     (tmp_path / "p.json").write_text('{"max_tokens": 0}')
     for arguments, said in (
         (("materialize", "nothing"), "stream 'nothing' is unknown; streams are agent_trajectories"),
-        (("materialize", "--from", "yesterday"), "'yesterday' is no day; write YYYY-MM-DD"),
+        (("materialize", "--from", "yesterday"), "'yesterday' is not a day; write YYYY-MM-DD"),
         (("materialize", "--from", "2026-03-02", "--to", "2026-03-01"), "lies before --from"),
         (("export", "dpo"), "must be one of sft, preference, rag"),
         (("export", "sft", "--parameters", "p.json"), "max_tokens is 0; it must be at least 1"),

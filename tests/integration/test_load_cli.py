@@ -251,7 +251,7 @@ def test_wrong_options_are_exit_code_two(environ: dict[str, str], arguments: tup
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--mix", "mail=1"), "'mail=1' is no share of the mix"),
+        (("--mix", "mail=1"), "'mail=1' is not a share of the mix"),
         (("--mix", "sms=0"), "all weights of the mix are zero"),
         (("--plot", "load.pdf"), "neither .svg nor .png"),
         (("--plot", "nowhere/load.png"), "there is no folder"),

@@ -132,7 +132,7 @@ async def test_revision_that_does_not_come_is_unavailable_and_one_that_is_none_r
         with pytest.raises(Unavailable, match=r"has not seen revision .* within 0\.3 s"):
             await one.log.wait_for(str(Order(order.hlc, order.writer, 9, 0)), 0.3)
         assert time.monotonic() - begun > 0.29
-        with pytest.raises(BadInput, match="is no revision"):
+        with pytest.raises(BadInput, match="is not a revision"):
             await one.log.wait_for("soon")
 
 

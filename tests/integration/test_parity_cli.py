@@ -166,7 +166,7 @@ def test_answer_that_breaks_off_or_never_ends_is_no_answer(environ: dict[str, st
             "--left must be an address such as http://127.0.0.1:8000, not 'ftp://127.0.0.1'",
         ),
         (("--left", "127.0.0.1:8000"), "--left must be an address"),
-        (("--left", "http://127.0.0.1:80000"), "--left is no address"),
+        (("--left", "http://127.0.0.1:80000"), "--left is not an address"),
         (("--left", "http://127.0.0.1/?a=1"), "--left must be an address"),
         (("--left", f"http://me:{SECRET}@127.0.0.1"), "--left must not hold a user or a password"),
         (("--left-token", f"{SECRET}\n"), "the token for --left has characters that no token has"),

@@ -139,7 +139,7 @@ def test_replay_that_stopped_says_how_to_go_on(run: Any, endpoint: ChatEndpointS
         (("replay", "run", "--tasks", "tasks.jsonl", "--rules", "latin.yaml"), 1, "cannot be read as UTF-8"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--batch", "A B"), 1, "batch id 'A B' is refused"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--candidate", "x"), 1, "the candidate 'x' is none of the arms"),
-        (("replay", "run", "--tasks", "arms.yaml"), 1, "arms.yaml, line 1: is no JSON"),
+        (("replay", "run", "--tasks", "arms.yaml"), 1, "arms.yaml, line 1: is not JSON"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--arms", "tasks.jsonl"), 1, "tasks.jsonl, line 2"),
         (("replay", "run", "--tasks", "tasks.jsonl", "--proposal", "p-1"), 1, "there is no proposal 'p-1'"),
         (("replay", "cut", "nowhere"), 1, "there is no corpus 'nowhere'"),
@@ -151,7 +151,7 @@ def test_replay_that_stopped_says_how_to_go_on(run: Any, endpoint: ChatEndpointS
         (("promotions",), 0, "nothing was promoted yet"),
         (("propose",), 0, "nothing speaks for a change"),
         (("exchange", "replays-out", "x", "--batch", "none"), 1, "there is no batch 'none'"),
-        (("exchange", "replays-in", "arms.yaml"), 1, "line 1 is no JSON"),
+        (("exchange", "replays-in", "arms.yaml"), 1, "line 1 is not JSON"),
     ],
 )
 def test_wrong_calls_say_what_to_do(run: Any, arguments: tuple[str, ...], code: int, said: str) -> None:
@@ -169,5 +169,5 @@ def test_nothing_is_left_of_what_was_refused(run: Any, store: S3ObjectStore) -> 
 def test_batch_that_is_damaged_hides_no_other(run: Any, store: S3ObjectStore) -> None:
     store.put("replay/broken/batch.json", b"{}")
     done = run("replay", "list", "--json")
-    assert (done.exit_code, "is no batch of a replay" in done.stderr) == (0, True)
+    assert (done.exit_code, "is not a batch of a replay" in done.stderr) == (0, True)
     assert "one" in {told["batch_id"] for told in json.loads(done.stdout)}

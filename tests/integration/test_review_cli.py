@@ -215,7 +215,7 @@ def test_embedded_model_reviews_and_is_not_believed(environ: dict[str, str]) -> 
         (("--diff", "pay.diff", "--reviewers", "kimi/kimi-k2"), 1, "cannot be asked"),
         (("--diff", "pay.diff"), 1, "nobody is to review"),
         (("--diff", "empty.diff", "--reviewers", GPT), 1, "nothing to review"),
-        (("--diff", "no-such-rev", "--reviewers", GPT), 1, "no file, and git knows"),
+        (("--diff", "no-such-rev", "--reviewers", GPT), 1, "not a file, and git knows"),
         (("--diff=--output=x", "--reviewers", GPT), 1, "neither a file nor a revision"),
         (("--diff", "large.diff", "--reviewers", GPT), 1, "--force-oversize"),
         (("--diff", "large.diff", "--force-oversize", "--dry-run"), 0, "warning: bundle 1"),

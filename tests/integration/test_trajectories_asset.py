@@ -101,8 +101,8 @@ def test_file_without_a_licence_or_of_another_format_fails_and_others_go_on(
     said = str(check.description)
     assert f"Put it into {FILES}/openai_pairs/source.json" in said
     assert "field 'author' is unknown; fields are judge, licence, model, source" in said
-    assert f"{FILES}/tau_bench/wrong.json is no tau_bench" in said
-    assert f"{FILES}/tau_bench/notes.txt is no file of tau_bench" in said
+    assert f"{FILES}/tau_bench/wrong.json is not a file of tau_bench" in said
+    assert f"{FILES}/tau_bench/notes.txt is not a file of tau_bench" in said
     receipt = orjson.loads(objects.get(f"receipts/agent_trajectories/all/{result.run_id}.json").body)
     assert (receipt["ok"], len(receipt["errors"])) == (False, 4)
 

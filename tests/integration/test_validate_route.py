@@ -112,14 +112,14 @@ async def test_other_spelling_of_the_path_is_answered_alike(api: RunningApi) -> 
 
 
 NO_REQUESTS = [
-    (b"", "no JSON"), (b"{", "no JSON"), (b"[]", "object"), (b"null", "object"), (b'{"kind":"sms"}', "artifact"),
+    (b"", "not JSON"), (b"{", "not JSON"), (b"[]", "object"), (b"null", "object"), (b'{"kind":"sms"}', "artifact"),
     (b'{"artifact":{}}', "kind"), (b'{"kind":"telegram","artifact":{}}', "email, sms, fill, playbook"),
     (b'{"kind":7,"artifact":{}}', "kind"), (b'{"kind":"sms","artifact":[]}', "artifact"),
     (b'{"kind":"sms","artifact":"x"}', "artifact"), (b'{"kind":"sms","artifact":{},"context":[]}', "context"),
     (b'{"kind":"sms","artifact":{},"contxt":{}}', "contxt"),
-    (b'{"kind":"sms","artifact":{"a":"\\ud800"}}', "no JSON"),
+    (b'{"kind":"sms","artifact":{"a":"\\ud800"}}', "not JSON"),
     (b'{"kind":"sms","artifact":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}", "deep"),
-    (b'{"kind":"sms","artifact":{"a":"\xff"}}', "no JSON"), (b'{"kind":"219-09-9999","artifact":{}}', "unknown"),
+    (b'{"kind":"sms","artifact":{"a":"\xff"}}', "not JSON"), (b'{"kind":"219-09-9999","artifact":{}}', "unknown"),
 ]  # fmt: skip
 
 

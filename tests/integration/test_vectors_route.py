@@ -191,7 +191,7 @@ WRONG_ITEMS: list[tuple[object, str]] = [
     ({"id": "w", "vector": [1, 0, 0], "text": "both"}, "not both"),
     ({"id": "w", "vector": [1, 0, 0], "metadata": 3}, "object"),
     ({"id": "w", "vector": [1, 0, 0], "more": 1}, "more"),
-    ({"id": "w", "vector": [1, 0, 0], "metadata": {"big": 10**29}}, "items[0] ('w') has metadata that is no JSON"),
+    ({"id": "w", "vector": [1, 0, 0], "metadata": {"big": 10**29}}, "items[0] ('w') has metadata that is not JSON"),
     ({"id": "w", "vector": [1, 0, 0], "metadata": nested(101)}, "items[0] ('w') has metadata nested deeper than 100"),
     ({"id": "w", "vector": [1, 0, 0], "metadata": nested(300)}, "items[0] ('w') has metadata nested deeper than 100"),
     ({"id": "w", "vector": [1, 0, 0], "metadata": nested(900)}, "items[0] ('w') has metadata nested deeper than 100"),

@@ -45,7 +45,7 @@ def test_many_faults_are_counted_and_some_shown() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("Share", 1), ("a.b", 1), ("share", float("nan")), ("ms", float("inf"))])
 def test_metric_that_could_be_compared_with_nothing_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match="is no metric"):
+    with pytest.raises(ValueError, match="is not a metric"):
         PhaseLedger().measured(name, value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from lakehouse.adapters.objects import refusal
 from lakehouse.events.disk import disk_usage_percent
 from lakehouse.settings import load_settings
-from lakehouse_cli import dataset_tables, search_tables
+from lakehouse_cli import dataset_tables, exchange_commands, search_tables
 from lakehouse_cli.command_panels import _PANELS
 from lakehouse_cli.doctor import _disk
 from lakehouse_cli.main import app
@@ -31,6 +32,14 @@ def commands(group: TyperGroup) -> Iterator[TyperCommand | TyperGroup]:
             yield from commands(command)
         if isinstance(command, TyperCommand | TyperGroup):
             yield command
+
+
+def leaves(group: TyperGroup, *path: str) -> Iterator[tuple[str, TyperCommand]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from leaves(command, *path, name)
+        elif isinstance(command, TyperCommand):
+            yield " ".join((*path, name)), command
 
 
 def test_arguments_are_named_in_capitals() -> None:
@@ -87,7 +96,45 @@ def test_id_that_is_none_of_an_item_is_told_before_the_api_is_asked() -> None:
     for command in (["show", "ITEM"], ["decide", "ITEM", "accept"]):
         done = CliRunner().invoke(app, ["triage", *command], env={"COLUMNS": "200"})
         assert done.exit_code == 2
-        assert "'ITEM' is no id of an item; see: lakehouse triage list" in done.output
+        assert "'ITEM' is not an id of an item; see: lakehouse triage list" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("export", "nope"), "KIND"),
+        (("materialize", "nope"), "STREAMS"),
+        (("exchange", "evidence-out", "out.jsonl", "--stream", "nope"), "--stream"),
+        (("import", "nope", "."), "FORMAT"),
+        (("drift", "report", "nope"), "KIND"),
+    ],
+)
+def test_name_that_none_of_a_fixed_list_is_exits_with_two(
+    arguments: tuple[str, ...], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no settings of whoever runs this
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert f"Invalid value for {hint}" in done.output
+
+
+def test_every_command_that_tells_something_tells_it_as_json() -> None:
+    # What these print is itself for programs, is a file, or is told while it happens.
+    without = {
+        "up", "down", "token", "sql", "sample", "index rebuild", "workflow check", "import", "replay cut", "supervise",
+    }  # fmt: skip
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    silent = {path for path, command in leaves(group) if all("--json" not in p.opts for p in command.params)}
+    assert silent == without
+
+
+def test_what_was_written_is_told_beside_the_lines_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    exchange_commands.tell_written(Path("-"), "record", 2, as_json=True)
+    exchange_commands.tell_written(Path("a.jsonl"), "record", 2, as_json=True)
+    said = capsys.readouterr()
+    assert json.loads(said.err) == {"file": "-", "records": 2}
+    assert json.loads(said.out) == {"file": "a.jsonl", "records": 2}
 
 
 def test_pipe_gets_lines_and_ids_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def test_least_declaration_has_the_defaults(tmp_path: Path) -> None:
     [
         (("name: jobs", "name: Jobs"), "line 1: name: .*lower-case"),
         (("name: jobs", "name: works"), "line 1: name: .*jobs.yaml; they must agree"),
-        (("name: jobs", "nam: jobs"), "line 1: nam: is no key here"),
+        (("name: jobs", "nam: jobs"), "line 1: nam: is not a key here"),
         (("id: job_id\n", ""), "id: is missing"),
         (("id: job_id", "id: 7"), "line 4: id: must be a text, not 7"),
         (("{dataset: jobs}", "jobs"), "line 3: source: must be a mapping"),
@@ -86,7 +86,7 @@ def test_least_declaration_has_the_defaults(tmp_path: Path) -> None:
         (("embedder: static", "embedder: [static]"), "line 10: embedder: must be a text"),
         (("distance: dot", "distance: hamming"), "line 12: distance: .*cosine, l2, dot"),
         (("max_tokens: 200", "max_tokens: 0"), "line 13: chunking: max_tokens is 0"),
-        (("max_tokens: 200", "max_chars: 9"), "line 13: chunking.max_chars: is no key here"),
+        (("max_tokens: 200", "max_chars: 9"), "line 13: chunking.max_chars: is not a key here"),
         (("max_tokens: 200", "max_tokens: 9, max_words: 9"), "line 13: chunking: needs either"),
         (("overlap: 20", "overlap: 150"), "line 13: chunking: overlap is 150"),
         (("partitions: 4", "partitions: 1000"), "line 14: partitions: .*1 to 256"),

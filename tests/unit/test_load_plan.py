@@ -197,14 +197,14 @@ def test_mix_of_ones_own_has_exactly_its_shares() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "'' is no share of the mix"),
-        ("sms", "'sms' is no share of the mix"),
+        ("", "'' is not a share of the mix"),
+        ("sms", "'sms' is not a share of the mix"),
         ("mail=1", "names are search_email, fill_record, exclude, repeat, sms, record_again"),
         ("sms=1,sms=2", "'sms' comes twice"),
-        ("sms=-1", "'-1' is no weight of 'sms'"),
-        ("sms=1.5", "'1.5' is no weight"),
-        ("sms=1001", "'1001' is no weight"),
-        ("sms=²", "'²' is no weight"),
+        ("sms=-1", "'-1' is not a weight of 'sms'"),
+        ("sms=1.5", "'1.5' is not a weight"),
+        ("sms=1001", "'1001' is not a weight"),
+        ("sms=²", "'²' is not a weight"),
         ("sms=0,repeat=0", "all weights of the mix are zero"),
     ],
 )

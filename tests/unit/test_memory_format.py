@@ -48,7 +48,7 @@ def test_payload_of_the_writers_own_process_is_what_json_gives_others() -> None:
     ["", "x", "0" * 71, f"8000000000000000-{WRITER}-000000000001-0000", f"0000000000000001-{WRITER}-1-0", f" {WRITER}"],
 )
 def test_what_is_no_revision_is_refused(text: str) -> None:
-    with pytest.raises(BadInput, match="is no revision"):
+    with pytest.raises(BadInput, match="is not a revision"):
         Order.parse(text)
 
 
@@ -56,7 +56,7 @@ def test_what_is_no_revision_is_refused(text: str) -> None:
     "payload", [{"x": object()}, {"x": {1, 2}}, {1: "x"}, {"x": "\ud800"}, {"x": 1 << 70}, [1], "x"]
 )
 def test_payload_that_is_no_json_is_refused(payload: dict[str, object]) -> None:
-    with pytest.raises(BadInput, match="is no JSON"):
+    with pytest.raises(BadInput, match=r"is not (a )?JSON"):
         draft(payload)
 
 

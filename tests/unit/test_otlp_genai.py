@@ -245,5 +245,5 @@ def test_values_are_plain(value: Any) -> None:
 
 
 def test_whole_number_that_is_none_is_refused() -> None:
-    with pytest.raises(Unusable, match="is no whole number"):
+    with pytest.raises(Unusable, match="is not a whole number"):
         plain({"intValue": "x"})

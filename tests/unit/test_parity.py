@@ -57,9 +57,9 @@ def test_members_left_out_are_not_expected_and_null_is() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "c.json is no JSON"),
-        (b"[", "c.json is no JSON"),
-        (b"\xff\xfe[", "c.json is no JSON"),
+        (b"", "c.json is not JSON"),
+        (b"[", "c.json is not JSON"),
+        (b"\xff\xfe[", "c.json is not JSON"),
         (b"[" * 100_000, "c.json is nested too deep"),
         (b"{}", "must be a JSON list"),
         (b"[]", "c.json has no case"),
@@ -74,7 +74,7 @@ def test_members_left_out_are_not_expected_and_null_is() -> None:
         (b'[{"name": "a", "request": {}, "error": "schema"}]', "error must be one of Schema, "),
         (b'[{"name": "a", "request": {}, "error": []}]', "error must be one of Schema, "),
         (b'[{"name": "a", "request": {}, "field": 1}]', "field must be a text or null"),
-        (b'[{"name": "a", "request": {"score": NaN}}]', "NaN is no JSON"),
+        (b'[{"name": "a", "request": {"score": NaN}}]', "NaN is not JSON"),
     ],
 )
 def test_wrong_file_is_refused_with_the_case_and_what_is_wrong(content: bytes, said: str) -> None:

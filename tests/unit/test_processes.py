@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.settings import load_settings
+from lakehouse_cli.children import make_children
 from lakehouse_cli.processes import ProcessTable, is_alive, process_mark, stop_sessions
+from lakehouse_cli.start import Installation, remember_settings, status_lines
 
 
 @pytest.fixture
@@ -49,6 +52,31 @@ def test_stop_ends_the_process(tmp_path: Path, sleeper: subprocess.Popen[bytes])
     record = ProcessTable(tmp_path).remember("api", sleeper.pid, ["sleep"])
     assert stop_sessions([record], grace_s=10) == []
     assert not is_alive(record)
+
+
+def test_status_shows_where_a_process_is_whatever_the_settings_say_now(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    environ = {"LAKEHOUSE_DATA_DIR": str(tmp_path), "LAKEHOUSE_AUTH_TOKEN": "t"}
+    began = Installation(load_settings({**environ, "LAKEHOUSE_API_PORT": "18001"}, env_file=None))
+    (url,) = (child.url for child in make_children(began.settings) if child.name == "api")
+    began.table.remember("supervisor", sleeper.pid, ["sleep"])
+    began.table.remember("api", sleeper.pid, ["sleep"], url=url)
+    remember_settings(began)
+
+    now = Installation(load_settings({**environ, "LAKEHOUSE_API_PORT": "18002"}, env_file=None))
+    lines = {line.name: line for line in status_lines(now, make_children(now.settings))}
+    assert lines["api"].url == "http://127.0.0.1:18001"
+    assert "began under other settings" in lines["supervisor"].message
+    same = {line.name: line for line in status_lines(began, make_children(began.settings))}
+    assert same["supervisor"].message == ""
+
+
+def test_pid_file_of_an_earlier_version_has_no_address(tmp_path: Path) -> None:
+    (tmp_path / "api.pid.json").write_text('{"name": "api", "pid": 1, "mark": "m", "command": []}')
+    record = ProcessTable(tmp_path).read("api")
+    assert record is not None
+    assert record.url == ""
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"pid": 1}', "[]"])

@@ -79,7 +79,7 @@ def line(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("lines", "part"),
     [
-        ([b"{"], "f, line 1: is no JSON"),
+        ([b"{"], "f, line 1: is not JSON"),
         ([line(), b"", line()], "f, line 3: the task 't' stands twice"),
         ([b"[]"], "line 1: a task is a JSON object"),
         ([line(bogus=1)], "no field 'bogus'"),
@@ -145,12 +145,12 @@ def test_arms_are_read_and_resolved_to_whole_configs() -> None:
         ("version: 1", "version: 2", "line 1"),
         ("baseline: a", "baseline: z", "line 2: 'z' is none of a, b"),
         ("name: b", "name: a", "line 6: 'a' is the name of an arm above"),
-        ("name: b", "name: B b", "line 6: 'B b' is no name"),
+        ("name: b", "name: B b", "line 6: 'B b' is not a name"),
         ("playbook: false", "playbook: maybe", "line 5: 'maybe' is none of true, false"),
         ("{k: 5}", "{k: 0}", "line 8: k must be"),
         ("{k: 5}", "[1]", "line 8: must be fields"),
         ("{k: 5}", "{k: 5, model: y}", "line 7: the model stands twice"),
-        ("answer_version: 3", "answer_version: x", "line 10: 'x' is no version"),
+        ("answer_version: 3", "answer_version: x", "line 10: 'x' is not a version"),
         ("answer_version: 3", "bogus: 3", "line 10: 'bogus' is unknown"),
     ],
 )

@@ -74,5 +74,5 @@ def test_text_is_read_as_what_it_stands_for() -> None:
     ],
 )
 def test_text_that_stands_for_nothing_is_refused(text: str, kind: str) -> None:
-    with pytest.raises(BadValue, match=rf"'{text}' in 'n' is no {kind}"):
+    with pytest.raises(BadValue, match=rf"'{text}' in 'n' is not of type {kind}"):
         read_value(text, kind, "n")  # type: ignore[arg-type]

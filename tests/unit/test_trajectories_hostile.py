@@ -31,14 +31,14 @@ def test_document_is_used_up_to_where_it_is_broken(damage: bytes, why: str) -> N
     ((where, reason),) = refused_of(steps)
     newline = b"\n"
     assert where == f"line {whole[:at].count(newline) + 1}"
-    assert reason == f"is no JSON: {why}; what stands behind it is not read"
+    assert reason == f"is not JSON: {why}; what stands behind it is not read"
 
 
 def test_document_that_is_cut_off_is_used_up_to_there() -> None:
     whole = tau_file(*(tau_run(n) for n in range(5)))
     steps = steps_of("tau_bench", {TAU: whole[: whole.index(b'"task_id": 4')]})
     assert len([s for s in steps if isinstance(s, Run)]) == 4
-    assert [reason.startswith("is no JSON: ") for _, reason in refused_of(steps)] == [True]
+    assert [reason.startswith("is not JSON: ") for _, reason in refused_of(steps)] == [True]
 
 
 def test_broken_line_stands_alone() -> None:
@@ -80,7 +80,7 @@ def test_empty_file_is_said_to_be_empty(format_: str, tmp_path: Path) -> None:
 )
 def test_file_of_another_format_is_said_to_be_none(format_: str, data: bytes, tmp_path: Path) -> None:
     imported = one(format_, data, tmp_path, "a.json")
-    assert imported.error.startswith(f"a.json is no {format_}: none of what was read is a run of it")
+    assert imported.error.startswith(f"a.json is not a file of {format_}: none of what was read is a run of it")
     assert imported.error.endswith("Nothing was imported")
     assert list(tmp_path.iterdir()) == []
 

@@ -190,7 +190,7 @@ def test_document_is_read_as_it_was_written() -> None:
     done = decide(item(), choose("edit", output="Ana can."), at=NOW)
     assert Item.from_document(done.to_document(), key="k") == done
     for broken in ({}, {**done.to_document(), "format_version": 9}, {**done.to_document(), "state": "lost"}, 7):
-        with pytest.raises(BrokenManifest, match="'k' is no item"):
+        with pytest.raises(BrokenManifest, match="'k' is not an item"):
             Item.from_document(broken, key="k")
 
 

@@ -172,7 +172,7 @@ def test_fill_names_every_fault_and_no_data_of_a_worker() -> None:
     fills = [{"candidate_id": i, "name": "Nobody"} for i in ("1", "1", "3", "9")]
     refusal = validate("fill", {"fills": fills}, CONTEXT, roster=ROSTER).refusal
     assert refusal is not None
-    for word in ("4 are proposed", "more than once", "not active", "no worker with the id '9'"):
+    for word in ("4 candidates are proposed", "more than once", "not active", "no worker with the id '9'"):
         assert word in refusal.reason
     assert "Maria" not in refusal.reason
 

@@ -74,7 +74,7 @@ def test_an_object_is_the_same_workflow_as_its_file() -> None:
         ("name: w\nversion: 1\nnodes:\n  - {id: a, mode: render, with: {text: x}, retries: x}\n", 4, "'retries' must"),
         ("name: w\nversion: true\nnodes:\n  - {id: a, mode: render, with: {text: x}}\n", 2, "whole number"),
         ("name: w\nname: v\n", 2, "stands twice"),
-        ("name: [\n", 2, "is no YAML"),
+        ("name: [\n", 2, "is not YAML"),
         ("name: &a w\nversion: 1\n", 1, "anchors"),
         ("name: w\n---\nname: w\n", 2, "second document"),
         ("x: " + "[" * 40 + "]" * 40 + "\n", 1, "nested deeper"),
@@ -90,7 +90,7 @@ def test_an_object_is_the_same_workflow_as_its_file() -> None:
         (workflow("{id: a, mode: render, needs: [a], with: {text: x}}"), 6, "in a circle: a needs a"),
         (workflow("{id: a, mode: render, with: {text: '{{ inputs.y }}'}}", inputs="[x]"), 6, "'y'; inputs are x"),
         (workflow("{id: a, mode: render, with: {text: '{{ nodes.b.output }}'}}"), 6, "no node of this workflow"),
-        (workflow("{id: a, mode: render, with: {text: '{{ 1 +'}}"), 6, "is no template"),
+        (workflow("{id: a, mode: render, with: {text: '{{ 1 +'}}"), 6, "is not a template"),
         (workflow("{id: a, mode: render, with: {text: '{{ x() }}'}}"), 6, "a call cannot stand"),
         (workflow("{id: a, mode: render, when: yes please, with: {text: x}}"), 6, "'when' is true, false"),
         (workflow("{id: a, mode: render, when: 'a {{ 1 }}', with: {text: x}}"), 6, "one expression"),
@@ -100,7 +100,7 @@ def test_an_object_is_the_same_workflow_as_its_file() -> None:
         (workflow("{id: a, mode: render, with: {text: x}}", inputs="{x: {type: colour}}"), 3, "none of text"),
         (workflow("{id: a, mode: render, with: {text: x}}", inputs="{x: {type: text, default: 1}}"), 3, "of type text"),
         (workflow("{id: a, mode: render, with: {text: x}}", output="'{{ nodes.b.output }}'"), 7, "no node 'b'"),
-        (workflow("{id: a, mode: extract, with: {text: x, schema: {type: 7}}}"), 6, "no JSON schema"),
+        (workflow("{id: a, mode: extract, with: {text: x, schema: {type: 7}}}"), 6, "not a JSON schema"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line(text: str, line: int, says: str) -> None:
@@ -175,7 +175,7 @@ def test_a_mode_of_an_installed_package_is_in_the_catalog(tmp_path: Path) -> Non
     assert done.stdout == "HI\n"
     (info / "entry_points.txt").write_text(f"[{GROUP}]\nshout = shouting:_shout\n")
     broken = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "the workflow mode 'shout' (shouting:_shout) is no lakehouse.workflow.mode.Mode" in broken.stderr
+    assert "the workflow mode 'shout' (shouting:_shout) is not a lakehouse.workflow.mode.Mode" in broken.stderr
 
 
 @pytest.mark.parametrize("number", [1e22, -1e-7, 1e300, 1.5e-9])
@@ -188,5 +188,5 @@ def test_a_large_or_small_number_of_an_object_stays_a_number(number: float) -> N
 @pytest.mark.parametrize(("number", "says"), [(".inf", "not finite"), (".nan", "not finite"), ("9" * 20, "64 bits")])
 def test_a_number_that_json_has_not_is_refused_with_its_line(number: str, says: str) -> None:
     text = f"name: w\nversion: 1\nnodes:\n  - {{id: a, mode: render, with: {{text: {number}}}}}\n"
-    with pytest.raises(BadInput, match=f"line 4: is no .*{says}"):
+    with pytest.raises(BadInput, match=f"line 4: is not .*{says}"):
         read(text)

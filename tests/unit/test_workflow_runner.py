@@ -169,7 +169,7 @@ def test_a_mode_that_breaks_fails_its_node_and_never_passes() -> None:
     done = bench.run(workflow("{id: a, mode: broken}", "{id: b, mode: strange}", "{id: c, mode: huge}"))
     assert [node.success for node in done.nodes] == [False, False, False]
     assert bench.row("a")["error"]["detail"] == "mode 'broken' failed: KeyError: 'missing'"
-    assert "is no JSON" in bench.row("b")["error"]["detail"]
+    assert "is not JSON" in bench.row("b")["error"]["detail"]
     assert bench.row("c")["error"]["kind"] == "TooLarge"
     assert bench.row("c")["output"] is None
 
