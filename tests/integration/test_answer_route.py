@@ -235,7 +235,7 @@ async def test_outcome_of_an_answer_credits_the_playbooks_that_were_shown(api: R
         ({"corpora": ["nowhere"]}, 404, "nowhere"),
         ({"model": "gemini/pro"}, 404, "gemini"),
         ({"config": 99}, 404, "version 99"),
-        ({"config": "search/1"}, 400, "no version of the answer config"),
+        ({"config": "search/1"}, 400, "not a version of the answer config"),
         ({"use_pathway": "sometimes"}, 400, "use_pathway"),
         ({"validate": {"kind": "letter"}}, 400, "validate"),
         ({"filter": {"nope": 1}}, 400, "nope"),

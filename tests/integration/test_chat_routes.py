@@ -257,11 +257,11 @@ async def test_remote_failures_are_502_with_the_provider_s_status(
         (Reply(document=completion(None, finish_reason="length")), "max_tokens"),
         (Reply(document=completion("  \n")), "answered nothing"),
         (Reply(document={"choices": []}), "no choices"),
-        (Reply(document=[1]), "no object"),
+        (Reply(document=[1]), "not an object"),
         (Reply(raw=b"<html>busy</html>"), "not JSON"),
         (Reply(raw=b""), "not JSON"),
         (Reply(document={"error": {"code": 503, "message": "x"}}), "error 503"),
-        (Reply(document=completion([{"a": 1}])), "no text"),  # type: ignore[arg-type]
+        (Reply(document=completion([{"a": 1}])), "not text"),  # type: ignore[arg-type]
     ],
 )
 async def test_rubbish_and_nothing_are_failures(

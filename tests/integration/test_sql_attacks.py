@@ -18,7 +18,15 @@ PEOPLE = "id,name,email,phone,ssn,street_address\n" + "".join(
 )
 REFUSALS = {
     400: ("does not parse", "is empty", "parameters such as", "sql: String should have at least 1 character"),
-    403: ("allowed", "no dataset", "cannot be", "named with a schema", "AT is not supported", "stands alone"),
+    403: (
+        "allowed",
+        "not a dataset",
+        "no dataset",
+        "cannot be",
+        "named with a schema",
+        "AT is not supported",
+        "stands alone",
+    ),
 }
 
 

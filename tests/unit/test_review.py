@@ -109,13 +109,13 @@ def test_paths_are_read_as_git_and_diff_write_them() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "part"),
     [
-        ("hello\n", None, "no unified diff"), ("", None, "no unified diff"),
+        ("hello\n", None, "not a unified diff"), ("", None, "not a unified diff"),
         ("@@ -1 +1 @@\n-a\n+b\n", 1, "of no file"),
         ("diff --cc a\n--- a/a\n+++ b/a\n@@@ -1,1 -1,1 +1,2 @@@\n  a\n++b\n", 1, "combined"),
         ("--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n a\n", 3, "cut off"),
         ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n+c\n", 6, "too small"),
         ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-a\n+b\nc\n", 6, "does not fit"),
-        ("--- a/x\n+++ b/x\n@@ nonsense\n-a\n", 3, "no header of a hunk"),
+        ("--- a/x\n+++ b/x\n@@ nonsense\n-a\n", 3, "not a header of a hunk"),
         ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n--- a/x\n+++ b/x\n@@ -5 +5 @@\n-a\n+b\n", None, "twice"),
     ],
 )  # fmt: skip
