@@ -90,7 +90,7 @@ async def test_replay_that_has_ended_or_never_was_is_not_gone_on_with(client: ht
         ({"tasks_from": "file"}, {"tasks": b"{"}, "the tasks, line 1"),
         ({"arms_from": "file"}, {}, "choose a file of arms"),
         ({"arms_from": "file"}, {"arms": b"version: 1\nbaseline: x\narms:\n  - {nme: x}\n"}, "line 4"),
-        ({"arms_from": "file"}, {"arms": b"\xff"}, "no UTF-8 text"),
+        ({"arms_from": "file"}, {"arms": b"\xff"}, "not UTF-8 text"),
         ({"arms_from": "file"}, {"arms": b"version: 1\nbaseline: x\narms:\n  - {name: x}\n"}, "a replay compares"),
         ({"arm": "cold"}, {}, "a replay compares"),
         ({"arm": ["cold", "<b>"]}, {}, "there is no arm"),
