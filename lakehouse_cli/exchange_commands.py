@@ -93,10 +93,8 @@ def pathways_in(file: FileArgument, dry_run: DryRunOption = False, as_json: Json
     if as_json:
         _print_json({"traces": done.traces, "known": done.known}, is_dry=dry_run)
         return
-    typer.echo(
-        f"{'would take in' if dry_run else 'took in'} {counted(done.traces, 'trace')},"
-        f" {done.known:,} known here already"
-    )
+    known = "" if done.known is None else f", {done.known:,} known here already"
+    typer.echo(f"{'would take in' if dry_run else 'took in'} {counted(done.traces, 'trace')}{known}")
 
 
 @exchange.command("replays-out")

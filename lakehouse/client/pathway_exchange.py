@@ -28,10 +28,10 @@ _QUERY = (
 
 @dataclass(frozen=True, slots=True)
 class TakenPathways:
-    """What came of a file: its traces, and how many of them were known already."""
+    """What came of a file: its traces, and how many of them were known already; None: nothing was asked."""
 
     traces: int
-    known: int
+    known: int | None
 
 
 def write_pathways(client: Client, target: BinaryIO) -> int:
@@ -55,7 +55,7 @@ def take_pathways(client: Client, source: BinaryIO, *, is_dry: bool = False) -> 
     Args:
         client: Of the API; its token needs the scope `write`.
         source: The file.
-        is_dry: Only look at it.
+        is_dry: Only look at the file; the lake is not asked what it knows.
 
     Raises:
         BadInput: Naming the line that is none of these; those before it are taken in.
@@ -78,7 +78,7 @@ def take_pathways(client: Client, source: BinaryIO, *, is_dry: bool = False) -> 
         known += not written["added"]
         if written["uid"] is not None and isinstance(said.get("uid"), str):
             uids[said["uid"]] = written["uid"]
-    return TakenPathways(count, known)
+    return TakenPathways(count, None if is_dry else known)
 
 
 def _read(line: bytes, number: int) -> dict[str, Any]:
