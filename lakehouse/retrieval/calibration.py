@@ -1,7 +1,7 @@
 """How a corpus is calibrated from itself, without labels, when that is due, and what cannot be judged at all.
 
 A few words are taken out of a row and used as a query: the rest of that row is relevant to it, and rows picked at
-random are not. Of each query's random rows the best one counts, as a search would show the best. Vectors alone cannot
+random are not. Of a few random rows the best one counts, as a search would show the best. Vectors alone cannot
 be calibrated like this, because a row and its nearest neighbour are far more alike than a query and its answer; an
 index of vectors without texts uses its embedder's calibration.
 
@@ -39,8 +39,10 @@ _LONG = 6
 # The least difference between the mean probabilities of relevant and of random rows. Below it, a threshold would drop
 # rows by chance.
 _LEAST_TOLD_APART = 0.02
-# Random rows drawn for each query; the best of them counts as the irrelevant one.
+# Random rows of which the best counts as an irrelevant one, and how often they are drawn for each query: once costs as
+# much as sixteen times, which halves what is left to chance.
 _RANDOM_ROWS = 4
+_DRAWS = 16
 FEW_TEXTS = f"fewer than {LEAST_TEXTS} different items have texts of more than {_QUERY_WORDS[0]} words"
 _LATER = f"an index is, some seconds after its last write, when it has {LEAST_TEXTS} texts"
 _ALIKE = "its texts are too much alike, or too short, to tell what is relevant to a part of one of them"
@@ -50,7 +52,7 @@ _ALIKE = "its texts are too much alike, or too short, to tell what is relevant t
 class Cloze:
     """Inverse cloze pairs: (n, n) cosines and text shares of each query (down) with the rest of each row (across).
 
-    `others` are for each query some rows picked at random, (n, few), never its own.
+    `others` are for each query several draws of some rows picked at random, (n, draws, few), never its own.
     """
 
     likeness: Floats
@@ -58,15 +60,18 @@ class Cloze:
     others: NDArray[np.int64]
 
     def pairs(self, *, counts_text: bool) -> tuple[Pairs, Pairs]:
-        """Cosines and text shares of each query with its own row, and with the best of the others.
+        """Cosines and text shares of each query with its own row, and with the best of each draw of others.
 
         Args:
             counts_text: False: text shares are as 0.
         """
         shares = self.shares if counts_text else np.zeros_like(self.shares)
         own = np.arange(len(shares))
-        best = self.others[own, np.take_along_axis(self.likeness + shares, self.others, 1).argmax(axis=1)]
-        return (self.likeness[own, own], shares[own, own]), (self.likeness[own, best], shares[own, best])
+        of_query = own[:, None, None]
+        at = (self.likeness + shares)[of_query, self.others].argmax(axis=2)
+        best = np.take_along_axis(self.others, at[..., None], 2)
+        irrelevant = (self.likeness[of_query, best].ravel(), shares[of_query, best].ravel())
+        return (self.likeness[own, own], shares[own, own]), irrelevant
 
 
 def is_due(info: Mapping[str, Any], rows: int) -> bool:
@@ -93,8 +98,8 @@ def has_texts_enough(texts: Sequence[str]) -> bool:
 def calibrate(vectors: Floats, texts: Sequence[str], embedder: Embedder, *, counts_text: bool = True) -> dict[str, Any]:
     """Calibrate a corpus from some of its rows; all that are given count.
 
-    What is judged spreads with the root of their number: from 300 rows a probability of 0.25 has a standard deviation
-    of 0.04, from 1,000 of 0.02, from 2,000 of 0.01 (docs/decisions/0022-relevance-is-calibrated-without-labels.md).
+    What is judged spreads with the root of their number: a probability of 0.29 has a standard deviation of 0.03 from
+    300 rows, of 0.01 from 1,000 or 2,000 (docs/decisions/0022-relevance-is-calibrated-without-labels.md).
 
     Args:
         vectors: (n, dimension) embeddings of the rows, of unit length.
@@ -134,7 +139,7 @@ def take_apart(vectors: Floats, texts: Sequence[str], embedder: Embedder) -> Clo
     if short:
         rests[short] = embedder.embed([pairs[at][1] for at in short])
     own = np.arange(len(chosen))
-    others = (own[:, None] + chance.integers(1, len(own), (len(own), _RANDOM_ROWS))) % len(own)
+    others = (own[:, None, None] + chance.integers(1, len(own), (len(own), _DRAWS, _RANDOM_ROWS))) % len(own)
     return Cloze(queries @ rests.T, _text_shares(pairs), others)
 
 

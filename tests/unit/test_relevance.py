@@ -104,6 +104,10 @@ def test_all_rows_that_are_given_count() -> None:
     taken = take_apart(embedder.embed(texts), texts, embedder)
     assert taken is not None
     assert taken.likeness.shape == taken.shares.shape == (700, 700)
+    relevant, irrelevant = taken.pairs(counts_text=True)
+    assert len(relevant[0]) == len(relevant[1]) == 700
+    assert len(irrelevant[0]) == len(irrelevant[1]) == 700 * 16  # the best of each draw
+    assert not (taken.others == np.arange(700)[:, None, None]).any()
 
 
 def test_calibration_repeats() -> None:
