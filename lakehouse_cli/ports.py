@@ -9,10 +9,13 @@ import contextlib
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 import psutil
 
 from lakehouse.errors import Conflict
+
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,25 @@ def explain(need: PortNeed) -> str:
 
 
 def require_free(needs: Iterable[PortNeed]) -> None:
-    """Raise when a port is taken.
+    """Raise when a port is taken, or wanted twice.
 
     Raises:
-        Conflict: Naming each port, its holder and the setting.
+        Conflict: Naming each port, its holder and the setting; or both settings that lead to one port.
     """
-    held = taken(needs)
+    wanted = list(needs)
+    for one, other in combinations(wanted, 2):
+        if one.port == other.port and (one.host == other.host or not _ANY.isdisjoint((one.host, other.host))):
+            raise Conflict(_explain_twice(one, other), ports=[one.port])
+    held = taken(wanted)
     if held:
         raise Conflict("; ".join(explain(need) for need in held), ports=[need.port for need in held])
+
+
+def _explain_twice(one: PortNeed, other: PortNeed) -> str:
+    return (
+        f"port {one.port} is wanted by {one.purpose} ({one.setting}) and by {other.purpose} ({other.setting}):"
+        " the store takes eight ports from its own on, Dagster takes its own and the next; put one of them elsewhere"
+    )
 
 
 def _can_bind(need: PortNeed) -> bool:
