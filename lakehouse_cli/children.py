@@ -5,6 +5,7 @@ Belongs here: commands, needs, ports, readiness. Not here: starting and restarti
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,14 +25,27 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """A state that a process does not leave by itself, out of which a new start helps.
+
+    `says` is what its log says in it; `can_start` is asked until a new start would help, and meanwhile `waits_for` is
+    the child's message.
+    """
+
+    says: re.Pattern[bytes]
+    can_start: Callable[[], bool]
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """One process. `needs` are names of children that must be ready before it starts and must outlive it; `uses`
     must outlive it too, but it can start without them.
 
     `launch` makes what the process needs on disk and says how to start it; it is called only then, so that `status`
     changes nothing. `is_ready` asks the running process; `after_ready` runs once each time it has become ready, before
-    those that need it start. `url` is what a user opens, empty when there is nothing to open. `grace_s` is the time to
-    end after SIGTERM.
+    those that need it start. `stuck` says when it is started again although it runs. `url` is what a user opens, empty
+    when there is nothing to open. `grace_s` is the time to end after SIGTERM.
     """
 
     name: str
@@ -43,6 +57,7 @@ class Child:
     ports: tuple[PortNeed, ...] = ()
     url: str = ""
     grace_s: float = 10.0
+    stuck: Stuck | None = None
 
 
 def make_children(settings: Settings) -> tuple[Child, ...]:
@@ -65,7 +80,14 @@ def child_environ(settings: Settings) -> dict[str, str]:
 
 def _store(settings: Settings) -> Child:
     from lakehouse.adapters.connect import connect_store, embedded_store
-    from lakehouse.adapters.seaweedfs import STOP_GRACE_S, is_ready, require_fsync, server_command
+    from lakehouse.adapters.seaweedfs import (
+        INDEX_REFUSES,
+        STOP_GRACE_S,
+        has_room_to_start,
+        is_ready,
+        require_fsync,
+        server_command,
+    )
 
     store = embedded_store(settings)
 
@@ -84,6 +106,11 @@ def _store(settings: Settings) -> Child:
         ports=ports,
         url=store.endpoint,
         grace_s=STOP_GRACE_S,
+        stuck=Stuck(
+            INDEX_REFUSES,
+            lambda: has_room_to_start(store),
+            "its disk was full and it refuses writes: it is started again when there is room",
+        ),
     )
 
 

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Literal
 
 from lakehouse.errors import LakehouseError
-from lakehouse_cli.child_logs import rotate
+from lakehouse_cli.child_logs import NewLines, rotate
 from lakehouse_cli.children import Child
 from lakehouse_cli.ports import explain, taken
 from lakehouse_cli.processes import ProcessTable, is_of_this_boot, start_detached, stop_sessions, write_atomically
 
 LOOK_EVERY_S = 0.2
 ROTATE_EVERY_S = 5.0
+READ_LOGS_EVERY_S = 1.0
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_AFTER_S = 60.0  # after running this long, the back-off of a child starts anew
 
@@ -76,6 +77,9 @@ class Supervisor:
         self._retry_at: dict[str, float] = {}
         self._ready_at: dict[str, float] = {}
         self._rotated_at = now()
+        self._logs_read_at = now()
+        self._new_lines = {child.name: NewLines(self._log(child.name)) for child in children if child.stuck}
+        self._stuck: set[str] = set()
         self._written = ""
         self.statuses = {child.name: ChildStatus() for child in children}
 
@@ -96,6 +100,9 @@ class Supervisor:
             if self.statuses[child.name].state == "starting":
                 self._ask(child)
                 self._write_state()
+        if self._now() - self._logs_read_at > READ_LOGS_EVERY_S:
+            self._logs_read_at = self._now()
+            self._stop_stuck()
         self._write_state()
         if self._now() - self._rotated_at > ROTATE_EVERY_S:
             self._rotated_at = self._now()
@@ -133,6 +140,24 @@ class Supervisor:
             status.message = "it ended by itself" if not status.message else status.message
             self._retry_at[child.name] = self._now() + BACK_OFF_S[min(status.exits, len(BACK_OFF_S)) - 1]
 
+    def _stop_stuck(self) -> None:
+        """Stop children whose log says that only a new start helps, as soon as it would; the next look starts them."""
+        for child in self._children:
+            status = self.statuses[child.name]
+            if child.stuck is None or status.state != "ready":
+                continue
+            if child.stuck.says.search(self._new_lines[child.name].read()):
+                self._stuck.add(child.name)
+            record = self._table.alive(child.name)
+            if child.name not in self._stuck or record is None:
+                continue
+            if not child.stuck.can_start():
+                status.message = child.stuck.waits_for
+                continue
+            stop_sessions([record], grace_s=child.grace_s)
+            self._reap(child.name)
+            self.statuses[child.name] = ChildStatus("waiting", restarts=status.restarts + 1)
+
     def _ran_steadily(self, name: str) -> bool:
         ready_at = self._ready_at.get(name)
         return ready_at is not None and self._now() - ready_at > STEADY_AFTER_S
@@ -151,16 +176,36 @@ class Supervisor:
             stop_sessions([before], grace_s=0)  # processes left when the child was killed together with its supervisor
         held = taken(child.ports)
         if held:
-            status.state, status.message = "crashed", "; ".join(explain(need) for need in held)
-            status.exits += 1
-            self._retry_at[child.name] = self._now() + BACK_OFF_S[min(status.exits, len(BACK_OFF_S)) - 1]
+            self._put_off(child.name, "; ".join(explain(need) for need in held))
             return
-        launch = child.launch()
-        process = start_detached(launch.command, log=self._logs / f"{child.name}.log", env=launch.env)
+        if child.stuck is not None:
+            self._stuck.discard(child.name)
+            self._new_lines[child.name].skip()  # what the log says so far is of the process before
+        try:
+            process = self._launch(child)
+        except OSError as error:  # as on a full disk
+            self._put_off(child.name, f"it could not be started: {error}")
+            return
         self._handles[child.name] = process
-        self._table.remember(child.name, process.pid, launch.command, url=child.url)
         self._ready_at.pop(child.name, None)
         status.state, status.pid, status.message = "starting", process.pid, ""
+
+    def _launch(self, child: Child) -> subprocess.Popen[bytes]:
+        launch = child.launch()
+        process = start_detached(launch.command, log=self._log(child.name), env=launch.env)
+        try:
+            self._table.remember(child.name, process.pid, launch.command, url=child.url)
+        except OSError:
+            process.kill()  # nobody would find it again
+            process.wait()
+            raise
+        return process
+
+    def _put_off(self, name: str, message: str) -> None:
+        status = self.statuses[name]
+        status.state, status.message = "crashed", message
+        status.exits += 1
+        self._retry_at[name] = self._now() + BACK_OFF_S[min(status.exits, len(BACK_OFF_S)) - 1]
 
     def _ask(self, child: Child) -> None:
         status = self.statuses[child.name]
@@ -182,11 +227,15 @@ class Supervisor:
             self.statuses[name].message = f"it ended with exit code {code}" if code >= 0 else f"signal {-code} ended it"
             del self._handles[name]
 
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
     def _write_state(self) -> None:
         text = json.dumps({name: asdict(status) for name, status in self.statuses.items()})
         if text != self._written:
-            write_atomically(state_file(self._table), text)
-            self._written = text
+            with contextlib.suppress(OSError):  # a full disk must not end who starts the children: it is tried again
+                write_atomically(state_file(self._table), text)
+                self._written = text
 
 
 def stop_order(children: Sequence[Child]) -> list[list[Child]]:

@@ -280,5 +280,5 @@ def refusal(status: int, code: str, key: str) -> LakehouseError:
     elif code in _WRONG_KEYS:
         said += f"; {_WRONG_KEYS[code]}"
     elif code == "InternalError":
-        said += "; see whether its disk is full, or was until it is started again, else its log"
+        said += "; see whether its disk is full, else its log"
     return StoreUnavailable(said, key=key, retry_after_s=5)

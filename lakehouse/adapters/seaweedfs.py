@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -30,6 +31,11 @@ _VOLUME_MIB = 128
 # After SIGTERM the server waits 15 s for gRPC streams between its own parts, with nothing left to write. What it has
 # answered is on disk (see `require_fsync`), so it is killed after this grace.
 STOP_GRACE_S = 3.0
+
+# What the log says when a part of the index of names met a full disk or quota. The journal of that part answers every
+# later write with this error, whatever room there is by then, until the server is started again.
+INDEX_REFUSES = re.compile(rb"/filerldb2/\S+: (?:no space left on device|disk quota exceeded|file too large)")
+_ROOM_TO_START_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,12 @@ def is_ready(store: EmbeddedStore) -> bool:
         return False
     racks = [rack for center in topology.get("DataCenters") or () for rack in center.get("Racks") or ()]
     return any(rack.get("DataNodes") for rack in racks)
+
+
+def has_room_to_start(store: EmbeddedStore) -> bool:
+    """True when the disk has room for a start, which writes the journals of the index of names out as tables."""
+    journals = sum(path.stat().st_size for path in (store.folder / "data" / "filerldb2").glob("*/*.log"))
+    return shutil.disk_usage(store.folder).free >= _ROOM_TO_START_BYTES + journals
 
 
 def require_fsync(store: EmbeddedStore, *, timeout_s: float = 30.0) -> None:

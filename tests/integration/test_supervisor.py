@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import psutil
 import pytest
 
 from lakehouse.settings import load_settings, process_environ
-from lakehouse_cli.children import Child, Launch, child_environ
+from lakehouse_cli.children import Child, Launch, Stuck, child_environ
 from lakehouse_cli.ports import PortNeed
 from lakehouse_cli.processes import ProcessTable, is_alive
 from lakehouse_cli.supervisor import Supervisor, read_state, stop_order
@@ -201,6 +203,48 @@ def test_log_of_a_running_child_is_cut_and_goes_on(bench: Bench) -> None:
     size = (bench.logs / "chatter.log").stat().st_size
     await_(lambda: (bench.logs / "chatter.log").stat().st_size != size)
     assert supervisor.statuses["chatter"].restarts == 0
+
+
+def test_child_whose_log_says_that_it_is_stuck_is_started_again_once_that_helps(bench: Bench) -> None:
+    port = free_port_block(1)
+    clock = itertools.count(0.0, 2.0)  # every look reads the logs
+    has_room: list[bool] = []
+    api = server("api", port)
+    stuck = Stuck(re.compile(rb"no space left"), lambda: bool(has_room), "it waits for room")
+    child = Child(api.name, api.launch, api.is_ready, ports=api.ports, stuck=stuck)
+    supervisor = bench.supervise(child, now=lambda: float(next(clock)))
+    bench.make_ready(supervisor)
+    before = bench.table.alive("api")
+    with (bench.logs / "api.log").open("a") as log:
+        log.write("write x.log: no space left on device\n")
+    supervisor.look()
+    assert supervisor.statuses["api"].message == "it waits for room"
+    assert bench.table.alive("api") == before
+    has_room.append(True)
+    supervisor.look()
+    assert bench.table.alive("api") is None
+    bench.make_ready(supervisor)
+    after = bench.table.alive("api")
+    assert after not in (None, before)
+    assert supervisor.statuses["api"].restarts == 1
+    supervisor.look()
+    assert bench.table.alive("api") == after  # what the log said of the process before is not held against it
+
+
+def test_full_disk_ends_no_supervisor(bench: Bench) -> None:
+    port = free_port_block(1)
+    supervisor = bench.supervise(server("api", port))
+    for name in ("state.json", "api.pid.json"):
+        (bench.table.folder / f".{name}.{os.getpid()}").symlink_to("/dev/full")
+    supervisor.look()
+    status = supervisor.statuses["api"]
+    assert status.state == "crashed"
+    assert "No space left on device" in status.message
+    assert not answers(port)
+    for path in bench.table.folder.iterdir():
+        path.unlink()
+    bench.make_ready(supervisor)
+    assert read_state(bench.table)["api"].state == "ready"
 
 
 def test_children_take_no_module_from_the_folder_where_they_are_started(tmp_path: Path) -> None:
