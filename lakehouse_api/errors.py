@@ -7,13 +7,14 @@ shape (see openai_errors.py).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -27,8 +28,6 @@ from lakehouse_api.ui.paths import is_page
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 MEDIA_TYPE = "application/problem+json"
-_OF_BODY = 2
-"""Parts of the place of a field of the body itself: `body`, and its name."""
 _RESERVED = frozenset(Problem.model_fields)
 
 
@@ -157,13 +156,20 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
         came = f"as {sent[:80]!r}" if sent else "without one"
         detail = f"the body is read with the header 'Content-Type: application/json' alone; this one came {came}"
         return problem_response(BadInput(detail), request.scope)
-    return problem_response(bad_fields(found, known=_fields_of(request)), request.scope)
+    return problem_response(bad_fields(found, known=_fields_of(request), of="body"), request.scope)
 
 
-def _fields_of(request: Request) -> Sequence[str]:
+def _fields_of(request: Request) -> Iterable[str]:
     """Names of the fields of the body that a route takes."""
     body = getattr(request.scope.get("route"), "body_field", None)
-    return list(getattr(getattr(getattr(body, "field_info", None), "annotation", None), "model_fields", {}))
+    model = getattr(getattr(body, "field_info", None), "annotation", None)
+    return fields_of(model) if isinstance(model, type) and issubclass(model, BaseModel) else ()
+
+
+def fields_of(model: type[BaseModel]) -> Iterable[str]:
+    """Names under which a model's fields are sent, of those that its schema shows."""
+    names: Iterable[str] = model.model_json_schema().get("properties", ())
+    return names
 
 
 def _is_json(media_type: str) -> bool:
@@ -171,17 +177,19 @@ def _is_json(media_type: str) -> bool:
     return name == "application/json" or (name.startswith("application/") and name.endswith("+json"))
 
 
-def bad_fields(errors: Sequence[Mapping[str, Any]], *, known: Sequence[str] = ()) -> BadInput:
+def bad_fields(errors: Sequence[Mapping[str, Any]], *, known: Iterable[str] = (), of: str = "") -> BadInput:
     """What pydantic found, as our error: every field with what is wrong with it.
 
     Args:
         errors: What it found.
-        known: Fields of the body, to be named where one was sent that is none.
+        known: The fields there are, to be named where one was sent that is none.
+        of: The part of the request that they are of, where places begin with it.
     """
     found = [{"field": _where(e["loc"]), "reason": e["msg"]} for e in errors]
     told = [_no_json(e) or f"{one['field']}: {one['reason']}" for one, e in zip(found[:5], errors, strict=False)]
-    if known and any(e["type"] == "extra_forbidden" and len(e["loc"]) == _OF_BODY for e in errors):
-        told.append(f"fields of the body are {', '.join(known)}")
+    depth = 2 if of else 1
+    if any(e["type"] == "extra_forbidden" and len(e["loc"]) == depth for e in errors) and (names := ", ".join(known)):
+        told.append(f"fields of the {of} are {names}" if of else f"the fields are {names}")
     return BadInput("; ".join(told), errors=found[:50])
 
 

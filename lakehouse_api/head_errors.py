@@ -1,6 +1,6 @@
-"""The answers to a client whose request line and headers are too large, or do not come to an end in time.
+"""The answers to a client whose request line and headers cannot be read, are too large, or do not end in time.
 
-Belongs here: the two refusals, before there is a request. Not here: when they are due (see http_protocol.py).
+Belongs here: the refusals, before there is a request. Not here: when they are due (see http_protocol.py).
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from lakehouse.clock import new_id
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import BadInput, LakehouseError
 from lakehouse_api.errors import problem_response
 
 MAX_HEAD_BYTES = 64 << 10
+_TLS_HANDSHAKE = b"\x16\x03"
+_HTTP_2 = b"PRI * HTTP/2"
 
 
 class HeadTooLarge(LakehouseError):
@@ -32,6 +34,22 @@ def too_large() -> bytes:
     """The answer to a head that is too large."""
     detail = f"the request line and the headers have at most {MAX_HEAD_BYTES >> 10} KiB here"
     return _last_answer(HeadTooLarge(detail, max_bytes=MAX_HEAD_BYTES))
+
+
+def no_http(data: bytes, error: Exception) -> bytes:
+    """The answer to bytes that are not a request of HTTP/1.
+
+    Args:
+        data: As they came.
+        error: What the parser said.
+    """
+    if data.startswith(_TLS_HANDSHAKE):
+        told = "TLS is not spoken here; send the request to http://, or to the proxy that speaks https://"
+    elif data.startswith(_HTTP_2):
+        told = "only HTTP/1 is spoken here; switch off HTTP/2 without TLS (prior knowledge) in the client"
+    else:
+        told = f"the request is not HTTP/1 ({error}); its Content-Length has to be that of its body"
+    return _last_answer(BadInput(told))
 
 
 def too_late(head_s: float) -> bytes:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse_api.auth import Principal
-from lakehouse_api.head_errors import MAX_HEAD_BYTES, too_large, too_late
+from lakehouse_api.head_errors import MAX_HEAD_BYTES, no_http, too_large, too_late
 from lakehouse_api.limits import IDLE_TIMEOUT_S
 from lakehouse_api.lingering_close import LingeringWrites
 from lakehouse_api.plain_way import PlainExchange
@@ -101,9 +101,9 @@ class BoundedProtocol(HttpToolsProtocol):
                     if self._head_again is not None:
                         parts += [memoryview(part)[wish.args[0] :], self._head_again]
                         self._head_again = None
-        except httptools.HttpParserError:
-            self.logger.warning(told := "Invalid HTTP request received.")
-            self.send_400_response(told)
+        except httptools.HttpParserError as error:
+            is_begun = getattr(self.cycle, "response_started", False)
+            self._refuse(f"what came is not HTTP/1 ({error})", no_http(bytes(data), error), is_answering=is_begun)
 
     def _parse_to_the_limit(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
@@ -113,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
             data = data[room:]
             # Trailers are headers too, and come with no part of the body.
             if self._gathered_bytes > MAX_HEAD_BYTES or (data and self._gathered_bytes == MAX_HEAD_BYTES):
-                self._refuse()
+                self._refuse("its headers do not end", too_large(), is_answering=self.cycle is not None)
 
     def on_message_begin(self) -> None:
         self.url = b""  # uvicorn would make the scope here, which few requests need
@@ -245,15 +245,15 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.timeout_keep_alive_handler()
 
-    def _refuse(self) -> None:
-        """Answer 431, unless another answer is on its way, and close."""
+    def _refuse(self, why: str, answer: bytes, *, is_answering: bool) -> None:
+        """Say why, unless another answer is on its way, and close."""
         if self.transport.is_closing():
             return
-        _log.warning("connection closed: its headers do not end", client=self.client)
-        if self.cycle is not None and not self.cycle.response_complete:
+        _log.warning(f"connection closed: {why}", client=self.client)
+        if is_answering and not self.cycle.response_complete:
             self.transport.abort()
             return
-        self.transport.write(too_large())
+        self.transport.write(answer)
         self.transport.close()
 
     def _end_without_head(self) -> None:

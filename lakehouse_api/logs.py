@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Any
 
 import orjson
@@ -53,6 +54,9 @@ def configure_logs(level: str = "info") -> None:
         logger.propagate = True
     # Our own line per request says more, and no query strings.
     logging.getLogger("uvicorn.access").disabled = True
+    logging.captureWarnings(True)
+    # uvloop runs the fork hooks for each SQL worker that it starts, and the child is another program at once.
+    warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)
 
 
 def _to_json(event: Any, **_: Any) -> str:

@@ -43,11 +43,16 @@ class Body:
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise BadInput(f"the body does not fit: {error}") from None
+            raise BadInput(f"the body does not fit: {error}{self._known(str(error))}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise no_json(body, error) from None
         except RecursionError as error:
             raise no_json(body, error) from None
+
+    def _known(self, reason: str) -> str:
+        """What the fields are, where one of the body itself was sent that is none."""
+        is_unknown = "unknown field" in reason and " - at `$" not in reason
+        return f"; fields of the body are {', '.join(self.struct.__struct_encode_fields__)}" if is_unknown else ""
 
     @property
     def openapi(self) -> dict[str, Any]:

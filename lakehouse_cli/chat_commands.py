@@ -110,6 +110,8 @@ def _print_answer(reply: dict[str, Any]) -> None:
     else:
         typer.echo(reply["answer"])
     cited = ", ".join(f"{one['corpus']}/{one['id']}{'*' if one['used'] else ''}" for one in reply["citations"])
+    if reply["downgraded"]:
+        typer.echo("records that are hardly relevant were held back: the model counts as a strong one", err=True)
     typer.echo(f"\nshown: {cited or 'nothing'}   (* named in the answer)\ntrace: {reply['trace_id']}", err=True)
 
 

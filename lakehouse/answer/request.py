@@ -77,6 +77,7 @@ class Answer:
         retrieved: What was found, best first; `citations` are those of it that were shown.
         playbook_ids: Entries that lifted, sank or injected what was shown.
         pathway_ids: Traces that were shown.
+        is_downgraded: Whether the asking model is a strong one, from which the gate held back what is hardly relevant.
     """
 
     answer: str | None
@@ -97,3 +98,4 @@ class Answer:
     retrieved: Sequence[Retrieved] = ()
     playbook_ids: Sequence[str] = ()
     pathway_ids: Sequence[str] = ()
+    is_downgraded: bool = False

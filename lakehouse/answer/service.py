@@ -129,6 +129,7 @@ class AnswerService:
             retrieved=found.retrieved,
             playbook_ids=found.playbook_ids,
             pathway_ids=found.pathway_ids,
+            is_downgraded=found.search is not None and found.search.is_downgraded,
         )
 
     async def _retrieve(self, request: AnswerRequest, config: AnswerConfig, actor: str) -> Found:

@@ -6,10 +6,12 @@ Belongs here: the descriptor, the group. Not here: which calls there are (see as
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from lakehouse.client.call import Call
+from lakehouse.client.signatures import method_signature, require_fit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,7 +28,15 @@ class Method(Generic[P, T]):
 
     def __init__(self, make: Callable[P, Call[T]]) -> None:
         self._make = make
+        self._name = make.__name__
         self.__doc__ = make.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return method_signature(self._make)
 
     @overload
     def __get__(self, sender: None, _: type) -> Self: ...
@@ -40,8 +50,15 @@ class Method(Generic[P, T]):
 
         @functools.wraps(self._make)
         async def method(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await sender._send(self._make(*args, **kwargs))
+            try:
+                call = self._make(*args, **kwargs)
+            except TypeError:
+                require_fit(self._name, self._signature, args, kwargs)
+                raise
+            return await sender._send(call)
 
+        method.__name__ = method.__qualname__ = self._name
+        method.__signature__ = self._signature  # type: ignore[attr-defined]
         return method
 
 

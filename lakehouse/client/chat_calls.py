@@ -43,6 +43,7 @@ class AnswerReply(TypedDict):
     config_version: str
     trace_id: str
     arm: str
+    downgraded: bool
     bundle: dict[str, int]
     stale: list[str]
     unjudged: dict[str, str]

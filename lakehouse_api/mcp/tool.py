@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from lakehouse.errors import BadInput, LakehouseError
 from lakehouse_api.auth import Principal
-from lakehouse_api.errors import bad_fields, internal_error, problem_response
+from lakehouse_api.errors import bad_fields, fields_of, internal_error, problem_response
 from lakehouse_api.hot_routes import Asked
 from lakehouse_api.mcp.endpoint import GONE, McpRoute
 
@@ -81,7 +81,7 @@ class ToolCall:
         try:
             return model.model_validate(self.arguments)
         except ValidationError as error:
-            raise bad_fields(error.errors()) from None
+            raise bad_fields(error.errors(), known=fields_of(model)) from None
 
 
 @dataclass(frozen=True, slots=True)

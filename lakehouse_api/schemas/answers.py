@@ -27,6 +27,7 @@ _EXAMPLE: dict[str, Any] = {
     "config_version": "answer/0+search/0",
     "trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ",
     "arm": "playbook",
+    "downgraded": False,
     "bundle": {"tokens": 380, "dropped": 2},
     "stale": [],
     "unjudged": {},
@@ -120,6 +121,9 @@ class AnswerReply(BaseModel):
     config_version: str
     trace_id: str = Field(description="For `POST /v1/outcomes`; it holds what was shown.")
     arm: Literal["playbook", "holdout", "off"]
+    downgraded: bool = Field(
+        description="A strong model asks, and records whose relevance is not likely enough for it were held back."
+    )
     bundle: dict[str, int] = Field(description="Tokens of the records that were shown, and records that had no room.")
     stale: list[str] = Field(description="Corpora whose store did not answer lately.")
     unjudged: dict[str, str] = Field(
@@ -147,6 +151,7 @@ class AnswerReply(BaseModel):
             config_version=answer.config_version,
             trace_id=answer.trace_id,
             arm=answer.arm,
+            downgraded=answer.is_downgraded,
             bundle={"tokens": answer.bundle_tokens, "dropped": answer.bundle_dropped},
             stale=list(answer.stale),
             unjudged=dict(answer.unjudged),

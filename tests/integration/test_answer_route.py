@@ -172,6 +172,16 @@ async def test_without_retrieval_it_says_that_it_does_not_know(api: RunningApi, 
     assert nothing["answer"].startswith("I do not know")
 
 
+async def test_answer_says_when_records_were_held_back_from_a_strong_model(
+    api: RunningApi, endpoint: ChatEndpointServer
+) -> None:
+    ask_off_topic = {"task": "sonnets about volcanoes", "use_playbook": False}
+    strong = (await ask(api, **ask_off_topic, model="ollama/gpt-4o")).json()
+    assert (strong["downgraded"], strong["citations"], strong["model"]) == (True, [], None)
+    small = (await ask(api, **ask_off_topic)).json()
+    assert (small["downgraded"], small["citations"] == []) == (False, False)
+
+
 async def test_without_retrieval_a_config_may_ask_all_the_same_and_invention_is_still_refused(
     api: RunningApi, endpoint: ChatEndpointServer
 ) -> None:
@@ -240,6 +250,7 @@ async def test_outcome_of_an_answer_credits_the_playbooks_that_were_shown(api: R
         ({"validate": {"kind": "letter"}}, 400, "validate"),
         ({"filter": {"nope": 1}}, 400, "nope"),
         ({"bogus": 1}, 400, "bogus"),
+        ({"bogus": 1}, 400, "filter, exclude_ids, validate, config"),
         ({"model": "kimi/kimi-k2"}, 503, "MOONSHOT_API_KEY"),
     ],
 )

@@ -103,6 +103,32 @@ def test_head_one_byte_too_large_is_431(api: ApiProcess, part_bytes: int) -> Non
     assert problem["request_id"].encode() in front
 
 
+BODY = b'{"sql": "SELECT 1"}'
+SQL = head("POST /v1/sql HTTP/1.1", "Content-Type: application/json")
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00", "TLS is not spoken here"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "only HTTP/1 is spoken here"),
+        (b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n", "Content-Length"),
+        (SQL + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY, "Content-Length"),
+        (SQL + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + BODY + b"\r\n0\r\n\r\n", "not HTTP/1"),
+        (SQL + b"Content-Length: %d\r\n\r\n" % (len(BODY) - 2) + BODY, "Content-Length has to be that of its body"),
+    ],
+)
+def test_what_is_not_http_is_told_as_a_problem(api: ApiProcess, sent: bytes, told: str) -> None:
+    with connect(api) as connection:
+        connection.sendall(sent)
+        front, body = answer_of(connection)
+    assert front.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in front
+    problem = json.loads(body)
+    assert problem["status"] == 400
+    assert told in problem["detail"]
+
+
 def test_largest_head_is_answered_and_the_next_request_too(api: ApiProcess) -> None:
     begun = head("GET /health HTTP/1.1") + b"X-Fill: "
     largest = begun + b"a" * (HEAD_BYTES - len(begun) - 4) + b"\r\n\r\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -10,10 +10,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from lakehouse.errors import NotFound, Unavailable
+from lakehouse.errors import BadInput, NotFound, Unavailable
 from lakehouse_api.auth import Principal
 from lakehouse_api.mcp.endpoint import GONE
 from lakehouse_api.mcp.tool import Run, Tool, ToolCall, ToolResult, run_tool
+from lakehouse_api.schemas.mcp import SqlToolQuery
 
 pytestmark = pytest.mark.anyio
 
@@ -111,3 +112,9 @@ async def test_arguments_are_handed_on_as_they_were_written(params: bytes, given
 async def test_arguments_that_are_no_json_are_refused(arguments: bytes) -> None:
     result = await run_tool(tool_that(echo), call_of(body=b'{"params": {"arguments": %b}}' % arguments))
     assert (result.is_error, orjson.loads(result.body)["status"]) == (True, 400)
+
+
+async def test_unknown_argument_is_told_with_those_there_are() -> None:
+    call = ToolCall(cast("Any", None), call_of().request, {"sql": "SELECT 1", "rows": 1})
+    with pytest.raises(BadInput, match=r"rows: .*; the fields are sql, max_rows, as_of$"):
+        call.read(SqlToolQuery)

@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from lakehouse.errors import BadInput
 from lakehouse_api import routes
 from lakehouse_api.schemas.answers import AnswerCall
 from lakehouse_api.schemas.catalog import Registration
 from lakehouse_api.schemas.chat import ChatCall, CompletionRequest
 from lakehouse_api.schemas.config import ConfigChange
 from lakehouse_api.schemas.embed import EmbeddingsRequest
+from lakehouse_api.schemas.matrix import MatrixSearch, PlaybookFeedback
 from lakehouse_api.schemas.mcp import SqlToolQuery
 from lakehouse_api.schemas.request_body import RequestBody
 from lakehouse_api.schemas.sql import SqlQuery
 from lakehouse_api.schemas.times import Moment
 from lakehouse_api.schemas.vectors import NewIndex
+from lakehouse_api.struct_bodies import Body
 
 SQL: dict[str, Any] = {"sql": "SELECT 1"}
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello."}], "model": "m"}
@@ -105,3 +108,10 @@ def _json(body: Any) -> bytes:
     import orjson
 
     return orjson.dumps(body)
+
+
+def test_unknown_field_of_a_busy_route_is_told_with_those_there_are() -> None:
+    with pytest.raises(BadInput, match=r"unknown field `id`; fields of the body are playbook_id, score$"):
+        Body(PlaybookFeedback).decode(b'{"playbook_id": "p", "score": 1, "id": 1}')
+    with pytest.raises(BadInput, match=r"unknown field `min` - at `\$\.relevance`$"):
+        Body(MatrixSearch).decode(b'{"query": "a", "corpora": ["a"], "relevance": {"min": 1}}')
