@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 PYTHON ?=
 BOOT = $(or $(PYTHON),$(shell command -v python3.11 || command -v python3 || echo python3))
 
-.PHONY: help setup up down status test lint smoke proof bench docs clean
+.PHONY: help setup up down status test lint smoke proof bench learn docs clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ proof: $(VENV)/.synced-dev ## Judge every claim of the documentation; JUNIT=file
 
 bench: $(VENV)/.synced-dev ## Measure the hot paths against their limits, and their ratios against the committed ones.
 	@$(BIN)/python bench/_run.py
+
+learn: $(VENV)/.synced-dev ## See a small model get better by its own runs, on a stack of its own.
+	@$(BIN)/python bench/small_model.py --quick
 
 docs: $(VENV)/.synced-dev ## Write what is generated from code.
 	@$(BIN)/lakehouse doctor --write-env-example .env.example

@@ -9,6 +9,7 @@ on questions drawn behind both and on earlier exams (docs/benchmarks.md says wha
 was frozen after all of that, and is asked by default.
 
     python bench/small_model.py [--exam exam-3] [--folder FOLDER] [--plot docs/small_model.png] [--limit-s 460]
+    python bench/small_model.py --quick    # every fifth question of the exam, before and after 20 rounds; `make learn`
 
 With `--folder` all is kept there, and a run that was killed, or stopped by `--limit-s` (exit code 3), goes on where it
 was. What the model said is kept by the exact prompt and not asked again: it is asked without its prompt cache, where
@@ -44,6 +45,7 @@ from lakehouse.sample.workers import write_workers  # noqa: E402
 
 ROWS, EXAM, OWN, ROUNDS = 100_000, 400, 10, 20
 LOOKS = (0, 1, 5, 20)
+QUICK_STEP, QUICK_LOOKS = 5, (0, 20)
 # Each exam is a seed of exam and rounds, and is frozen by the hash of its questions.
 EXAMS = {
     "exam-1": "69e60cafd66a00f6e43a33710676c061a77b28fe233aec0b799649ab90e29c21",
@@ -132,6 +134,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--limit-s", type=float, default=86_400)
+    parser.add_argument("--quick", action="store_true", help="A fifth of the exam, before and after all rounds.")
     asked = parser.parse_args()
     ends_at = time.monotonic() + asked.limit_s
     with _folder(asked.folder) as folder:
@@ -139,15 +142,17 @@ def main() -> int:
         progress = Progress(folder / "progress.jsonl")
         with running(folder / "stack", memo, is_fresh=not progress.is_loaded) as stack:
             try:
-                curve = run(stack, progress, folder, exam_name=asked.exam, ends_at=ends_at)
+                curve = run(stack, progress, folder, exam_name=asked.exam, ends_at=ends_at, is_quick=asked.quick)
             except OutOfTimeError:
                 print(f"stopped by --limit-s; {memo.asked} prompts were asked; run it again", flush=True)
                 stack.abandon(code=3)
     return report(curve, memo, plot=asked.plot)
 
 
-def run(stack: Stack, progress: Progress, folder: Path, *, exam_name: str, ends_at: float) -> Curve:
-    """All arms and rounds.
+def run(
+    stack: Stack, progress: Progress, folder: Path, *, exam_name: str, ends_at: float, is_quick: bool = False
+) -> Curve:
+    """All arms and rounds; when it is to be quick, of a part of the exam.
 
     Raises:
         OutOfTimeError: There was not enough time.
@@ -160,6 +165,7 @@ def run(stack: Stack, progress: Progress, folder: Path, *, exam_name: str, ends_
         raise SystemExit("the questions of the exam are others than they were: results would not compare")
     if triples(exam) & triples([question for one in rounds for question in one]):
         raise SystemExit("the exam and the rounds share a (role, city, template)")
+    exam = exam[::QUICK_STEP] if is_quick else exam
     if not progress.is_loaded:
         load(stack, folder)
         progress.loaded()
@@ -171,7 +177,7 @@ def run(stack: Stack, progress: Progress, folder: Path, *, exam_name: str, ends_
     own = []
     for number, questions in enumerate(rounds, 1):
         own.append(school.learn(number, questions))
-        if number in LOOKS:
+        if number in (QUICK_LOOKS if is_quick else LOOKS):
             looks[number] = school.examine(f"memory, round {number}", exam, MEMORY)
     school.require_untold(exam)
     return Curve(exam, arms, looks, own)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.counted import counted
+from lakehouse_cli.build_folder import copy_build
 from lakehouse_cli.evidence_parts import EvidenceParts
 from lakehouse_cli.maintenance_commands import DryRunOption
 from lakehouse_cli.process_commands import JsonOption
@@ -140,7 +141,7 @@ def export(  # noqa: PLR0917 - Typer passes all by name
 
     done = parts.exports.export(params, parts.run, held_out=held_out, is_dry=dry_run, on_build=load)
     if to is not None and not dry_run:
-        _download(parts, done.prefix, to)
+        copy_build(parts.objects, done.prefix, to)
     counts = done.manifest.counts
     if as_json:
         said = {"build_id": done.manifest.build_id, "prefix": done.prefix, "is_new": done.is_new}
@@ -154,6 +155,8 @@ def export(  # noqa: PLR0917 - Typer passes all by name
     for gate, number in counts.by_gate.items():
         if number:
             typer.echo(f"  {gate}: {number:,} taken out")
+    if not counts.candidates:
+        typer.echo("  no run passes `sources`, `score_floor` and the days: see SELECT stream, score, dt FROM scored")
     if not dry_run:
         typer.echo(f"  in the bucket: {done.prefix}")
     for one in loaded:
@@ -212,17 +215,3 @@ def _parameters(path: Path | None) -> dict[str, Any]:
     if not isinstance(given, dict) or "kind" in given:
         raise typer.BadParameter("must be a JSON object of parameters without `kind`", param_hint="--parameters")
     return given
-
-
-def _download(parts: EvidenceParts, prefix: str, to: Path) -> None:
-    from lakehouse.storage.objects import list_all
-
-    to.mkdir(parents=True, exist_ok=True)
-    for info in list_all(parts.objects, prefix):
-        name = to / info.key.removeprefix(prefix)
-        name.parent.mkdir(parents=True, exist_ok=True)
-        partial = name.with_name(f".{name.name}.part")
-        with parts.objects.open(info.key) as reader, partial.open("wb") as stream:
-            for chunk in reader.chunks():
-                stream.write(chunk)
-        partial.replace(name)

@@ -24,6 +24,7 @@ from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import SiteDep, is_part
 from lakehouse_api.ui.lineage_graph import graph_of
 from lakehouse_api.ui.rendering import render_page
+from lakehouse_api.ui.runs_trend import trend_chart, trend_statement
 
 router = APIRouter(prefix="/ui/runs", include_in_schema=False)
 _PAGE = 50
@@ -116,6 +117,20 @@ async def ui_runs_chart(
     }
     document = {**chart(rows, {"type": "bar"}, encoding), "height": max(80, 24 * len({row["model"] for row in rows}))}
     return await chart_answer(request, site, document, said="runs by model and score", png=png)
+
+
+@router.get("/trend")
+async def ui_runs_trend(
+    request: Request,
+    services: ServicesDep,
+    site: SiteDep,
+    _: ReadDep,
+    filters: Filters,
+    png: Annotated[bool, Query()] = False,
+) -> Response:
+    """The share of accepted runs over time."""
+    document, said = trend_chart(await _ask(request, services, trend_statement(filters.where())))
+    return await chart_answer(request, site, document, said=said, png=png)
 
 
 @router.get("/one")

@@ -61,6 +61,25 @@ def test_raw_lines_become_a_corpus_in_three_commands(
     assert {"manifest.json", "README.md", "provenance.parquet"} <= names
     again = run(environ, "export", "sft")
     assert again.stdout.startswith(f"there already: sft {told['build_id']}: 4 samples of")
+    _export_in_place_of_another(environ, tmp_path / "corpus")
+
+
+def _export_in_place_of_another(environ: dict[str, str], folder: Path) -> None:
+    first = {path.stem for path in (folder / "trl").iterdir()}
+    assert "train" in first
+    (folder / "notes.txt").write_text("mine")
+    parameters = folder.parent / "p.json"
+    parameters.write_text('{"split_shares": [0, 0, 1]}')
+    assert run(environ, "export", "sft", "--to", "corpus", "--parameters", "p.json").returncode == 0
+    assert [path.name for path in (folder / "trl").iterdir()] == ["test.parquet"]  # no split of the build before
+    assert (folder / "notes.txt").read_text() == "mine"
+    named = json.loads((folder / "manifest.json").read_text())["files"]
+    assert {"notes.txt", "manifest.json", *(file["name"] for file in named)} == {
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+    }
+    parameters.write_text('{"sources": ["nobody"]}')
+    none = run(environ, "export", "sft", "--parameters", "p.json")
+    assert (none.returncode, "no run passes `sources`" in none.stdout) == (0, True)
 
 
 def test_wrong_options_say_what_to_write(environ: dict[str, str], tmp_path: Path) -> None:

@@ -462,7 +462,8 @@ def test_server_that_is_away_is_told_where_it_can_be_seen(site: Site, page: Page
 
 def test_run_shows_its_record_and_its_lineage_to_the_corpus(page: Page) -> None:
     page.goto("/ui/runs?score=accepted")
-    page.locator("#runs figure svg").wait_for()
+    page.locator("#runs figure svg").nth(1).wait_for()
+    page.get_by_text(re.compile(r"accepted of the runs that are decided, by (hour|day), .*: 100 % of")).wait_for()
     page.locator("#runs tbody a").first.click()
     page.locator(".graph svg g").first.wait_for()
     assert page.locator(".graph .kind", has_text="raw line").count()
