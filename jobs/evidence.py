@@ -20,10 +20,11 @@ from dagster import (
     schedule,
 )
 
+from lakehouse.adapters.evidence_raw import unread_keys
 from lakehouse.clock import utc_now
 from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError
-from lakehouse.evidence.days import days_between, fingerprint_of
+from lakehouse.evidence.days import days_between, fingerprint_of, unread_remedy
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse_assets.catching_up import TAGS, waiting
 from lakehouse_assets.drift import drift_checks
@@ -76,6 +77,9 @@ def evidence_behind(context: ScheduleEvaluationContext, store: LakeStore) -> lis
         behind = streams_behind(store.lake, days)
     except LakehouseError as error:
         return SkipReason(f"the store cannot be read now: {error.detail}")
+    for stream in TRANSFORMS if is_hourly else ():
+        if unread := unread_keys(store.lake.objects, stream):
+            context.log.warning(f"{stream}: {unread_remedy(unread)}")
     known = {day: streams for day, streams in behind.items() if days_partitions.has_partition_key(day.isoformat())}
     if strange := sorted(behind.keys() - known.keys()):
         context.log.warning(

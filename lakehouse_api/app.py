@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -27,6 +27,7 @@ from lakehouse_api.middleware_body import BodyLimitMiddleware
 from lakehouse_api.middleware_context import ContextMiddleware
 from lakehouse_api.middleware_door import Door, DoorMiddleware, ProxyMiddleware
 from lakehouse_api.openapi import describe, operation_id
+from lakehouse_api.query_parameters import known_parameters
 from lakehouse_api.quick_way import QuickWayMiddleware
 from lakehouse_api.routes import (
     answers,
@@ -60,6 +61,8 @@ _ROUTES = (
     health, metrics, storage, catalog, ingest, sql, embed, vectors, matrix, outcomes, config, chat, openai_chat,
     answers, validation, pathway, lineage, drift, observer, workflow, triage,
 )  # fmt: skip
+_KNOWN_PARAMETERS = Depends(known_parameters)
+_WITH_ANY_PARAMETER = (health, metrics, ingest)  # ingest looks at its own, which FastAPI does not know
 _log = structlog.get_logger("lakehouse.app")
 
 
@@ -87,7 +90,7 @@ def create_app(settings: Settings | None = None, *, compose: Callable[[Settings]
     )
     app.state.services = services
     for module in _ROUTES:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[] if module in _WITH_ANY_PARAMETER else [_KNOWN_PARAMETERS])
     app.state.site = Site.of(services)
     for page in PAGES:
         app.include_router(page)

@@ -38,7 +38,7 @@ class QuickWayMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         way = self._way
         route = way.table.plain(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if route is None or not way.is_plain(headers_of(scope), scope.get("client")):
+        if route is None or scope["query_string"] or not way.is_plain(headers_of(scope), scope.get("client")):
             await self._app(scope, receive, send)
             return
         scope["root_path"] = way.root_path

@@ -6,14 +6,17 @@ Belongs here: the checks. Not here: what makes a line unfit (see lakehouse/evide
 # No postponed annotations here: Dagster reads the context class from the signature.
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from lakehouse.adapters.evidence_lake import open_lake
 from lakehouse.adapters.evidence_materializer import EVIDENCE, QUARANTINE, TABLE
+from lakehouse.adapters.evidence_raw import unread_keys
 from lakehouse.adapters.parquet_inspection import inspect_parquet
 from lakehouse.catalog.partitioned import Partition, PartitionedTable
 from lakehouse.counted import counted
+from lakehouse.evidence.days import unread_remedy
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.query.quoting import quote_text
 from lakehouse.tables.reserved import RESERVED_VIEWS
@@ -61,7 +64,13 @@ def _checks(stream: str) -> Iterator[AssetChecksDefinition]:
         with mapped_errors(context.instance, context.run.run_id):
             return _result(doubled(store.lake, partitions_of(store.lake, stream, context.partition_keys)))
 
-    yield from (rows_balance, schema_as_declared, few_lines_are_quarantined, no_duplicate_runs)
+    @asset_check(asset=key, partitions_def=days_partitions)
+    def every_object_is_read(context: AssetCheckExecutionContext, store: LakeStore) -> AssetCheckResult:
+        """Nothing lies among the day's raw objects whose name says that it is no JSON lines."""
+        with mapped_errors(context.instance, context.run.run_id):
+            return _result(unread(store.lake, stream, context.partition_keys), severity=AssetCheckSeverity.WARN)
+
+    yield from (rows_balance, schema_as_declared, few_lines_are_quarantined, no_duplicate_runs, every_object_is_read)
 
 
 def partitions_of(lake: LakeConnection, stream: str, days: Sequence[str]) -> dict[str, Partition]:
@@ -125,6 +134,12 @@ def doubled(lake: LakeConnection, partitions: dict[str, Partition]) -> list[str]
     return problems
 
 
+def unread(lake: LakeConnection, stream: str, days: Sequence[str]) -> list[str]:
+    """Days that hold objects whose lines are not read, each with their names and what to do."""
+    keys = {day: unread_keys(lake.objects, stream, date.fromisoformat(day)) for day in days}
+    return [f"{day}: {unread_remedy(found)}" for day, found in keys.items() if found]
+
+
 def _together(sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """Small files in one query, for each takes its time; so many that their rows can be compared in memory."""
     keys: list[str] = []
@@ -139,10 +154,10 @@ def _together(sizes: Mapping[str, int]) -> Iterator[list[str]]:
         yield keys
 
 
-def _result(problems: Sequence[str]) -> AssetCheckResult:
+def _result(problems: Sequence[str], *, severity: AssetCheckSeverity = AssetCheckSeverity.ERROR) -> AssetCheckResult:
     return AssetCheckResult(
         passed=not problems,
-        severity=AssetCheckSeverity.ERROR,
+        severity=severity,
         description="; ".join(problems[:5]) or None,
         metadata={"problems": list(problems[:_SHOWN])} if problems else {},
     )

@@ -48,6 +48,8 @@ def materialize(
     as_json: JsonOption = False,
 ) -> None:
     """Make evidence of the days whose raw lines have changed; exit code 1: raw objects of a day are gone."""
+    from lakehouse.adapters.evidence_raw import unread_keys
+    from lakehouse.evidence.days import unread_remedy
     from lakehouse.evidence.transforms import TRANSFORMS, transform_of
 
     begin, end = _day(first, "--from"), _day(last, "--to")
@@ -58,6 +60,8 @@ def materialize(
     parts = EvidenceParts()
     told: list[dict[str, Any]] = []
     for stream in chosen:
+        if unread := unread_keys(parts.objects, stream):
+            typer.echo(f"{stream}: {unread_remedy(unread)}", err=True)
         behind = parts.materializer.behind(stream)
         days = [day for day in sorted(behind) if (begin is None or day >= begin) and (end is None or day <= end)]
         if dry_run:

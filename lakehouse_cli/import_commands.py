@@ -16,6 +16,7 @@ import typer
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, TooLarge
 from lakehouse_cli.maintenance_commands import DryRunOption
+from lakehouse_cli.process_commands import JsonOption
 from lakehouse_cli.usage import as_usage_error
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 _REFUSED, _WRONG = 1, 2
+_FIGURES = "published figures"
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +51,7 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
     judge: Annotated[str | None, typer.Option(help="The model that judged, where the path does not say it.")] = None,
     dry_run: DryRunOption = False,
     report: Annotated[Path | None, typer.Option(help="File for a report as JSON.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Import published or foreign runs as evidence; exit code 1: something was refused, 2: no such format."""
     from lakehouse.adapters.connect import connect_store
@@ -66,33 +69,38 @@ def import_runs(  # noqa: PLR0917 - Typer passes all by name
     objects = None if dry_run else connect_store(read_settings())
     done: list[Imported] = []
     for one in import_plan(of, plan, origin, _open, objects=objects, folder=None, now=utc_now()):
-        print_imported(one, is_dry=dry_run)
         done.append(one)
+        if not as_json:
+            print_imported(one, is_dry=dry_run)
     findings, problem = _check(of, plan)
-    print_findings(findings)
     if problem and not any(one.error == problem for one in done):
-        done.append(Imported("published figures", error=problem))
-        print_imported(done[-1], is_dry=dry_run)
+        done.append(Imported(_FIGURES, error=problem))
+    document = json.dumps(report_of(of, origin, done, findings, is_dry=dry_run), indent=2)
     if report is not None:
-        report.write_text(json.dumps(report_of(of, origin, done, findings, is_dry=dry_run), indent=2) + "\n")
-    _say(done, is_dry=dry_run)
+        report.write_text(document + "\n")
+    if as_json:
+        typer.echo(document)
+    else:
+        print_findings(findings)
+        if done and done[-1].file == _FIGURES:
+            print_imported(done[-1], is_dry=dry_run)
+        typer.echo(_said(done, is_dry=dry_run))
+    if not done or any(one.error for one in done):
+        raise typer.Exit(_WRONG)
+    if any(one.summary.refused for one in done):
+        raise typer.Exit(_REFUSED)
 
 
-def _say(done: Sequence[Imported], *, is_dry: bool) -> None:
-    """The last line, and the exit code."""
+def _said(done: Sequence[Imported], *, is_dry: bool) -> str:
     summaries = [one.summary for one in done]
     runs, refused = sum(s.runs for s in summaries), sum(s.refused for s in summaries)
     failed = sum(bool(one.error) for one in done)
     known = sum(one.key is not None and not one.is_new for one in done)
-    typer.echo(
+    return (
         f"{'would import' if is_dry else 'imported'} {counted(runs, 'run')}; {refused:,} refused;"
         f" {counted(known, 'file', 'was')} imported before,"
         f" {failed:,} could not be"
     )
-    if failed or not done:
-        raise typer.Exit(_WRONG)
-    if refused:
-        raise typer.Exit(_REFUSED)
 
 
 def _names(given: Sequence[Path]) -> list[str]:

@@ -10,7 +10,8 @@ Belongs here: which way for which table. Not here: the ways themselves (see lake
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, NotFound
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from lakehouse.retrieval.corpus import CorpusDeclaration
 
 
-def rebuild(settings: Settings, name: str) -> Iterator[str]:
-    """Mend a table; yields lines for the terminal.
+Told = tuple[str, dict[str, Any]]
+"""What was done: a line for the terminal, and the same as a document."""
+
+
+def rebuild(settings: Settings, name: str) -> Iterator[Told]:
+    """Mend a table; yields what was done, part by part.
 
     Raises:
         NotFound: There is no such table, and nothing to make it of.
@@ -44,7 +49,7 @@ def _memory_tables() -> dict[str, RowRules]:
     return {playbook.TABLE: playbook.ROW_RULES, trace.TABLE: trace.ROW_RULES}
 
 
-def _rebuild_memory(settings: Settings, table: str, rules: RowRules) -> Iterator[str]:
+def _rebuild_memory(settings: Settings, table: str, rules: RowRules) -> Iterator[Told]:
     from lakehouse.adapters.connect import connect_store
     from lakehouse.adapters.folded_rows import LanceFoldedRows
     from lakehouse.adapters.lance_tables import LanceTables
@@ -58,10 +63,11 @@ def _rebuild_memory(settings: Settings, table: str, rules: RowRules) -> Iterator
         report = log.rebuild()
     finally:
         log.stop()
-    yield (
+    line = (
         f"{table}: {counted(report['rows'], 'row')}, {report['from_table']} from the table,"
         f" {report['from_log']} from the log"
     )
+    yield line, {"name": table, **report}
 
 
 def _declaration(settings: Settings, name: str) -> CorpusDeclaration | None:
@@ -73,14 +79,14 @@ def _declaration(settings: Settings, name: str) -> CorpusDeclaration | None:
         return None
 
 
-def _rebuild_corpus(settings: Settings, declaration: CorpusDeclaration) -> Iterator[str]:
+def _rebuild_corpus(settings: Settings, declaration: CorpusDeclaration) -> Iterator[Told]:
     """New files, every row embedded again: nothing of the old ones is needed."""
     from rich.console import Console
 
     from lakehouse_cli.corpus_commands import build_corpus, told
 
     for report in build_corpus(settings, declaration, Console(stderr=True), is_full=True):
-        yield told(report)
+        yield told(report), report.to_document()
 
 
 class _Unread:
@@ -90,7 +96,7 @@ class _Unread:
         """Keep nothing."""
 
 
-def _rebuild_index(settings: Settings, name: str) -> Iterator[str]:
+def _rebuild_index(settings: Settings, name: str) -> Iterator[Told]:
     from lakehouse.adapters.connect import connect_store
     from lakehouse.adapters.index_salvage import salvage_index
     from lakehouse.adapters.lance_tables import LanceTables
@@ -103,4 +109,4 @@ def _rebuild_index(settings: Settings, name: str) -> Iterator[str]:
         raise BadInput(f"{name!r} was made of a source that {settings.corpora_dir} no longer declares", name=name)
     report = salvage_index(table)
     lost = f"{report.lost_rows} lost in {counted(report.unreadable, 'unreadable file')}"
-    yield f"{name}: {counted(report.rows, 'row')} kept, {lost}"
+    yield f"{name}: {counted(report.rows, 'row')} kept, {lost}", {"name": name, **asdict(report)}

@@ -165,13 +165,21 @@ def drop_index(
 
 
 @index.command("rebuild")
-def rebuild_index(name: Annotated[str, typer.Argument(help="An index, a corpus, `playbooks` or `pathways`.")]) -> None:
+def rebuild_index(
+    name: Annotated[str, typer.Argument(help="An index, a corpus, `playbooks` or `pathways`.")],
+    as_json: JsonOption = False,
+) -> None:
     """Mend a damaged table from what is left: its dataset, its rows that can be read, the memory log."""
     from lakehouse_cli.index_rebuild import rebuild
     from lakehouse_cli.reading_settings import read_settings
 
-    for line in rebuild(read_settings(), name):
-        typer.echo(line)
+    done = []
+    for line, document in rebuild(read_settings(), name):
+        done.append(document)
+        if not as_json:
+            typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
 
 
 def _tell(document: Any, line: str, *, as_json: bool) -> None:

@@ -69,12 +69,25 @@ def run(
 
 
 @workflows.command()
-def check(file: Annotated[Path, typer.Argument(help="A workflow file.", exists=True, dir_okay=False)]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(help="A workflow file.", exists=True, dir_okay=False)],
+    as_json: JsonOption = False,
+) -> None:
     """Check a workflow file without running anything; what is wrong is told with its line."""
     from lakehouse.workflow import default_catalog, read_workflow
 
     found = read_workflow(_text(file), name=str(file), catalog=default_catalog())
     needed = [name for name, spec in found.inputs.items() if spec.is_required]
+    if as_json:
+        shown = {
+            "name": found.name,
+            "version": found.version,
+            "concurrency": found.concurrency,
+            "inputs": {name: {"required": name in needed} for name in found.inputs},
+            "nodes": [{"id": node.id, "mode": node.mode, "needs": list(node.needs)} for node in found.nodes],
+        }
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
     typer.echo(
         f"{found.name} version {found.version}: {counted(len(found.nodes), 'node')}, {found.concurrency} at a time"
     )

@@ -7,15 +7,17 @@ Not here: the choice (see lakehouse_assets/landing_plan.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from dagster import (
+    AddDynamicPartitionsRequest,
     AssetMaterialization,
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
+    DeleteDynamicPartitionsRequest,
     RunRequest,
     RunsFilter,
     SensorEvaluationContext,
@@ -75,8 +77,10 @@ def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
     chosen = request(plan.cursor, outcomes)
     if chosen.runs and (busy := at_work(context.instance)):
         chosen = request(plan.cursor, outcomes, busy=busy)
-    needed = without_runs(chosen, _synced(store.lake, [run.dataset for run in chosen.runs]))
-    return _answer(needed, context.instance, seen=chosen.runs)
+    synced = _synced(store.lake, [run.dataset for run in chosen.runs])
+    gone = _without_dataset(store.lake, synced)
+    seen = [run for run in chosen.runs if run.dataset not in gone]
+    return _answer(without_runs(chosen, synced), context.instance, seen=seen, gone=gone)
 
 
 def at_work(instance: DagsterInstance) -> set[str]:
@@ -97,6 +101,16 @@ def _synced(lake: LakeConnection, names: Sequence[str]) -> set[str]:
             if is_synced(lake.objects, lake.catalog, name):
                 synced.add(name)
     return synced
+
+
+def _without_dataset(lake: LakeConnection, names: Iterable[str]) -> set[str]:
+    """Those that are no datasets: nothing of their folders was ever loaded, so nothing is left of them."""
+    gone = set()
+    for name in names:
+        with suppress(LakehouseError):
+            if lake.catalog.find(name) is None:
+                gone.add(name)
+    return gone
 
 
 def look_twice(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:
@@ -152,12 +166,19 @@ def _outcome(status: DagsterRunStatus, *, is_refused: bool) -> Outcome:
     return "done"  # a run that an operator cancelled is not started again either
 
 
-def _answer(plan: LandingPlan, instance: DagsterInstance, *, seen: Sequence[LandingRun]) -> SensorResult:
+def _answer(
+    plan: LandingPlan, instance: DagsterInstance, *, seen: Sequence[LandingRun], gone: Collection[str] = ()
+) -> SensorResult:
     known = set(instance.get_dynamic_partitions(str(datasets_partitions.name)))
     missing = [run.dataset for run in seen if run.dataset not in known]
+    changes: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
+    if missing:
+        changes.append(datasets_partitions.build_add_request(missing))
+    if left := sorted(known & set(gone)):
+        changes.append(datasets_partitions.build_delete_request(left))
     return SensorResult(
         run_requests=[_run_request(run) for run in plan.runs],
-        dynamic_partitions_requests=[datasets_partitions.build_add_request(missing)] if missing else [],
+        dynamic_partitions_requests=changes,
         asset_events=[_seen(run) for run in seen],
         cursor=plan.cursor.to_json(),
         skip_reason=None if plan.runs else SkipReason("nothing new under landing/"),

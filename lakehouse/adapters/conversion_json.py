@@ -161,7 +161,9 @@ def _elements_of(source: Path) -> Iterator[_Record]:
             for element in read_elements(reader, most_characters=_MAX_ELEMENT_CHARACTERS):
                 yield element.line, element.text.encode("utf-8", "surrogateescape"), False
         except BadDocument as error:
-            raise Unprocessable(f"no JSON: {error}. Nothing was loaded", line=error.line, reason=error.reason) from None
+            raise Unprocessable(
+                f"the file is not JSON: {error}. Nothing was loaded", line=error.line, reason=error.reason
+            ) from None
 
 
 def _bounded_lines(reader: BinaryIO) -> Iterator[bytes]:
@@ -177,7 +179,7 @@ def _note(text: bytes, structure: dict[str, set[str]]) -> str | None:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return f"no JSON ({error})"
+        return f"is not JSON ({error})"
     if not isinstance(value, dict):
         return f"{_NAMES.get(type(value), 'a number')}, where an object is needed"
     is_long = _LONG_NUMBER.search(text) is not None

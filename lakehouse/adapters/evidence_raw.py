@@ -15,8 +15,8 @@ from pathlib import Path
 from lakehouse.adapters.evidence_lines import RawFile
 from lakehouse.adapters.receipt_archive import find_receipt
 from lakehouse.catalog.partitioned import Partition, TableManifest
-from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix
-from lakehouse.storage.objects import ObjectStore
+from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix, is_read
+from lakehouse.storage.objects import ObjectStore, list_all
 
 OBJECTS = "objects"
 """Name of the count of raw objects in a partition's accounts."""
@@ -47,6 +47,12 @@ def list_days(store: ObjectStore, stream: str, days: Sequence[date] | None) -> M
             listed = by_day(found, stream)
             return {day: objects for day, objects in listed.items() if wanted is None or day in wanted}
         start_after = page.next
+
+
+def unread_keys(store: ObjectStore, stream: str, day: date | None = None) -> list[str]:
+    """Objects among a stream's, or a day's, whose lines are not read, for their names are not those of raw objects."""
+    prefix = f"{RAW}{stream}/" if day is None else day_prefix(stream, day)
+    return [info.key for info in list_all(store, prefix) if not is_read(info.key, stream)]
 
 
 def made_days(manifest: TableManifest, wanted: Sequence[date] | None) -> dict[date, list[RawObject]]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,9 @@ IS_REFUSED = (409, 412)
 _ELSEWHERE_STATUS = (301, 302, 307, 308)
 _ELSEWHERE_CODES = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _WRONG_KEY = "correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY"
-_WRONG_KEYS = {
+_REMEDIES = {
     "InvalidAccessKeyId": _WRONG_KEY,
+    "RequestTimeTooSkewed": "the clocks of this machine and of the store differ by more than it allows: set them right",
     # Host and path are signed: a proxy that strips a sub-path spoils all signatures, or those of some keys alone.
     "SignatureDoesNotMatch": f"{_WRONG_KEY}, or let a proxy before the store pass host and path on as they come",
 }
@@ -277,8 +279,12 @@ def refusal(status: int, code: str, key: str) -> LakehouseError:
     said = f"the object store refused {key!r}: {code or status}"
     if status in _ELSEWHERE_STATUS or code in _ELSEWHERE_CODES:
         said += "; its bucket is elsewhere: set LAKEHOUSE_S3_ENDPOINT and LAKEHOUSE_S3_REGION to where it is"
-    elif code in _WRONG_KEYS:
-        said += f"; {_WRONG_KEYS[code]}"
+    elif code in _REMEDIES:
+        said += f"; {_REMEDIES[code]}"
+    elif status == HTTPStatus.FORBIDDEN and code in ("", str(status)):  # of a HEAD, whose answer has no body
+        said += (
+            f"; it does not say why: {_WRONG_KEY} or their rights, or set this machine's clock and the store's right"
+        )
     elif code == "InternalError":
         said += "; see whether its disk is full, else its log"
     return StoreUnavailable(said, key=key, retry_after_s=5)

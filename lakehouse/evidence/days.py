@@ -12,12 +12,17 @@ from datetime import date, timedelta
 
 import orjson
 
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput
 from lakehouse.tables.evidence import SCHEMA_VERSION
 
 RAW = "raw/"
 CODE_VERSION = "2"
 """Rises when the same lines would give other files, whatever the transform; that of a transform is its own."""
+
+
+_SUFFIX = ".jsonl"
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,27 @@ def day_of(key: str, stream: str) -> date | None:
 
 
 def by_day(objects: Iterable[RawObject], stream: str) -> dict[date, list[RawObject]]:
-    """Objects of a stream by their day, each day's in order of their keys; what is no JSON lines is left out."""
+    """Objects of a stream by their day, each day's in order of their keys; those that are not read are left out."""
     days: dict[date, list[RawObject]] = {}
     for one in sorted(objects, key=lambda one: one.key):
         day = day_of(one.key, stream)
-        if day is not None and one.key.endswith(".jsonl"):
+        if day is not None and one.key.endswith(_SUFFIX):
             days.setdefault(day, []).append(one)
     return days
+
+
+def is_read(key: str, stream: str) -> bool:
+    """Whether an object under a stream's folder is one of its raw objects, by its name."""
+    return day_of(key, stream) is not None and key.endswith(_SUFFIX)
+
+
+def unread_remedy(keys: Sequence[str]) -> str:
+    """What to say of objects that are not read, one at least."""
+    shown = ", ".join(map(repr, keys[:_SHOWN])) + (" and others" if len(keys) > _SHOWN else "")
+    return (
+        f"{counted(len(keys), 'object', 'is')} not read: {shown}; raw lines are read from"
+        f" {RAW}<stream>/dt=YYYY-MM-DD/<name>{_SUFFIX}, not compressed: put them there, or remove them"
+    )
 
 
 def days_between(first: date, last: date) -> Iterator[date]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name
 from lakehouse.catalog.service import Catalog, Draft
+from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unavailable, Unprocessable
 from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
 from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, merge_columns
@@ -80,15 +81,15 @@ def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = Fa
 
 
 def is_synced(store: ObjectStore, catalog: Catalog, name: str) -> bool:
-    """Whether the dataset holds just the files that lie in its folder, read as the folder says.
+    """Whether the dataset holds just the files that lie in its folder, read as the folder says; or neither is there.
 
     Raises:
         LakehouseError: The store does not answer, or what lies there is refused.
     """
     live = catalog.find(name)
-    if live is None:
-        return False
     files, options = _files(store, name)
+    if live is None:
+        return not files  # what was there could not be loaded, and was taken away
     return _known(live) == {(f.key, f.etag, options[f.key].reading_fingerprint) for f in files}
 
 
@@ -229,4 +230,5 @@ def _refusal(name: str, refused: list[_Refused], *, kept: bool) -> LakehouseErro
     tail = ". The other files are loaded" if kept else ""
     kind = Conflict if all(isinstance(r.error, Conflict) for r in refused) else Unprocessable
     keys = [r.key for r in refused]
-    return kind(f"{len(refused)} file(s) in the landing folder were refused: {shown}{more}{tail}", keys=keys)
+    said = f"{counted(len(refused), 'file', 'was')} refused in the landing folder: {shown}{more}{tail}"
+    return kind(said, keys=keys)

@@ -13,13 +13,14 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from lakehouse.catalog.names import check_dataset_name
-from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
+from lakehouse.errors import LakehouseError, StoreUnavailable
 from lakehouse.ingest import IngestResult
 from lakehouse.ingest.options import IngestOptions, make_options
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import instance_of, problems
 from lakehouse_api.multipart import FIELD, SpooledFile, spooled_file
+from lakehouse_api.query_parameters import refuse_unknown
 from lakehouse_api.schemas.ingest import Ingested
 from lakehouse_api.services import Services
 from lakehouse_api.spool import check_length
@@ -77,7 +78,7 @@ async def ingest_file(
     ] = None,
 ) -> JSONResponse:
     """Load one file, as it streams in; nothing shows before all of it is loaded."""
-    _refuse_unknown(request)
+    refuse_unknown(request.query_params, _PARAMETERS)  # a misspelt option must not pass for its default
     check_dataset_name(name)
     choose = partial(
         make_options,
@@ -134,10 +135,3 @@ async def load_file(
 
 def _catalog_path(request: Request) -> str:
     return instance_of(request.scope).removesuffix(router.prefix) + "/v1/catalog"
-
-
-def _refuse_unknown(request: Request) -> None:
-    """Raise `BadInput` for a query parameter that there is not: a misspelt option must not pass for its default."""
-    unknown = sorted(set(request.query_params) - set(_PARAMETERS))
-    if unknown:
-        raise BadInput(f"there is no parameter {unknown[0][:40]!r}; there are {', '.join(_PARAMETERS)}", option="query")

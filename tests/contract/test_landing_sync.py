@@ -114,6 +114,13 @@ def test_folder_with_bad_files_alone_registers_nothing(desk: IngestDesk) -> None
     assert desk.catalog.find("d") is None
 
 
+def test_bad_file_that_was_taken_away_leaves_nothing_to_do(desk: IngestDesk) -> None:
+    put(desk, "a.csv", "")
+    assert not is_synced(desk.store, desk.catalog, "d")
+    desk.store.delete("landing/d/a.csv")
+    assert is_synced(desk.store, desk.catalog, "d")
+
+
 def test_no_folder_and_no_dataset_is_not_found(desk: IngestDesk) -> None:
     with pytest.raises(NotFound, match="landing/d/"):
         sync(desk)

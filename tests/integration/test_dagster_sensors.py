@@ -97,6 +97,21 @@ def test_dropped_file_becomes_a_partition_and_one_run_request(
         assert [r.partition_key for r in rewound(restarted).requests()] == ["workers"]
 
 
+def test_bad_file_that_is_taken_away_takes_its_partition_along_and_needs_no_run(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/workers/a.csv", b"")
+    ticks = landing_ticks(instance, objects, tmp_path)
+    (request,) = ticks.requests()
+    with instance_run(instance, str(request.run_key), dg.DagsterRunStatus.FAILURE):
+        objects.delete("landing/workers/a.csv")
+        assert rewound(ticks).requests() == []
+        assert instance.get_dynamic_partitions("datasets") == []
+        objects.put("landing/workers/a.csv", b"id\n1\n")
+        assert [r.partition_key for r in rewound(ticks).requests()] == ["workers"]
+    assert instance.get_dynamic_partitions("datasets") == ["workers"]
+
+
 def test_folder_that_somebody_else_takes_in_is_waited_for_and_needs_no_run_then(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
 ) -> None:

@@ -82,6 +82,17 @@ def _export_in_place_of_another(environ: dict[str, str], folder: Path) -> None:
     assert (none.returncode, "no run passes `sources`" in none.stdout) == (0, True)
 
 
+def test_objects_that_are_not_read_are_named_with_what_to_do(environ: dict[str, str], objects: S3ObjectStore) -> None:
+    for name in (f"dt={DAY}/more.jsonl.gz", "loose.jsonl"):
+        objects.put(f"raw/audits/{name}", b"x")
+    done = run(environ, "materialize", "audits", "--json")
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+    assert done.stderr == (
+        f"audits: 2 objects are not read: 'raw/audits/dt={DAY}/more.jsonl.gz', 'raw/audits/loose.jsonl'; raw lines are"
+        " read from raw/<stream>/dt=YYYY-MM-DD/<name>.jsonl, not compressed: put them there, or remove them\n"
+    )
+
+
 def test_wrong_options_say_what_to_write(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('{"max_tokens": 0}')
     for arguments, said in (

@@ -44,6 +44,8 @@ def test_files_are_imported_once(environ: dict[str, str], objects: S3ObjectStore
     again = import_(environ, "tau_bench", "gpt-4o-airline.json")
     assert (again.returncode, keys(objects)) == (0, [key])
     assert again.stdout.splitlines()[0] == f"gpt-4o-airline.json: imported before, as {key}"
+    told = json.loads(import_(environ, "tau_bench", "gpt-4o-airline.json", "--json").stdout)
+    assert (told["format"], told["files"][0]["key"], told["files"][0]["is_new"]) == ("tau_bench", key, False)
 
 
 def test_refused_lines_are_exit_code_one_and_told(

@@ -156,4 +156,5 @@ def test_memory_table_that_was_never_folded_is_made_of_the_log(
     from tests.api import api_environ
 
     settings = load_settings(api_environ(objects, tmp_path / "data"), env_file=None)
-    assert list(rebuild(settings, table)) == [f"{table}: 0 rows, 0 from the table, 0 from the log"]
+    document = {"name": table, "rows": 0, "from_table": 0, "from_log": 0, "unreadable_files": 0}
+    assert list(rebuild(settings, table)) == [(f"{table}: 0 rows, 0 from the table, 0 from the log", document)]

@@ -168,7 +168,7 @@ def test_json_that_must_not_parse_is_refused_and_the_rest_is_not_for_its_syntax(
             desk.load_file(path, "suite", evolve=True)
             is_syntax = False
         except Unprocessable as error:
-            is_syntax = "no JSON" in error.detail or "is empty" in error.detail
+            is_syntax = "is not JSON" in error.detail or "is empty" in error.detail
         if is_syntax != (path.name[0] == "n"):
             wrong.append(path.name)
     assert wrong == []

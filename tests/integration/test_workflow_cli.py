@@ -100,6 +100,8 @@ def test_a_run_that_fails_says_where_and_exits_with_1(run: CliRunner, endpoint: 
 def test_a_file_is_checked_with_its_lines(run: CliRunner) -> None:
     good = run.invoke(app, ["workflow", "check", "facts.yaml"])
     assert (good.exit_code, "2 nodes" in good.stdout) == (0, True)
+    told = json.loads(run.invoke(app, ["workflow", "check", "facts.yaml", "--json"]).stdout)
+    assert (told["inputs"]["text"], len(told["nodes"])) == ({"required": True}, 2)
     Path("bad.yaml").write_text(FILE.replace("mode: render", "mode: rendr"))
     bad = run.invoke(app, ["workflow", "check", "bad.yaml"])
     assert (bad.exit_code, "bad.yaml, line 9: there is no mode 'rendr'" in bad.stderr) == (1, True)

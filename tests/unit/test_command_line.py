@@ -92,6 +92,13 @@ def test_store_that_refuses_a_key_names_the_settings(code: str) -> None:
     assert "correct LAKEHOUSE_S3_ACCESS_KEY_ID and LAKEHOUSE_S3_SECRET_ACCESS_KEY" in told
 
 
+@pytest.mark.parametrize("code", ["RequestTimeTooSkewed", ""])
+def test_store_that_refuses_a_time_says_to_set_the_clocks(code: str) -> None:
+    told = str(refusal(403, code, "datasets/"))
+    assert "clock" in told
+    assert "right" in told
+
+
 def test_id_that_is_none_of_an_item_is_told_before_the_api_is_asked() -> None:
     for command in (["show", "ITEM"], ["decide", "ITEM", "accept"]):
         done = CliRunner().invoke(app, ["triage", *command], env={"COLUMNS": "200"})
@@ -120,9 +127,7 @@ def test_name_that_none_of_a_fixed_list_is_exits_with_two(
 
 def test_every_command_that_tells_something_tells_it_as_json() -> None:
     # What these print is itself for programs, is a file, or is told while it happens.
-    without = {
-        "up", "down", "token", "sql", "sample", "index rebuild", "workflow check", "import", "replay cut", "supervise",
-    }  # fmt: skip
+    without = {"up", "down", "token", "sql", "sample", "replay cut", "supervise"}
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     silent = {path for path, command in leaves(group) if all("--json" not in p.opts for p in command.params)}
