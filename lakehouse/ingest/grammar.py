@@ -177,7 +177,8 @@ def sql_check(column: str, type_: str) -> tuple[str, str]:
         return value, _floating_check(column, value, _FLOATING[type_])
     is_canonical = f"{value}::VARCHAR = {column}"
     conditions = {
-        "BOOLEAN": f"lower({column}) IN ('true', 'false')",
+        # `IN` says the same and is planned three times as long: for seconds, where a file has thousands of columns.
+        "BOOLEAN": f"(lower({column}) = 'true' OR lower({column}) = 'false')",
         "DATE": f"{is_canonical} AND length({column}) = 10",
         "TIMESTAMP_NS": f"CASE WHEN {_full(column, _TIMESTAMP_NS)} THEN {value} IS NOT NULL ELSE false END",
         "TIME": f"{_full(column, _TIME)} AND {value} IS NOT NULL",
