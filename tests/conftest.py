@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import shutil
 import tempfile
@@ -37,6 +38,18 @@ _empty_buckets: list[S3ObjectStore] = []
 MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 8 << 30
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_sessionstart() -> None:
+    """Look for no cycles while modules are loaded: they stay, and looking is a third of the collection."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on the collector leaves alone what was loaded."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
