@@ -47,12 +47,16 @@ class SearchService:
     """Searches for one process; safe for any number of coroutines.
 
     Args:
-        corpora: The corpora. embed: Embeds a query by a named embedder; says whether it came from memory. playbooks:
-        What worked before. config: The live config and its name. sql: Answers SQL filters. signer: Signs trace ids.
-        holdout_share: Share of `"auto"` searches that are served without playbooks. reranker: Ranks the best again by a
-        better embedder, where config and corpus say so. together: Begins the search of the nearest rows of a corpus in
-        memory, joined with the others of this turn of the
-            event loop; None: each search runs by itself.
+        corpora: The corpora.
+        embed: Embeds a query by a named embedder; says whether it came from memory.
+        playbooks: What worked before.
+        config: The live config and its name.
+        sql: Answers SQL filters.
+        signer: Signs trace ids.
+        holdout_share: Share of `"auto"` searches that are served without playbooks.
+        reranker: Ranks the best again by a better embedder, where config and corpus say so.
+        together: Begins the search of the nearest rows of a corpus in memory, joined with the others of this turn of
+            the event loop; None: each search runs by itself.
         answers_bytes: Memory for cached answers.
         clock: The time now, aware, in UTC.
         draw: A number in [0, 1) for the hold-out.
