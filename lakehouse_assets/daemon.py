@@ -1,12 +1,11 @@
-"""The daemon: `python -m lakehouse_assets.daemon`, exactly one per instance, after the reconciler.
+"""The daemon: `python -m lakehouse_assets.daemon`, exactly one per instance, after the code server.
 
-Belongs here: the lock, the order of things at boot. Not here: which runs are dead (see reconcile.py).
+Belongs here: the lock, the order of things at boot. Not here: runs whose worker is dead (see code_server.py).
 """
 
 from __future__ import annotations
 
 import fcntl
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +24,10 @@ from lakehouse_assets.processes import (
 )
 
 HEARTBEAT_TOLERANCE_S = 300
-logger = logging.getLogger("lakehouse.dagster")
 
 
 def run_daemon(settings: Settings) -> None:
-    """Report dead runs, then run sensors, schedules, the queue and monitoring until told to stop.
+    """Run sensors, schedules, the queue and monitoring until told to stop.
 
     Raises:
         Conflict: Another daemon holds this instance.
@@ -40,13 +38,9 @@ def run_daemon(settings: Settings) -> None:
         from dagster._daemon.controller import daemon_controller_from_instance
         from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
 
-        from lakehouse_assets.reconcile import fail_dead_runs
-
         setup_interrupt_handlers()
         target = GrpcServerTarget(host=LOOPBACK, port=code_server_port(settings), socket=None, location_name=LOCATION)
         with capture_interrupts(), open_instance(settings) as instance:
-            for run_id in fail_dead_runs(instance):
-                logger.warning("run %s was in work when everything was killed; reported as failed", run_id)
             wait_for_code_server(settings)
             with daemon_controller_from_instance(
                 instance,

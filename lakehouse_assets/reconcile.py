@@ -1,8 +1,8 @@
-"""Reconciler: after everything was killed at once, runs whose worker is dead are reported failed.
+"""Reconciler: after the code server was killed, alone or with all, runs whose worker is dead are reported failed.
 
 Without it such a run stays STARTED and holds its slot until it times out.
 
-Belongs here: telling dead workers from living ones. Not here: when it runs (see daemon.py).
+Belongs here: telling dead workers from living ones. Not here: when it runs (see code_server.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Worker = tuple[int, float]
 
 
 def fail_dead_runs(instance: DagsterInstance, *, is_alive: Callable[[Worker], bool] | None = None) -> list[str]:
-    """Report as failed every run in work whose worker process is gone; call it before the daemon starts.
+    """Report as failed every run in work whose worker process is gone; call it before any is launched.
 
     Args:
         instance: Dagster's storage; all its workers run on this machine.
@@ -36,7 +36,7 @@ def fail_dead_runs(instance: DagsterInstance, *, is_alive: Callable[[Worker], bo
         worker = worker_of(instance, run)
         if worker is None or alive(worker):
             continue  # one that never told its process is left to Dagster's start timeout
-        instance.report_run_failed(run, f"The worker process {worker[0]} is gone; it was killed with its supervisor.")
+        instance.report_run_failed(run, f"The worker process {worker[0]} is gone; it was killed with the code server.")
         reported.append(run.run_id)
     return reported
 

@@ -22,6 +22,7 @@ from lakehouse.errors import Conflict
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_assets.catching_up import TAGS, waiting
+from lakehouse_assets.code_server import prepare
 from lakehouse_assets.daemon import only_one
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.definitions import build_defs
@@ -224,6 +225,17 @@ def test_run_whose_worker_is_dead_is_reported_failed_and_a_living_one_is_not(ins
     statuses = [instance.get_run_by_id(r.run_id).status for r in (*runs, silent)]  # type: ignore[union-attr]
     assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTED]
     assert fail_dead_runs(instance) == []
+
+
+def test_code_server_that_starts_again_reports_the_runs_that_died_with_the_one_before(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with open_instance(settings) as instance:
+        run = _run_in_work(instance, dead.pid)
+    prepare(settings)
+    with open_instance(settings) as instance:
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
 
 
 def test_pid_that_another_process_got_since_counts_as_dead() -> None:
