@@ -17,15 +17,19 @@ from lakehouse.errors import StoreUnavailable
 from lakehouse.query.request import SqlRequest
 from lakehouse_api.routes.sql import AskedSql, answer_json
 from lakehouse_api.services import Services
+from lakehouse_api.ui.answering_store import is_hanging, require_answering
 
 
 async def corpus_names(services: Services) -> list[str]:
     """The corpora to search: those of the store, or while it does not answer those that are open here."""
     corpora = services.retrieval.corpora
+    is_open = sorted(corpora.stats())
+    if is_open and is_hanging(services):  # asking would take as long as all tries of a call
+        return is_open
+    await require_answering(services)
     try:
         return await corpora.names()
     except StoreUnavailable:
-        is_open = sorted(corpora.stats())
         if not is_open:
             raise
         return is_open

@@ -21,6 +21,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, ru
 from lakehouse_api.routes.storage import get_object
 from lakehouse_api.routes.vectors import list_indexes
 from lakehouse_api.services import Services
+from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.chart_documents import counts_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field
@@ -28,7 +29,7 @@ from lakehouse_api.ui.job_pages import recent_jobs
 from lakehouse_api.ui.jobs import Job
 from lakehouse_api.ui.rendering import CSP, render_page
 
-router = APIRouter(prefix="/ui/corpora", include_in_schema=False)
+router = APIRouter(prefix="/ui/corpora", include_in_schema=False, dependencies=[ANSWERING_STORE])
 _CARD = "README.md"
 _LOST = (
     "the server stopped before the build had ended; the page Corpora lists it if it was finished all the same, else"

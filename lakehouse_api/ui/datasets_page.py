@@ -17,6 +17,7 @@ from lakehouse.ingest.options import IngestOptions
 from lakehouse.query.quoting import quote_name
 from lakehouse.query.request import SqlRequest
 from lakehouse_api.dependencies import ReadDep, ServicesDep, fresh_snapshot, run_blocking
+from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.answers import ask_sql
 from lakehouse_api.ui.dependencies import SiteDep
 from lakehouse_api.ui.formats import CELL_CHARACTERS
@@ -62,7 +63,7 @@ async def ui_datasets(request: Request, services: ServicesDep, site: SiteDep, pr
     )
 
 
-@router.get("/of/{name}")
+@router.get("/of/{name}", dependencies=[ANSWERING_STORE])
 async def ui_dataset(
     request: Request,
     services: ServicesDep,

@@ -22,12 +22,13 @@ from lakehouse.errors import NotFound
 from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, run_blocking
 from lakehouse_api.routes.drift import acknowledge_drift
 from lakehouse_api.schemas.drift import AcknowledgeDrift
+from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.chart_documents import NothingToDraw, series_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field, read_model
 from lakehouse_api.ui.rendering import render_page
 
-router = APIRouter(prefix="/ui/drift", include_in_schema=False)
+router = APIRouter(prefix="/ui/drift", include_in_schema=False, dependencies=[ANSWERING_STORE])
 _MOST_REPORTS = 60
 _OVER_TIME = "over-time"
 Day = Annotated[date | None, Query()]

@@ -22,13 +22,14 @@ from lakehouse.replay.task import read_tasks
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.services import Services
+from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.dependencies import FileFormDep, FormDep, SiteDep, field, whole_number
 from lakehouse_api.ui.job_records import JobRecord
 from lakehouse_api.ui.jobs import Job
 from lakehouse_api.ui.replay_page import BatchId
 from lakehouse_api.ui.site import Site
 
-router = APIRouter(prefix="/ui/replay", include_in_schema=False)
+router = APIRouter(prefix="/ui/replay", include_in_schema=False, dependencies=[ANSWERING_STORE])
 MOST_TASKS = 2000
 _LOST = (
     "the server stopped before this replay had ended; what was answered is kept, and the page of the batch goes on with"

@@ -18,6 +18,7 @@ from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import SqlRequest
 from lakehouse.replay.arms import default_arms
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
+from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.answers import ask_sql
 from lakehouse_api.ui.chart_documents import chart
 from lakehouse_api.ui.charts import chart_answer
@@ -25,7 +26,7 @@ from lakehouse_api.ui.dependencies import SiteDep, is_part
 from lakehouse_api.ui.job_pages import recent_jobs
 from lakehouse_api.ui.rendering import render_page
 
-router = APIRouter(prefix="/ui/replay", include_in_schema=False)
+router = APIRouter(prefix="/ui/replay", include_in_schema=False, dependencies=[ANSWERING_STORE])
 _MOST_BATCHES = 100
 _PAGE = 40
 _VERDICT = "verdict.json"

@@ -16,10 +16,11 @@ from lakehouse.errors import BadInput, Conflict
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.routes.triage import decide_triage_item, get_triage_item, list_triage
 from lakehouse_api.schemas.triage import TriageChoice
+from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.dependencies import FormDep, field, is_part, read_model, whole_number
 from lakehouse_api.ui.rendering import render_page
 
-router = APIRouter(prefix="/ui/triage", include_in_schema=False)
+router = APIRouter(prefix="/ui/triage", include_in_schema=False, dependencies=[ANSWERING_STORE])
 _PAGE = 50
 _CHOICES = ("accept", "edit", "reject", "assign")
 _STATES = ("open", "assigned", "decided")

@@ -1,0 +1,62 @@
+"""Pages while the store hangs: from memory where they can be, else told at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import StoreUnavailable
+from lakehouse_api.ui import corpora_page, datasets_page, drift_page, replay_form, replay_page, triage_page
+from lakehouse_api.ui.answering_store import ANSWERING_STORE, SILENT_AFTER_S, require_answering
+from lakehouse_api.ui.answers import corpus_names
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Corpora:
+    """Corpora of a store; the open ones are in memory."""
+
+    open: tuple[str, ...]
+    asked: list[str] = field(default_factory=list)
+
+    def stats(self) -> dict[str, Any]:
+        return {name: {} for name in self.open}
+
+    async def names(self) -> list[str]:
+        self.asked.append("names")
+        return ["a", "b"]
+
+
+def services_of(age_s: float | None, *, is_stale: bool = False, opened: tuple[str, ...] = ("a",)) -> Any:
+    watcher = SimpleNamespace(age_s=age_s, is_stale=is_stale)
+    return SimpleNamespace(watcher=watcher, retrieval=SimpleNamespace(corpora=Corpora(opened)))
+
+
+async def test_corpora_that_are_open_are_named_without_asking_a_store_that_hangs() -> None:
+    for hanging in (services_of(SILENT_AFTER_S + 1), services_of(0.1, is_stale=True)):
+        assert await corpus_names(hanging) == ["a"]
+        assert hanging.retrieval.corpora.asked == []
+    assert await corpus_names(services_of(0.1)) == ["a", "b"]
+
+
+async def test_page_of_the_store_is_refused_at_once_while_it_hangs() -> None:
+    await require_answering(services_of(0.1))
+    for hanging in (services_of(None, is_stale=True), services_of(SILENT_AFTER_S + 1)):
+        with pytest.raises(StoreUnavailable, match="load it again when Health says"):
+            await require_answering(hanging, patience_s=0.0)
+
+
+def test_pages_that_are_read_from_the_store_look_whether_it_answers() -> None:
+    for page in (corpora_page, drift_page, replay_form, replay_page, triage_page):
+        assert ANSWERING_STORE in page.router.dependencies, page.__name__
+    of_one = next(route for route in datasets_page.router.routes if route.path.endswith("/of/{name}"))  # type: ignore[attr-defined]
+    assert ANSWERING_STORE in of_one.dependencies  # type: ignore[attr-defined]
