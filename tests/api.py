@@ -203,7 +203,7 @@ class ApiProcess:
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if (is_ready or _answers)(httpx.get(f"{self.url}/health", timeout=2, trust_env=False)):
+                if (is_ready or _answers)(httpx.get(f"{self.url}/health", timeout=2, trust_env=False, verify=False)):
                     return
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(self.log.read_text()[-3000:])
