@@ -134,6 +134,7 @@ class Supervisor:
             dead = self._table.read(child.name)
             if dead is not None:
                 stop_sessions([dead], grace_s=0)  # processes that the dead child has left would hold ports and files
+            self._reap(child.name)  # it may have ended since it was asked above
             status.state, status.pid = "crashed", None
             status.exits += 1
             status.restarts += 1

@@ -130,6 +130,32 @@ def test_second_supervisor_adopts_children_that_still_run(bench: Bench) -> None:
     assert second.statuses["api"].restarts == 0
 
 
+class EndsWhileLooked:
+    """The handle of a process that ends just after the supervisor has asked whether it had."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def poll(self) -> int | None:
+        asked = self._process.poll()
+        self._process.kill()
+        self._process.wait(60)
+        return asked
+
+    @property
+    def returncode(self) -> int:
+        return self._process.returncode
+
+
+def test_child_that_ends_while_it_is_looked_at_is_told_with_how_it_ended(bench: Bench) -> None:
+    supervisor = bench.supervise(Child("api", python("import time; time.sleep(600)"), lambda: False))
+    supervisor.look()
+    supervisor._handles["api"] = EndsWhileLooked(supervisor._handles["api"])  # type: ignore[assignment]
+    supervisor.look()
+    assert supervisor.statuses["api"].message == "signal 9 ended it"
+    assert supervisor.statuses["api"].state == "crashed"
+
+
 def test_child_that_cannot_start_is_retried_ever_more_slowly(bench: Bench) -> None:
     supervisor = bench.supervise(Child("api", python("print('no'); raise SystemExit(3)"), lambda: False))
     await_(lambda: supervisor.statuses["api"].exits == 2, step=supervisor.look)
