@@ -53,7 +53,7 @@ proof: $(VENV)/.synced-dev ## Judge every claim of the documentation; JUNIT=file
 bench: $(VENV)/.synced-dev ## Measure the hot paths against their limits, and their ratios against the committed ones.
 	@$(BIN)/python bench/_run.py
 
-learn: $(VENV)/.synced-dev ## See a small model get better by its own runs, on a stack of its own; a quarter of an hour.
+learn: $(VENV)/.synced-dev ## See a small model get better by its own runs, on a stack of its own; twenty minutes.
 	@$(BIN)/python bench/small_model.py --quick
 
 docs: $(VENV)/.synced-dev ## Write what is generated from code.

@@ -146,7 +146,7 @@ def main() -> int:
             except OutOfTimeError:
                 print(f"stopped by --limit-s; {memo.asked} prompts were asked; run it again", flush=True)
                 stack.abandon(code=3)
-    return report(curve, memo, plot=asked.plot)
+    return report(curve, memo, plot=asked.plot, is_part=asked.quick)
 
 
 def run(
