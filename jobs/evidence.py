@@ -20,11 +20,11 @@ from dagster import (
     schedule,
 )
 
-from lakehouse.adapters.evidence_raw import unread_keys
+from lakehouse.adapters.evidence_raw import unknown_streams, unread_keys
 from lakehouse.clock import utc_now
 from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError
-from lakehouse.evidence.days import days_between, fingerprint_of, unread_remedy
+from lakehouse.evidence.days import days_between, fingerprint_of, unknown_streams_remedy, unread_remedy
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse_assets.catching_up import TAGS, waiting
 from lakehouse_assets.drift import drift_checks
@@ -80,11 +80,11 @@ def evidence_behind(context: ScheduleEvaluationContext, store: LakeStore) -> lis
     for stream in TRANSFORMS if is_hourly else ():
         if unread := unread_keys(store.lake.objects, stream):
             context.log.warning(f"{stream}: {unread_remedy(unread)}")
+    if is_hourly and (strange := unknown_streams(store.lake.objects, TRANSFORMS)):
+        context.log.warning(unknown_streams_remedy(strange, TRANSFORMS))
     known = {day: streams for day, streams in behind.items() if days_partitions.has_partition_key(day.isoformat())}
-    if strange := sorted(behind.keys() - known.keys()):
-        context.log.warning(
-            f"raw lines of {counted(len(strange), 'day')} without a partition are left: {strange[0]} and on"
-        )
+    if left := sorted(behind.keys() - known.keys()):
+        context.log.warning(f"raw lines of {counted(len(left), 'day')} without a partition are left: {left[0]} and on")
     # A day whose run has failed is asked for again by the next hour.
     again = f"{context.scheduled_execution_time:.%Y-%m-%dT%H}" if is_hourly else ""
     requests = [request(day, streams, again) for day, streams in sorted(known.items(), reverse=True)[:MOST_DAYS]]

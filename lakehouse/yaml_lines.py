@@ -1,19 +1,22 @@
 """YAML in which every value knows its line, so that what is wrong in a data file is told with its line.
 
-Belongs here: reading mappings, lists and scalars with their lines. Not here: what a file means (see
-lakehouse/scoring/rule_file.py, lakehouse/replay/arms.py).
+Belongs here: reading mappings, lists and scalars with their lines, gathering what is wrong. Not here: what a file means
+(see lakehouse/scoring/rule_file.py, lakehouse/replay/arms.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakehouse.errors import BadInput
 
 if TYPE_CHECKING:
     import yaml
+
+_SHOWN_FAULTS = 20
 
 
 def read_document(text: str, *, name: str) -> Located:
@@ -38,6 +41,40 @@ def read_document(text: str, *, name: str) -> Located:
     if node is None:
         raise BadInput(f"{name}, line 1: is empty; write it", line=1)
     return Located(node, name)
+
+
+class Faults:
+    """What is wrong in a file, gathered as it is read, so that whoever mends it hears all of it at once."""
+
+    def __init__(self) -> None:
+        self._found: list[BadInput] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Keep what is refused in the block, and go on behind it."""
+        try:
+            yield
+        except BadInput as fault:
+            self._found.append(fault)
+
+    @property
+    def count(self) -> int:
+        """How many were gathered."""
+        return len(self._found)
+
+    def tell(self) -> None:
+        """Say what was gathered, a line each in the order of the file; nothing, if nothing was.
+
+        Raises:
+            BadInput: Something was; `line` is the first one's, and `faults` holds all where there are several.
+        """
+        found = sorted(self._found, key=lambda fault: int(fault.fields.get("line", 0)))
+        if len(found) == 1:
+            raise found[0]
+        if found:
+            details = [fault.detail for fault in found]
+            more = [f"and {len(found) - _SHOWN_FAULTS} more"] if len(found) > _SHOWN_FAULTS else []
+            raise BadInput("\n".join([*details[:_SHOWN_FAULTS], *more]), **found[0].fields, faults=details)
 
 
 class Located:

@@ -48,8 +48,8 @@ def materialize(
     as_json: JsonOption = False,
 ) -> None:
     """Make evidence of the days whose raw lines have changed; exit code 1: raw objects of a day are gone."""
-    from lakehouse.adapters.evidence_raw import unread_keys
-    from lakehouse.evidence.days import unread_remedy
+    from lakehouse.adapters.evidence_raw import unknown_streams, unread_keys
+    from lakehouse.evidence.days import unknown_streams_remedy, unread_remedy
     from lakehouse.evidence.transforms import TRANSFORMS, transform_of
 
     begin, end = _day(first, "--from"), _day(last, "--to")
@@ -59,6 +59,8 @@ def materialize(
         chosen = [transform_of(stream).stream for stream in streams or TRANSFORMS]
     parts = EvidenceParts()
     told: list[dict[str, Any]] = []
+    if not streams and (strange := unknown_streams(parts.objects, TRANSFORMS)):
+        typer.echo(unknown_streams_remedy(strange, TRANSFORMS), err=True)
     for stream in chosen:
         if unread := unread_keys(parts.objects, stream):
             typer.echo(f"{stream}: {unread_remedy(unread)}", err=True)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.adapters.duckdb_s3 import open_way
+from lakehouse.adapters.duckdb_s3 import QUICK_LOAD, open_way
 from lakehouse.adapters.s3_keys import S3Keys
 from lakehouse.errors import BadInput, Forbidden, InsufficientStorage, LakehouseError, StoreUnavailable, TimedOut
 from lakehouse.query.gate import MAX_DEPTH
@@ -41,6 +41,7 @@ def open_engine(config: EngineConfig) -> dict[bool, duckdb.DuckDBPyConnection]:
 
     engine = duckdb.connect(
         config={
+            **QUICK_LOAD,
             "threads": config.threads,
             "memory_limit": f"{config.memory_bytes}B",
             "temp_directory": config.temp_folder,

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.duckdb_s3 import open_way
+from lakehouse.adapters.duckdb_s3 import QUICK_LOAD, open_way
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.adapters.scratch import scratch_folder
@@ -60,7 +60,8 @@ def open_lake(
     """
     import duckdb
 
-    config: dict[str, str | bool | int | float | list[str]] = {
+    config = {
+        **QUICK_LOAD,
         "threads": threads,
         "memory_limit": f"{memory_bytes}B",
         "autoinstall_known_extensions": False,

@@ -7,7 +7,7 @@ evidence_engine.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -53,6 +53,12 @@ def unread_keys(store: ObjectStore, stream: str, day: date | None = None) -> lis
     """Objects among a stream's, or a day's, whose lines are not read, for their names are not those of raw objects."""
     prefix = f"{RAW}{stream}/" if day is None else day_prefix(stream, day)
     return [info.key for info in list_all(store, prefix) if not is_read(info.key, stream)]
+
+
+def unknown_streams(store: ObjectStore, known: Collection[str]) -> list[str]:
+    """Folders where raw lines lie and that are those of no stream; one that is empty is left out."""
+    strange = (name for name in store.folders(RAW) if name not in known)
+    return [name for name in strange if store.list(f"{RAW}{name}/", limit=1).objects]
 
 
 def made_days(manifest: TableManifest, wanted: Sequence[date] | None) -> dict[date, list[RawObject]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.adapters.distill_writer import PROVENANCE
 from lakehouse.adapters.duckdb_engine import translate
-from lakehouse.adapters.duckdb_s3 import open_way
+from lakehouse.adapters.duckdb_s3 import QUICK_LOAD, open_way
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource, S3Keys
 from lakehouse.catalog.partitioned import TableManifest
@@ -143,6 +143,7 @@ def _open(location: S3Location, folder: Path, keys: S3Keys) -> duckdb.DuckDBPyCo
     engine = duckdb.connect(
         str(folder / _FILE),
         config={
+            **QUICK_LOAD,
             "threads": 2,
             "memory_limit": f"{_MEMORY_BYTES}B",
             "temp_directory": str(folder / "spilled"),

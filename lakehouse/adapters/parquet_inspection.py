@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.adapters.duckdb_s3 import open_way
+from lakehouse.adapters.duckdb_s3 import QUICK_LOAD, open_way
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.errors import StoreUnavailable
@@ -86,7 +86,7 @@ def _engine(location: S3Location) -> Iterator[DuckDBPyConnection]:
     import duckdb
 
     try:
-        with closing(duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})) as engine:
+        with closing(duckdb.connect(config={**QUICK_LOAD, "threads": 2, "memory_limit": MEMORY_LIMIT})) as engine:
             open_way(
                 engine,
                 endpoint=location.endpoint,

@@ -74,6 +74,15 @@ def unread_remedy(keys: Sequence[str]) -> str:
     )
 
 
+def unknown_streams_remedy(names: Sequence[str], known: Iterable[str]) -> str:
+    """What to say of folders of raw lines that are those of no stream, one at least."""
+    shown = ", ".join(f"{RAW}{name}/" for name in names[:_SHOWN]) + (" and others" if len(names) > _SHOWN else "")
+    return (
+        f"{counted(len(names), 'folder', 'is')} not read, for there is no such stream: {shown}; streams are"
+        f" {', '.join(sorted(known))}: move the lines to the one they belong to, or remove them"
+    )
+
+
 def days_between(first: date, last: date) -> Iterator[date]:
     """Every day from `first` to `last`, both among them.
 

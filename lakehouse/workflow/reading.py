@@ -1,7 +1,7 @@
 """Reading a workflow: YAML or JSON, checked whole before anything runs, every fault told with its line.
 
-Belongs here: the members of a file, of an input, of a node, and what they refer to. Not here: YAML (see
-lakehouse/yaml_lines.py), values with templates (see values.py), which modes there are (see catalog.py).
+Belongs here: the members of a file, of an input, of a node. Not here: YAML (see lakehouse/yaml_lines.py), what nodes
+refer to (see references.py), values with templates (see values.py), which modes there are (see catalog.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -29,27 +28,17 @@ from lakehouse.workflow.document import (
     NodeSpec,
     Workflow,
 )
-from lakehouse.workflow.fields import KINDS, fits, named
-from lakehouse.workflow.graph import ancestors, find_cycle
+from lakehouse.workflow.fields import KINDS, Field, fits, named
 from lakehouse.workflow.mode import Mode
+from lakehouse.workflow.references import Draft, check_nodes, check_output
 from lakehouse.workflow.templates import Template, compile_condition, is_template
 from lakehouse.workflow.values import FoundTemplate, check_shape, read_value, refused_at
-from lakehouse.yaml_lines import Located, read_document
+from lakehouse.yaml_lines import Faults, Located, read_document
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 # What YAML takes for a line's end, or does not take at all, in a text of JSON.
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A node whose references have not been checked."""
-
-    node: NodeSpec
-    place: Located
-    needs: tuple[Located, ...]
-    templates: tuple[FoundTemplate, ...]
 
 
 def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
@@ -61,7 +50,7 @@ def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
         catalog: The modes there are.
 
     Raises:
-        BadInput: With the line, what is wrong there and what it takes.
+        BadInput: With each line that is wrong, what is wrong there and what it takes.
     """
     raw = text.encode("utf-8", "replace")
     if len(raw) > MAX_FILE_BYTES:
@@ -71,22 +60,36 @@ def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
     members = document.members(
         required=("name", "version", "nodes"), optional=("description", "inputs", "concurrency", "output")
     )
-    inputs = _inputs(members["inputs"]) if "inputs" in members else {}
-    drafts = [_draft(place, catalog) for place in _listed(members["nodes"], MAX_NODES, "nodes")]
-    _check_needs(drafts)
-    for draft in drafts:
-        _check_names(draft.templates, inputs, draft)
-    output, templates = read_value(members["output"]) if "output" in members else (None, ())
-    _check_names(templates, inputs, None, ids=frozenset(draft.node.id for draft in drafts))
+    faults = Faults()
+    with faults.gathered():
+        title = _matching(members["name"], _NAME, "a name is [a-z][a-z0-9_-]{0,62}")
+    with faults.gathered():
+        version = _number("version", members["version"], 1, 1_000_000_000, is_whole=True)
+    concurrency = 1
+    with faults.gathered():
+        if "concurrency" in members:
+            concurrency = _number("concurrency", members["concurrency"], 1, MAX_CONCURRENCY, is_whole=True)
+    with faults.gathered():
+        inputs = _inputs(members["inputs"]) if "inputs" in members else {}
+    drafts: list[Draft] = []
+    for place in _listed(members["nodes"], MAX_NODES, "nodes"):
+        with faults.gathered():
+            drafts.append(_draft(place, catalog, faults))
+    faults.tell()  # what refers to something that is wrong itself would be told twice
+    check_nodes(drafts, inputs, faults)
+    output: Any = f"{{{{ nodes.{drafts[-1].node.id}.output }}}}"
+    with faults.gathered():
+        if "output" in members:
+            output, templates = read_value(members["output"])
+            check_output(templates, drafts, inputs, faults)
+    faults.tell()
     return Workflow(
-        name=_matching(members["name"], _NAME, "a name is [a-z][a-z0-9_-]{0,62}"),
-        version=_number("version", members["version"], 1, 1_000_000_000, is_whole=True),
+        name=title,
+        version=version,
         inputs=inputs,
-        concurrency=_number("concurrency", members["concurrency"], 1, MAX_CONCURRENCY, is_whole=True)
-        if "concurrency" in members
-        else 1,
+        concurrency=concurrency,
         nodes=tuple(draft.node for draft in drafts),
-        output=output if "output" in members else f"{{{{ nodes.{drafts[-1].node.id}.output }}}}",
+        output=output,
         sha256=hashlib.sha256(raw).hexdigest(),
     )
 
@@ -144,7 +147,7 @@ def _input(place: Located) -> InputSpec:
     return InputSpec(kind, meaning, is_required=False, default=default)
 
 
-def _draft(place: Located, catalog: ModeCatalog) -> _Draft:
+def _draft(place: Located, catalog: ModeCatalog, faults: Faults) -> Draft:
     members = place.members(required=("id", "mode"), optional=("needs", "when", "with", "retries", "timeout_s"))
     node_id = _matching(members["id"], _ID, "an id is [a-z][a-z0-9_]{0,62}")
     if node_id == OUTPUT:
@@ -154,7 +157,7 @@ def _draft(place: Located, catalog: ModeCatalog) -> _Draft:
         members["mode"].refuse(f"there is no mode {members['mode'].scalar()!r}; there are {', '.join(catalog.names)}")
     templates: list[FoundTemplate] = []
     when = _condition(members["when"], templates) if "when" in members else None
-    given = _with(members.get("with"), mode, place, templates)
+    given = _with(members.get("with"), mode, place, templates, faults)
     needs = _listed(members["needs"], MAX_NODES, "needs") if "needs" in members else []
     node = NodeSpec(
         id=node_id,
@@ -168,7 +171,7 @@ def _draft(place: Located, catalog: ModeCatalog) -> _Draft:
         else DEFAULT_TIMEOUT_S,
         line=place.line,
     )
-    return _Draft(node, place, tuple(needs), tuple(templates))
+    return Draft(node, place, tuple(needs), tuple(templates))
 
 
 def _condition(place: Located, templates: list[FoundTemplate]) -> Template | bool:
@@ -184,72 +187,35 @@ def _condition(place: Located, templates: list[FoundTemplate]) -> Template | boo
     return template
 
 
-def _with(place: Located | None, mode: Mode, node: Located, templates: list[FoundTemplate]) -> dict[str, Any]:
+def _with(
+    place: Located | None, mode: Mode, node: Located, templates: list[FoundTemplate], faults: Faults
+) -> dict[str, Any]:
+    before = faults.count
     places = {name: (at, value) for name, at, value in place.pairs()} if place is not None else {}
     for name, (at, _) in places.items():
-        if name not in mode.fields:
-            at.refuse(f"mode {mode.name!r} takes no {name!r}; it takes {', '.join(mode.fields)}")
+        with faults.gathered():
+            if name not in mode.fields:
+                at.refuse(f"mode {mode.name!r} takes no {name!r}; it takes {', '.join(mode.fields)}")
     given: dict[str, Any] = {}
     for name, field in mode.fields.items():
-        if name not in places:
-            if field.is_required:
+        with faults.gathered():
+            if name in places:
+                given[name] = _field(name, field, *places[name], templates)
+            elif field.is_required:
                 (place or node).refuse(f"mode {mode.name!r} needs with.{name}: {field.meaning}")
-            continue
-        at, value_place = places[name]
-        is_raw = field.is_raw and value_place.is_mapping()
-        given[name], found = read_value(value_place, may_hold_templates=not is_raw)
-        templates += found
-        is_open = any(one.place is value_place for one in found)  # a template may give any type
-        if not is_open and given[name] is not None and not fits(field.kind, given[name]):
-            at.refuse(f"with.{name} must be of type {field.kind}, not {named(given[name])}")
-    if mode.check is not None:
+    if mode.check is not None and faults.count == before:
         with refused_at(place or node):
             mode.check(given)
     return given
 
 
-def _check_needs(drafts: list[_Draft]) -> None:
-    by_id: dict[str, _Draft] = {}
-    for draft in drafts:
-        if draft.node.id in by_id:
-            draft.place.refuse(
-                f"the id {draft.node.id!r} stands twice, here and in line {by_id[draft.node.id].place.line}"
-            )
-        by_id[draft.node.id] = draft
-    for draft in drafts:
-        for need in draft.needs:
-            if need.scalar() not in by_id:
-                need.refuse(f"there is no node {need.scalar()!r}; nodes are {', '.join(by_id)}")
-    cycle = find_cycle({draft.node.id: draft.node.needs for draft in drafts})
-    if cycle is not None:
-        by_id[cycle[0]].place.refuse(f"nodes wait for each other in a circle: {' needs '.join(cycle)}")
-    graph = {draft.node.id: draft.node.needs for draft in drafts}
-    for draft in drafts:
-        behind = ancestors(draft.node.id, graph)
-        for found in draft.templates:
-            for named_node in sorted(found.template.names.nodes - behind):
-                if named_node not in by_id:
-                    found.place.refuse(
-                        f"it looks at node {named_node!r}, no node of this workflow; nodes are {', '.join(by_id)}"
-                    )
-                found.place.refuse(
-                    f"it looks at node {named_node!r}, which {draft.node.id!r} does not wait for; write "
-                    f"{named_node!r} into 'needs' of {draft.node.id!r}"
-                )
-
-
-def _check_names(
-    templates: tuple[FoundTemplate, ...] | list[FoundTemplate],
-    inputs: Mapping[str, InputSpec],
-    draft: _Draft | None,
-    *,
-    ids: frozenset[str] = frozenset(),
-) -> None:
-    for found in templates:
-        for name in sorted(found.template.names.inputs - set(inputs)):
-            found.place.refuse(f"there is no input {name!r}; inputs are {', '.join(inputs) or 'none'}")
-        for name in sorted(found.template.names.nodes - ids) if draft is None else ():
-            found.place.refuse(f"there is no node {name!r}; nodes are {', '.join(sorted(ids))}")
+def _field(name: str, field: Field, at: Located, place: Located, templates: list[FoundTemplate]) -> Any:
+    value, found = read_value(place, may_hold_templates=not (field.is_raw and place.is_mapping()))
+    templates += found
+    is_open = any(one.place is place for one in found)  # a template may give any type
+    if not is_open and value is not None and not fits(field.kind, value):
+        at.refuse(f"with.{name} must be of type {field.kind}, not {named(value)}")
+    return value
 
 
 def _listed(place: Located, most: int, what: str) -> list[Located]:

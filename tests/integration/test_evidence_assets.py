@@ -164,12 +164,15 @@ def test_objects_that_are_not_read_fail_the_check_and_are_told_each_hour(
     store = lake_store(objects, tmp_path)
     put(objects, DAYS[0], "a", [line("r1", DAYS[0])])
     objects.put(f"raw/audits/dt={DAYS[0]}/b.jsonl.zst", b"x")
+    objects.put(f"raw/audit/dt={DAYS[0]}/c.jsonl", b"{}\n")
     result = materialize(instance, store, DAYS[0])
     assert result.success
     assert {name for name, passed in checks_of(result).items() if not passed} == {"every_object_is_read"}
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON, resources={"store": store}) as on:
         evidence_behind(on)
-    assert f"1 object is not read: 'raw/audits/dt={DAYS[0]}/b.jsonl.zst'" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f"1 object is not read: 'raw/audits/dt={DAYS[0]}/b.jsonl.zst'" in said
+    assert "1 folder is not read, for there is no such stream: raw/audit/" in said
 
 
 def test_day_whose_raw_objects_are_gone_keeps_its_evidence_and_says_so(

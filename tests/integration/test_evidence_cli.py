@@ -93,6 +93,18 @@ def test_objects_that_are_not_read_are_named_with_what_to_do(environ: dict[str, 
     )
 
 
+def test_folders_of_no_stream_are_named_with_the_streams_there_are(
+    environ: dict[str, str], objects: S3ObjectStore
+) -> None:
+    for name in ("chat_call", "gone"):
+        objects.put(f"raw/{name}/dt={DAY}/a.jsonl", b"{}\n")
+    objects.delete(f"raw/gone/dt={DAY}/a.jsonl")
+    done = run(environ, "materialize", "--dry-run")
+    assert done.returncode == 0
+    assert "1 folder is not read, for there is no such stream: raw/chat_call/; streams are agent_traj" in done.stderr
+    assert "no such stream" not in run(environ, "materialize", "audits", "--dry-run").stderr
+
+
 def test_wrong_options_say_what_to_write(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('{"max_tokens": 0}')
     for arguments, said in (

@@ -110,6 +110,36 @@ def test_what_is_wrong_is_told_with_its_line(text: str, line: int, says: str) ->
     assert refused.value.detail.startswith(f"w.yaml, line {line}: ")
 
 
+def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = workflow(
+        "{id: a, mode: no.such}", "{id: B, mode: render, with: {text: x}}",
+        "{id: c, mode: render, with: {colour: red, size: 3}}", concurrency=17,
+    )  # fmt: skip
+    with pytest.raises(BadInput) as refused:
+        read(text)
+    assert [line.partition(": ")[0] for line in refused.value.detail.splitlines()] == [
+        "w.yaml, line 4", "w.yaml, line 6", "w.yaml, line 7", "w.yaml, line 8", "w.yaml, line 8", "w.yaml, line 8",
+    ]  # fmt: skip
+    assert refused.value.fields["line"] == 4
+    assert refused.value.fields["faults"] == refused.value.detail.splitlines()
+
+
+def test_references_that_lead_nowhere_are_told_together() -> None:
+    text = workflow(
+        "{id: a, mode: render, with: {text: '{{ inputs.y }} {{ nodes.z.output }}'}}",
+        "{id: b, mode: render, with: {text: '{{ nodes.a.output }}'}}", output="'{{ nodes.q.output }}'",
+    )  # fmt: skip
+    with pytest.raises(BadInput) as refused:
+        read(text)
+    told = refused.value.fields["faults"]
+    assert [one.partition(": ")[0] for one in told] == ["w.yaml, line 6"] * 2 + ["w.yaml, line 7", "w.yaml, line 8"]
+
+
+def test_a_file_full_of_faults_tells_the_first_ones_and_how_many_there_are() -> None:
+    with pytest.raises(BadInput, match=r"\nand 30 more$"):
+        read(workflow(*("{id: a, mode: no.such}" for _ in range(50))))
+
+
 def test_a_circle_is_told_with_the_nodes_on_it() -> None:
     text = workflow(
         "{id: a, mode: render, with: {text: x}}", "{id: b, mode: render, needs: [a, d], with: {text: x}}",
