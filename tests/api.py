@@ -25,6 +25,7 @@ from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_api.app import create_app
 from lakehouse_api.services import Services
 from tests.fakes.services import services_with_fakes
+from tests.forked import ForkedProcess
 from tests.servers import free_port_block
 
 TOKEN = "test-token"
@@ -172,12 +173,13 @@ def _has_memory(health: httpx.Response) -> bool:
 
 @dataclass
 class ApiProcess:
-    """`python -m lakehouse_api` on a free port."""
+    """`python -m lakehouse_api` on a free port; forked, unless its start is the point."""
 
     environ: Mapping[str, str]
     log: Path
     port: int = 0
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    is_forked: bool = True
+    process: subprocess.Popen[bytes] | ForkedProcess | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -191,15 +193,7 @@ class ApiProcess:
     ) -> None:
         """Start it, on a port of its own unless one is given, and wait until `/health` answers so."""
         self.port = free_port_block(1) if port is None else port
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "lakehouse_api"],
-                env={**clean_environ(), "LAKEHOUSE_API_PORT": str(self.port), **self.environ},
-                stdout=log,
-                stderr=log,
-                cwd=self.log.parent,  # no `.env` of the developer's
-                start_new_session=True,
-            )
+        self.process = self._begun()
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.HTTPError):
@@ -209,6 +203,17 @@ class ApiProcess:
                 raise RuntimeError(self.log.read_text()[-3000:])
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.05)
+
+    def _begun(self) -> subprocess.Popen[bytes] | ForkedProcess:
+        environ = {**clean_environ(), "LAKEHOUSE_API_PORT": str(self.port), **self.environ}
+        folder = self.log.parent  # no `.env` of the developer's
+        if self.is_forked:
+            return ForkedProcess("lakehouse_api.__main__", environ=environ, folder=folder, log=self.log)
+        command = [sys.executable, "-m", "lakehouse_api"]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command, env=environ, stdout=log, stderr=log, cwd=folder, start_new_session=True
+            )  # fmt: skip
 
     def client(self, *, token: str | None = TOKEN, timeout_s: float = 60) -> httpx.Client:
         sent = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -233,11 +238,11 @@ class ApiProcess:
 
 @contextlib.contextmanager
 def api_process(
-    store: S3ObjectStore, folder: Path, *, has_memory: bool = True, **settings: object
+    store: S3ObjectStore, folder: Path, *, has_memory: bool = True, is_forked: bool = True, **settings: object
 ) -> Iterator[ApiProcess]:
     """A running API process over a test's bucket, stopped at the end; it has read its memory logs, as above."""
     folder.mkdir(parents=True, exist_ok=True)
-    process = ApiProcess(api_environ(store, folder / "data", **settings), folder / "api.log")
+    process = ApiProcess(api_environ(store, folder / "data", **settings), folder / "api.log", is_forked=is_forked)
     process.start(is_ready=_has_memory if has_memory else _answers)
     try:
         yield process

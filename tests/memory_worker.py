@@ -1,6 +1,6 @@
-"""A process that writes to the memory log until it is killed: `python -m tests.memory_worker`, a JSON line on stdin.
+"""A process that writes to the memory log until it is killed.
 
-It prints every acknowledged number and op_id, whole lines at a time. `kill_at` says where it kills itself: the prefix
+It says every acknowledged number and op_id, whole lines at a time. `kill_at` says where it kills itself: the prefix
 of a key, before or after a write to it, and which such write.
 """
 
@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
-
-import orjson
 
 from lakehouse.adapters.folded_rows import LanceFoldedRows
 from lakehouse.adapters.lance_tables import LanceTables
@@ -62,33 +60,36 @@ def open_log(objects: S3ObjectStore, state: Collected, **options: Any) -> Memory
     return MemoryLog(objects, TABLE, state, folded, lease_s=2.0, **options)
 
 
-async def write(log: MemoryLog, name: str, callers: int, last: int, rest_s: float) -> None:
+async def write(log: MemoryLog, said: int, name: str, callers: int, last: int, rest_s: float) -> None:
     numbers = iter(range(last))
 
     async def call() -> None:
         for number in numbers:
             payload = {"n": f"{name}-{number}", "subject": f"s{number % 100}", "text": "x" * 200}
             entry = await log.append("record", payload, actor=name)
-            os.write(1, f"{name}-{number} {entry.op_id} {entry.order}\n".encode())
+            os.write(said, f"{name}-{number} {entry.op_id} {entry.order}\n".encode())
             if rest_s:
                 await asyncio.sleep(rest_s)
 
     await asyncio.gather(*(call() for _ in range(callers)))
 
 
-def main() -> None:
-    given = orjson.loads(sys.stdin.readline())
-    point = given.get("kill_at")
-    objects = DeadlyStore(S3Location(**given["location"]), None if point is None else KillPoint(**point))
-    log = open_log(objects, Collected(), poll_s=0.2, fold_s=given.get("fold_s", 0.1))
+def work(
+    location: S3Location,
+    ends: tuple[Connection, Connection],
+    name: str,
+    *,
+    kill_at: KillPoint | None = None,
+    callers: int = 50,
+    writes: int = 1_000_000,
+    rest_s: float = 0,
+) -> None:
+    """What the process does; `ends` are those of the pipes in which it says lines and is told to end."""
+    said, told = ends[0].fileno(), ends[1]
+    log = open_log(DeadlyStore(location, kill_at), Collected(), poll_s=0.2, fold_s=0.1)
     log.start()
-    os.write(1, b"started\n")
-    last = given.get("writes", 1_000_000)
-    asyncio.run(write(log, given["name"], given.get("callers", 50), last, given.get("rest_s", 0)))
-    os.write(1, b"done\n")
-    sys.stdin.readline()  # goes on following until it is told to end
+    os.write(said, b"started\n")
+    asyncio.run(write(log, said, name, callers, writes, rest_s))
+    os.write(said, b"done\n")
+    told.poll(None)  # goes on following until then
     log.stop()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from datetime import timedelta
 
@@ -16,6 +15,7 @@ from lakehouse.errors import BadInput, Conflict, NotFound, StoreUnavailable
 from lakehouse.retrieval.live_table import BrokenPointer, live_key
 from lakehouse.storage.objects import list_all
 from lakehouse.tables.corpus import corpus_schema
+from tests.forked import context
 from tests.lance_rows import DIMENSION, corpus_rows, ids_of
 from tests.servers import StoreServer, silent_server
 
@@ -318,8 +318,7 @@ def _write(location: S3Location, writer: int, rounds: int) -> None:
 
 
 def test_two_processes_lose_nothing_and_double_nothing(objects: S3ObjectStore, table: LanceTable) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_write, args=(objects.location, w, 12)) for w in range(2)]
+    workers = [context().Process(target=_write, args=(objects.location, w, 12)) for w in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -25,7 +25,7 @@ from tests.servers import StoreServer, silent_server, store_server
 @pytest.fixture(scope="module")
 def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     store = store_process.objects(bucket="api-process")
-    with api_process(store, tmp_path_factory.mktemp("api-process")) as process:
+    with api_process(store, tmp_path_factory.mktemp("api-process"), is_forked=False) as process:
         yield process
 
 
@@ -190,7 +190,7 @@ def _wait_for_metric(api: ApiProcess, line: str) -> None:
 
 
 def test_sigterm_finishes_what_was_accepted_and_takes_nothing_new(tmp_path: Path, objects: S3ObjectStore) -> None:
-    with api_process(objects, tmp_path / "api") as api:
+    with api_process(objects, tmp_path / "api", is_forked=False) as api:
         upload = _begin_put(api, "files/half", 10, b"12345")
         _wait_for_upload(api)
         assert api.process is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import multiprocessing
 import os
 import random
 import signal
@@ -41,19 +40,12 @@ from tests.evidence_lake import (
     served,
 )  # fmt: skip
 from tests.fakes.objects import MemoryObjects
+from tests.forked import context
 
 POINTER = f"catalog/tables/evidence/{STREAM}.json"
 INDEX_POINTER = "catalog/tables/evidence_index.json"
 RAW = f"raw/{STREAM}/dt={DAY}/"
 DAYS = [DAY + timedelta(days=number) for number in range(3)]
-
-
-@pytest.fixture(scope="module")
-def children() -> Any:
-    """Makes processes from a server that has loaded what they need, and no threads."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.evidence_lake", "duckdb", "pyarrow.parquet"])
-    return context
 
 
 def kept_out(store: S3ObjectStore) -> set[str]:
@@ -88,13 +80,11 @@ def test_run_that_was_overtaken_by_one_that_saw_more_takes_nothing_back(objects:
     assert served(objects, tmp_path) == ["r1", "r2", "r3"]
 
 
-def test_two_processes_at_once_leave_one_day_and_one_index(
-    objects: S3ObjectStore, tmp_path: Path, children: Any
-) -> None:
+def test_two_processes_at_once_leave_one_day_and_one_index(objects: S3ObjectStore, tmp_path: Path) -> None:
     put_raw(objects, "a", *(line(f"r{n}") for n in range(50)))
-    gate = children.Barrier(2)
+    gate = context().Barrier(2)
     running = [
-        children.Process(target=make_when_told, args=(objects.location, tmp_path / name, name, gate)) for name in "ab"
+        context().Process(target=make_when_told, args=(objects.location, tmp_path / name, name, gate)) for name in "ab"
     ]
     for process in running:
         process.start()
@@ -114,15 +104,13 @@ def chosen_points() -> Iterator[Point]:
 
 
 @pytest.mark.parametrize("point", list(chosen_points()), ids=str)
-def test_killed_run_leaves_the_old_day_or_the_new_one(
-    objects: S3ObjectStore, tmp_path: Path, children: Any, point: Point
-) -> None:
+def test_killed_run_leaves_the_old_day_or_the_new_one(objects: S3ObjectStore, tmp_path: Path, point: Point) -> None:
     put_raw(objects, "a", line("r1"), line("r2", note="old"))
     make(objects, tmp_path)
     refresh(objects, tmp_path)
     before = PartitionedTable(objects, f"evidence/{STREAM}").read()
     put_raw(objects, "b", line("r2", second=1, note="new"), line("r3"), b"{broken\n")
-    victim = children.Process(target=make_and_die, args=(objects.location, tmp_path, point))
+    victim = context().Process(target=make_and_die, args=(objects.location, tmp_path, point))
     victim.start()
     victim.join(60)
     assert victim.exitcode == -signal.SIGKILL
@@ -147,9 +135,9 @@ def test_killed_run_leaves_the_old_day_or_the_new_one(
     assert [path.name for path in (tmp_path / "work").iterdir() if path.is_dir()] == []
 
 
-def test_run_again_over_what_a_killed_one_put_up_uses_it(objects: S3ObjectStore, tmp_path: Path, children: Any) -> None:
+def test_run_again_over_what_a_killed_one_put_up_uses_it(objects: S3ObjectStore, tmp_path: Path) -> None:
     put_raw(objects, "a", line("r1"))
-    victim = children.Process(target=make_and_die, args=(objects.location, tmp_path, Point("receipts/", "before")))
+    victim = context().Process(target=make_and_die, args=(objects.location, tmp_path, Point("receipts/", "before")))
     victim.start()
     victim.join(60)
     [orphan] = orphans(objects)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lakehouse.adapters.conversion import ConversionProcess
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
 from lakehouse.catalog.gc import GcReport, collect_garbage
 from lakehouse.catalog.service import Catalog
@@ -22,6 +22,7 @@ from lakehouse.clock import utc_now
 from lakehouse.errors import LakehouseError, Unavailable
 from lakehouse.storage.objects import list_all
 from tests.api import TOKEN, ApiProcess, api_process
+from tests.forked import context
 from tests.ingesting import IngestDesk
 from tests.servers import StoreServer, store_server
 
@@ -74,14 +75,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
 
 @pytest.mark.parametrize(("prefix", "when"), POINTS)
 def test_store_that_dies_in_the_middle_leaves_the_old_state_or_the_new(
-    server: StoreServer, tmp_path: Path, prefix: str, when: str
+    server: StoreServer, converter: ConversionProcess, tmp_path: Path, prefix: str, when: str
 ) -> None:
     name = f"d_{prefix.strip('/').replace('/', '_')}_{when}"
-    steady = IngestDesk(server.objects(), tmp_path)
+    steady = IngestDesk(server.objects(), tmp_path, converter=converter)
     steady.load(OLD, name)
     location = server.location(max_attempts=1)
     (tmp_path / "dying").mkdir()
-    dying = IngestDesk(ActingStore(location, prefix, when, lambda: server.stop(how=signal.SIGKILL)), tmp_path / "dying")
+    dying_store = ActingStore(location, prefix, when, lambda: server.stop(how=signal.SIGKILL))
+    dying = IngestDesk(dying_store, tmp_path / "dying", converter=converter)
     failure = None
     try:
         dying.load(NEW, name)
@@ -97,23 +99,22 @@ def test_store_that_dies_in_the_middle_leaves_the_old_state_or_the_new(
     assert again.existing == (failure is None)
     for desk in (steady, dying):
         assert list((desk.folder / "work").iterdir()) == []
-        desk.converter.close()
 
 
 def _ingest_and_die(location: S3Location, folder: Path, prefix: str, when: str) -> None:
     store = ActingStore(location, prefix, when, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    IngestDesk(store, folder).load(NEW)
+    IngestDesk(store, folder, is_direct=True).load(NEW)
 
 
 @pytest.mark.parametrize(("prefix", "when"), POINTS)
 def test_writer_killed_in_the_middle_leaves_the_old_state_or_the_new_and_gc_finds_the_rest(
-    objects: S3ObjectStore, tmp_path: Path, prefix: str, when: str
+    objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path, prefix: str, when: str
 ) -> None:
-    desk = IngestDesk(objects, tmp_path)
+    desk = IngestDesk(objects, tmp_path, converter=converter)
     desk.load(OLD)
     (tmp_path / "victim").mkdir()
     arguments = objects.location, tmp_path / "victim", prefix, when
-    victim = multiprocessing.get_context("spawn").Process(target=_ingest_and_die, args=arguments)
+    victim = context().Process(target=_ingest_and_die, args=arguments)
     victim.start()
     victim.join(60)
     assert victim.exitcode == -signal.SIGKILL
@@ -126,22 +127,22 @@ def test_writer_killed_in_the_middle_leaves_the_old_state_or_the_new_and_gc_find
     again = desk.load(NEW)
     assert (desk.rows(), again.existing) == ([(2, "new")], is_new)
     assert set(keys(objects, "datasets/")) == referenced(objects)
-    desk.converter.close()
 
 
-def test_number_claimed_by_a_killed_writer_goes_with_gc(objects: S3ObjectStore, tmp_path: Path) -> None:
-    desk = IngestDesk(objects, tmp_path)
+def test_number_claimed_by_a_killed_writer_goes_with_gc(
+    objects: S3ObjectStore, converter: ConversionProcess, tmp_path: Path
+) -> None:
+    desk = IngestDesk(objects, tmp_path, converter=converter)
     desk.load(OLD)
     (tmp_path / "victim").mkdir()
     arguments = objects.location, tmp_path / "victim", "catalog/versions/", "after"
-    victim = multiprocessing.get_context("spawn").Process(target=_ingest_and_die, args=arguments)
+    victim = context().Process(target=_ingest_and_die, args=arguments)
     victim.start()
     victim.join(60)
     assert desk.load(NEW).manifest.version == 3
     assert [m.version for m in desk.catalog.versions("d")] == [3, 1]
     assert {g.key for g in collect(objects, hours=25).collected} == {"catalog/versions/d/2.json"}
     assert desk.rows(version=1) == [(1, "old")]
-    desk.converter.close()
 
 
 def conversions(of_pid: int) -> list[psutil.Process]:
@@ -157,23 +158,25 @@ def wait_until(is_so: Callable[[], object], *, timeout_s: float = 60) -> None:
         threading.Event().wait(0.002)
 
 
-def big_csv(path: Path, rows: int) -> Path:
+@pytest.fixture(scope="module")
+def big_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600,000 rows, whose conversion takes long enough to be ended amid it."""
+    path = tmp_path_factory.mktemp("big") / "big.csv"
     with path.open("w") as stream:
         stream.write("id,a,b,c\n")
-        stream.writelines(f"{i},{i * 7}.5,text number {i},2024-01-02\n" for i in range(rows))
+        stream.writelines(f"{i},{i * 7}.5,text number {i},2024-01-02\n" for i in range(600_000))
     return path
 
 
 def test_conversion_killed_in_the_middle_is_unavailable_and_the_next_try_succeeds(
-    objects: S3ObjectStore, tmp_path: Path
+    objects: S3ObjectStore, tmp_path: Path, big_csv: Path
 ) -> None:
     desk = IngestDesk(objects, tmp_path)
-    source = big_csv(tmp_path / "big.csv", 600_000)
     failures: list[LakehouseError] = []
 
     def load() -> None:
         try:
-            desk.load_file(source)
+            desk.load_file(big_csv)
         except LakehouseError as error:
             failures.append(error)
 
@@ -187,7 +190,7 @@ def test_conversion_killed_in_the_middle_is_unavailable_and_the_next_try_succeed
     assert isinstance(failures[0], Unavailable)
     assert keys(objects) == []
     assert list((tmp_path / "work").iterdir()) == []
-    assert desk.load_file(source).manifest.row_count == 600_000
+    assert desk.load_file(big_csv).manifest.row_count == 600_000
     desk.converter.close()
 
 
@@ -239,16 +242,15 @@ def test_api_killed_in_the_middle_of_an_upload_keeps_the_old_state(objects: S3Ob
 
 
 def test_api_killed_in_the_middle_of_a_conversion_leaves_no_process_and_the_old_state(
-    objects: S3ObjectStore, tmp_path: Path
+    objects: S3ObjectStore, tmp_path: Path, big_csv: Path
 ) -> None:
     work = tmp_path / "api" / "data" / "tmp"
-    source = big_csv(tmp_path / "big.csv", 600_000)
     with api_process(objects, tmp_path / "api") as api:
         post(api, "id,a,b,c\n1,1.5,x,2024-01-02\n").raise_for_status()
 
         def send() -> None:
             with pytest.raises(Exception, match=r"disconnected|reset|closed"):
-                post(api, source)
+                post(api, big_csv)
 
         thread = threading.Thread(target=send)
         thread.start()
@@ -263,17 +265,18 @@ def test_api_killed_in_the_middle_of_a_conversion_leaves_no_process_and_the_old_
         assert Catalog(objects).get("d").row_count == 1
         api.start()
         assert [f.name for f in work.glob("api-*")] == [f"api-{api.process.pid}"]
-        assert post(api, source).json()["row_count"] == 600_000
+        assert post(api, big_csv).json()["row_count"] == 600_000
     leftovers = set(keys(objects, "datasets/")) - referenced(objects)
     assert {g.key for g in collect(objects, hours=25).collected} == leftovers
 
 
-def test_conversion_killed_under_the_api_is_503_with_retry_after(objects: S3ObjectStore, tmp_path: Path) -> None:
+def test_conversion_killed_under_the_api_is_503_with_retry_after(
+    objects: S3ObjectStore, tmp_path: Path, big_csv: Path
+) -> None:
     work = tmp_path / "api" / "data" / "tmp"
-    source = big_csv(tmp_path / "big.csv", 600_000)
     with api_process(objects, tmp_path / "api") as api:
         answers: list[Any] = []
-        thread = threading.Thread(target=lambda: answers.append(post(api, source)))
+        thread = threading.Thread(target=lambda: answers.append(post(api, big_csv)))
         thread.start()
         wait_until(lambda: list(work.glob("*/ingest-*/out.parquet")))
         assert api.process is not None
@@ -281,4 +284,4 @@ def test_conversion_killed_under_the_api_is_503_with_retry_after(objects: S3Obje
         thread.join()
         assert (answers[0].status_code, answers[0].headers["retry-after"].isdecimal()) == (503, True)
         assert keys(objects, "catalog/") == []
-        assert post(api, source).status_code == 201
+        assert post(api, big_csv).status_code == 201

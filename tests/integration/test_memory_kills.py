@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from lakehouse.adapters.lance_tables import LanceTables
@@ -24,10 +19,10 @@ from lakehouse.memory.keys import parse_object_key
 from lakehouse.memory.log_object import read_object
 from lakehouse.storage.objects import list_all
 from tests.fakes.memory import Collected
+from tests.forked import context
 from tests.memory_logs import NEXT_LOOK, wait_for_looks, wait_until
-from tests.memory_worker import TABLE, open_log
+from tests.memory_worker import TABLE, KillPoint, open_log, work
 
-ROOT = Path(__file__).resolve().parents[2]
 ACKNOWLEDGED = 10_000
 
 
@@ -45,40 +40,36 @@ class Writer:
     def __init__(self, objects: S3ObjectStore, name: str, **options: Any) -> None:
         self.name = name
         self.acknowledged: list[tuple[str, str]] = []
-        self.newest = ""
-        self.is_started = self.is_done = False
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.memory_worker"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert self.process.stdin is not None
-        location = asdict(objects.location)
-        self.process.stdin.write(orjson.dumps({"location": location, "name": name, **options}) + b"\n")
-        self.process.stdin.flush()
+        self.is_done = False
+        children = context()
+        (heard, saying), (told, self._ending) = children.Pipe(duplex=False), children.Pipe(duplex=False)
+        arguments = objects.location, (saying, told), name
+        self.process = children.Process(target=work, args=arguments, kwargs=options)
+        self.process.start()
+        saying.close()
+        told.close()
+        self._heard = heard
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            words = line.decode().split()
-            if line == b"started\n":
-                self.is_started = True
-            elif line == b"done\n":
-                self.is_done = True
-            elif line.endswith(b"\n"):
-                self.acknowledged.append((words[0], words[1]))
-                self.newest = words[2]
+        with open(self._heard.fileno(), "rb", closefd=False) as lines:
+            for line in lines:
+                if line == b"done\n":
+                    self.is_done = True
+                elif line.endswith(b"\n") and line != b"started\n":
+                    number, op_id, _ = line.decode().split()
+                    self.acknowledged.append((number, op_id))
+        self._heard.close()
 
     def end(self, how: signal.Signals | None = None) -> None:
         """Kill it, or let it end by itself."""
         if how is not None:
-            self.process.send_signal(how)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(60)
+            assert self.process.pid is not None
+            os.kill(self.process.pid, how)
+        self._ending.close()
+        self.process.join(60)
         self.reader.join()
-        self.process.stdout.close()
 
 
 def recorded(objects: S3ObjectStore) -> Counter[str]:
@@ -134,8 +125,8 @@ def test_ten_thousand_acknowledged_writes_survive_kills_at_random(bucket: S3Obje
     kills = 0
     while len(acknowledged) < ACKNOWLEDGED or kills < 8:
         writer = Writer(bucket, f"w{kills}")
-        wait_until(lambda writer=writer: len(writer.acknowledged) > 200, timeout_s=60)
-        time.sleep(chance.uniform(0, 1.5))
+        enough = chance.randint(200, 2300)
+        wait_until(lambda writer=writer, enough=enough: len(writer.acknowledged) > enough, timeout_s=60)
         writer.end(signal.SIGKILL)
         acknowledged += writer.acknowledged
         kills += 1
@@ -157,9 +148,9 @@ def test_writes_survive_a_kill_at_each_point_of_write_and_fold(bucket: S3ObjectS
     for number, (part, when, count) in enumerate(POINTS):
         if part.startswith("lance/") and count == 1:
             LanceTables(bucket.location, bucket).drop(TABLE)  # so that the table is made at this point
-        point = {"part": part, "when": when, "number": count}
-        writer = Writer(bucket, f"p{number}", kill_at=point, callers=4, rest_s=0.02)
-        assert writer.process.wait(60) == -signal.SIGKILL
+        writer = Writer(bucket, f"p{number}", kill_at=KillPoint(part, when, count), callers=4, rest_s=0.02)
+        writer.process.join(60)
+        assert writer.process.exitcode == -signal.SIGKILL
         writer.end()
         acknowledged += writer.acknowledged
     assert len(acknowledged) > 50
