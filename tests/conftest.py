@@ -19,7 +19,8 @@ from lakehouse.settings import load_settings
 from tests.servers import StoreServer, store_server
 
 # A slow machine is no failure, nor is a draw without luck: nothing here asserts a time, and the same code is judged by
-# the same examples. `--hypothesis-profile explore` draws others every time.
+# the same examples, of which fifty say what a hundred do. `--hypothesis-profile explore` draws others every time, and
+# more.
 _OF_LUCK = (
     hypothesis.HealthCheck.too_slow,
     hypothesis.HealthCheck.filter_too_much,
@@ -28,7 +29,7 @@ _OF_LUCK = (
 )
 hypothesis.settings.register_profile("explore", deadline=None, suppress_health_check=_OF_LUCK)
 hypothesis.settings.register_profile(
-    "house", hypothesis.settings.get_profile("explore"), derandomize=True, database=None
+    "house", hypothesis.settings.get_profile("explore"), derandomize=True, database=None, max_examples=50
 )
 hypothesis.settings.load_profile("house")
 

@@ -10,6 +10,7 @@ import orjson
 from lakehouse.adapters.evidence_materializer import RunFacts
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.distillation.parameters import Kind, read_parameters
+from lakehouse.storage.objects import list_all
 from lakehouse_assets.resources import LakeStore
 from tests.dagster_lake import lake_store
 
@@ -19,6 +20,8 @@ RUN = RunFacts("run-of-a-test")
 RAW = f"raw/agent_trajectories/dt={FIRST}/a.jsonl"
 ACCEPTED = "bench/task-1/1"
 REJECTED = "bench/task-1/5"
+# What lies in a lake that was made, by the kinds of its builds.
+_made: dict[tuple[Kind, ...], dict[str, bytes]] = {}
 
 
 def trajectory(number: int, *, day: date = FIRST, reward: float = 1.0, says: str = "") -> bytes:
@@ -50,12 +53,19 @@ def raw_lines() -> list[bytes]:
 
 
 def make_lake(objects: S3ObjectStore, folder: Path, *, kinds: tuple[Kind, ...] = ("sft", "preference")) -> LakeStore:
-    """A lake on the test's bucket with everything made."""
+    """A lake on the test's bucket with everything made; in an empty bucket the second of a kind is a copy."""
+    is_empty = not objects.list("", limit=1).objects
+    if is_empty and kinds in _made:
+        for key, body in _made[kinds].items():
+            objects.put(key, body)
+        return lake_store(objects, folder)
     objects.put(RAW, b"".join(raw_lines()))
     corrected = [trajectory(12, day=SECOND, says="First."), trajectory(12, day=SECOND, says="Second.")]
     objects.put(f"raw/agent_trajectories/dt={SECOND}/b.jsonl", b"".join(corrected))
     store = lake_store(objects, folder)
     bring_up_to_date(store, kinds=kinds)
+    if is_empty:
+        _made[kinds] = {info.key: objects.get(info.key).body for info in list_all(objects, "")}
     return store
 
 

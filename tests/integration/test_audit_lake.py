@@ -37,19 +37,23 @@ def whole(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) 
     store_process.drop_bucket("audit")
 
 
+@pytest.fixture(scope="module")
+def bodies(whole: S3ObjectStore) -> dict[str, bytes]:
+    """What lies in the lake, by key."""
+    return {info.key: whole.get(info.key).body for info in list_all(whole, "")}
+
+
 @pytest.fixture
-def objects(whole: S3ObjectStore) -> Iterator[S3ObjectStore]:
+def objects(whole: S3ObjectStore, bodies: dict[str, bytes]) -> Iterator[S3ObjectStore]:
     """The lake, mended after each test."""
-    before = {info.key: whole.get(info.key).body for info in list_all(whole, "")}
+    before = {info.key: info.etag for info in list_all(whole, "")}
     yield whole
-    for info in list(list_all(whole, "")):
-        if info.key not in before:
-            whole.delete(info.key)
-        elif whole.get(info.key).body != before[info.key]:
-            whole.put(info.key, before[info.key])
-    there = {info.key for info in list_all(whole, "")}
-    for key in before.keys() - there:
-        whole.put(key, before[key])
+    after = {info.key: info.etag for info in list_all(whole, "")}
+    for key in after.keys() - before.keys():
+        whole.delete(key)
+    for key, etag in before.items():
+        if after.get(key) != etag:
+            whole.put(key, bodies[key])
 
 
 def audit(objects: S3ObjectStore, folder: Path, *, is_full: bool = False) -> AuditReport:

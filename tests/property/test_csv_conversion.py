@@ -125,7 +125,7 @@ def has_bad_header(names: list[str]) -> bool:
     return len(set(folded)) < len(folded) or any(not n.strip() or "\x1f" in n or len(n) > 1_000 for n in names)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     records,
     st.sampled_from(["\n", "\r\n"]),
@@ -142,7 +142,7 @@ def test_what_the_csv_module_writes_comes_back_value_by_value(
     assert all(equal(o, t) for mine, other in zip(ours, rows, strict=True) for o, t in zip(mine, other, strict=True))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.sampled_from([*GOOD_LINES, *BAD_LINES]), max_size=10), st.sampled_from(["\n", "\r\n"]))
 def test_quarantine_loads_the_good_records_and_keeps_the_bad_ones_as_they_came(lines: list[str], end: str) -> None:
     body = end.join(["a,b", *lines, ""]).encode("utf-8", "surrogateescape")

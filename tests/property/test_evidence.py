@@ -75,7 +75,7 @@ def served(maker: Maker, objects: dict[str, bytes]) -> tuple[Any, ...]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(lines | odd_lines, max_size=12), st.data())
@@ -89,7 +89,7 @@ def test_any_split_and_order_gives_the_same_records(maker: Maker, some: list[byt
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(odd_lines, max_size=8), st.booleans())

@@ -87,7 +87,7 @@ def assert_agrees(
     assert np.concatenate(list(parts)).tolist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(documents, max_size=12), st.lists(st.integers(0, 12), max_size=3), st.lists(filters, min_size=1), masks)
 def test_mask_agrees_with_the_definition(
     rows: list[dict[str, Any]], pieces: list[int], wanted: list[dict[str, Any]], masked: frozenset[str]
@@ -140,7 +140,7 @@ def test_a_hundred_thousand_filters_agree_with_the_definition(seed: int) -> None
         assert_agrees(columns, rows, parse_filter(drawn_filter(source)), masked, in_halves=number % 10 == 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(filters)
 def test_parsed_filter_names_fields_and_known_operators_alone(document: dict[str, Any]) -> None:
     for condition in conditions(parse_filter(document)):
@@ -148,7 +148,7 @@ def test_parsed_filter_names_fields_and_known_operators_alone(document: dict[str
         assert condition.op in OPERATORS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents)
 def test_every_path_leads_to_a_value_of_the_document(document: dict[str, Any]) -> None:
     def leads(members: dict[str, Any], path: str, value: object) -> bool:

@@ -115,7 +115,7 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
 
 
 TestIndexAgainstDictionary = IndexAgainstDictionary.TestCase
-TestIndexAgainstDictionary.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestIndexAgainstDictionary.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 @settings(max_examples=8, deadline=None)
@@ -162,7 +162,7 @@ def test_growing_and_shrinking_under_fifty_threads_answers_exactly(size: int) ->
     """Writers own their ids; what each of them has written it finds, and readers see writes whole."""
     index = HotIndex(dimension=DIMENSION)
     index.upsert(batch_of(np.ones((1, DIMENSION), np.float32), ["anchor"], metadata=[{"owner": -1}], texts=["anchor"]))
-    writers, readers, rounds = 10, 40, 2 if size > 100 else 3
+    writers, readers, rounds = 10, 40, 1 if size > 100 else 3
     base = clustered(size, DIMENSION, seed=5, clusters=size)
     done = threading.Event()
     running = [writers]

@@ -92,7 +92,7 @@ groups = st.lists(
 steps = st.lists(st.sampled_from(["show", "show", "show", "look", "fold", "restart", "again", "purge"]), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(groups, st.randoms(use_true_random=False), st.lists(st.tuples(st.integers(0, 1), steps), max_size=4))
 def test_any_way_to_the_same_entries_gives_the_same_state(groups, random, turns) -> None:  # type: ignore[no-untyped-def]
     made = objects_of(groups)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.resources import files
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -52,7 +51,7 @@ def runs(draw: st.DrawFn) -> list[Record]:
 
 worlds = st.tuples(runs(), st.lists(testimony, max_size=8)).map(lambda pair: [*pair[0], *pair[1]])
 USUAL = settings(
-    max_examples=10,
+    max_examples=6,
     suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 
@@ -134,9 +133,9 @@ def test_days_that_are_not_touched_keep_their_scores(
 
 
 @given(st.text(st.characters(max_codepoint=126, exclude_characters="\x00\x0b\x1c\x1d\x1e\x1f"), max_size=20))
-def test_labels_are_folded_alike_in_sql(label: str) -> None:
-    with duckdb.connect() as engine:
-        folded = engine.execute(f"SELECT {fold_sql('label')} FROM (SELECT ? AS label)", [label]).fetchone()
+def test_labels_are_folded_alike_in_sql(scorer: Scorer, label: str) -> None:
+    said = f"SELECT {fold_sql('label')} FROM (SELECT ? AS label)"
+    folded = scorer.connection.execute(said, [label]).fetchone()
     assert folded == (fold(label),)
 
 
