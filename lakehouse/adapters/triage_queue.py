@@ -48,7 +48,7 @@ class TriageQueue:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._known: dict[str, tuple[str, Item]] = {}
+        self._known: dict[str, tuple[str, Item | None]] = {}
         self._lock = threading.Lock()
 
     def items(self, *, is_decided: bool = False) -> list[Item]:
@@ -58,14 +58,19 @@ class TriageQueue:
             StoreUnavailable: The store does not answer.
         """
         prefix = DECIDED if is_decided else WAITING
-        infos = list(list_all(self._store, prefix))
-        with ThreadPoolExecutor(_READERS) as pool:
-            found = [item for item in pool.map(self._remembered, infos) if item is not None]
+        there = {info.key: info for info in list_all(self._store, prefix)}
         with self._lock:
-            there = {info.key for info in infos}
+            before = dict(self._known)
+        found = {key: before[key] for key, info in there.items() if key in before and before[key][0] == info.etag}
+        # Only what is read goes to the threads: of ten thousand items their turns would take as long as the listing.
+        with ThreadPoolExecutor(_READERS) as pool:
+            found |= pool.map(self._read_anew, [info for key, info in there.items() if key not in found])
+        with self._lock:
+            self._known.update(found)
             for key in [key for key in self._known if key.startswith(prefix) and key not in there]:
                 del self._known[key]
-        return sorted(found, key=lambda item: item.order)
+        items = (item for _, item in found.values() if item is not None)
+        return sorted(items, key=lambda item: item.order)
 
     def get(self, item_id: str) -> Item:
         """An item, wherever it lies.
@@ -151,21 +156,15 @@ class TriageQueue:
         """Remove what was decided long ago; the run log and evidence keep it."""
         self._store.delete(_key(DECIDED, item_id))
 
-    def _remembered(self, info: ObjectInfo) -> Item | None:
-        with self._lock:
-            known = self._known.get(info.key)
-        if known is not None and known[0] == info.etag:
-            return known[1]
+    def _read_anew(self, info: ObjectInfo) -> tuple[str, tuple[str, Item | None]]:
+        """The key of an item with its ETag and the item; none where it is damaged, or gone since it was listed."""
         stored = self._stored(info.key)
         if stored is None:
-            return None
+            return info.key, ("", None)
         try:
-            item = _read(stored)
+            return info.key, (stored.info.etag, _read(stored))
         except BrokenManifest:
-            return None
-        with self._lock:
-            self._known[info.key] = (stored.info.etag, item)
-        return item
+            return info.key, (stored.info.etag, None)
 
     def _stored(self, key: str) -> StoredObject | None:
         try:
