@@ -8,18 +8,28 @@ lakehouse/ingest).
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from dagster import AssetExecutionContext, AssetSpec, BackfillPolicy, Config, MaterializeResult, asset
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetSpec,
+    BackfillPolicy,
+    Config,
+    DataVersion,
+    MaterializeResult,
+    asset,
+)
 from pydantic import Field
 
 from lakehouse.adapters.parquet_inspection import first_rows
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.clock import utc_now
-from lakehouse.errors import NotFound
+from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse_assets.audit import record_ingest
 from lakehouse_assets.dataset_metadata import SAMPLE_ROWS, data_version, dataset_metadata
-from lakehouse_assets.failures import mapped_errors
+from lakehouse_assets.failures import failure_of_several, is_refusal, mapped_errors
 from lakehouse_assets.landing_plan import LANDING
 from lakehouse_assets.partitions import datasets_partitions
 from lakehouse_assets.resources import LakeConnection, LakeStore
@@ -68,23 +78,46 @@ class BroughtUpToDate:
     pool="ingest",
 )
 def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeStore) -> MaterializeResult[None]:
-    """A catalogued dataset: Parquet files in the bucket and the manifest that names them."""
+    """A catalogued dataset: Parquet files in the bucket and the manifest that names them.
+
+    Of a run over several partitions, those that are refused fail it at its end, and the others are done.
+    """
     lake = store.lake
-    done: list[BroughtUpToDate] = []
-    for name in context.partition_keys:
-        started_at = utc_now()
+    names = context.partition_keys
+    done: dict[str, tuple[DataVersion, dict[str, Any]]] = {}
+    refused: dict[str, LakehouseError] = {}
+    for name in names:
         with mapped_errors(context.instance, context.run.run_id):
-            result = bring_up_to_date(lake, name, evolve=config.evolve)
-            write_receipt(lake.objects, receipt_of(result, run_id=context.run.run_id, started_at=started_at))
-            if result.is_changed:
-                elapsed_ms = (utc_now() - started_at).total_seconds() * 1000
-                record_ingest(lake, result.manifest, actor=ACTOR, run_id=context.run.run_id, elapsed_ms=elapsed_ms)
+            try:
+                result = _bring_up_to_date(lake, name, evolve=config.evolve, run_id=context.run.run_id)
+            except LakehouseError as error:
+                if len(names) == 1 or not is_refusal(error):
+                    raise
+                refused[name] = error
+                continue
             sample = _sample(lake, result.manifest)
         metadata = dataset_metadata(result.manifest, bucket=lake.objects.bucket, sample=sample)
-        context.add_asset_metadata({**metadata, "quarantined": result.quarantined}, partition_key=name)
-        done.append(result)
+        done[name] = (data_version(result.manifest), {**metadata, "quarantined": result.quarantined})
+    if refused:
+        for name, (version, metadata) in done.items():
+            tags = {"dagster/data_version": version.value, "dagster/code_version": CODE_VERSION}
+            context.log_event(AssetMaterialization("dataset", metadata=metadata, partition=name, tags=tags))
+        raise failure_of_several(refused, of=len(names))
+    for name, (_, metadata) in done.items():
+        context.add_asset_metadata(metadata, partition_key=name)
     # Of a run over several partitions Dagster keeps one version for all, so ours is set where there is one.
-    return MaterializeResult(data_version=data_version(done[0].manifest) if len(done) == 1 else None)
+    return MaterializeResult(data_version=done[names[0]][0] if len(names) == 1 else None)
+
+
+def _bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool, run_id: str) -> BroughtUpToDate:
+    """The same with its receipt and its line in the audit log."""
+    started_at = utc_now()
+    result = bring_up_to_date(lake, name, evolve=evolve)
+    write_receipt(lake.objects, receipt_of(result, run_id=run_id, started_at=started_at))
+    if result.is_changed:
+        elapsed_ms = (utc_now() - started_at).total_seconds() * 1000
+        record_ingest(lake, result.manifest, actor=ACTOR, run_id=run_id, elapsed_ms=elapsed_ms)
+    return result
 
 
 def bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool) -> BroughtUpToDate:

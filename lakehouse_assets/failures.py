@@ -6,7 +6,7 @@ Belongs here: which error is retried and what a failure shows. Not here: the err
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ REFUSED_TAG = "lakehouse/refused"
 """A run tag: the input was refused with this status, so the same input need not be tried again."""
 MAX_RETRIES = 2
 RETRY_AFTER_S = 2.0
+_SHOWN = 10
 
 
 @contextmanager
@@ -37,19 +38,46 @@ def mapped_errors(instance: DagsterInstance, run_id: str) -> Iterator[None]:
     except (Unavailable, TimedOut) as error:
         raise RetryRequested(MAX_RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
     except LakehouseError as error:
-        if 400 <= error.status < 500:
+        if is_refusal(error):
             instance.add_run_tags(run_id, {REFUSED_TAG: str(error.status)})
         raise failure_of(error) from error
 
 
 def failure_of(error: LakehouseError) -> Failure:
     """A failure that shows what the API would answer: status, title, detail and the error's fields."""
-    fields = json.loads(json.dumps(error.fields, default=str))
+    document = _document(error)
     return Failure(
-        description=f"{error.title}: {error.detail}",
-        metadata={"status": error.status, "title": error.title, **{k: _shown(v) for k, v in fields.items()}},
+        description=f"{error.title}: {document.pop('detail')}",
+        metadata={k: v if k in ("status", "title") else _shown(v) for k, v in document.items()},
         allow_retries=False,
     )
+
+
+def failure_of_several(refused: Mapping[str, LakehouseError], *, of: int) -> Failure:
+    """One failure for the partitions of a run that were refused, while the others went through.
+
+    Args:
+        refused: The error of each, one at least.
+        of: How many partitions the run had.
+    """
+    told = [f"{name}: {error.title}: {error.detail}" for name, error in refused.items()]
+    more = [f"and {len(told) - _SHOWN} more, see the metadata"] if len(told) > _SHOWN else []
+    return Failure(
+        description=f"{len(told)} of {of} partitions were refused, the others are up to date:\n"
+        + "\n".join([*told[:_SHOWN], *more]),
+        metadata={name: MetadataValue.json(_document(error)) for name, error in refused.items()},
+        allow_retries=False,
+    )
+
+
+def is_refusal(error: LakehouseError) -> bool:
+    """Whether the input was refused, so that trying it again does not help."""
+    return 400 <= error.status < 500
+
+
+def _document(error: LakehouseError) -> dict[str, Any]:
+    fields = json.loads(json.dumps(error.fields, default=str))
+    return {"status": error.status, "title": error.title, "detail": error.detail, **fields}
 
 
 def _shown(value: object) -> MetadataValue[Any]:

@@ -156,6 +156,44 @@ def test_name_without_dataset_or_files_fails_without_retry(
     assert list(list_all(objects, "receipts/")) == []
 
 
+def test_of_a_run_over_many_datasets_those_that_are_refused_fail_and_the_others_are_done(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    names = ["a", "b", "c", "d"]
+    instance.add_dynamic_partitions("datasets", names)
+    for name in names:
+        ragged = "3,4,5\n" if name in "bc" else ""
+        objects.put(f"landing/{name}/rows.csv", f"id,n\n1,2\n{ragged}".encode())
+    run = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "d"}
+    result = dg.materialize(
+        [dataset, *dataset_checks],
+        instance=instance,
+        resources={"store": lake_store(objects, tmp_path)},
+        tags=run,
+        raise_on_error=False,
+    )
+    assert not result.success
+    failure = result.failure_data_for_node("dataset")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    lines = str(failure.user_failure_data.description).splitlines()
+    assert lines[0] == "2 of 4 partitions were refused, the others are up to date:"
+    assert [line.partition(":")[0] for line in lines[1:]] == ["b", "c"]
+    of_b = failure.user_failure_data.metadata["b"]
+    assert isinstance(of_b, dg.JsonMetadataValue)
+    assert isinstance(of_b.value, dict)
+    assert of_b.value["status"] == 422
+    assert "landing/b/rows.csv: the file: record 2, line 3: 3 fields" in of_b.value["detail"]
+    assert {name: Catalog(objects).find(name) is not None for name in names} == dict(
+        zip(names, (True, False, False, True), strict=True)
+    )
+    assert instance.get_materialized_partitions(dg.AssetKey("dataset")) == {"a", "d"}
+    shown = latest(instance)
+    assert (shown.partition, shown.metadata["dagster/row_count"].value) == ("d", 1)
+    assert (shown.tags or {})["dagster/data_version"] == data_version(Catalog(objects).get("d")).value
+    assert len(list(list_all(objects, "receipts/dataset/"))) == 2
+
+
 def test_full_disk_takes_nothing_from_landing(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
 ) -> None:
