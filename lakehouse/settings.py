@@ -83,7 +83,8 @@ class Settings(
 
     # Ingest
     max_ingest_bytes: Bytes = Field(2 * GIB, description="Largest upload to /v1/ingest and to landing/.")
-    ingest_in_flight: Count = Field(2, description="Ingests at the same time; one more gets 503.")
+    ingest_in_flight: Count = Field(2, description="Ingests at the same time; one more waits.")
+    ingest_queue_timeout_s: Seconds = Field(10, description="Longest wait of an ingest for others to end, then 503.")
     ingest_timeout_s: Seconds = Field(1800, description="Deadline of one conversion.")
     ingest_threads: Count = Field(2, description="Threads of one conversion.")
 

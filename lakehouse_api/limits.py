@@ -1,12 +1,14 @@
-"""Limits on concurrency and silence: a gate that refuses instead of queueing, the longest pause of a client.
+"""Limits on concurrency and silence: a gate that refuses at once or after a wait, the longest pause of a client.
 
 Belongs here: counting what is in flight. Not here: sizes of bodies (see middleware_body.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from lakehouse.errors import LakehouseError, Unavailable
 
@@ -15,7 +17,7 @@ IDLE_TIMEOUT_S = 60.0
 
 
 class Gate:
-    """At most `limit` holders at a time; one more is told to come back, at once. For one event loop.
+    """At most `limit` holders at a time; one more waits for its turn, or is told to come back. For one event loop.
 
     Args:
         limit: How many may hold it.
@@ -28,6 +30,7 @@ class Gate:
         self._what = what
         self._retry_after_s = retry_after_s
         self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def held(self) -> int:
@@ -42,15 +45,61 @@ class Gate:
             Unavailable: All places are taken.
         """
         if self._held >= self._limit:
-            raise Unavailable(
-                f"{self._limit} {self._what} are in flight already; try again in {self._retry_after_s} s",
-                retry_after_s=self._retry_after_s,
-            )
+            raise self._refusal()
         self._held += 1
         try:
             yield
         finally:
-            self._held -= 1
+            self._let_go()
+
+    @asynccontextmanager
+    async def hold_in_turn(self, wait_s: float) -> AsyncIterator[None]:
+        """Hold a place, as soon as there is one; those who came first are first.
+
+        Args:
+            wait_s: The longest wait.
+
+        Raises:
+            Unavailable: No place came free.
+        """
+        if self._held < self._limit:
+            self._held += 1
+        else:
+            await self._turn(wait_s)
+        try:
+            yield
+        finally:
+            self._let_go()
+
+    async def _turn(self, wait_s: float) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(wait_s):
+                await turn
+        except BaseException as error:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif turn.done() and not turn.cancelled():  # the place came in the moment in which we gave up
+                self._let_go()
+            if isinstance(error, TimeoutError):
+                raise self._refusal() from None
+            raise
+
+    def _let_go(self) -> None:
+        """Give the place to whoever waits longest, or back."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._held -= 1
+
+    def _refusal(self) -> Unavailable:
+        return Unavailable(
+            f"{self._limit} {self._what} are in flight already; try again in {self._retry_after_s} s",
+            retry_after_s=self._retry_after_s,
+        )
 
 
 class BodyTimeout(LakehouseError):

@@ -95,7 +95,7 @@ async def ingest_file(
     cap_bytes = services.settings.max_ingest_bytes
     check_length(request, cap_bytes, "an upload", form_bytes=_FORM_BYTES)
     services.disk.require_space()
-    with services.ingest_gate.hold():
+    async with services.ingest_gate.hold_in_turn(services.settings.ingest_queue_timeout_s):
         await run_blocking(services, services.ingester.prepare)
         async with spooled_file(request, services, cap_bytes=cap_bytes) as file:
             options = choose(file_name=file.name, content_type=file.content_type)

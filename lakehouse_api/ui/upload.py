@@ -91,7 +91,8 @@ async def _received(request: Request, services: Services) -> tuple[str, IngestOp
         chosen.append((check_dataset_name(fields.get("name", "")), choose))
 
     async with AsyncExitStack() as stack:
-        stack.enter_context(services.ingest_gate.hold())
+        turn = services.ingest_gate.hold_in_turn(services.settings.ingest_queue_timeout_s)
+        await stack.enter_async_context(turn)
         await run_blocking(services, services.ingester.prepare)
         file = await stack.enter_async_context(spooled_file(request, services, cap_bytes=cap_bytes, begin=begin))
         ((name, choose),) = chosen

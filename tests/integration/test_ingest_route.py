@@ -312,7 +312,24 @@ async def test_two_at_once_on_one_name_lose_no_version(client: httpx.AsyncClient
     assert (manifest["row_count"], len(manifest["objects"])) == (3, 3)
 
 
-async def test_one_ingest_more_than_allowed_is_503_at_once(api: RunningApi, client: httpx.AsyncClient) -> None:
+async def test_many_at_once_take_their_turns(api: RunningApi, client: httpx.AsyncClient) -> None:
+    answers: list[int] = []
+
+    async def append(number: int) -> None:
+        answers.append((await post(client, b"id,t\n%d,x\n" % number, name=f"d{number}")).status_code)
+
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(append, number)
+    assert answers == [201] * 8
+    assert api.services.ingest_gate.held == 0
+
+
+async def test_ingest_that_finds_no_place_in_time_is_503(
+    api: RunningApi, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = api.services.settings.model_copy(update={"ingest_queue_timeout_s": 0.01})
+    monkeypatch.setattr(api.services, "settings", settings)
     with api.services.ingest_gate.hold(), api.services.ingest_gate.hold():
         answer = await post(client, b"id,t\n1,x\n")
     assert (answer.status_code, answer.headers["retry-after"].isdecimal()) == (503, True)
