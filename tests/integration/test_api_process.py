@@ -19,6 +19,7 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.service import Catalog
 from tests.api import TOKEN, ApiProcess, api_environ, api_process, clean_environ
+from tests.forked import ForkedProcess
 from tests.servers import StoreServer, silent_server, store_server
 
 
@@ -27,13 +28,6 @@ def api(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) ->
     store = store_process.objects(bucket="api-process")
     with api_process(store, tmp_path_factory.mktemp("api-process"), is_forked=False) as process:
         yield process
-
-
-def _start(*, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse_api"],
-        env={**clean_environ(), **environ}, cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -47,10 +41,11 @@ def _start(*, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, environ: dict[str, str], message: str) -> None:
-    done = _start(cwd=tmp_path, LAKEHOUSE_DATA_DIR=str(tmp_path / "data"), **environ)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    given = {**clean_environ(), "LAKEHOUSE_DATA_DIR": str(tmp_path / "data"), **environ}
+    log = tmp_path / "api.log"
+    assert ForkedProcess("lakehouse_api.__main__", environ=given, folder=tmp_path, log=log).wait(60) == 2
+    assert message in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 def test_importing_the_api_loads_no_dagster_and_no_engine() -> None:
@@ -187,6 +182,7 @@ def _wait_for_metric(api: ApiProcess, line: str) -> None:
     with api.client() as client:
         while line not in client.get("/metrics").text:
             assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
 
 
 def test_sigterm_finishes_what_was_accepted_and_takes_nothing_new(tmp_path: Path, objects: S3ObjectStore) -> None:

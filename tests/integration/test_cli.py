@@ -1,4 +1,4 @@
-"""The command as a process: exit codes, one-line errors, and what works without a running platform."""
+"""The command: exit codes, one-line errors, and what works without a running platform."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.settings import load_settings
 from lakehouse_cli.tokens import require_token
+from tests.commands import run_command
 from tests.servers import free_port_block
 
 
@@ -32,20 +33,24 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def lakehouse(environ: dict[str, str], *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def lakehouse(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(*arguments, environ=environ, cwd=environ["HOME"])
+
+
+def in_a_process(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lakehouse_cli", *arguments]
     return subprocess.run(
-        command, env=environ, cwd=cwd or environ["HOME"], capture_output=True, text=True, timeout=60, check=False
+        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def test_error_is_one_line_and_debug_shows_where(environ: dict[str, str]) -> None:
-    done = lakehouse(environ, "datasets")
+    done = in_a_process(environ, "datasets")
     assert done.returncode == 1
     port = environ["LAKEHOUSE_API_PORT"]
     assert done.stderr == f"error: no API answers at http://127.0.0.1:{port}; start it with: lakehouse up\n"
     assert done.stdout == ""
-    assert "Traceback" in lakehouse(environ, "--debug", "datasets").stderr
+    assert "Traceback" in in_a_process(environ, "--debug", "datasets").stderr
 
 
 def test_unknown_setting_stops_every_command_and_is_named(environ: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import httpx
 import pytest
 
@@ -28,7 +27,7 @@ async def served(client: httpx.AsyncClient, is_so: Callable[[str], bool]) -> str
     """How the index is held, once it is so."""
     with anyio.fail_after(60):
         while not is_so(kind := (await client.get(INDEX)).json()["state"]["kind"]):
-            await anyio.lowlevel.checkpoint()
+            await anyio.sleep(0.02)
     return str(kind)
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -15,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.adapters.connect import connect_store
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.adapters.replay_batches import Replays
 from lakehouse.adapters.replay_lease import held
@@ -22,10 +19,11 @@ from lakehouse.errors import BadInput, Conflict, Gone, LakehouseError, NotFound
 from lakehouse.replay.arms import Arm
 from lakehouse.replay.cut import Cut, parse_cut
 from lakehouse.replay.row import is_done
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load_settings
 from lakehouse.storage.objects import list_all
-from tests.api import RunningApi, api_environ, clean_environ, running_api
+from tests.api import RunningApi, api_environ, running_api
 from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, completion
+from tests.forked import context
 from tests.replaying import (
     BOTH,
     COLD,
@@ -248,28 +246,27 @@ async def test_of_two_at_once_one_wins_and_the_other_is_told(
     assert (await replays.resume(stopped.batch.batch_id)).verdict is not None
 
 
+def _begin(environ: dict[str, str]) -> None:
+    settings = load_settings(environ, env_file=None)
+    asyncio.run(Replays(settings, connect_store(settings)).begin(asked(tasks(8), batch_id="killed")))
+
+
 async def test_killed_replay_goes_on_and_pays_nothing_twice(
     replays: Replays, endpoint: ChatEndpointServer, store: S3ObjectStore, settings: Settings, tmp_path: Path
 ) -> None:
-    code = (
-        "import asyncio, sys; from lakehouse.adapters.connect import connect_store;"
-        "from lakehouse.adapters.replay_batches import Replays; from lakehouse.settings import load_settings;"
-        "from tests.replaying import asked, tasks; s = load_settings(env_file=None);"
-        "asyncio.run(Replays(s, connect_store(s)).begin(asked(tasks(8), batch_id='killed')))"
-    )
     given = {
         "chat_providers": f'{{"ollama": {{"url": "{endpoint.url}"}}}}', "chat_attempts": 1, "memory_poll_s": 0.05,
         "default_embedder": "static", "playbook_embedder": "static", "pathway_embedder": "static", "replay_lease_s": 2,
     }  # fmt: skip
-    environ = {**clean_environ(), **api_environ(store, settings.data_dir, **given)}
     answers = list(endpoint.replies)
     endpoint.replies = [*answers[-1:] * 6, Reply(hang=True)]  # it is killed while it waits for the seventh
-    child = subprocess.Popen([sys.executable, "-c", code], env=environ, cwd=Path(__file__).parents[2])
+    child = context().Process(target=_begin, args=(api_environ(store, settings.data_dir, **given),))
+    child.start()
     deadline = time.monotonic() + 200
-    while len(replays.store.done("killed")) < 5 and child.poll() is None and time.monotonic() < deadline:
-        await asyncio.sleep(0.005)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait(60)
+    while len(replays.store.done("killed")) < 5 and child.is_alive() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    child.kill()
+    child.join(60)
     endpoint.replies = answers
     paid = len(endpoint.requests)
     kept = replays.store.done("killed")
