@@ -138,7 +138,7 @@ async def test_embedded_deadline_stops_it() -> None:
 def test_embedded_that_is_closed_right_after_it_was_loaded_ends() -> None:
     program = (
         "import asyncio\nfrom lakehouse.adapters.llama_cpp import LlamaCpp\n"
-        "for _ in range(12):\n    model = LlamaCpp(parallel=1, context_tokens=512)\n    model._loaded()\n"
+        "for _ in range(6):\n    model = LlamaCpp(parallel=1, context_tokens=512)\n    model._loaded()\n"
         "    asyncio.run(model.close())\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)  # hung within a few before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lakehouse.retrieval.corpus import CorpusDeclaration
 from tests.api import RunningApi, api_settings
 from tests.corpora import CorpusDesk, declare, row
 from tests.retrieving import add_notes, ids, retrieval_api
+from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +28,10 @@ ROWS = 30
 CHUNKS = 5
 
 
-@pytest.fixture
+MEMORY_BYTES = {"memory": None, "lance": 1_000}
+
+
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -57,21 +62,39 @@ async def build(objects: S3ObjectStore, folder: Path, *declared: CorpusDeclarati
         await anyio.to_thread.run_sync(builder.build, declaration)
 
 
-@pytest.fixture(params=[None, 1_000], ids=["memory", "lance"])
-async def api(request: Any, objects: S3ObjectStore, tmp_path: Path) -> AsyncIterator[RunningApi]:
-    desk = CorpusDesk(objects, tmp_path)
+@asynccontextmanager
+async def made(objects: S3ObjectStore, folder: Path, kind: str) -> AsyncIterator[RunningApi]:
+    """An API over the corpora, which are built in an empty bucket."""
+    desk = CorpusDesk(objects, folder)
     desk.put_rows([row(n, id=key(n), title=title(n), weight=float(n)) for n in range(ROWS)])
-    await build(objects, tmp_path / "build")
-    tokens = write_tokens_file(tmp_path / "tokens.json", reader=["read"])
-    async with retrieval_api(
-        objects, tmp_path / "data", index_memory_bytes=request.param, tokens_file=tokens, memory_poll_s=0.05
-    ) as running:
+    await build(objects, folder / "build")
+    tokens = write_tokens_file(folder / "tokens.json", reader=["read"])
+    settings = {"index_memory_bytes": MEMORY_BYTES[kind], "tokens_file": tokens, "memory_poll_s": 0.05}
+    async with retrieval_api(objects, folder / "data", **settings) as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=MEMORY_BYTES)
+async def api(
+    request: Any, store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningApi]:
+    """One for all tests that change no corpus of it."""
+    bucket = f"chunk-filter-{request.param}"
+    async with made(store_process.objects(bucket=bucket), tmp_path_factory.mktemp(bucket), request.param) as running:
+        yield running
+    store_process.drop_bucket(bucket)
 
 
 @pytest.fixture
 async def client(api: RunningApi) -> AsyncIterator[httpx.AsyncClient]:
     async with api.client() as opened:
+        yield opened
+
+
+@pytest.fixture(params=MEMORY_BYTES)
+async def own_client(request: Any, objects: S3ObjectStore, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Of an API that no other test has."""
+    async with made(objects, tmp_path, request.param) as running, running.client() as opened:
         yield opened
 
 
@@ -115,10 +138,10 @@ async def test_personal_columns_read_as_their_mask(api: RunningApi, client: http
         assert len(await found(reader, "weight = 4", k=100)) == CHUNKS
 
 
-async def test_rows_that_were_added_are_of_the_source_that_their_id_names(client: httpx.AsyncClient) -> None:
+async def test_rows_that_were_added_are_of_the_source_that_their_id_names(own_client: httpx.AsyncClient) -> None:
     items = [{"id": "extra", "text": "forklift"}, {"id": "n4#99", "text": "forklift"}]
-    assert (await client.post("/v1/vectors/index/long/add", json={"items": items})).status_code == 200
-    everything = await found(client, "weight >= 0", k=200, mode="vector")
+    assert (await own_client.post("/v1/vectors/index/long/add", json={"items": items})).status_code == 200
+    everything = await found(own_client, "weight >= 0", k=200, mode="vector")
     assert len(everything) == ROWS * CHUNKS + 1  # `n4#99` says that it is of n4
     assert "extra" not in everything
     assert "n4#99" in everything
@@ -140,13 +163,13 @@ async def test_expression_and_corpus_that_do_not_fit_are_refused(client: httpx.A
 
 
 async def test_corpus_of_an_earlier_build_says_what_to_do_and_the_next_build_does_it(
-    objects: S3ObjectStore, client: httpx.AsyncClient, tmp_path: Path
+    objects: S3ObjectStore, own_client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     table = CorpusDesk(objects, tmp_path).table("long")
     before = dict(table.info)
     table.change_info(lambda info: {**info, "dataset": None, "id_column": None})  # as it was written once
     with anyio.fail_after(60):
-        while (answer := await ask(client, "weight = 4")).status_code == 200:
+        while (answer := await ask(own_client, "weight = 4")).status_code == 200:
             await anyio.sleep(0.05)
     assert answer.status_code == 400
     assert "lakehouse corpus build long" in answer.json()["detail"]
@@ -154,16 +177,16 @@ async def test_corpus_of_an_earlier_build_says_what_to_do_and_the_next_build_doe
     table.refresh()
     assert (table.info["dataset"], table.info["id_column"]) == (before["dataset"], before["id_column"])
     with anyio.fail_after(60):
-        while (answer := await ask(client, "weight = 4", k=100)).status_code == 400:
+        while (answer := await ask(own_client, "weight = 4", k=100)).status_code == 400:
             await anyio.sleep(0.05)
     assert len(answer.json()["results"]) == CHUNKS
 
 
 async def test_corpus_that_became_empty_finds_nothing(
-    objects: S3ObjectStore, client: httpx.AsyncClient, tmp_path: Path
+    objects: S3ObjectStore, own_client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     CorpusDesk(objects, tmp_path).put_rows([])
     await build(objects, tmp_path / "again", declare(name="long", metadata=["weight", "email"], **CHUNKED))
     with anyio.fail_after(60):
-        while await found(client, "true", mode="vector"):
+        while await found(own_client, "true", mode="vector"):
             await anyio.sleep(0.05)
