@@ -121,7 +121,7 @@ def _fuzz_all(settings: Settings) -> None:
 def _fuzz(operation: Any, session: requests.Session) -> None:
     @given(case=operation.as_strategy())
     @examples(
-        max_examples=15,
+        max_examples=8,
         deadline=None,
         phases=[Phase.generate],
         derandomize=True,

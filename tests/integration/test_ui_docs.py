@@ -72,6 +72,7 @@ def execute(route: Locator, status: int) -> str:
 def test_routes_are_read_and_tried_with_a_token_and_nothing_is_asked_of_others(
     api: ApiProcess, browser: Browser
 ) -> None:
+    """And the page, loaded again, has forgotten the token, is dark where the browser is, and fits a small one."""
     errors: list[str] = []
     asked: list[str] = []
     context = browser.new_context(base_url=api.url)
@@ -90,18 +91,14 @@ def test_routes_are_read_and_tried_with_a_token_and_nothing_is_asked_of_others(
     assert "42" in execute(sql, 200)
     assert TOKEN not in page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
 
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 900})
     page.reload()
     page.locator(".opblock-summary").first.wait_for()
-    execute(opened(page, "get", "/v1/catalog"), 401)
-    assert [url for url in asked if not url.startswith((f"{api.url}/", "data:"))] == []
-    assert [said for said in errors if not any(one in said for one in EXPECTED)] == []
-    context.close()
-
-
-def test_page_is_dark_where_the_browser_is_and_fits_a_small_one(api: ApiProcess, browser: Browser) -> None:
-    context = browser.new_context(base_url=api.url, color_scheme="dark", viewport={"width": 390, "height": 900})
-    page = logged_in(context)
     brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
     assert max(page.evaluate(brightness)) < 64
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    execute(opened(page, "get", "/v1/catalog"), 401)
+    assert [url for url in asked if not url.startswith((f"{api.url}/", "data:"))] == []
+    assert [said for said in errors if not any(one in said for one in EXPECTED)] == []
     context.close()
