@@ -1,10 +1,14 @@
-"""The whole platform by one command: up, used, killed in part, up again, down, and nothing left running."""
+"""The whole platform by one command: up, used, killed in part, up again, down, and nothing left running.
+
+Between up and down the commands of README.md and of the guides run on it as they are printed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +24,19 @@ from tests.servers import free_port_block
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 2000
+# `make …` sets up and starts what runs already here; the rest of these pages is run.
+SKIPPED = ("make ",)
+PAGES = (
+    "README.md",
+    "docs/quickstart.md",
+    "docs/guides/real-data.md",
+    "docs/guides/backup-and-restore.md",
+    "docs/guides/upgrade.md",
+    "docs/guides/retrieval.md",
+    "docs/guides/mcp.md",
+)
 CHILDREN = ("supervisor", "store", "api", "dagster-code", "dagster-webserver", "dagster-daemon")
 
 
@@ -47,6 +64,14 @@ class Platform:
         assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def script(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run lines of a shell, with the command on its path."""
+        environ = self.environ | {"PATH": f"{sys.prefix}/bin:{self.environ['PATH']}"}
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=self.folder, env=environ, capture_output=True, text=True, timeout=280, check=False,
+        )  # fmt: skip
+
     def pids(self) -> dict[str, int]:
         lines = json.loads(self.run("status", "--json").stdout)
         return {line["name"]: line["pid"] for line in lines if line["pid"] is not None}
@@ -71,17 +96,20 @@ def await_(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    folder = tmp_path_factory.mktemp("platform")
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name in ("workspace.yaml", "dg.toml", "corpora"):
+        (folder / name).symlink_to(ROOT / name)
     first = free_port_block(16)
     environ = {
         "PATH": os.defpath,
         "HOME": str(folder),
         "COLUMNS": "200",
-        "LAKEHOUSE_DATA_DIR": str(folder / "data"),
+        "LAKEHOUSE_DATA_DIR": str(folder / ".lakehouse"),
         "LAKEHOUSE_EMBEDDED_S3_PORT": str(first),
         "LAKEHOUSE_API_PORT": str(first + 10),
         "LAKEHOUSE_DAGSTER_PORT": str(first + 11),
-        "LAKEHOUSE_SAMPLE_ROWS": "500",
+        "LAKEHOUSE_SAMPLE_ROWS": str(ROWS),
         "LAKEHOUSE_SHUTDOWN_GRACE_S": "5",
     }
     made = Platform(folder, environ)
@@ -93,7 +121,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 def test_fresh_up_loads_the_sample_and_prints_commands_that_work(platform: Platform) -> None:
     printed = platform.ok("up")
-    assert "workers: 500 rows" in printed
+    assert f"workers: {ROWS:,} rows" in printed
     commands = printed.partition("Try:\n")[2].strip().splitlines()
     assert len(commands) == 3
     for command in commands:
@@ -103,9 +131,9 @@ def test_fresh_up_loads_the_sample_and_prints_commands_that_work(platform: Platf
         )  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.stdout
-    assert platform.ok("sql", "--format", "csv", "SELECT count(*) AS n FROM workers").split() == ["n", "500"]
+    assert platform.ok("sql", "--format", "csv", "SELECT count(*) AS n FROM workers").split() == ["n", str(ROWS)]
     assert set(platform.pids()) == set(CHILDREN)
-    assert (platform.folder / "data" / "token").stat().st_mode & 0o777 == 0o600
+    assert (platform.folder / ".lakehouse" / "token").stat().st_mode & 0o777 == 0o600
 
 
 def test_doctor_finds_nothing_wrong(platform: Platform) -> None:
@@ -172,7 +200,7 @@ def test_killed_child_comes_back_by_itself(platform: Platform) -> None:
     await_(lambda: platform.pids().get("api") not in (None, before["api"]))
     await_(lambda: platform.run("status").returncode == 0)
     assert {n: p for n, p in platform.pids().items() if n != "api"} == {n: p for n, p in before.items() if n != "api"}
-    assert "500" in platform.ok("sql", "SELECT count(*) FROM workers")
+    assert str(ROWS) in platform.ok("sql", "SELECT count(*) FROM workers")
 
 
 def test_killed_supervisor_is_replaced_and_adopts(platform: Platform) -> None:
@@ -186,10 +214,33 @@ def test_killed_supervisor_is_replaced_and_adopts(platform: Platform) -> None:
     assert after == before
 
 
+def commands_of(page: str) -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", (ROOT / page).read_text(), flags=re.M | re.S)
+    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [line for line in lines if not line.startswith(SKIPPED)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_the_page_work_as_printed(platform: Platform, page: str, shared_data: Path) -> None:
+    (platform.folder / "file.csv").write_text("worker,state\n1,OH\n2,TX\n")
+    shared = platform.folder.parent / "shared"
+    if not shared.exists():
+        shared.mkdir()
+        (shared / "data").symlink_to(shared_data)
+    # Variables that a page sets hold for its later lines, so the page is one script.
+    lines = [f"echo '$' line {n}\n{command}\necho" for n, command in enumerate(commands_of(page))]
+    script = "\n".join(lines).replace("127.0.0.1:8000", f"127.0.0.1:{platform.environ['LAKEHOUSE_API_PORT']}")
+    script = script.replace("/tmp/", f"{platform.folder}/")
+    done = platform.script(script.replace("curl -s ", "curl -sS --fail-with-body "))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "I do not know" not in done.stdout  # what a page asks for, it gets
+    assert commands_of(page)
+
+
 def test_down_leaves_no_process_and_the_next_up_all_data(platform: Platform) -> None:
     platform.ok("down")
     assert platform.processes() == []
     assert platform.run("status").returncode == 1
     platform.ok("up")
-    assert "500" in platform.ok("sql", "SELECT count(*) FROM workers")
+    assert str(ROWS) in platform.ok("sql", "SELECT count(*) FROM workers")
     assert "0527A" in platform.ok("sql", "SELECT * FROM codes")
