@@ -14,9 +14,6 @@ from lakehouse.ingest.grammar import sql_check
 from lakehouse.ingest.ways_out import EVOLVE
 from lakehouse.query.quoting import quote_name
 
-# Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
-# zstd: half the bytes of snappy to hash, send and fsync, for a tenth more of the engine's time.
-PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 20480, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 # What the engine may take, and what it needs for each column on top (buffers of the reader and the writer).
 MEMORY_MB = 220
 _COLUMN_KB = 110

@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import MISFIT, PARQUET, WIDE, drift, fixed_types, memory_limit, typed_value
+from lakehouse.adapters.conversion_columns import MISFIT, WIDE, drift, fixed_types, memory_limit, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
+from lakehouse.adapters.conversion_writing import write_parquet
 from lakehouse.adapters.csv_shape import inspect_shape
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Conflict, Unprocessable
@@ -193,10 +194,7 @@ def _copy(
     size = file.path.stat().st_size
     engine.execute(f"SET preserve_insertion_order = {str(size <= _ORDERED_BYTES).lower()}")
     selected = ", ".join(typed_value(name, typed[name]) for name in order)
-    row = engine.execute(
-        f"COPY (SELECT {selected} FROM {_reader(file)}) TO {quote_text(str(target))} ({PARQUET})"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    return write_parquet(engine, f"SELECT {selected} FROM {_reader(file)}", target)
 
 
 def _survey(engine: duckdb.DuckDBPyConnection, file: CsvFile, typed: Mapping[str, str]) -> dict[str, str]:

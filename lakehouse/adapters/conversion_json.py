@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import orjson
 
-from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, PARQUET, drift, fixed_types, typed_value
+from lakehouse.adapters.conversion_columns import MEMORY_MB, MISFIT, drift, fixed_types, typed_value
 from lakehouse.adapters.conversion_encoding import as_utf8
 from lakehouse.adapters.conversion_pii import mark_personal
 from lakehouse.adapters.conversion_quarantine import Quarantine, open_quarantine
+from lakehouse.adapters.conversion_writing import write_parquet
 from lakehouse.adapters.duckdb_engine import clean
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import Unprocessable
@@ -262,9 +263,8 @@ def _write(
     read_as = {n: typed[n] if typed[n] in _SCALARS else "VARCHAR" for n in typed}
     columns = ", ".join(f"{quote_text(n)}: {quote_text(t)}" for n, t in read_as.items())
     selected = ", ".join(quote_name(n) if t in _SCALARS else typed_value(n, t) for n, t in typed.items())
-    row = engine.execute(
-        f"COPY (SELECT {selected} FROM read_json({quote_text(str(lines))}, columns = {{{columns}}},"
-        f" format = 'newline_delimited', maximum_object_size = {object_bytes}))"
-        f" TO {quote_text(str(target))} ({PARQUET})"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    query = (
+        f"SELECT {selected} FROM read_json({quote_text(str(lines))}, columns = {{{columns}}},"
+        f" format = 'newline_delimited', maximum_object_size = {object_bytes})"
+    )
+    return write_parquet(engine, query, target)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lakehouse.adapters.conversion_columns import PARQUET, drift
+from lakehouse.adapters.conversion_columns import drift
 from lakehouse.adapters.conversion_pii import mark_personal
+from lakehouse.adapters.conversion_writing import write_parquet
 from lakehouse.adapters.parquet_footer import read_footer
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, Unprocessable
@@ -56,14 +57,12 @@ def convert_parquet(engine: duckdb.DuckDBPyConnection, request: ConversionReques
     selected = ", ".join(quote_name(n) for n in registered)
     engine.execute("SET preserve_insertion_order = false")
     try:
-        row = engine.execute(
-            f"COPY (SELECT {selected} FROM {source}) TO {quote_text(str(target))} ({PARQUET})"
-        ).fetchone()
+        row_count = write_parquet(engine, f"SELECT {selected} FROM {source}", target)
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise Unprocessable(f"the Parquet file is damaged: {str(error).splitlines()[0][:200]}") from None
+        said = str(error).splitlines()[0].replace(f' file "{request.source}"', "")
+        raise Unprocessable(f"the Parquet file is damaged: {said[:200]}; write or send it again") from None
     marked = {c.name for c in request.registered or () if c.pii} | request.options.pii
-    row_count = int(row[0]) if row else 0
     written = tuple(Column(n, t, n in marked) for n, t in registered.items())
     return Converted(mark_personal(engine, target, written, row_count), target, row_count)

@@ -5,12 +5,14 @@ Belongs here: the footer and the names of types. Not here: the data pages (see l
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from lakehouse.catalog.register import ParquetFacts
 from lakehouse.errors import Unprocessable
 
+_MAGIC = b"PAR1"
 _TYPES = {
     "bool": "BOOLEAN",
     "int8": "TINYINT",
@@ -48,9 +50,21 @@ def read_footer(path: Path) -> ParquetFacts:
     try:
         with pq.ParquetFile(path) as file:
             schema, row_count = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise Unprocessable(f"the file is not Parquet that can be read ({type(error).__name__})") from None
+    except (pa.ArrowException, OSError):
+        raise Unprocessable(f"the file is not Parquet that can be read: {_why(path)}") from None
     return ParquetFacts(tuple((field.name, _duckdb_type(field.type, field.name)) for field in schema), row_count)
+
+
+def _why(path: Path) -> str:
+    with path.open("rb") as stream:
+        head = stream.read(len(_MAGIC))
+        stream.seek(-min(len(_MAGIC), path.stat().st_size), os.SEEK_END)
+        tail = stream.read()
+    if head != _MAGIC:
+        return "it does not begin as Parquet does; send it as what it is, by its name or `format`"
+    if tail != _MAGIC or path.stat().st_size < 3 * len(_MAGIC):
+        return "it is cut off, for its end is missing; send it whole"
+    return "what stands at its end, its footer, is damaged; write or send it again"
 
 
 def _duckdb_type(type_: Any, column: str) -> str:

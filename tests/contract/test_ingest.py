@@ -113,6 +113,7 @@ def test_types_that_make_no_sense_are_refused_by_name(desk: IngestDesk, types: s
         (b'a,"b\n1,2\n', 1, 0, "a quote is opened and never closed"),
         (gzip.compress(b"a\n1\n", mtime=0), 1, 0, "a gzip file; unpack it first"),
         (b"PK\x03\x04", 1, 0, "a ZIP archive, as .xlsx"),
+        (b"PAR1\x15\x04\x15", 1, 0, "a Parquet file; name it .parquet, or send format=parquet"),
         ("a,b\n1,2\n".encode("utf-16"), 1, 0, "state the encoding: utf-16"),
     ],
 )

@@ -60,9 +60,19 @@ def test_type_that_has_no_name_is_refused_with_the_column(tmp_path: Path) -> Non
         read_footer(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"a,b\n1,2\n" * 100])
-def test_file_that_is_no_parquet_is_unprocessable(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it does not begin as Parquet does"),
+        (b"PA", "it does not begin as Parquet does"),
+        (b"PAR1", "it is cut off"),
+        (b"PAR1" + bytes(100), "it is cut off"),
+        (b"PAR1" + bytes(100) + b"PAR1", "its footer, is damaged"),
+        (b"a,b\n1,2\n" * 100, "it does not begin as Parquet does; send it as what it is"),
+    ],
+)
+def test_file_that_is_no_parquet_is_unprocessable(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "one.parquet"
     path.write_bytes(content)
-    with pytest.raises(Unprocessable, match="the file is not Parquet that can be read"):
+    with pytest.raises(Unprocessable, match=f"the file is not Parquet that can be read: .*{why}"):
         read_footer(path)

@@ -69,6 +69,12 @@ def _put(store: S3ObjectStore, folder: Path, key: str, table: pa.Table) -> None:
     store.put(key, path)
 
 
+NO_PARQUET = (
+    "the file is not Parquet that can be read: it does not begin as Parquet does;"
+    " send it as what it is, by its name or `format`"
+)
+
+
 def _registration(*keys: str, columns: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {"columns": columns or COLUMNS, "objects": [{"key": k} for k in keys or ("files/workers.parquet",)]}
 
@@ -173,7 +179,7 @@ async def test_name_against_the_rule_is_400(
         (_registration("files/../a"), 400,
          "key 'files/../a' is refused: a key must not contain '.' or '..' as a component"),
         (_registration("files/none.parquet"), 404, "no object 'files/none.parquet'"),
-        (_registration("files/text.txt"), 422, "the file is not Parquet that can be read (ArrowInvalid)"),
+        (_registration("files/text.txt"), 422, NO_PARQUET),
         (_registration("files/workers.parquet", "files/workers.parquet"), 400,
          "a key stands in objects twice; its rows would count twice"),
         (_registration(columns=[{"name": "worker_id", "type": "BIGINT"}]), 422,
