@@ -11,15 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
-import pytest
-from typer.testing import CliRunner
 
 from lakehouse.adapters.connect import connect_store
 from lakehouse.adapters.triage_queue import TriageQueue
-from lakehouse.settings import load_settings, process_environ
+from lakehouse.settings import load_settings
 from lakehouse.triage.item import Item, Subject
-from lakehouse_cli.main import app
-from tests.api import ApiProcess
+from tests.api import ApiProcess, clean_environ
+from tests.commands import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -154,12 +152,5 @@ def _ingest(client: httpx.Client, name: str, path: Path, *, mode: str = "replace
 
 def lakehouse(environ: Mapping[str, str], *arguments: str, exit_codes: Sequence[int] = (0,)) -> None:
     """Run a command, in this process: a dozen processes would spend most of their time on imports."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in process_environ():
-            if name.startswith(("LAKEHOUSE_", "AUTH_")):
-                patch.delenv(name)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        patch.chdir(ROOT)
-        done = CliRunner().invoke(app, list(arguments))
-    assert done.exit_code in exit_codes, f"lakehouse {' '.join(arguments)}\n{done.output}\n{done.exception}"
+    done = run_command(*arguments, environ=clean_environ() | environ, cwd=ROOT)
+    assert done.returncode in exit_codes, f"lakehouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
