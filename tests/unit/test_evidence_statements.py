@@ -56,7 +56,7 @@ def test_after_a_fault_the_next_lines_are_read(engine: LinesEngine) -> None:
 
 def test_engines_that_spill_at_once_do_not_share_their_files(tmp_path: Path) -> None:
     engines = [LinesEngine(tmp_path, memory_bytes=16 << 20) for _ in range(2)]
-    count = 500_000
+    count = 300_000
     for step, engine in enumerate(engines, start=1):
         engine.connection.execute(
             f"CREATE TABLE spilled AS SELECT i, sha256((i * {step})::VARCHAR) AS h FROM range({count}) numbers(i)"
