@@ -534,13 +534,14 @@ class _Waiting(dict[str, Reply]):
         return super().get(key, default)
 
 
-def test_replay_by_a_form_is_alone_and_shows_its_verdict(site: Site, page: Page, tmp_path: Path) -> None:
+def test_replay_by_a_form_is_alone_and_stopped_is_gone_on_with_to_its_verdict(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
     ((worker, role, city),) = site.sql("SELECT worker_id, role, city FROM workers ORDER BY 1 LIMIT 1")
-    replies = {
-        "m": Reply(document=completion(f"Nobody. {SCRIPT}")),
-        "x": Reply(document=completion(f"It is the one with id {worker}.")),
-    }
-    waiting = site.endpoint.by_model = _Waiting(replies)
+    wrong = Reply(document=completion(f"Nobody. {SCRIPT}"))
+    right = Reply(document=completion(f"It is the one with id {worker}."))
+    away = Reply(status=500, document={"error": {"message": "away"}})
+    waiting = site.endpoint.by_model = _Waiting({"m": wrong, "x": away})
     expected = {"corpora": ["workers"], "expected": {"ids": [str(worker)]}}
     tasks = [{"task_id": f"t-{n}", "question": f"Who is a {role} in {city}? {n}"} | expected for n in range(2)]
     (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
@@ -564,6 +565,11 @@ def test_replay_by_a_form_is_alone_and_shows_its_verdict(site: Site, page: Page,
     second.close()
     page.reload()  # what goes on is found again
     waiting.go.set()
+    page.locator("main .error", has_text="what was answered is kept").wait_for(timeout=120_000)
+    site.endpoint.by_model = {"m": wrong, "x": right}
+    page.get_by_role("link", name="Show what there is").click()
+    page.get_by_text("1 of 4").wait_for()
+    page.get_by_role("button", name="Go on with it").click()
     page.locator("main .ok", has_text="the verdict is hold").wait_for(timeout=120_000)
     page.get_by_role("link", name="Show it").click()
     page.get_by_text("4 of 4").wait_for()
@@ -572,28 +578,6 @@ def test_replay_by_a_form_is_alone_and_shows_its_verdict(site: Site, page: Page,
     assert "broken" not in page.title()
     assert all("409" in one for one in site.errors), site.errors  # the browser tells of the refusal
     site.errors.clear()
-
-
-def test_replay_that_stopped_is_gone_on_with_by_its_button(site: Site, page: Page, tmp_path: Path) -> None:
-    right, away = Reply(document=completion("Nobody.")), Reply(status=500, document={"error": {"message": "away"}})
-    site.endpoint.by_model = {"m": right, "x": away}
-    task = {"task_id": "t", "question": "Who welds?", "corpora": ["workers"], "expected": {"ids": ["1"]}}
-    (tmp_path / "tasks.jsonl").write_text(json.dumps(task))
-    (tmp_path / "arms.yaml").write_text(ARMS)
-    page.goto("/ui/replay")
-    for place in (0, 1):
-        page.get_by_label("those of a file").nth(place).check()
-    page.get_by_label("File of tasks").set_input_files(tmp_path / "tasks.jsonl")
-    page.get_by_label("File of arms").set_input_files(tmp_path / "arms.yaml")
-    page.get_by_role("button", name="Begin").click()
-    page.locator("main .error", has_text="what was answered is kept").wait_for(timeout=120_000)
-    site.endpoint.by_model = {"m": right, "x": right}
-    page.get_by_role("link", name="Show what there is").click()
-    page.get_by_text("1 of 2").wait_for()
-    page.get_by_role("button", name="Go on with it").click()
-    page.locator("main .ok", has_text="the verdict is").wait_for(timeout=120_000)
-    page.get_by_role("link", name="Show it").click()
-    page.get_by_text("2 of 2").wait_for()
 
 
 def test_form_of_a_replay_that_compares_nothing_is_told_at_once(site: Site, page: Page) -> None:
