@@ -25,6 +25,8 @@ NAMES = tuple(f"id{i}" for i in range(12))
 VECTORS = clustered(40, DIMENSION, seed=3, clusters=40)
 FILTERS = (None, {"n": {"lt": 20}}, {"n": {"ne": 3}}, {"tag": "a"}, {"tag": {"exists": False}}, {"n": -1})
 metadata = st.fixed_dictionaries({"n": st.integers(0, 39)}, optional={"tag": st.sampled_from(("a", "b"))})
+# So that those who look leave some time to those who write.
+PAUSE_S = 0.001
 rows = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 39), metadata), min_size=1, max_size=15)
 
 
@@ -162,7 +164,7 @@ def test_growing_and_shrinking_under_fifty_threads_answers_exactly(size: int) ->
     """Writers own their ids; what each of them has written it finds, and readers see writes whole."""
     index = HotIndex(dimension=DIMENSION)
     index.upsert(batch_of(np.ones((1, DIMENSION), np.float32), ["anchor"], metadata=[{"owner": -1}], texts=["anchor"]))
-    writers, readers, rounds = 10, 40, 1 if size > 100 else 3
+    writers, readers, rounds = 10, 40, 2 if size > 100 else 4
     base = clustered(size, DIMENSION, seed=5, clusters=size)
     done = threading.Event()
     running = [writers]
@@ -187,7 +189,7 @@ def test_growing_and_shrinking_under_fifty_threads_answers_exactly(size: int) ->
             done.set()
 
     def read(number: int) -> None:
-        while not done.is_set():
+        while not done.wait(PAUSE_S):
             selection = index.select(filter=parse_filter({"owner": number % writers}))
             hits = index.search_vector(base[0], size, selection)
             rows = np.array([hit.row for hit in hits], np.int64)
@@ -199,7 +201,7 @@ def test_growing_and_shrinking_under_fifty_threads_answers_exactly(size: int) ->
             assert [hit.id for hit in index.search_text("anchor", 5, index.select())] == ["anchor"]
 
     def tidy() -> None:
-        while not done.is_set():
+        while not done.wait(PAUSE_S):
             index.settle()
 
     works = [lambda owner=owner: write(owner) for owner in range(writers)]
@@ -228,7 +230,7 @@ def test_replacing_and_compacting_beside_codes_loses_and_doubles_nothing() -> No
 
     def read(seed: int) -> None:
         draw = np.random.default_rng(seed)
-        while not done.is_set():
+        while not done.wait(PAUSE_S):
             row = int(draw.integers(count))
             selection = index.select()
             assert len(selection) == count
