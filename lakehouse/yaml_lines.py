@@ -7,9 +7,10 @@ Belongs here: reading mappings, lists and scalars with their lines, gathering wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from lakehouse.errors import BadInput
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import yaml
 
 _SHOWN_FAULTS = 20
+_Read = TypeVar("_Read")
 
 
 def read_document(text: str, *, name: str) -> Located:
@@ -44,10 +46,14 @@ def read_document(text: str, *, name: str) -> Located:
 
 
 class Faults:
-    """What is wrong in a file, gathered as it is read, so that whoever mends it hears all of it at once."""
+    """What is wrong in a file, gathered as it is read, so that whoever mends it hears of all of it at once.
+
+    The first ones of the file are kept, all are counted: a file of 100 KB can hold ten thousand.
+    """
 
     def __init__(self) -> None:
-        self._found: list[BadInput] = []
+        self._first: list[BadInput] = []
+        self._count = 0
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
@@ -55,26 +61,38 @@ class Faults:
         try:
             yield
         except BadInput as fault:
-            self._found.append(fault)
+            self._count += 1
+            insort(self._first, fault, key=_line_of)
+            del self._first[_SHOWN_FAULTS:]
+
+    def read(self, read: Callable[[], _Read], instead: _Read) -> _Read:
+        """What is read; where that is refused, it is kept, and `instead` stands for it until `tell`."""
+        with self.gathered():
+            return read()
+        return instead
 
     @property
     def count(self) -> int:
         """How many were gathered."""
-        return len(self._found)
+        return self._count
 
     def tell(self) -> None:
         """Say what was gathered, a line each in the order of the file; nothing, if nothing was.
 
         Raises:
-            BadInput: Something was; `line` is the first one's, and `faults` holds all where there are several.
+            BadInput: Something was; `line` is the first one's, and `faults` holds the first ones where there are
+                several.
         """
-        found = sorted(self._found, key=lambda fault: int(fault.fields.get("line", 0)))
-        if len(found) == 1:
-            raise found[0]
-        if found:
-            details = [fault.detail for fault in found]
-            more = [f"and {len(found) - _SHOWN_FAULTS} more"] if len(found) > _SHOWN_FAULTS else []
-            raise BadInput("\n".join([*details[:_SHOWN_FAULTS], *more]), **found[0].fields, faults=details)
+        if self._count == 1:
+            raise self._first[0]
+        if self._first:
+            details = [fault.detail for fault in self._first]
+            more = [f"and {self._count - len(details)} more"] if self._count > len(details) else []
+            raise BadInput("\n".join([*details, *more]), **{**self._first[0].fields, "faults": details})
+
+
+def _line_of(fault: BadInput) -> int:
+    return int(fault.fields.get("line", 0))
 
 
 class Located:
@@ -102,13 +120,22 @@ class Located:
         """
         raise BadInput(f"{self._name}, line {self.line}: {problem}", line=self.line)
 
-    def members(self, *, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Located]:
-        """The members of a mapping with exactly these names; those that are optional may be missing."""
+    def members(
+        self, *, required: Sequence[str], optional: Sequence[str] = (), faults: Faults | None = None
+    ) -> dict[str, Located]:
+        """The members of a mapping with exactly these names; those that are optional may be missing.
+
+        Args:
+            required: Names that must be there.
+            optional: Names that may be.
+            faults: Where names that are unknown are gathered; None: the first one is refused.
+        """
         known = (*required, *optional)
         found = {key: value for key, _, value in self.pairs()}
         for key, place, _ in self.pairs():
-            if key not in known:
-                place.refuse(f"{key!r} is unknown here; it takes {', '.join(known)}")
+            with nullcontext() if faults is None else faults.gathered():
+                if key not in known:
+                    place.refuse(f"{key!r} is unknown here; it takes {', '.join(known)}")
         for key in required:
             if key not in found:
                 self.refuse(f"{key!r} is missing; it takes {', '.join(known)}")
@@ -181,5 +208,6 @@ class Located:
 
         try:
             return yaml.SafeLoader("").construct_document(self._node)
-        except (yaml.YAMLError, ValueError, TypeError) as error:
+        except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            # What a tag asks for and the text is not (`!!timestamp x`, `!!bool x`) fails in ways of its own.
             self.refuse(f"cannot be read ({getattr(error, 'problem', None) or error})")

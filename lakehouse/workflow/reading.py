@@ -57,22 +57,24 @@ def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
         raise BadInput(f"{name}: a workflow has at most {MAX_FILE_BYTES >> 10} KiB, this one has {len(raw) >> 10}")
     check_shape(text, name=name)
     document = read_document(text, name=name)
-    members = document.members(
-        required=("name", "version", "nodes"), optional=("description", "inputs", "concurrency", "output")
-    )
     faults = Faults()
-    with faults.gathered():
-        title = _matching(members["name"], _NAME, "a name is [a-z][a-z0-9_-]{0,62}")
-    with faults.gathered():
-        version = _number("version", members["version"], 1, 1_000_000_000, is_whole=True)
+    members = document.members(
+        required=("name", "version", "nodes"),
+        optional=("description", "inputs", "concurrency", "output"),
+        faults=faults,
+    )
+    title = faults.read(lambda: _matching(members["name"], _NAME, "a name is [a-z][a-z0-9_-]{0,62}"), "")
+    version = faults.read(lambda: _number("version", members["version"], 1, 1_000_000_000, is_whole=True), 0)
     concurrency = 1
     with faults.gathered():
         if "concurrency" in members:
             concurrency = _number("concurrency", members["concurrency"], 1, MAX_CONCURRENCY, is_whole=True)
-    with faults.gathered():
-        inputs = _inputs(members["inputs"]) if "inputs" in members else {}
+    inputs: dict[str, InputSpec] = faults.read(
+        lambda: _inputs(members["inputs"], faults) if "inputs" in members else {}, {}
+    )
     drafts: list[Draft] = []
-    for place in _listed(members["nodes"], MAX_NODES, "nodes"):
+    places: list[Located] = faults.read(lambda: _listed(members["nodes"], MAX_NODES, "nodes"), [])
+    for place in places:
         with faults.gathered():
             drafts.append(_draft(place, catalog, faults))
     faults.tell()  # what refers to something that is wrong itself would be told twice
@@ -123,15 +125,16 @@ def _with_yaml_numbers(value: Any) -> Any:
     return orjson.Fragment(f"{digits if '.' in digits else f'{digits}.0'}e{exponent}")
 
 
-def _inputs(place: Located) -> dict[str, InputSpec]:
+def _inputs(place: Located, faults: Faults) -> dict[str, InputSpec]:
     if place.is_list():
         return {_matching(item, _ID, "an input's name is [a-z][a-z0-9_]{0,62}"): InputSpec() for item in place.items()}
     found: dict[str, InputSpec] = {}
     for name, at, spec in place.pairs():
-        _matching(at, _ID, "an input's name is [a-z][a-z0-9_]{0,62}")
         if len(found) >= MAX_INPUTS:
             at.refuse(f"a workflow has at most {MAX_INPUTS} inputs")
-        found[name] = _input(spec) if spec.is_mapping() else InputSpec(kind=spec.one_of(KINDS))
+        with faults.gathered():
+            _matching(at, _ID, "an input's name is [a-z][a-z0-9_]{0,62}")
+            found[name] = _input(spec) if spec.is_mapping() else InputSpec(kind=spec.one_of(KINDS))
     return found
 
 
@@ -148,30 +151,52 @@ def _input(place: Located) -> InputSpec:
 
 
 def _draft(place: Located, catalog: ModeCatalog, faults: Faults) -> Draft:
-    members = place.members(required=("id", "mode"), optional=("needs", "when", "with", "retries", "timeout_s"))
-    node_id = _matching(members["id"], _ID, "an id is [a-z][a-z0-9_]{0,62}")
-    if node_id == OUTPUT:
-        members["id"].refuse(f"{OUTPUT!r} is the name of the run's own row; give the node another id")
-    mode = catalog.find(members["mode"].scalar())
-    if mode is None:
-        members["mode"].refuse(f"there is no mode {members['mode'].scalar()!r}; there are {', '.join(catalog.names)}")
+    members = place.members(
+        required=("id", "mode"), optional=("needs", "when", "with", "retries", "timeout_s"), faults=faults
+    )
+    mode = faults.read(lambda: _mode(members["mode"], catalog), None)
     templates: list[FoundTemplate] = []
-    when = _condition(members["when"], templates) if "when" in members else None
-    given = _with(members.get("with"), mode, place, templates, faults)
-    needs = _listed(members["needs"], MAX_NODES, "needs") if "needs" in members else []
+    needs: dict[Located, str] = faults.read(lambda: _needs(members), {})
     node = NodeSpec(
-        id=node_id,
-        mode=mode.name,
-        needs=tuple(need.scalar() for need in needs),
-        when=when,
-        given=given,
-        retries=_number("retries", members["retries"], 0, MAX_RETRIES, is_whole=True) if "retries" in members else 0,
-        timeout_s=_number("timeout_s", members["timeout_s"], 0.001, MAX_TIMEOUT_S)
-        if "timeout_s" in members
-        else DEFAULT_TIMEOUT_S,
+        id=faults.read(lambda: _node_id(members["id"]), ""),
+        mode="" if mode is None else mode.name,
+        needs=tuple(needs.values()),
+        when=faults.read(lambda: _condition(members["when"], templates) if "when" in members else None, None),
+        given={} if mode is None else _with(members.get("with"), mode, place, templates, faults),
+        retries=faults.read(lambda: _retries(members), 0),
+        timeout_s=faults.read(lambda: _timeout(members), DEFAULT_TIMEOUT_S),
         line=place.line,
     )
     return Draft(node, place, tuple(needs), tuple(templates))
+
+
+def _node_id(place: Located) -> str:
+    node_id = _matching(place, _ID, "an id is [a-z][a-z0-9_]{0,62}")
+    if node_id == OUTPUT:
+        place.refuse(f"{OUTPUT!r} is the name of the run's own row; give the node another id")
+    return node_id
+
+
+def _mode(place: Located, catalog: ModeCatalog) -> Mode | None:
+    mode = catalog.find(place.scalar())
+    if mode is None:
+        place.refuse(f"there is no mode {place.scalar()!r}; there are {', '.join(catalog.names)}")
+    return mode
+
+
+def _needs(members: Mapping[str, Located]) -> dict[Located, str]:
+    places = _listed(members["needs"], MAX_NODES, "needs") if "needs" in members else []
+    return {place: place.scalar() for place in places}
+
+
+def _retries(members: Mapping[str, Located]) -> Any:
+    return _number("retries", members["retries"], 0, MAX_RETRIES, is_whole=True) if "retries" in members else 0
+
+
+def _timeout(members: Mapping[str, Located]) -> Any:
+    if "timeout_s" not in members:
+        return DEFAULT_TIMEOUT_S
+    return _number("timeout_s", members["timeout_s"], 0.001, MAX_TIMEOUT_S)
 
 
 def _condition(place: Located, templates: list[FoundTemplate]) -> Template | bool:

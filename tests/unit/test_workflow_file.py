@@ -135,6 +135,31 @@ def test_references_that_lead_nowhere_are_told_together() -> None:
     assert [one.partition(": ")[0] for one in told] == ["w.yaml, line 6"] * 2 + ["w.yaml, line 7", "w.yaml, line 8"]
 
 
+def test_faults_of_one_node_and_around_the_nodes_are_told_together() -> None:
+    node = "  - {id: B, mode: no.such, needs: 3, when: 4, retries: 99, timeout_s: -1, colour: red}"
+    with pytest.raises(BadInput) as refused:
+        read(f"name: X\nversion: 0\nsize: 3\ninputs: {{A: text, b: bar}}\nnodes:\n{node}\n")
+    told = [one.partition(": ")[0] for one in refused.value.fields["faults"]]
+    assert told == [f"w.yaml, line {line}" for line in (1, 2, 3, 4, 4, *[6] * 7)]
+    with pytest.raises(BadInput) as refused:
+        read("name: X\nversion: 0\nnodes: 3\n")
+    assert len(refused.value.fields["faults"]) == 3
+
+
+def test_what_is_told_of_ten_thousand_faults_stays_small() -> None:
+    needs = ",".join(["a"] * 100)
+    text = workflow(*(f"{{id: n{'x' * 50}{i}, mode: render, with: {{text: x}}, needs: [{needs}]}}" for i in range(100)))
+    with pytest.raises(BadInput, match=r"\nand 9980 more$") as refused:
+        read(text)
+    assert len(refused.value.fields["faults"]) == 20
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!bool x", "!!int ''", "!!float ''", "!!python/name:os.system ''"])
+def test_tag_that_its_text_does_not_bear_is_refused_with_its_line(value: str) -> None:
+    with pytest.raises(BadInput, match=r"w\.yaml, line 6: cannot be read"):
+        read(workflow(f"{{id: a, mode: render, with: {{text: {value}}}}}"))
+
+
 def test_a_file_full_of_faults_tells_the_first_ones_and_how_many_there_are() -> None:
     with pytest.raises(BadInput, match=r"\nand 30 more$"):
         read(workflow(*("{id: a, mode: no.such}" for _ in range(50))))
