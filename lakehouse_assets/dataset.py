@@ -13,6 +13,7 @@ from typing import Any
 from dagster import (
     AssetExecutionContext,
     AssetMaterialization,
+    AssetRecordsFilter,
     AssetSpec,
     BackfillPolicy,
     Config,
@@ -29,7 +30,7 @@ from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
 from lakehouse_assets.audit import record_ingest
 from lakehouse_assets.dataset_metadata import SAMPLE_ROWS, data_version, dataset_metadata
-from lakehouse_assets.failures import failure_of_several, is_refusal, mapped_errors
+from lakehouse_assets.failures import failure_of_several, is_retried, mapped_errors
 from lakehouse_assets.landing_plan import LANDING
 from lakehouse_assets.partitions import datasets_partitions
 from lakehouse_assets.resources import LakeConnection, LakeStore
@@ -80,33 +81,47 @@ class BroughtUpToDate:
 def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeStore) -> MaterializeResult[None]:
     """A catalogued dataset: Parquet files in the bucket and the manifest that names them.
 
-    Of a run over several partitions, those that are refused fail it at its end, and the others are done.
+    Of a run over several partitions, those that fail for a reason of their own fail it at its end, and the others are
+    done.
     """
     lake = store.lake
     names = context.partition_keys
     done: dict[str, tuple[DataVersion, dict[str, Any]]] = {}
-    refused: dict[str, LakehouseError] = {}
+    seen: dict[str, dict[str, str]] = {}
+    failed: dict[str, LakehouseError] = {}
     for name in names:
         with mapped_errors(context.instance, context.run.run_id):
             try:
+                if len(names) > 1:
+                    seen[name] = _landing_tags(context, name)
                 result = _bring_up_to_date(lake, name, evolve=config.evolve, run_id=context.run.run_id)
+                sample = _sample(lake, result.manifest)
             except LakehouseError as error:
-                if len(names) == 1 or not is_refusal(error):
+                if len(names) == 1 or is_retried(error):
                     raise
-                refused[name] = error
+                failed[name] = error
                 continue
-            sample = _sample(lake, result.manifest)
         metadata = dataset_metadata(result.manifest, bucket=lake.objects.bucket, sample=sample)
         done[name] = (data_version(result.manifest), {**metadata, "quarantined": result.quarantined})
-    if refused:
+    if failed:
         for name, (version, metadata) in done.items():
-            tags = {"dagster/data_version": version.value, "dagster/code_version": CODE_VERSION}
+            tags = {"dagster/data_version": version.value, "dagster/code_version": CODE_VERSION, **seen[name]}
             context.log_event(AssetMaterialization("dataset", metadata=metadata, partition=name, tags=tags))
-        raise failure_of_several(refused, of=len(names))
+        raise failure_of_several(failed, of=len(names))
     for name, (_, metadata) in done.items():
         context.add_asset_metadata(metadata, partition_key=name)
     # Of a run over several partitions Dagster keeps one version for all, so ours is set where there is one.
     return MaterializeResult(data_version=done[names[0]][0] if len(names) == 1 else None)
+
+
+def _landing_tags(context: AssetExecutionContext, name: str) -> dict[str, str]:
+    """What Dagster writes of the input in a run that succeeds; without it a partition passes for stale."""
+    wanted = AssetRecordsFilter(landing.key, asset_partitions=[name])
+    records = context.instance.fetch_materializations(wanted, limit=1).records
+    made = records[0].asset_materialization if records else None
+    version = ((made.tags if made is not None else None) or {}).get("dagster/data_version", "INITIAL")
+    pointer = str(records[0].storage_id) if records else "NULL"
+    return {"dagster/input_data_version/landing": version, "dagster/input_event_pointer/landing": pointer}
 
 
 def _bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool, run_id: str) -> BroughtUpToDate:

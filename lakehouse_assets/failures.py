@@ -35,9 +35,9 @@ def mapped_errors(instance: DagsterInstance, run_id: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Unavailable, TimedOut) as error:
-        raise RetryRequested(MAX_RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
     except LakehouseError as error:
+        if is_retried(error):
+            raise RetryRequested(MAX_RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
         if is_refusal(error):
             instance.add_run_tags(run_id, {REFUSED_TAG: str(error.status)})
         raise failure_of(error) from error
@@ -53,19 +53,19 @@ def failure_of(error: LakehouseError) -> Failure:
     )
 
 
-def failure_of_several(refused: Mapping[str, LakehouseError], *, of: int) -> Failure:
-    """One failure for the partitions of a run that were refused, while the others went through.
+def failure_of_several(failed: Mapping[str, LakehouseError], *, of: int) -> Failure:
+    """One failure for the partitions of a run that failed, while the others went through.
 
     Args:
-        refused: The error of each, one at least.
+        failed: The error of each, one at least.
         of: How many partitions the run had.
     """
-    told = [f"{name}: {error.title}: {error.detail}" for name, error in refused.items()]
+    told = [f"{name}: {error.title}: {error.detail}" for name, error in failed.items()]
     more = [f"and {len(told) - _SHOWN} more, see the metadata"] if len(told) > _SHOWN else []
+    others = ", the others are up to date" if len(told) < of else ""
     return Failure(
-        description=f"{len(told)} of {of} partitions were refused, the others are up to date:\n"
-        + "\n".join([*told[:_SHOWN], *more]),
-        metadata={name: MetadataValue.json(_document(error)) for name, error in refused.items()},
+        description="\n".join([f"{len(told)} of {of} partitions failed{others}:", *told[:_SHOWN], *more]),
+        metadata={name: MetadataValue.json(_document(error)) for name, error in failed.items()},
         allow_retries=False,
     )
 
@@ -73,6 +73,11 @@ def failure_of_several(refused: Mapping[str, LakehouseError], *, of: int) -> Fai
 def is_refusal(error: LakehouseError) -> bool:
     """Whether the input was refused, so that trying it again does not help."""
     return 400 <= error.status < 500
+
+
+def is_retried(error: LakehouseError) -> bool:
+    """Whether the store or a limit of time was in the way, so that trying again may help."""
+    return isinstance(error, Unavailable | TimedOut)
 
 
 def _document(error: LakehouseError) -> dict[str, Any]:

@@ -13,11 +13,13 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.manifest import Column, Manifest
 from lakehouse.catalog.service import Catalog
+from lakehouse.errors import InsufficientStorage
 from lakehouse.storage.objects import list_all
-from lakehouse_assets.dataset import dataset
+from lakehouse_assets.dataset import BroughtUpToDate, bring_up_to_date, dataset
 from lakehouse_assets.dataset_checks import dataset_checks, judge_shrink
 from lakehouse_assets.dataset_metadata import data_version
 from lakehouse_assets.failures import REFUSED_TAG
+from lakehouse_assets.resources import LakeConnection
 from tests.dagster_lake import commit, lake_store, put_parquet
 from tests.servers import silent_server
 
@@ -164,6 +166,8 @@ def test_of_a_run_over_many_datasets_those_that_are_refused_fail_and_the_others_
     for name in names:
         ragged = "3,4,5\n" if name in "bc" else ""
         objects.put(f"landing/{name}/rows.csv", f"id,n\n1,2\n{ragged}".encode())
+        told = {"dagster/data_version": f"seen-{name}"}
+        instance.report_runless_asset_event(dg.AssetMaterialization("landing", partition=name, tags=told))
     run = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "d"}
     result = dg.materialize(
         [dataset, *dataset_checks],
@@ -177,7 +181,7 @@ def test_of_a_run_over_many_datasets_those_that_are_refused_fail_and_the_others_
     assert failure is not None
     assert failure.user_failure_data is not None
     lines = str(failure.user_failure_data.description).splitlines()
-    assert lines[0] == "2 of 4 partitions were refused, the others are up to date:"
+    assert lines[0] == "2 of 4 partitions failed, the others are up to date:"
     assert [line.partition(":")[0] for line in lines[1:]] == ["b", "c"]
     of_b = failure.user_failure_data.metadata["b"]
     assert isinstance(of_b, dg.JsonMetadataValue)
@@ -190,8 +194,40 @@ def test_of_a_run_over_many_datasets_those_that_are_refused_fail_and_the_others_
     assert instance.get_materialized_partitions(dg.AssetKey("dataset")) == {"a", "d"}
     shown = latest(instance)
     assert (shown.partition, shown.metadata["dagster/row_count"].value) == ("d", 1)
-    assert (shown.tags or {})["dagster/data_version"] == data_version(Catalog(objects).get("d")).value
+    assert shown.tags is not None
+    assert shown.tags["dagster/data_version"] == data_version(Catalog(objects).get("d")).value
+    assert shown.tags["dagster/input_data_version/landing"] == "seen-d"  # else the partition passes for stale
+    assert shown.tags["dagster/input_event_pointer/landing"].isdecimal()
     assert len(list(list_all(objects, "receipts/dataset/"))) == 2
+
+
+def test_dataset_that_needs_too_much_fails_alone_and_none_is_told_to_be_done_where_all_fail(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bring(lake: LakeConnection, name: str, *, evolve: bool) -> BroughtUpToDate:
+        if name != "c":
+            raise InsufficientStorage("too wide; split it")
+        return bring_up_to_date(lake, name, evolve=evolve)
+
+    monkeypatch.setattr("lakehouse_assets.dataset.bring_up_to_date", bring)
+    instance.add_dynamic_partitions("datasets", ["a", "b", "c"])
+    objects.put("landing/c/rows.csv", b"id,n\n1,2\n")
+    for end, says in (
+        ("c", "2 of 3 partitions failed, the others are up to date:"),
+        ("b", "2 of 2 partitions failed:"),
+    ):
+        result = dg.materialize(
+            [dataset],
+            instance=instance,
+            resources={"store": lake_store(objects, tmp_path)},
+            tags={"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": end},
+            raise_on_error=False,
+        )
+        failure = result.failure_data_for_node("dataset")
+        assert failure is not None
+        assert failure.user_failure_data is not None
+        assert str(failure.user_failure_data.description).splitlines()[0] == says
+    assert instance.get_materialized_partitions(dg.AssetKey("dataset")) == {"c"}
 
 
 def test_full_disk_takes_nothing_from_landing(
