@@ -12,7 +12,7 @@ from typing import Any
 from lakehouse.catalog.register import ParquetFacts
 from lakehouse.errors import Unprocessable
 
-_MAGIC = b"PAR1"
+_MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 _TYPES = {
     "bool": "BOOLEAN",
     "int8": "TINYINT",
@@ -60,10 +60,12 @@ def _why(path: Path) -> str:
         head = stream.read(len(_MAGIC))
         stream.seek(-min(len(_MAGIC), path.stat().st_size), os.SEEK_END)
         tail = stream.read()
+    if head == _ENCRYPTED:
+        return "it is encrypted; write it without encryption"
     if head != _MAGIC:
-        return "it does not begin as Parquet does; send it as what it is, by its name or `format`"
+        return "it does not begin as Parquet does; ingest it as what it is, by its name or `format`"
     if tail != _MAGIC or path.stat().st_size < 3 * len(_MAGIC):
-        return "it is cut off, for its end is missing; send it whole"
+        return "it is cut off, or something stands behind its end; send it whole"
     return "what stands at its end, its footer, is damaged; write or send it again"
 
 

@@ -67,8 +67,10 @@ def test_type_that_has_no_name_is_refused_with_the_column(tmp_path: Path) -> Non
         (b"PA", "it does not begin as Parquet does"),
         (b"PAR1", "it is cut off"),
         (b"PAR1" + bytes(100), "it is cut off"),
+        (b"PAR1" + bytes(100) + b"PAR1\n", "something stands behind its end"),
+        (b"PARE" + bytes(100) + b"PARE", "it is encrypted"),
         (b"PAR1" + bytes(100) + b"PAR1", "its footer, is damaged"),
-        (b"a,b\n1,2\n" * 100, "it does not begin as Parquet does; send it as what it is"),
+        (b"a,b\n1,2\n" * 100, "it does not begin as Parquet does; ingest it as what it is"),
     ],
 )
 def test_file_that_is_no_parquet_is_unprocessable(tmp_path: Path, content: bytes, why: str) -> None:

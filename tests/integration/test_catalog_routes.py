@@ -71,7 +71,7 @@ def _put(store: S3ObjectStore, folder: Path, key: str, table: pa.Table) -> None:
 
 NO_PARQUET = (
     "the file is not Parquet that can be read: it does not begin as Parquet does;"
-    " send it as what it is, by its name or `format`"
+    " ingest it as what it is, by its name or `format`"
 )
 
 
