@@ -60,8 +60,8 @@ def open_lake(
     """
     import duckdb
 
-    config = {
-        **QUICK_LOAD,
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **(QUICK_LOAD if isinstance(location, S3Location) else {}),
         "threads": threads,
         "memory_limit": f"{memory_bytes}B",
         "autoinstall_known_extensions": False,

@@ -33,3 +33,8 @@ def test_list_is_a_table_of_the_very_texts(tmp_path: Path, texts: list[str]) -> 
     with open_lake(tmp_path, tmp_path) as engine:
         make_list(engine, "listed", "name", texts)
         assert [row[0] for row in engine.execute("SELECT name FROM listed").fetchall()] == list(texts)
+
+
+def test_engine_over_a_folder_loads_nothing_that_is_not_signed(tmp_path: Path) -> None:
+    with open_lake(tmp_path, tmp_path) as engine:
+        assert engine.execute("SELECT current_setting('allow_unsigned_extensions')").fetchall() == [(False,)]
