@@ -130,6 +130,15 @@ class Item:
             item = cls(subject=subject, decided=None if decided is None else Decided(**decided), **said)
             if item.state not in STATES or item.kind not in KINDS:
                 raise ValueError(f"state {item.state!r}, kind {item.kind!r}")
+            # One that cannot stand in the order of the others would take all of them from the list.
+            for value, type_ in (
+                (item.priority, int),
+                (item.created_at, str),
+                (subject.of, str),
+                (subject.sha256, str),
+            ):
+                if not isinstance(value, type_):
+                    raise TypeError(f"{value!r} is no {type_.__name__}")
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenManifest(
                 f"{key!r} is not an item of the queue ({error}): remove it, the next filling makes it anew", key=key

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from lakehouse.adapters.triage_fill import FillReport, TriageFiller
@@ -305,6 +306,10 @@ def test_damaged_item_is_named_and_hides_no_other() -> None:
     assert [one.subject.of for one in desk.queue.items()] == ["b"]
     with pytest.raises(BrokenManifest, match=item("a").item_id):
         desk.queue.get(item("a").item_id)
+    for wrong in ({"priority": "high"}, {"priority": None}, {"created_at": 3}, {"subject": {"about": "run", "of": 3}}):
+        document = orjson.dumps({**item("a").to_document(), **wrong})
+        desk.store.put(f"{WAITING}{item('a').item_id}.json", document)
+        assert [one.subject.of for one in desk.queue.items()] == ["b"]
     for bad in ("", "..", "a" * 31, "A" * 32):
         with pytest.raises(BadInput):
             desk.queue.get(bad)
