@@ -56,7 +56,10 @@ def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
     if len(raw) > MAX_FILE_BYTES:
         raise BadInput(f"{name}: a workflow has at most {MAX_FILE_BYTES >> 10} KiB, this one has {len(raw) >> 10}")
     check_shape(text, name=name)
-    document = read_document(text, name=name)
+    return _workflow(read_document(text, name=name), catalog, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def _workflow(document: Located, catalog: ModeCatalog, *, sha256: str) -> Workflow:
     faults = Faults()
     members = document.members(
         required=("name", "version", "nodes"),
@@ -92,7 +95,7 @@ def read_workflow(text: str, *, name: str, catalog: ModeCatalog) -> Workflow:
         concurrency=concurrency,
         nodes=tuple(draft.node for draft in drafts),
         output=output,
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256,
     )
 
 
@@ -167,7 +170,17 @@ def _draft(place: Located, catalog: ModeCatalog, faults: Faults) -> Draft:
         timeout_s=faults.read(lambda: _timeout(members), DEFAULT_TIMEOUT_S),
         line=place.line,
     )
+    if mode is not None and "with" in members:
+        _check_inside(members["with"], mode, catalog, faults)
     return Draft(node, place, tuple(needs), tuple(templates))
+
+
+def _check_inside(place: Located, mode: Mode, catalog: ModeCatalog, faults: Faults) -> None:
+    """Read a workflow that stands in a node: what is wrong in it would be refused when the file is run."""
+    for name, _, value in place.pairs():
+        if name in mode.fields and mode.fields[name].is_raw and value.is_mapping():
+            with faults.gathered():
+                _workflow(value, catalog, sha256="")
 
 
 def _node_id(place: Located) -> str:
@@ -213,7 +226,11 @@ def _condition(place: Located, templates: list[FoundTemplate]) -> Template | boo
 
 
 def _with(
-    place: Located | None, mode: Mode, node: Located, templates: list[FoundTemplate], faults: Faults
+    place: Located | None,
+    mode: Mode,
+    node: Located,
+    templates: list[FoundTemplate],
+    faults: Faults,
 ) -> dict[str, Any]:
     before = faults.count
     places = {name: (at, value) for name, at, value in place.pairs()} if place is not None else {}

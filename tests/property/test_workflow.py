@@ -79,8 +79,9 @@ def test_texts_of_an_object_come_through_as_they_are(text: str) -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1))
 def test_numbers_of_an_object_come_through_as_they_are(value: Any) -> None:
-    spec = {"name": "w", "version": 1, "nodes": [{"id": "a", "mode": "pipeline", "with": {"workflow": {"x": value}}}]}
-    read = workflow_of(spec, catalog=default_catalog()).nodes[0].given["workflow"]["x"]
+    given = {"workflow": "other", "input": {"x": value}}
+    spec = {"name": "w", "version": 1, "nodes": [{"id": "a", "mode": "pipeline", "with": given}]}
+    read = workflow_of(spec, catalog=default_catalog()).nodes[0].given["input"]["x"]
     assert read == value
     assert isinstance(read, type(value))
 

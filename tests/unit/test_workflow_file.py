@@ -146,6 +146,14 @@ def test_faults_of_one_node_and_around_the_nodes_are_told_together() -> None:
     assert len(refused.value.fields["faults"]) == 3
 
 
+def test_what_is_wrong_in_a_workflow_inside_is_told_with_the_lines_of_the_file() -> None:
+    inside = "{name: Inner, version: 1, nodes: [{id: x, mode: no.such}]}"
+    with pytest.raises(
+        BadInput, match=r"w\.yaml, line 6: 'Inner' is refused(.|\n)*line 6: there is no mode 'no\.such'"
+    ):
+        read(workflow(f"{{id: a, mode: pipeline, with: {{workflow: {inside}}}}}"))
+
+
 def test_what_is_told_of_ten_thousand_faults_stays_small() -> None:
     needs = ",".join(["a"] * 100)
     text = workflow(*(f"{{id: n{'x' * 50}{i}, mode: render, with: {{text: x}}, needs: [{needs}]}}" for i in range(100)))
