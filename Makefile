@@ -28,8 +28,8 @@ status: $(VENV)/.synced ## Show each process.
 	@$(BIN)/lakehouse status
 
 # Each worker rewrites the asserts of every module: half of its collection is saved where Python may keep what it compiled.
-test: $(VENV)/.synced-dev ## Run all tests, three files at a time: many of them wait.
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist loadfile
+test: $(VENV)/.synced-dev ## Run all tests, four files at a time: many of them wait.
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 4 --dist loadfile
 
 # Libraries of peers have no types, and what they give is Any.
 BENCH_TYPES := --no-warn-return-any --ignore-missing-imports --disable-error-code import-untyped --no-warn-unused-ignores
