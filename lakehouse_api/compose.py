@@ -159,8 +159,8 @@ def compose_services(settings: Settings) -> Services:
         drift=compose_drift(settings, objects, work_dir),
         roster=roster,
         work_dir=work_dir,
-        put_gate=Gate(settings.storage_puts_in_flight, "uploads"),
-        ingest_gate=Gate(settings.ingest_in_flight, "ingests"),
+        put_gate=Gate(settings.storage_puts_in_flight, "upload"),
+        ingest_gate=Gate(settings.ingest_in_flight, "ingest"),
     )
 
 

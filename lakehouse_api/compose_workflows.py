@@ -95,7 +95,7 @@ def compose_workflows(
         part_age=timedelta(seconds=settings.spool_part_age_s),
     )
     runner = WorkflowRunner(catalog, services, bridge.record)
-    gate = Gate(settings.workflow_runs_in_flight, "workflow runs")
+    gate = Gate(settings.workflow_runs_in_flight, "workflow run")
     return Workflows(catalog, runner, files, records, gate, settings.workflow_timeout_s, bridge)
 
 

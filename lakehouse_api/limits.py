@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError, Unavailable
 
 # Longest pause of a client in the middle of a body, as a stalled client must not keep its place for ever.
@@ -21,7 +22,7 @@ class Gate:
 
     Args:
         limit: How many may hold it.
-        what: What they are, for the message.
+        what: What one of them is, for the message.
         retry_after_s: When to come back.
     """
 
@@ -97,7 +98,7 @@ class Gate:
 
     def _refusal(self) -> Unavailable:
         return Unavailable(
-            f"{self._limit} {self._what} are in flight already; try again in {self._retry_after_s} s",
+            f"{counted(self._limit, self._what, 'is')} in flight already; try again in {self._retry_after_s} s",
             retry_after_s=self._retry_after_s,
         )
 

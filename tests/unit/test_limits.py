@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_turns_come_in_the_order_of_coming() -> None:
-    gate, order = Gate(1, "things"), list[int]()
+    gate, order = Gate(1, "thing"), list[int]()
 
     async def come(number: int) -> None:
         async with gate.hold_in_turn(60):
@@ -30,9 +30,9 @@ async def test_turns_come_in_the_order_of_coming() -> None:
 
 
 async def test_who_waits_too_long_is_told_when_to_come_back() -> None:
-    gate = Gate(1, "things", retry_after_s=7)
+    gate = Gate(1, "thing", retry_after_s=7)
     with gate.hold():
-        with pytest.raises(Unavailable, match="1 things are in flight already; try again in 7 s") as refused:
+        with pytest.raises(Unavailable, match="1 thing is in flight already; try again in 7 s") as refused:
             async with gate.hold_in_turn(0.001):
                 pass
         assert refused.value.fields["retry_after_s"] == 7
@@ -42,7 +42,7 @@ async def test_who_waits_too_long_is_told_when_to_come_back() -> None:
 
 
 async def test_nobody_jumps_the_queue() -> None:
-    gate = Gate(1, "things")
+    gate = Gate(1, "thing")
     with gate.hold():
         waiting = asyncio.ensure_future(gate.hold_in_turn(60).__aenter__())
         await anyio.wait_all_tasks_blocked()
@@ -53,7 +53,7 @@ async def test_nobody_jumps_the_queue() -> None:
 
 @pytest.mark.parametrize("is_granted", [False, True])
 async def test_place_of_one_who_is_cancelled_goes_on(is_granted: bool) -> None:
-    gate = Gate(1, "things")
+    gate = Gate(1, "thing")
     with gate.hold():
         first = asyncio.ensure_future(gate.hold_in_turn(60).__aenter__())
         second = asyncio.ensure_future(gate.hold_in_turn(60).__aenter__())
