@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -52,6 +54,24 @@ def raw_lines() -> list[bytes]:
     return [*lines, b'{"run_id": "broken"}\n']
 
 
+def bodies_of(objects: S3ObjectStore) -> dict[str, bytes]:
+    """What lies in a bucket, by key."""
+    return {info.key: objects.get(info.key).body for info in list_all(objects, "")}
+
+
+@contextmanager
+def mended(whole: S3ObjectStore, bodies: Mapping[str, bytes]) -> Iterator[S3ObjectStore]:
+    """A lake for one test, in which afterwards lies what lay in it, `bodies`."""
+    before = {info.key: info.etag for info in list_all(whole, "")}
+    yield whole
+    after = {info.key: info.etag for info in list_all(whole, "")}
+    for key in after.keys() - before.keys():
+        whole.delete(key)
+    for key, etag in before.items():
+        if after.get(key) != etag:
+            whole.put(key, bodies[key])
+
+
 def make_lake(objects: S3ObjectStore, folder: Path, *, kinds: tuple[Kind, ...] = ("sft", "preference")) -> LakeStore:
     """A lake on the test's bucket with everything made; in an empty bucket the second of a kind is a copy."""
     is_empty = not objects.list("", limit=1).objects
@@ -65,7 +85,7 @@ def make_lake(objects: S3ObjectStore, folder: Path, *, kinds: tuple[Kind, ...] =
     store = lake_store(objects, folder)
     bring_up_to_date(store, kinds=kinds)
     if is_empty:
-        _made[kinds] = {info.key: objects.get(info.key).body for info in list_all(objects, "")}
+        _made[kinds] = bodies_of(objects)
     return store
 
 

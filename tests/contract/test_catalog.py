@@ -65,13 +65,13 @@ def test_racing_writers_lose_no_version(objects: S3ObjectStore) -> None:
     def write(number: int) -> int:
         return Catalog(objects).commit("workers", appending(f"w{number}")).manifest.version
 
-    with ThreadPoolExecutor(32) as pool:
-        versions = sorted(pool.map(write, range(32)))
+    with ThreadPoolExecutor(64) as pool:
+        versions = sorted(pool.map(write, range(64)))
     final = Catalog(objects).get("workers")
-    assert len(set(versions)) == 32
-    assert {o.sha256 for o in final.objects} == {f"w{n}" * 4 for n in range(32)}
+    assert len(set(versions)) == 64
+    assert {o.sha256 for o in final.objects} == {f"w{n}" * 4 for n in range(64)}
     assert final.version == versions[-1]
-    assert final.version - len(final.skipped) == 32
+    assert final.version - len(final.skipped) == 64
 
 
 def test_lost_answers_are_found_by_the_commit_id(objects: S3ObjectStore) -> None:

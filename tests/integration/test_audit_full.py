@@ -34,7 +34,7 @@ from tests.api import TOKEN, api_settings, clean_environ, serving
 from tests.commands import run_command
 from tests.dagster_lake import commit, lake_environ, lake_store, put_parquet
 from tests.fakes.scripted_http import Reply, scripted_http
-from tests.lineage import RAW, make_lake
+from tests.lineage import RAW, bodies_of, make_lake, mended
 from tests.servers import StoreServer, free_port_block, silent_server
 
 OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "reference" / "openapi.json"
@@ -61,20 +61,14 @@ def whole(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def bodies(whole: S3ObjectStore) -> dict[str, bytes]:
     """What lies in the lake, by key."""
-    return {info.key: whole.get(info.key).body for info in list_all(whole, "")}
+    return bodies_of(whole)
 
 
 @pytest.fixture
 def lake(whole: S3ObjectStore, bodies: dict[str, bytes]) -> Iterator[S3ObjectStore]:
     """The lake, mended after each test."""
-    before = {info.key: info.etag for info in list_all(whole, "")}
-    yield whole
-    after = {info.key: info.etag for info in list_all(whole, "")}
-    for key in after.keys() - before.keys():
-        whole.delete(key)
-    for key, etag in before.items():
-        if after.get(key) != etag:
-            whole.put(key, bodies[key])
+    with mended(whole, bodies) as lake:
+        yield lake
 
 
 def parts_of(store: S3ObjectStore, folder: Path, *, api: str | None = None, **settings: str) -> AuditParts:

@@ -21,7 +21,7 @@ from lakehouse.storage.objects import list_all
 from tests.api import clean_environ
 from tests.commands import run_command
 from tests.dagster_lake import commit, lake_environ, put_parquet
-from tests.lineage import ACCEPTED, FIRST, RAW, make_lake, raw_lines
+from tests.lineage import ACCEPTED, FIRST, RAW, bodies_of, make_lake, mended, raw_lines
 from tests.servers import StoreServer
 
 COLUMNS = {"a": "BIGINT"}
@@ -40,20 +40,14 @@ def whole(store_process: StoreServer, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def bodies(whole: S3ObjectStore) -> dict[str, bytes]:
     """What lies in the lake, by key."""
-    return {info.key: whole.get(info.key).body for info in list_all(whole, "")}
+    return bodies_of(whole)
 
 
 @pytest.fixture
 def objects(whole: S3ObjectStore, bodies: dict[str, bytes]) -> Iterator[S3ObjectStore]:
     """The lake, mended after each test."""
-    before = {info.key: info.etag for info in list_all(whole, "")}
-    yield whole
-    after = {info.key: info.etag for info in list_all(whole, "")}
-    for key in after.keys() - before.keys():
-        whole.delete(key)
-    for key, etag in before.items():
-        if after.get(key) != etag:
-            whole.put(key, bodies[key])
+    with mended(whole, bodies) as lake:
+        yield lake
 
 
 def audit(objects: S3ObjectStore, folder: Path, *, is_full: bool = False) -> AuditReport:
