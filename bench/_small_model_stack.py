@@ -184,7 +184,7 @@ def running(folder: Path, memo: Memo, *, is_fresh: bool) -> Iterator[Stack]:
     with store_server(folder / "store") as server:
         common = {
             "corpora_dir": ROOT / "corpora", "log_level": "warning", "playbook_embedder": "static",
-            "pathway_embedder": "minilm", "holdout_share": 0,
+            "pathway_embedder": "minilm", "holdout_share": 0, "embedded_model_threads": None,
         }  # fmt: skip
         environ = api_environ(server.objects(), folder / "school", spool_part_age_s=1, **common)
         hidden = api_environ(

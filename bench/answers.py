@@ -52,7 +52,7 @@ def main() -> int:
             require_fsync(server.embedded)
             environ = api_environ(
                 server.objects(), folder / "api", corpora_dir=ROOT / "corpora", log_level="warning",
-                playbook_embedder="static",
+                playbook_embedder="static", embedded_model_threads=None,  # the default, not the one thread of tests
             )  # fmt: skip
             api = ApiProcess(environ, folder / "api.log")
             api.start()

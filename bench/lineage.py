@@ -176,8 +176,9 @@ def main() -> int:
         store = server.objects(bucket="bench-lineage")
         make_lake(store, folder / "work", given.records, given.samples)
         with api_process(
-            store, folder / "api", log_level="warning", default_embedder="static", playbook_embedder="static"
-        ) as api:
+            store, folder / "api", is_forked=False, log_level="warning", default_embedder="static",
+            playbook_embedder="static",
+        ) as api:  # fmt: skip
             assert api.process is not None
             process = psutil.Process(api.process.pid)
             before = process.memory_info().rss >> 20

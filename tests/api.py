@@ -173,12 +173,16 @@ def _has_memory(health: httpx.Response) -> bool:
 
 @dataclass
 class ApiProcess:
-    """`python -m lakehouse_api` on a free port; forked, unless its start is the point."""
+    """`python -m lakehouse_api` on a free port.
+
+    `is_forked` spares a test the start of Python. Not for what is measured: a forked process begins before its start
+    and shares memory.
+    """
 
     environ: Mapping[str, str]
     log: Path
     port: int = 0
-    is_forked: bool = True
+    is_forked: bool = False
     process: subprocess.Popen[bytes] | ForkedProcess | None = field(default=None, repr=False)
 
     @property

@@ -121,7 +121,7 @@ def test_store_that_never_answers_is_503_and_health_says_so(tmp_path: Path, obje
             objects, tmp_path / "data",
             s3_endpoint=f"http://127.0.0.1:{port}", s3_read_timeout_s=0.3, s3_connect_timeout_s=0.3, s3_max_attempts=1,
         )  # fmt: skip
-        process = ApiProcess(environ, tmp_path / "api.log")
+        process = ApiProcess(environ, tmp_path / "api.log", is_forked=True)
         process.start(is_ready=lambda answer: answer.status_code == 503)
         try:
             with process.client(timeout_s=60) as client:

@@ -51,7 +51,9 @@ def api(
     folder = tmp_path_factory.mktemp("workflow-cli")
     providers = json.dumps({"ollama": {"url": endpoint.url}})
     process = ApiProcess(
-        api_environ(store, folder / "data", chat_providers=providers, chat_attempts=1), folder / "api.log"
+        api_environ(store, folder / "data", chat_providers=providers, chat_attempts=1),
+        folder / "api.log",
+        is_forked=True,
     )
     process.start()
     yield process

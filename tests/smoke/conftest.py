@@ -88,7 +88,7 @@ def stack(
         chat_providers=json.dumps(providers), chat_attempts=1, spool_part_age_s=1,
         tokens_file=write_tokens_file(folder / "tokens.json", reader=["read"]),
     )  # fmt: skip
-    api = ApiProcess(environ, folder / "api.log")
+    api = ApiProcess(environ, folder / "api.log", is_forked=True)
     api.start()
     commands = {**clean_environ(), **environ, "LAKEHOUSE_API_PORT": str(api.port), "COLUMNS": "200"}
     try:
