@@ -66,7 +66,7 @@ class _OfThisThread:
 
 @functools.cache
 def _command() -> Any:
-    """Built once, as no call leaves anything in it: out of all its parts it takes a tenth of a second."""
+    """Built once, as no call leaves anything in it."""
     return typer.main.get_command(app)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +19,15 @@ from typer.testing import CliRunner
 from lakehouse.adapters.objects import refusal
 from lakehouse.events.disk import disk_usage_percent
 from lakehouse.settings import load_settings
-from lakehouse_cli import dataset_tables, exchange_commands, search_tables
+from lakehouse_cli import dataset_tables, exchange_commands, main, search_tables
+from lakehouse_cli.command_modules import _MODULES, commands_of
 from lakehouse_cli.command_panels import _PANELS
 from lakehouse_cli.doctor import _disk
 from lakehouse_cli.main import app
 from lakehouse_cli.terminal import id_column, output_console
 
 ID = "01a22c0c-7b48-77d9-bef8-610509f034e2"
+FOLDER = Path(main.__file__).parent
 
 
 def commands(group: TyperGroup) -> Iterator[TyperCommand | TyperGroup]:
@@ -57,6 +61,26 @@ def test_every_command_stands_under_a_heading() -> None:
     assert shown == [name for panel in _PANELS.values() for name in panel]
     told = CliRunner().invoke(app, ["--help"]).output
     assert all(panel in told for panel in _PANELS)
+
+
+def test_every_module_of_commands_is_known_with_what_it_registers() -> None:
+    assert set(_MODULES) == {path.stem for path in FOLDER.glob("*_commands.py")}
+    assert {module: tuple(commands_of(module)) for module in _MODULES} == _MODULES
+
+
+def test_call_imports_the_module_of_its_command_alone() -> None:
+    program = (
+        "import sys\nfrom lakehouse_cli.main import run\nsys.argv = ['lakehouse', 'token', '--help']\n"
+        "try:\n    run()\nfinally:\n    print([m for m in sys.modules if m.endswith('_commands')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "['lakehouse_cli.process_commands']"
+
+
+def test_command_that_is_mistyped_is_told_which_was_meant() -> None:
+    done = CliRunner().invoke(app, ["ingset"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "Did you mean 'ingest'?" in done.output
 
 
 def test_version_is_told() -> None:
