@@ -29,6 +29,7 @@ from lakehouse.settings_review import ReviewSettings
 from lakehouse.settings_store import CA_VARIABLE, StoreSettings
 from lakehouse.settings_types import GIB, MIB, Bytes, CommaList, Count, Days, Hours, Percent, Port, Seconds, Token, Url
 
+_CERTIFICATES, _OWN_CERTIFICATES = "SSL_CERT_FILE", "_SSL_CERT_FILE_OF_PARENT"
 PREFIX = "LAKEHOUSE_"
 
 
@@ -207,6 +208,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     Raises:
         SettingsError: Naming every setting that is unknown or wrong.
     """
+    if environ is None:
+        _take_back_certificates()
     env = dotenv(env_file) | dict(os.environ if environ is None else environ)
     values = {k: v for k, v in env.items() if k.upper().startswith(PREFIX)}
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
@@ -269,3 +272,21 @@ def _explain(error: Any, variables: Mapping[str, str]) -> str:
 def process_environ(**changes: str) -> dict[str, str]:
     """A copy of the process's environment with changes, for children; no other module reads the environment."""
     return {**os.environ, **changes}
+
+
+def lend_certificates(file: Path) -> None:
+    """Let libraries that ask the real environment of this process trust the certificates of a file, and nobody else.
+
+    Python's own copy of the environment stays, by which every HTTP client here goes. Children that are started without
+    an environment of their own get the real one; theirs is put right when they load the settings.
+    """
+    os.putenv(_OWN_CERTIFICATES, os.environ.get(_CERTIFICATES, ""))
+    os.putenv(_CERTIFICATES, str(file))
+
+
+def _take_back_certificates() -> None:
+    own = os.environ.pop(_OWN_CERTIFICATES, None)
+    if own:
+        os.environ[_CERTIFICATES] = own
+    elif own is not None:
+        os.environ.pop(_CERTIFICATES, None)

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lakehouse.settings import Settings, load_settings
 from lakehouse_api.auth import parse_networks
 from lakehouse_api.errors import add_error_handlers
+from lakehouse_api.head_requests import HeadRequestsMiddleware
 from lakehouse_api.hot_routes import HOT, HotRoutesMiddleware
 from lakehouse_api.mcp.endpoint import McpEndpoint
 from lakehouse_api.middleware_audit import AuditMiddleware
@@ -131,6 +132,7 @@ class _Api(FastAPI):
 
 def _add_middlewares(app: FastAPI, settings: Settings, services: Services) -> None:
     """The last one added is the outermost."""
+    app.add_middleware(HeadRequestsMiddleware, router=app.router)
     app.add_middleware(HotRoutesMiddleware, table=HOT, services=services)
     app.add_middleware(BodyLimitMiddleware)
     hosts = (*settings.allowed_hosts, settings.api_host)

@@ -34,7 +34,8 @@ _RESERVED = frozenset(Problem.model_fields)
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI `responses` for error statuses: a route lists those that are its own.
 
-    400, 401, 403, 413, 500 and 503 of the door in front of every route are added by `lakehouse_api/openapi.py`.
+    400, 401, 403, 413, 500 and 503 of the door in front of every route, and 415 of those that take JSON, are added by
+    `lakehouse_api/openapi.py`.
     """
     return {status: _documented(status) for status in statuses}
 
@@ -142,11 +143,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 def _methods_of(request: Request) -> list[str]:
     """Methods that any route takes at this path; FastAPI would name only those of the first route that matches it."""
     routes, scope = request.app.router.routes, request.scope
-    return [
+    found = [
         method
         for method in _METHODS
         if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
     ]
+    # What answers GET answers HEAD, but for pages (see head_requests.py).
+    return found if "GET" not in found or is_page(scope) else sorted({*found, "HEAD"})
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse.errors import TooLarge
+from lakehouse.errors import LakehouseError, TooLarge
 from lakehouse_api.errors import problem_response
 from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
 from lakehouse_api.receiving import receive_within
@@ -22,8 +22,15 @@ VECTORS, ADD, MAX_VECTORS_BYTES = "/v1/vectors/index/", "/add", 64 << 20
 STREAMING = (("PUT", "/v1/storage/"), ("POST", "/v1/ingest"), ("POST", "/ui/datasets/upload"))
 
 
+class UnsupportedEncoding(LakehouseError):
+    """The body is compressed."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
 class BodyLimitMiddleware:
-    """Reads the body before the route does and refuses one past the cap with 413."""
+    """Reads the body before the route does; refuses one past the cap with 413, one that is compressed with 415."""
 
     def __init__(
         self, app: ASGIApp, *, max_bytes: int = MAX_JSON_BYTES, idle_timeout_s: float = IDLE_TIMEOUT_S
@@ -42,6 +49,10 @@ class BodyLimitMiddleware:
             return
         if not has_body(scope):
             await self._app(scope, receive, send)
+            return
+        encoding = header(scope, b"content-encoding")
+        if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+            await _refuse_encoding(encoding, scope, receive, send)
             return
         messages: list[Message] = []
         size = 0
@@ -72,6 +83,16 @@ def _larger_bytes(scope: Scope) -> int:
 async def _refuse(max_bytes: int, scope: Scope, receive: Receive, send: Send) -> None:
     error = TooLarge(f"a JSON body has at most {max_bytes} bytes here", max_bytes=max_bytes)
     await problem_response(error, scope)(scope, receive, send)
+
+
+async def _refuse_encoding(encoding: str, scope: Scope, receive: Receive, send: Send) -> None:
+    error = UnsupportedEncoding(
+        f"the body is compressed (Content-Encoding: {encoding[:40]}), and compressed bodies are not read;"
+        " send it plain, without that header"
+    )
+    response = problem_response(error, scope)
+    response.headers["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16
+    await response(scope, receive, send)
 
 
 def _is_streaming(scope: Scope) -> bool:

@@ -22,10 +22,11 @@ DESCRIPTION = """\
 Files in a bucket are the truth; this API answers from them, and what it does becomes the next files.
 
 Every error is an RFC 9457 problem document (`application/problem+json`) whose `detail` says what to do next; on the
-routes of OpenAI's form it is OpenAI's `{"error": {…}}`.
+routes of OpenAI's form it is OpenAI's `{"error": {…}}`. HEAD is answered wherever GET is.
 Requests carry `Authorization: Bearer <token>`; `X-Request-Id` is taken when it is sane and always returned.
 """
 _BEHIND_THE_DOOR = (400, 401, 403, 413, 500, 503)
+_WITH_JSON = (415,)
 _OPEN = (400, 403, 500)
 
 
@@ -85,7 +86,9 @@ def _complete(operation: dict[str, Any], *, is_open: bool) -> None:
     refused = responses.get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
     if refused.get("$ref", "").endswith("HTTPValidationError"):
         del responses["422"]
-    for status, documented in problems(*(_OPEN if is_open else _BEHIND_THE_DOOR)).items():
+    takes_json = "application/json" in operation.get("requestBody", {}).get("content", {})
+    common = (*(_OPEN if is_open else _BEHIND_THE_DOOR), *(_WITH_JSON if takes_json else ()))
+    for status, documented in problems(*common).items():
         responses.setdefault(str(status), documented)
     operation["responses"] = dict(sorted(responses.items()))
     operation["security"] = [] if is_open else [{"bearer": []}]

@@ -56,6 +56,7 @@ class ShortWay:
             0 < (body_length(text_of(headers.get(b"content-length"))) or 0) <= MAX_JSON_BYTES
             and b"origin" not in headers
             and b"transfer-encoding" not in headers
+            and b"content-encoding" not in headers
             and not (self._trusted and client is not None and is_within(client[0], self._trusted))
         )
 

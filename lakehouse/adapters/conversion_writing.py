@@ -6,11 +6,10 @@ conversion_json.py, conversion_parquet.py).
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse.adapters.full_disk import no_room_in
 from lakehouse.errors import InsufficientStorage
 from lakehouse.query.quoting import quote_text
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 # Small groups: an engine of bounded memory holds one per thread, and readers prune by them.
 # zstd: half the bytes of snappy to hash, send and fsync, for a tenth more of the engine's time.
 _PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 20480, COMPRESSION zstd, COMPRESSION_LEVEL 1"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_parquet(engine: duckdb.DuckDBPyConnection, query: str, target: Path) -> int:
@@ -38,8 +36,7 @@ def write_parquet(engine: duckdb.DuckDBPyConnection, query: str, target: Path) -
     try:
         row = engine.execute(f"COPY ({query}) TO {quote_text(str(target))} ({_PARQUET})").fetchone()
     except duckdb.IOException as error:
-        said = str(error)
-        if no_room := next((os.strerror(code) for code in _NO_ROOM if os.strerror(code) in said), None):
+        if no_room := no_room_in(str(error)):
             told = f"the conversion could not write its files: {no_room}; make room, then send it again"
             raise InsufficientStorage(told) from None
         raise

@@ -86,7 +86,7 @@ SELECT r.run_id, coalesce(r.model_name, 'unknown') AS model, b.success, b.first_
   CAST(CASE WHEN r.stream = 'agent_trajectories' THEN coalesce(t.gives_up OR t.is_empty, false)
     ELSE coalesce(trim(r.output_text), '') = '' OR coalesce({gives_up}, false) END AS DOUBLE) AS refused,
   CAST(coalesce(list_has_any(r.failure_markers, ['call.failed', 'run.error']), false) AS DOUBLE) AS failed,
-  coalesce(CAST(r.completion_tokens AS DOUBLE), strlen(r.output_text) / {_CHARACTERS_PER_TOKEN}.0) AS length,
+  {answer_length("r")} AS length,
   r.latency_ms, r.cost_usd, c.rules_version
 FROM {RUNS} r JOIN drift_labels b USING (run_id) LEFT JOIN drift_first f USING (run_id)
 LEFT JOIN {TURNS} t ON t.run_id = CASE WHEN r.stream = 'agent_trajectories' THEN r.run_id END
@@ -94,6 +94,12 @@ LEFT JOIN scored c ON c.run_id = r.run_id AND c.stream = r.stream
 WHERE {_is_run("r")} AND (f.dt IS NULL OR f.dt >= r.dt)
 QUALIFY row_number() OVER (PARTITION BY model ORDER BY md5(r.run_id), r.run_id) <= {MOST_RUNS}
 ORDER BY r.run_id"""
+
+
+def answer_length(alias: str) -> str:
+    """SQL of how long the answer of a record is: its tokens where the provider told them, else what they would be."""
+    characters = f"length({alias}.output_text)"  # strlen would count bytes, twice as many for Cyrillic
+    return f"coalesce(CAST({alias}.completion_tokens AS DOUBLE), {characters} / {_CHARACTERS_PER_TOKEN}.0)"
 
 
 def returned_statement() -> str:

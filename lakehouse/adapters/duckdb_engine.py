@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.adapters.duckdb_s3 import QUICK_LOAD, open_way
+from lakehouse.adapters.full_disk import no_room_in
 from lakehouse.adapters.s3_keys import S3Keys
 from lakehouse.errors import BadInput, Forbidden, InsufficientStorage, LakehouseError, StoreUnavailable, TimedOut
 from lakehouse.query.gate import MAX_DEPTH
@@ -132,6 +133,11 @@ def translate(error: Exception) -> LakehouseError:
         return TimedOut("the query ran past its time limit and was stopped")
     if kind == "Out of Memory Error":
         return out_of_memory()
+    if kind == "IO Error" and (no_room := no_room_in(message)):
+        return InsufficientStorage(
+            f"the query outgrew its memory, and what it spilled did not fit the disk: {no_room}; make room in the data"
+            " folder of the API's machine, or narrow the query"
+        )
     if kind in ("HTTP Error", "IO Error"):
         return StoreUnavailable("the object store did not answer the query", retry_after_s=5)
     if kind == "Permission Error":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.adapters.duckdb_s3 import QUICK_LOAD, open_way
+from lakehouse.adapters.full_disk import no_room_in
 from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.adapters.scratch import scratch_folder
@@ -34,7 +35,6 @@ BUILDS_TABLE = "builds"
 SUPERSEDED_BY = "superseded_by"
 """The role of what stands in the place of a build's files once they had to go; its key is the next build's id."""
 _MEMORY_BYTES = 768 << 20
-_NO_ROOM = "No space left on device"
 
 
 def root_of(location: S3Location | Path) -> str:
@@ -91,7 +91,7 @@ def open_lake(
             "the evidence does not fit the memory and disk of this step; take fewer days"
         ) from None
     except (duckdb.HTTPException, duckdb.IOException) as error:
-        if _NO_ROOM in str(error):
+        if no_room_in(str(error)):
             raise InsufficientStorage(f"the disk of {folder} is full; make room, then try again") from None
         raise StoreUnavailable(f"the evidence could not be read ({type(error).__name__})", retry_after_s=5) from None
 

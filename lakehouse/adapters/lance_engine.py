@@ -23,7 +23,7 @@ from lakehouse.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from lakehouse.settings import process_environ
+from lakehouse.settings import lend_certificates, process_environ
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,7 @@ class LanceEngine:
         self._options = storage_options(location)
         if location.ca_file is not None:
             # Lance takes certificates from the real environment of the process alone, and looks when it first connects.
-            os.putenv("SSL_CERT_FILE", str(location.ca_file))
+            lend_certificates(location.ca_file)
         self._caches = (index_cache_bytes, metadata_cache_bytes)
         self._session: Any = None
         self._lock = threading.Lock()

@@ -207,8 +207,8 @@ async def test_unknown_route_and_wrong_method_are_problems(api: RunningApi) -> N
         detail = "there is no route GET /v1/nowhere; /openapi.json lists those there are"
         assert (_problem(unknown)["detail"], _problem(unknown)["instance"]) == (detail, "/v1/nowhere")
         wrong = await client.post("/v1/catalog")
-        assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
-        assert _problem(wrong)["detail"] == "POST is not allowed here; GET is"
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+        assert _problem(wrong)["detail"] == "POST is not allowed here; GET, HEAD are"
 
 
 async def test_wrong_method_is_told_all_that_are_right(api: RunningApi) -> None:
@@ -221,13 +221,52 @@ async def test_wrong_method_is_told_all_that_are_right(api: RunningApi) -> None:
         assert "POST" in shadowed.headers["allow"].split(", ")
 
 
-@pytest.mark.parametrize("path", ["/v1/sql", "/v1/pathway/add"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/health", 200), ("/metrics", 200), ("/v1/catalog", 200), ("/v1/vectors/index", 200), ("/v1/storage", 200),
+        ("/v1/models", 200), ("/v1/observer/stats", 200), ("/v1/catalog/nowhere", 404), ("/v1/nowhere", 404),
+        ("/v1/catalog?limt=1", 400), ("/v1/sql", 405), ("/v1/matrix/search", 405),
+    ],
+)  # fmt: skip
+async def test_head_is_the_answer_to_get_without_its_body(api: RunningApi, path: str, status: int) -> None:
+    async with api.client(**{"X-Request-Id": "r"}) as client:
+        got, headed = await client.get(path), await client.head(path)
+        refused = await client.head(path, headers={"Authorization": ""})
+    assert (headed.status_code, headed.content) == (got.status_code, b"") == (status, b"")
+    assert headed.headers.keys() == got.headers.keys()
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert int(headed.headers["content-length"]) > 0
+    assert headed.headers.get("allow") == got.headers.get("allow")
+    assert refused.status_code == (200 if path == "/health" else 401)
+
+
+async def test_head_is_logged_as_such_under_the_route_of_get(
+    api: RunningApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.getLogger("lakehouse.access").setLevel(logging.INFO)
+    async with api.client() as client:
+        await client.head("/v1/catalog/nowhere")
+    api.services.access_log.flush()
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    said = [line[name] for name in ("method", "path", "route", "status", "bytes_out")]
+    assert said == ["HEAD", "/v1/catalog/nowhere", "/v1/catalog/{name}", 404, 0]
+
+
+@pytest.mark.parametrize("path", ["/v1/sql", "/v1/pathway/add", "/v1/chat/completions"])
 async def test_compressed_body_is_told_to_come_plain(api: RunningApi, path: str) -> None:
     packed = gzip.compress(b'{"sql": "SELECT 1"}')
-    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    headers = {"Content-Type": "application/json"}
     async with api.client() as client:
-        answer = await client.post(path, content=packed, headers=headers)
-    assert (answer.status_code, _problem(answer)["detail"]) == (
+        for encoding in ("gzip", "br", "zstd, identity"):
+            answer = await client.post(path, content=packed, headers={**headers, "Content-Encoding": encoding})
+            assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+            told = answer.json()
+            assert f"(Content-Encoding: {encoding})" in str(told.get("detail") or told["error"]["message"])
+        plain = await client.post(path, content=b"{}", headers={**headers, "Content-Encoding": "identity"})
+        assert plain.status_code == 400
+        untold = await client.post("/v1/pathway/add", content=packed, headers=headers)
+    assert (untold.status_code, _problem(untold)["detail"]) == (
         400,
         "the body is not JSON: it is compressed (gzip), and compressed bodies are not read; send it plain",
     )

@@ -32,6 +32,20 @@ table = LanceTables(store_location(settings), connect_store(settings)).open("peo
 print(sum(batch.num_rows for batch in table.scan(["id"])))
 """
 
+# What HTTP clients go by: first those of a child that inherits the real environment, as Dagster's runs do.
+CHILDS_CERTIFICATES = """
+import os, subprocess, sys
+from lakehouse.adapters.connect import connect_store, store_location
+from lakehouse.adapters.lance_tables import LanceTables
+from lakehouse.settings import load_settings
+settings = load_settings(env_file=None)
+LanceTables(store_location(settings), connect_store(settings))
+ask = "print(os.environ.get('SSL_CERT_FILE'), flush=True)"
+load = "import os; from lakehouse.settings import load_settings; load_settings(env_file=None); "
+subprocess.run([sys.executable, "-c", load + ask], check=True)
+exec(ask)
+"""
+
 
 @pytest.fixture
 def front(objects: S3ObjectStore, tmp_path: Path) -> Iterator[TlsFront]:
@@ -82,6 +96,23 @@ def test_store_whose_certificate_a_file_vouches_for_is_used_by_objects_sql_and_l
         timeout=120,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "3"), done.stderr
+
+
+@pytest.mark.parametrize("own", [None, "/etc/ssl/own.pem"])
+def test_certificates_of_the_store_are_not_those_that_clients_of_a_child_go_by(
+    objects: S3ObjectStore, front: TlsFront, tmp_path: Path, own: str | None
+) -> None:
+    env = environ(objects, front, tmp_path, LAKEHOUSE_S3_CA_FILE=str(front.ca_file))
+    clean = {name: value for name, value in clean_environ().items() if name != "SSL_CERT_FILE"}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILDS_CERTIFICATES],
+        check=False,
+        env={**clean, **env, **({} if own is None else {"SSL_CERT_FILE": own})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout.split()) == (0, [str(own), str(own)]), done.stderr
 
 
 def test_store_whose_certificate_nobody_vouches_for_is_told_with_the_remedy(

@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib.resources import files
 
+import duckdb
 import numpy as np
 import pytest
 
+from lakehouse.adapters.drift_run_facts import answer_length
 from lakehouse.drift.audits import AuditMetrics, compare_audit
 from lakehouse.drift.charts import charts_of
 from lakehouse.drift.confirmation import confirmed
@@ -410,3 +412,11 @@ def test_unknown_kind_is_refused_by_name() -> None:
     assert kind_of("scorer") == "scorer"
     with pytest.raises(BadInput, match="kinds are scorer, playbook"):
         kind_of("weather")
+
+
+def test_length_of_an_answer_is_in_characters_where_nobody_told_its_tokens() -> None:
+    texts = ["'abcdefgh'", "'жжжжжжжж'", "'こんにちは世界。'", "''", "NULL"]
+    rows = ", ".join(f"({text}, NULL)" for text in texts)
+    with duckdb.connect() as engine:
+        of = f"SELECT {answer_length('r')} FROM (VALUES ('жжжж', 5), {rows}) r(output_text, completion_tokens)"
+        assert [length for (length,) in engine.execute(of).fetchall()] == [5.0, 2.0, 2.0, 2.0, 0.0, None]
