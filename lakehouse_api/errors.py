@@ -125,7 +125,7 @@ async def _on_lakehouse_error(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     scope, cause = request.scope, error.__cause__
-    if isinstance(cause, UnicodeDecodeError | RecursionError):
+    if isinstance(cause, ValueError | RecursionError):
         # FastAPI says only that the body could not be read; the cause says why.
         return problem_response(no_json(await request.body(), cause), scope)
     status, detail, headers = HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})

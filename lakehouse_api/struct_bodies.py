@@ -8,6 +8,7 @@ Belongs here: decoding with errors that name the field, schemas for OpenAPI. Not
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,6 +46,10 @@ class Body:
         except msgspec.ValidationError as error:
             raise BadInput(f"the body does not fit: {error}{self._known(str(error))}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if body.startswith(BOM_UTF8) and not body.startswith(
+                BOM_UTF8 * 2
+            ):  # other routes take it, too; RFC 8259, section 8.1
+                return self.decode(body[len(BOM_UTF8) :])
             raise no_json(body, error) from None
         except RecursionError as error:
             raise no_json(body, error) from None
@@ -70,6 +75,8 @@ def no_json(body: bytes, error: Exception) -> BadInput:
     """
     if isinstance(error, RecursionError):
         return BadInput("the body is nested too deep")
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        return BadInput("a whole number in the body has more digits than are read (4300); send it as text")
     if body.startswith(_GZIP):
         return BadInput(
             "the body is not JSON: it is compressed (gzip), and compressed bodies are not read; send it plain"

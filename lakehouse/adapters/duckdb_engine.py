@@ -91,6 +91,8 @@ def parse(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], 
     """
     import duckdb
 
+    if "\0" in sql:
+        raise BadInput("the SQL does not parse: it holds a NUL character, at which the engine would stop reading")
     try:
         statements = engine.extract_statements(sql)
     except duckdb.Error as error:

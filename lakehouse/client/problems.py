@@ -3,7 +3,7 @@
     ClientError
     ├── LakehouseApiError            the API refused, or failed; its problem document
     ├── LakehouseConnectionError     no API answered, or the connection broke
-    └── LakehouseInputError          what was given has no JSON form; nothing was sent
+    └── LakehouseInputError          what was given cannot be sent; nothing was
 
 Belongs here: the types, reading a problem document. Not here: which calls are tried again (see retry.py).
 """

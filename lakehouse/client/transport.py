@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.client.call import Call
 from lakehouse.client.installation import find_installation
-from lakehouse.client.problems import LakehouseConnectionError, read_problem
+from lakehouse.client.problems import LakehouseConnectionError, LakehouseInputError, read_problem
 from lakehouse.client.retry import RetryPolicy, parse_retry_after
 from lakehouse.client.upload import FileBody, Upload
 from lakehouse.jitter import draw
@@ -35,6 +35,9 @@ class Wire:
         timeout_s: Longest wait for the next bytes of an answer.
         retry: When refused calls are made again.
         task_id: Sent with every call: it ties what happens to a task.
+
+    Raises:
+        LakehouseInputError: The address is none of HTTP, or a character of the token cannot be sent.
     """
 
     def __init__(
@@ -42,8 +45,10 @@ class Wire:
     ) -> None:
         # The installation's token is sent to that installation only.
         self.url, found = (url, None) if url is not None else find_installation()
+        if not self.url.lower().startswith(("http://", "https://")):
+            raise LakehouseInputError(f"the API's address must begin with http:// or https://; {self.url!r} does not")
         bearer = token if token is not None else found
-        self._headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+        self._headers = {} if bearer is None else {"Authorization": f"Bearer {_sendable(bearer)}"}
         if task_id is not None:
             self._headers["X-Task-Id"] = task_id
         self._timeout_s = timeout_s
@@ -107,6 +112,15 @@ class Wire:
         import httpx
 
         return httpx.Timeout(self._timeout_s if has_deadline else None, connect=_CONNECT_TIMEOUT_S)
+
+
+def _sendable(token: str) -> str:
+    """A token without the line break that a file ends with; no message of this or of httpx shows one that is wrong."""
+    text = token.strip()
+    wrong = next((at for at, character in enumerate(text) if not " " <= character <= "~"), None)
+    if wrong is not None:
+        raise LakehouseInputError(f"the token cannot be sent: character {wrong} of it is not printable ASCII")
+    return text
 
 
 def result_of(call: Call[T], answer: httpx.Response) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -273,13 +274,31 @@ async def test_compressed_body_is_told_to_come_plain(api: RunningApi, path: str)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"), [(b'{"sql": "\xff"}', "codec"), (b"[" * 5000 + b"]" * 5000, "nested too deep")]
+    ("body", "said"),
+    [
+        (b'{"sql": "\xff"}', "codec"),
+        (b"[" * 5000 + b"]" * 5000, "nested too deep"),
+        (b'{"sql": "SELECT 1", "max_rows": ' + b"9" * 5000 + b"}", "more digits than are read"),
+        (b'{"sql": "SELECT \'a\\u0000b\'"}', "it holds a NUL character"),
+    ],
 )
 async def test_body_that_cannot_be_read_says_what_is_wrong(api: RunningApi, body: bytes, said: str) -> None:
     async with api.client() as client:
         answer = await client.post("/v1/sql", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert said in str(_problem(answer)["detail"])
+
+
+@pytest.mark.parametrize("path", ["/v1/matrix/search", "/v1/sql"])
+async def test_byte_order_mark_before_a_body_is_passed_over(api: RunningApi, path: str) -> None:
+    body = b'{"query": "a", "corpora": ["none"]}' if path == "/v1/matrix/search" else b'{"sql": "SELECT 1"}'
+    headers = {"Content-Type": "application/json"}
+    async with api.client() as client:
+        plain, marked, twice = [
+            await client.post(path, content=mark + body, headers=headers) for mark in (b"", BOM_UTF8, BOM_UTF8 * 20_000)
+        ]
+    assert (marked.status_code, twice.status_code) == (plain.status_code, 400)
+    assert plain.status_code == (404 if path == "/v1/matrix/search" else 200)
 
 
 @pytest.mark.parametrize("sent", ["application/x-www-form-urlencoded", "text/plain", None])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.client import AsyncClient, Client
+from lakehouse.client import AsyncClient, Client, LakehouseInputError
 
 
 @pytest.fixture(params=[Client, AsyncClient])
@@ -43,6 +43,27 @@ def test_method_has_its_own_name_and_the_type_of_its_result(lake: Any) -> None:
 def test_arguments_that_do_not_fit_are_told_by_the_method(call: Callable[[Any], Any], told: str, lake: Any) -> None:
     with pytest.raises(TypeError, match=told):
         _begun(call(lake))
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_token_as_it_stands_in_a_file_is_sent_without_its_line_break(client: Any) -> None:
+    lake = client("http://127.0.0.1:9", "secret-token\n")
+    assert lake._http.headers["Authorization"] == "Bearer secret-token"
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize("token", ["secret\ntoken", "sécret", "secret\x00"])
+def test_token_that_cannot_be_sent_is_told_without_showing_it(client: Any, token: str) -> None:
+    with pytest.raises(LakehouseInputError, match=r"^the token cannot be sent: character \d of it") as refused:
+        client("http://127.0.0.1:9", token)
+    assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost", "ftp://lake", ""])
+def test_address_without_http_is_told(client: Any, url: str) -> None:
+    with pytest.raises(LakehouseInputError, match="must begin with http:// or https://"):
+        client(url, "token")
 
 
 def _begun(result: Any) -> None:
