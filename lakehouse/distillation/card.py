@@ -1,15 +1,18 @@
 """The dataset card of a build: front matter as the Hugging Face Hub reads it, tables, the plots beside it.
 
-Belongs here: the card's text. Not here: writing it (see lakehouse/adapters/distill_card.py). Source: Hugging Face Hub,
+Belongs here: the card's text. Not here: how a build is loaded and checked (see card_use.py), writing it (see
+lakehouse/adapters/distill_card.py). Source: Hugging Face Hub,
 "Dataset Cards" and "Manual configuration" (metadata `configs` with `data_files` by split).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import orjson
 
+from lakehouse.distillation.card_use import checking_section, loading_section
 from lakehouse.distillation.manifest import BuildCounts, BuildInputs
 from lakehouse.distillation.parameters import SPLITS, CorpusParameters
 from lakehouse.distillation.refusal import GATES
@@ -73,6 +76,8 @@ def dataset_card(
             *_table(
                 ("file", "rows"), [(f"`{name}`", "" if rows is None else str(rows)) for name, rows in files.items()]
             ),
+            *loading_section(parameters.kind),
+            *checking_section(parameters.kind),
             "## Splits",
             "",
             "No task, user or family of alike samples stands in two splits.",
@@ -109,11 +114,7 @@ def _summary(build_id: str, inputs: BuildInputs, counts: BuildCounts) -> str:
 
 
 def _front_matter(parameters: CorpusParameters, counts: BuildCounts, files: Mapping[str, int | None]) -> list[str]:
-    licences = list(counts.by_licence)
-    hub = _HUB_LICENCES.get(licences[0], "other") if len(licences) == 1 else "other"
-    lines = ["---", f"license: {hub}"]
-    if hub == "other":
-        lines.append(f"license_name: {_quoted(' AND '.join(licences) or 'none')}")
+    lines = ["---", *_licence(counts)]
     lines += [f"pretty_name: {_quoted(_TITLES[parameters.kind])}", "tags:", "- lakehouse", f"- {parameters.kind}"]
     if parameters.kind != "rag":
         lines += ["- trl", "task_categories:", "- text-generation"]
@@ -127,6 +128,17 @@ def _front_matter(parameters: CorpusParameters, counts: BuildCounts, files: Mapp
         for split in there:
             configs += [f"  - split: {_HUB_SPLITS[split]}", f"    path: {pattern.format(split)}"]
     return [*lines, *(["configs:", *configs] if configs else []), "---", ""]
+
+
+def _licence(counts: BuildCounts) -> list[str]:
+    """The Hub's ids of all licences; where it does not know one of them, an id of our own as the Hub wants it."""
+    # Of a pair whose sides are under two licences both are named.
+    names = sorted({one for name in counts.by_licence for one in name.split(" AND ")})
+    known = [_HUB_LICENCES[name] for name in names if name in _HUB_LICENCES]
+    if names and len(known) == len(names):
+        return [f"license: {known[0]}"] if len(known) == 1 else ["license:", *(f"- {one}" for one in known)]
+    own = re.sub(r"[^a-z0-9.-]+", "-", "-and-".join(names).lower()).strip("-")
+    return ["license: other", f"license_name: {_quoted(own or 'none')}"]
 
 
 def _personal(parameters: CorpusParameters, counts: BuildCounts) -> list[str]:

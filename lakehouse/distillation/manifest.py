@@ -16,7 +16,7 @@ from lakehouse.distillation.parameters import CorpusParameters, read_parameters
 from lakehouse.errors import BadInput
 
 FORMAT_VERSION = 1
-CODE_VERSION = "distillation/2"
+CODE_VERSION = "distillation/3"
 """Rises whenever the same inputs and parameters would give other bytes."""
 BUILD_ID_CHARACTERS = 32
 
