@@ -7,28 +7,53 @@ again at each tick, then Dagster's own server. Not here: the definitions, which 
 from __future__ import annotations
 
 import logging
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse_assets.home import open_instance
-from lakehouse_assets.processes import LOCATION, LOOPBACK, MODULE, PROJECT, code_server_port
+from lakehouse_assets.processes import (
+    LOCATION,
+    LOOPBACK,
+    MODULE,
+    PROJECT,
+    code_server_port,
+    wait_for_code_server,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alembic.config import Config
+
+    from lakehouse_assets.reconcile import Worker
 
 logger = logging.getLogger("lakehouse.dagster")
 
 
-def prepare(settings: Settings) -> None:
-    """Open the instance, and report runs as failed whose workers ended with the server before this one.
+def prepare(settings: Settings) -> dict[str, Worker]:
+    """Open the instance, and find the runs whose workers ended with the server before this one.
 
     Workers are its children: while it lives it notices their deaths itself, and theirs with its own nobody else would.
-    Until somebody reports it such a run has one of the slots, and its partition waits.
     """
-    from lakehouse_assets.reconcile import fail_dead_runs
+    from lakehouse_assets.reconcile import dead_runs
 
     with open_instance(settings) as instance:  # its tables exist then, so the server may open it together with others
-        for run_id in fail_dead_runs(instance):
+        return dead_runs(instance)
+
+
+def report_when_serving(settings: Settings, dead: Mapping[str, Worker]) -> None:
+    """Report dead runs as failed as soon as this server answers, so that Dagster can try them once more.
+
+    Until somebody reports it such a run has one of the slots, and its partition waits.
+    """
+    from lakehouse_assets.reconcile import report_dead
+
+    if not dead:
+        return
+    wait_for_code_server(settings)
+    with open_instance(settings) as instance:
+        for run_id in report_dead(instance, dead):
             logger.warning("run %s was in work when its process was killed; reported as failed", run_id)
 
 
@@ -58,7 +83,8 @@ def main() -> None:
 
     settings = load_settings()
     read_migrations_once()
-    prepare(settings)
+    dead = prepare(settings)
+    Thread(target=report_when_serving, args=(settings, dead), daemon=True).start()
     grpc_command(
         [
             "--host", LOOPBACK, "--port", str(code_server_port(settings)), "--module-name", MODULE,

@@ -6,14 +6,14 @@ lakehouse/ingest).
 
 # No postponed annotations here: Dagster reads the config class from the signature.
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from dagster import (
     AssetExecutionContext,
-    AssetMaterialization,
-    AssetRecordsFilter,
+    AssetKey,
     AssetSpec,
     BackfillPolicy,
     Config,
@@ -27,12 +27,15 @@ from lakehouse.adapters.parquet_inspection import first_rows
 from lakehouse.catalog.manifest import Manifest
 from lakehouse.clock import utc_now
 from lakehouse.errors import LakehouseError, NotFound
+from lakehouse.ingest.landing import Taken
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
+from lakehouse.storage.objects import ObjectInfo
 from lakehouse_assets.audit import record_ingest
 from lakehouse_assets.dataset_metadata import SAMPLE_ROWS, data_version, dataset_metadata
 from lakehouse_assets.failures import failure_of_several, is_retried, mapped_errors
-from lakehouse_assets.landing_plan import LANDING
+from lakehouse_assets.landing_plan import LANDING, TAKEN_TAG, folder_fingerprint
 from lakehouse_assets.partitions import datasets_partitions
+from lakehouse_assets.partly_done import input_tags, tell_done
 from lakehouse_assets.resources import LakeConnection, LakeStore
 from lakehouse_assets.source_version import source_version
 
@@ -93,8 +96,9 @@ def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeSt
         with mapped_errors(context.instance, context.run.run_id):
             try:
                 if len(names) > 1:
-                    seen[name] = _landing_tags(context, name)
-                result = _bring_up_to_date(lake, name, evolve=config.evolve, run_id=context.run.run_id)
+                    seen[name] = input_tags(context, landing.key, name)
+                taken = _tagging(context) if len(names) == 1 else None
+                result = _bring_up_to_date(lake, name, evolve=config.evolve, run_id=context.run.run_id, taken=taken)
                 sample = _sample(lake, result.manifest)
             except LakehouseError as error:
                 if len(names) == 1 or is_retried(error):
@@ -105,8 +109,15 @@ def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeSt
         done[name] = (data_version(result.manifest), {**metadata, "quarantined": result.quarantined})
     if failed:
         for name, (version, metadata) in done.items():
-            tags = {"dagster/data_version": version.value, "dagster/code_version": CODE_VERSION, **seen[name]}
-            context.log_event(AssetMaterialization("dataset", metadata=metadata, partition=name, tags=tags))
+            tell_done(
+                context,
+                AssetKey("dataset"),
+                name,
+                metadata=metadata,
+                data_version=version.value,
+                code_version=CODE_VERSION,
+                inputs=seen[name],
+            )
         raise failure_of_several(failed, of=len(names))
     for name, (_, metadata) in done.items():
         context.add_asset_metadata(metadata, partition_key=name)
@@ -114,20 +125,21 @@ def dataset(context: AssetExecutionContext, config: DatasetConfig, store: LakeSt
     return MaterializeResult(data_version=done[names[0]][0] if len(names) == 1 else None)
 
 
-def _landing_tags(context: AssetExecutionContext, name: str) -> dict[str, str]:
-    """What Dagster writes of the input in a run that succeeds; without it a partition passes for stale."""
-    wanted = AssetRecordsFilter(landing.key, asset_partitions=[name])
-    records = context.instance.fetch_materializations(wanted, limit=1).records
-    made = records[0].asset_materialization if records else None
-    version = ((made.tags if made is not None else None) or {}).get("dagster/data_version", "INITIAL")
-    pointer = str(records[0].storage_id) if records else "NULL"
-    return {"dagster/input_data_version/landing": version, "dagster/input_event_pointer/landing": pointer}
+def _tagging(context: AssetExecutionContext) -> Taken:
+    """Writes what a run took in on the run, for the landing sensor: files may have changed since it was asked for."""
+
+    def tag(files: Sequence[ObjectInfo]) -> None:
+        context.instance.add_run_tags(context.run.run_id, {TAKEN_TAG: folder_fingerprint(files)})
+
+    return tag
 
 
-def _bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool, run_id: str) -> BroughtUpToDate:
+def _bring_up_to_date(
+    lake: LakeConnection, name: str, *, evolve: bool, run_id: str, taken: Taken | None
+) -> BroughtUpToDate:
     """The same with its receipt and its line in the audit log."""
     started_at = utc_now()
-    result = bring_up_to_date(lake, name, evolve=evolve)
+    result = bring_up_to_date(lake, name, evolve=evolve, taken=taken)
     write_receipt(lake.objects, receipt_of(result, run_id=run_id, started_at=started_at))
     if result.is_changed:
         elapsed_ms = (utc_now() - started_at).total_seconds() * 1000
@@ -135,7 +147,7 @@ def _bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool, run_id: 
     return result
 
 
-def bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool) -> BroughtUpToDate:
+def bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool, taken: Taken | None = None) -> BroughtUpToDate:
     """Take in what lies in the landing folder; a dataset that never came from there stays as it is.
 
     Raises:
@@ -146,7 +158,7 @@ def bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool) -> Brough
     has_files = bool(lake.objects.list(f"{LANDING}{name}/", limit=1).objects)
     came_from_landing = manifest is not None and any(o.source_key for o in manifest.objects)
     if has_files or came_from_landing:
-        result = lake.ingester.sync_landing(name, actor=ACTOR, evolve=evolve)
+        result = lake.ingester.sync_landing(name, actor=ACTOR, evolve=evolve, taken=taken)
         return BroughtUpToDate(result.manifest, not result.existing, result.quarantined)
     if manifest is None:
         raise NotFound(f"no dataset {name!r} and no file under {LANDING}{name}/; drop one there", name=name)

@@ -25,14 +25,16 @@ from lakehouse.adapters.evidence_lake import CURRENT
 from lakehouse.adapters.evidence_materializer import DayResult, RunFacts
 from lakehouse.clock import utc_now
 from lakehouse.counted import counted
+from lakehouse.errors import LakehouseError
 from lakehouse.evidence.days import CODE_VERSION
 from lakehouse.evidence.transform import Transform
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, write_receipt
 from lakehouse_assets.dataset import OWNERS
 from lakehouse_assets.evidence_metadata import day_metadata, day_version, index_metadata
-from lakehouse_assets.failures import mapped_errors
+from lakehouse_assets.failures import MAX_RETRIES, failure_of_several, mapped_errors, raise_retried
 from lakehouse_assets.partitions import days_partitions
+from lakehouse_assets.partly_done import input_tags, tell_done
 from lakehouse_assets.resources import LakeStore
 from lakehouse_assets.source_version import source_version
 from lakehouse_assets.trajectories import agent_trajectories
@@ -62,15 +64,38 @@ raw_streams: Sequence[AssetSpec] = [
 ]
 
 
+def _upstream(stream: str) -> AssetKey:
+    return agent_trajectories.key if stream == _IMPORTED else AssetKey(["raw", stream])
+
+
+def _code_version(transform: Transform) -> str:
+    return f"{CODE_VERSION}.{transform.version}"
+
+
+def _tell_done(context: AssetExecutionContext, transform: Transform, done: Sequence[DayResult], *, bucket: str) -> None:
+    """Show the days that are made, though those that are not fail the run."""
+    for result in done:
+        day, version = result.day.isoformat(), day_version(result)
+        tell_done(
+            context,
+            evidence_key(transform.stream),
+            day,
+            metadata=day_metadata(result, bucket=bucket),
+            data_version=None if version is None else version.value,
+            code_version=_code_version(transform),
+            inputs=input_tags(context, _upstream(transform.stream), day),
+        )
+
+
 def _asset(transform: Transform) -> AssetsDefinition:
     stream = transform.stream
 
     @asset(
         key=evidence_key(stream),
-        deps=[AssetDep(agent_trajectories) if stream == _IMPORTED else AssetDep(AssetKey(["raw", stream]))],
+        deps=[AssetDep(_upstream(stream))],
         partitions_def=days_partitions,
         backfill_policy=BackfillPolicy.multi_run(31),
-        code_version=f"{CODE_VERSION}.{transform.version}",
+        code_version=_code_version(transform),
         description=f"EvidenceRecords of `{stream}`: one for each run, traceable to its raw line.",
         group_name=GROUP,
         kinds={"parquet", "duckdb", "s3"},
@@ -85,14 +110,24 @@ def _asset(transform: Transform) -> AssetsDefinition:
         with mapped_errors(context.instance, context.run.run_id):
             run = RunFacts(context.run.run_id, source_version())
             done: list[DayResult] = []
-            for result in lake.evidence.materialize(stream, days, run):
-                metadata = day_metadata(result, bucket=lake.objects.bucket)
-                context.add_asset_metadata(metadata, partition_key=result.day.isoformat())
-                done.append(result)
+            failed: dict[str, LakehouseError] = {}
+            for result in lake.evidence.materialize(stream, days, run, stops_at_failure=len(days) == 1):
+                if result.error is None:
+                    done.append(result)
+                else:
+                    failed[result.day.isoformat()] = result.error
             if (hits := memo_receipt(stream, done, run, transform, started_at=started_at)) is not None:
                 write_receipt(lake.objects, hits)
             # Always: the run before may have been killed between its days and the index.
             lake.evidence_index.refresh()
+            if failed and context.retry_number < MAX_RETRIES:
+                raise_retried(failed.values())
+        if failed:
+            _tell_done(context, transform, done, bucket=lake.objects.bucket)
+            raise failure_of_several(failed, of=len(days))
+        for result in done:
+            metadata = day_metadata(result, bucket=lake.objects.bucket)
+            context.add_asset_metadata(metadata, partition_key=result.day.isoformat())
         # Of a run over several partitions Dagster keeps one version for all, so ours is set where there is one.
         return MaterializeResult(data_version=day_version(done[0]) if len(done) == 1 else None)
 

@@ -31,9 +31,13 @@ MAX_WAIT_SWEEPS = 60
 MAX_REMEMBERED_REFUSALS = 1000
 CURSOR_VERSION = 3
 
-FolderState = Literal["idle", "running", "failed"]
-Outcome = Literal["active", "done", "failed", "missing"]
-"""Of a run: `done` is a success or a refusal of the input, which no repetition would change."""
+TAKEN_TAG = "lakehouse/landing"
+"""A run tag: the fingerprint of what a run took in, which may have changed since it was asked for."""
+
+FolderState = Literal["idle", "running", "failed", "refused"]
+Outcome = Literal["active", "done", "failed", "refused", "missing"]
+"""Of a run: `refused` is its input, which no repetition would change."""
+_AFTER_A_FAILURE: tuple[FolderState, ...] = ("failed", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,15 @@ class LandingCursor:
 
 @dataclass(frozen=True, slots=True)
 class LandingRun:
-    """A run to request: one dataset in one state of its folder. No two have the same run key."""
+    """A run to request: one dataset in one state of its folder. No two have the same run key.
+
+    One that `follows_failure` is needed also where nothing is to be loaded: its partition shows that failure till then.
+    """
 
     dataset: str
     fingerprint: str
     run_key: str
+    follows_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
         if info.key.endswith("/"):
             continue  # what some tools write to show a folder
         path = info.key.removeprefix(LANDING)
-        is_options = path.count("/") == 1 and path.endswith(f"/{OPTIONS_FILE}")
+        is_options = _is_options(path)
         if not is_options and is_left_alone(path):
             continue
         folder, reason = _folder_of(info.key)
@@ -161,12 +169,19 @@ def scan(cursor: LandingCursor, objects: Iterable[ObjectInfo], *, next_after: st
     return LandingPlan(following, refused={k: r for k, r in refused.items() if k not in cursor.refused})
 
 
-def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome], *, busy: Collection[str] = ()) -> LandingPlan:
+def request(
+    cursor: LandingCursor,
+    outcomes: Mapping[str, Outcome],
+    *,
+    taken: Mapping[str, str] | None = None,
+    busy: Collection[str] = (),
+) -> LandingPlan:
     """Choose the runs to ask for: folders that rest in a state that no run has taken in.
 
     Args:
         cursor: As `scan` left it at the end of a listing.
         outcomes: By run key, what became of the runs of `pending_run_keys`; one that is not in it was never started.
+        taken: By run key, the fingerprint of what a run took in, where it has said so.
         busy: Datasets that a run of somebody else is at work on; they are looked at again in the next tick.
     """
     folders: dict[str, Folder] = {}
@@ -175,12 +190,14 @@ def request(cursor: LandingCursor, outcomes: Mapping[str, Outcome], *, busy: Col
     for name, known in sorted(cursor.folders.items()):
         folder = known
         if known.state == "running":
-            folder = _settle(known, outcomes.get(_run(cursor, name, known).run_key, "missing"))
+            run_key = _run(cursor, name, known).run_key
+            folder = _settle(known, outcomes.get(run_key, "missing"), (taken or {}).get(run_key, known.requested))
         if name not in busy and _is_due(folder) and len(runs) < MAX_RUNS_PER_TICK:
             tries = folder.tries if folder.requested == folder.seen else 0
             serial += 1
+            follows_failure = folder.state in _AFTER_A_FAILURE
             folder = replace(folder, requested=folder.seen, state="running", serial=serial, tries=tries)
-            runs.append(_run(cursor, name, folder))
+            runs.append(replace(_run(cursor, name, folder), follows_failure=follows_failure))
         if folder.state != "idle" or (folder.seen, folder.requested) != (EMPTY, EMPTY):
             folders[name] = folder
     return LandingPlan(replace(cursor, folders=folders, serial=serial), tuple(runs))
@@ -206,6 +223,21 @@ def add_to_fingerprint(fingerprint: str, info: ObjectInfo) -> str:
     return f"{total % (1 << 128):032x}"
 
 
+def folder_fingerprint(objects: Iterable[ObjectInfo]) -> str:
+    """The fingerprint of a folder, from its data files and its options."""
+    files, options = EMPTY, EMPTY
+    for info in objects:
+        if _is_options(info.key.removeprefix(LANDING)):
+            options = add_to_fingerprint(options, info)
+        else:
+            files = add_to_fingerprint(files, info)
+    return _fingerprint(files, options)
+
+
+def _is_options(path: str) -> bool:
+    return path.count("/") == 1 and path.endswith(f"/{OPTIONS_FILE}")
+
+
 def _fingerprint(files: str, options: str) -> str:
     """The fingerprint of a folder: options alone, without a file to read with them, are as good as nothing."""
     return EMPTY if files == EMPTY else f"{(int(files, 16) + int(options, 16)) % (1 << 128):032x}"
@@ -225,11 +257,13 @@ def _finish(folders: dict[str, Folder], name: str, fingerprint: str, sweep: int)
     folders[name] = replace(known, seen=fingerprint, restless=restless, sweep=sweep, wait=max(0, known.wait - 1))
 
 
-def _settle(folder: Folder, outcome: Outcome) -> Folder:
+def _settle(folder: Folder, outcome: Outcome, taken: str) -> Folder:
     if outcome == "active":
         return folder
-    if outcome == "done":
-        return replace(folder, state="idle", tries=0)
+    # Changed, read, and changed back: what a folder is now was asked for then, and not taken in.
+    is_past = taken != folder.requested == folder.seen
+    if outcome in ("done", "refused") and not is_past:
+        return replace(folder, state="idle" if outcome == "done" else "refused", requested=taken, tries=0)
     tries = folder.tries + 1
     if tries > MAX_TRIES:
         return replace(folder, state="idle", tries=0)

@@ -7,7 +7,7 @@ Belongs here: telling dead workers from living ones. Not here: when it runs (see
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
 
@@ -20,24 +20,37 @@ Worker = tuple[int, float]
 """A process id and the time, in seconds since 1970, at which it was seen alive."""
 
 
-def fail_dead_runs(instance: DagsterInstance, *, is_alive: Callable[[Worker], bool] | None = None) -> list[str]:
-    """Report as failed every run in work whose worker process is gone; call it before any is launched.
+def dead_runs(instance: DagsterInstance, *, is_alive: Callable[[Worker], bool] | None = None) -> dict[str, Worker]:
+    """Runs in work whose worker process is gone; ask before any is launched, when none can just have ended well.
 
     Args:
         instance: Dagster's storage; all its workers run on this machine.
         is_alive: Tells whether a worker still runs.
 
     Returns:
-        The ids of the runs that were reported.
+        By run id, the worker that is gone.
     """
     alive = is_alive or is_process_alive
+    workers = {run.run_id: worker_of(instance, run) for run in instance.get_runs(RunsFilter(statuses=list(IN_WORK)))}
+    # One that never told its process is left to Dagster's start timeout.
+    return {run_id: worker for run_id, worker in workers.items() if worker is not None and not alive(worker)}
+
+
+def report_dead(instance: DagsterInstance, dead: Mapping[str, Worker]) -> list[str]:
+    """Report runs as failed, but those that somebody has ended meanwhile.
+
+    Call it when the code server answers: Dagster tries a failed run once more as soon as it hears of it, and gives it
+    up for good where it reaches no code server then.
+
+    Returns:
+        The ids of the runs that were reported.
+    """
     reported: list[str] = []
-    for run in instance.get_runs(RunsFilter(statuses=list(IN_WORK))):
-        worker = worker_of(instance, run)
-        if worker is None or alive(worker):
-            continue  # one that never told its process is left to Dagster's start timeout
-        instance.report_run_failed(run, f"The worker process {worker[0]} is gone; it was killed with the code server.")
-        reported.append(run.run_id)
+    for run_id, (pid, _) in dead.items():
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.status in IN_WORK:
+            instance.report_run_failed(run, f"The worker process {pid} is gone; it was killed with the code server.")
+            reported.append(run_id)
     return reported
 
 

@@ -9,6 +9,7 @@ corpus_exports.py, fold_back.py).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -26,6 +27,7 @@ from lakehouse_cli.usage import as_usage_error
 if TYPE_CHECKING:
     from lakehouse.adapters.distill_build import Build
     from lakehouse.adapters.distilled_corpus import LoadedCorpus
+    from lakehouse.errors import LakehouseError
 
 _LOST = 1
 
@@ -59,6 +61,7 @@ def materialize(
         chosen = [transform_of(stream).stream for stream in streams or TRANSFORMS]
     parts = EvidenceParts()
     told: list[dict[str, Any]] = []
+    failed: list[LakehouseError] = []
     if not streams and (strange := unknown_streams(parts.objects, TRANSFORMS)):
         typer.echo(unknown_streams_remedy(strange, TRANSFORMS), err=True)
     for stream in chosen:
@@ -69,9 +72,7 @@ def materialize(
         if dry_run:
             told += [{"stream": stream, "day": str(day), "raw_objects": len(behind[day])} for day in days]
             continue
-        for result in parts.materializer.materialize(stream, days, parts.run):
-            counts = {} if result.partition is None else dict(result.partition.counts)
-            told.append({"stream": stream, "day": str(result.day), **counts, "lost": list(result.lost)})
+        told += _make_days(parts, stream, days, failed)
     if not dry_run:
         parts.index.refresh()
     if as_json:
@@ -84,8 +85,23 @@ def materialize(
             if told
             else "nothing new"
         )
+    if failed:
+        raise failed[0]
     if any(one.get("lost") for one in told):
         raise typer.Exit(_LOST)
+
+
+def _make_days(
+    parts: EvidenceParts, stream: str, days: list[date], failed: list[LakehouseError]
+) -> Iterator[dict[str, Any]]:
+    """Make days; those that cannot be read are named at once, and why is added to `failed`."""
+    for result in parts.materializer.materialize(stream, days, parts.run, stops_at_failure=False):
+        if result.error is not None:
+            typer.echo(f"{stream} {result.day} is not made: {result.error.detail}", err=True)
+            failed.append(result.error)
+            continue
+        counts = {} if result.partition is None else dict(result.partition.counts)
+        yield {"stream": stream, "day": str(result.day), **counts, "lost": list(result.lost)}
 
 
 def score(

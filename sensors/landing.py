@@ -7,7 +7,7 @@ Not here: the choice (see lakehouse_assets/landing_plan.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from dagster import (
     AddDynamicPartitionsRequest,
     AssetMaterialization,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     DeleteDynamicPartitionsRequest,
@@ -34,6 +35,7 @@ from lakehouse_assets.dataset import dataset
 from lakehouse_assets.failures import REFUSED_TAG
 from lakehouse_assets.landing_plan import (
     LANDING,
+    TAKEN_TAG,
     LandingCursor,
     LandingPlan,
     LandingRun,
@@ -73,14 +75,16 @@ def landing_sensor(context: SensorEvaluationContext, store: LakeStore) -> Sensor
         context.log.warning(f"landing: {what} is left alone: {reason}")
     if plan.cursor.after:
         return SensorResult(cursor=plan.cursor.to_json(), skip_reason=SkipReason(f"listed up to {plan.cursor.after!r}"))
-    outcomes = outcomes_of(context.instance, pending_run_keys(plan.cursor))
-    chosen = request(plan.cursor, outcomes)
+    asked = asked_runs(context.instance, pending_run_keys(plan.cursor))
+    outcomes, taken = outcomes_of(asked), taken_by(asked)
+    chosen = request(plan.cursor, outcomes, taken=taken)
     if chosen.runs and (busy := at_work(context.instance)):
-        chosen = request(plan.cursor, outcomes, busy=busy)
+        chosen = request(plan.cursor, outcomes, taken=taken, busy=busy)
     synced = _synced(store.lake, [run.dataset for run in chosen.runs])
     gone = _without_dataset(store.lake, synced)
     seen = [run for run in chosen.runs if run.dataset not in gone]
-    return _answer(without_runs(chosen, synced), context.instance, seen=seen, gone=gone)
+    red = {run.dataset for run in seen if run.follows_failure}
+    return _answer(without_runs(chosen, synced - red), context.instance, seen=seen, gone=gone)
 
 
 def at_work(instance: DagsterInstance) -> set[str]:
@@ -146,23 +150,31 @@ def look(objects: ObjectStore, cursor: LandingCursor) -> LandingPlan:
     return LandingPlan(cursor, refused=refused)
 
 
-def outcomes_of(instance: DagsterInstance, run_keys: Sequence[str]) -> dict[str, Outcome]:
-    """What became of the runs with some run keys; absent when there is no such run."""
-    outcomes: dict[str, Outcome] = {}
+def asked_runs(instance: DagsterInstance, run_keys: Sequence[str]) -> dict[str, DagsterRun]:
+    """The runs with some run keys; a key is absent when there is no such run."""
+    found: dict[str, DagsterRun] = {}
     for start in range(0, len(run_keys), 500):
         some = list(run_keys[start : start + 500])
         for run in instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: some})):
-            key = run.tags[RUN_KEY_TAG]
-            if key not in outcomes:  # newest first: of a run and its retry the retry counts
-                outcomes[key] = _outcome(run.status, is_refused=REFUSED_TAG in run.tags)
-    return outcomes
+            found.setdefault(run.tags[RUN_KEY_TAG], run)  # newest first: of a run and its retry the retry counts
+    return found
+
+
+def outcomes_of(runs: Mapping[str, DagsterRun]) -> dict[str, Outcome]:
+    """What became of runs, by their keys."""
+    return {key: _outcome(run.status, is_refused=REFUSED_TAG in run.tags) for key, run in runs.items()}
+
+
+def taken_by(runs: Mapping[str, DagsterRun]) -> dict[str, str]:
+    """What runs say that they took in, by their keys."""
+    return {key: run.tags[TAKEN_TAG] for key, run in runs.items() if TAKEN_TAG in run.tags}
 
 
 def _outcome(status: DagsterRunStatus, *, is_refused: bool) -> Outcome:
     if status in UNFINISHED:
         return "active"
-    if status == DagsterRunStatus.FAILURE and not is_refused:
-        return "failed"
+    if status == DagsterRunStatus.FAILURE:
+        return "refused" if is_refused else "failed"
     return "done"  # a run that an operator cancelled is not started again either
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -21,11 +21,12 @@ from pathlib import Path
 
 from lakehouse.adapters.evidence_engine import Materialized
 from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, list_days, lost_objects, made_days
+from lakehouse.adapters.evidence_under_way import Converted, OnItsWay, Pending
 from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.adapters.scratch import full_disk_told
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
-from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.errors import InsufficientStorage, LakehouseError, StoreUnavailable, Unavailable
 from lakehouse.evidence.days import RawObject, day_prefix, fingerprint_of
 from lakehouse.evidence.transforms import transform_of
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
@@ -49,6 +50,7 @@ class DayResult:
         partition: What serves now; None: there is nothing, and never was.
         is_new: Whether this run made it; False: a memo hit, or there was nothing to do.
         lost: Raw objects that it was made of and that are gone; its evidence stays.
+        error: Why it could not be made, while others could; its evidence stays.
     """
 
     stream: str
@@ -56,6 +58,7 @@ class DayResult:
     partition: Partition | None
     is_new: bool
     lost: tuple[str, ...] = ()
+    error: LakehouseError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +67,6 @@ class RunFacts:
 
     run_id: str
     git_commit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A day that was made and is not in the manifest yet; `known` is what served when it was begun."""
-
-    day: date
-    known: Partition | None
-    made: Partition
-
-
-@dataclass(frozen=True, slots=True)
-class _Converted:
-    """A day whose records are files in a local folder, which goes with `files`."""
-
-    day: date
-    objects: Sequence[RawObject]
-    inputs: tuple[ReceiptItem, ...]
-    made: Materialized
-    started_at: datetime
-    files: ExitStack
-
-
-@dataclass(frozen=True, slots=True)
-class _OnItsWay:
-    """A day that was made and is being published."""
-
-    day: date
-    known: Partition | None
-    published: Future[Partition]
 
 
 class EvidenceMaterializer:
@@ -132,13 +105,17 @@ class EvidenceMaterializer:
         found = {**made_days(manifest, wanted), **list_days(self._store, stream, wanted)}
         return {day: objects for day, objects in found.items() if _is_behind(manifest, stream, version, day, objects)}
 
-    def materialize(self, stream: str, days: Sequence[date], run: RunFacts) -> Iterator[DayResult]:
+    def materialize(
+        self, stream: str, days: Sequence[date], run: RunFacts, *, stops_at_failure: bool = True
+    ) -> Iterator[DayResult]:
         """Bring days up to date, one after the other, each committed by itself.
 
         Args:
             stream: The stream.
             days: Which ones.
             run: Who does it.
+            stops_at_failure: False: a day whose lines cannot be read, while the store gives others, has an `error`,
+                and those behind it are made.
 
         Raises:
             InsufficientStorage: The disk has no room; days before are done.
@@ -148,7 +125,7 @@ class EvidenceMaterializer:
         manifest = table.read()
         version = transform_of(stream).version
         listed = list_days(self._store, stream, sorted(days))
-        pending: list[_OnItsWay] = []
+        pending: list[OnItsWay] = []
         begun_s = time.monotonic()
         # A day is published while the next one is made, as the store's answers take as long as making a small day.
         with Workshop(self._work_dir) as workshop, ThreadPoolExecutor(1, thread_name_prefix="publish") as publisher:
@@ -162,27 +139,40 @@ class EvidenceMaterializer:
                 else:
                     try:
                         converted = self._convert(stream, day, objects, workshop)
-                    except LakehouseError:
+                    except LakehouseError as error:
+                        if not stops_at_failure and self._is_of_day(error, stream, day):
+                            yield DayResult(stream, day, known, is_new=False, error=error)
+                            continue
                         # The days before this one are committed, whatever became of this one.
                         yield from self._commit_all(table, stream, pending, run, workshop)
                         raise
                     wait([one.published for one in pending])  # so that no more than two days lie on the disk
                     published = publisher.submit(self._publish_day, stream, converted, run)
-                    pending.append(_OnItsWay(day, known, published))
+                    pending.append(OnItsWay(day, known, published))
                 if pending and time.monotonic() - begun_s > _COMMIT_S:
                     yield from self._commit_all(table, stream, pending, run, workshop)
                     pending, begun_s = [], time.monotonic()
             yield from self._commit_all(table, stream, pending, run, workshop)
 
+    def _is_of_day(self, error: LakehouseError, stream: str, day: date) -> bool:
+        """Whether what failed is of that day's objects: neither the disk is full nor the store away."""
+        if isinstance(error, InsufficientStorage):
+            return False
+        try:
+            self._store.list(day_prefix(stream, day), limit=1)
+        except StoreUnavailable:
+            return False
+        return True
+
     def _commit_all(
-        self, table: PartitionedTable, stream: str, days: Sequence[_OnItsWay], run: RunFacts, workshop: Workshop
+        self, table: PartitionedTable, stream: str, days: Sequence[OnItsWay], run: RunFacts, workshop: Workshop
     ) -> Iterator[DayResult]:
         """Commit the days that were published, then raise the first error of the others."""
-        done: list[_Pending] = []
+        done: list[Pending] = []
         failure: LakehouseError | None = None
         for one in days:
             try:
-                done.append(_Pending(one.day, one.known, one.published.result()))
+                done.append(Pending(one.day, one.known, one.published.result()))
             except LakehouseError as error:
                 failure = failure or error
         yield from self._commit(table, stream, done, run, workshop)
@@ -190,16 +180,16 @@ class EvidenceMaterializer:
             raise failure
 
     def _commit(
-        self, table: PartitionedTable, stream: str, pending: Sequence[_Pending], run: RunFacts, workshop: Workshop
+        self, table: PartitionedTable, stream: str, pending: Sequence[Pending], run: RunFacts, workshop: Workshop
     ) -> Iterator[DayResult]:
         """Commit days. A day that another run has made from other objects meanwhile is looked at once more."""
         for _ in range(_ATTEMPTS):
-            beaten: list[_Pending] = []
+            beaten: list[Pending] = []
             if not pending:
                 return
 
             def update(
-                live: TableManifest, mine: Sequence[_Pending] = pending, beaten: list[_Pending] = beaten
+                live: TableManifest, mine: Sequence[Pending] = pending, beaten: list[Pending] = beaten
             ) -> dict[str, Partition]:
                 beaten.clear()
                 changes: dict[str, Partition] = {}
@@ -221,7 +211,7 @@ class EvidenceMaterializer:
             pending = [self._again(stream, one, run, workshop) for one in beaten]
         raise Unavailable(f"other runs kept making the same days of {stream!r}; try again", retry_after_s=5)
 
-    def _again(self, stream: str, one: _Pending, run: RunFacts, workshop: Workshop) -> _Pending:
+    def _again(self, stream: str, one: Pending, run: RunFacts, workshop: Workshop) -> Pending:
         objects = list_days(self._store, stream, [one.day]).get(one.day, [])
         return replace(one, made=self._make(stream, one.day, objects, run, workshop))
 
@@ -230,7 +220,7 @@ class EvidenceMaterializer:
     ) -> Partition:
         return self._publish_day(stream, self._convert(stream, day, objects, workshop), run)
 
-    def _convert(self, stream: str, day: date, objects: Sequence[RawObject], workshop: Workshop) -> _Converted:
+    def _convert(self, stream: str, day: date, objects: Sequence[RawObject], workshop: Workshop) -> Converted:
         started_at = self._clock()
         self._require_space()
         with full_disk_told(self._work_dir), ExitStack() as kept:
@@ -238,9 +228,9 @@ class EvidenceMaterializer:
             fetched = fetch_objects(self._store, objects, folder)
             made = workshop.engine.materialize(transform_of(stream), [file for file, _ in fetched], folder)
             inputs = tuple(ReceiptItem(file.source_key, sha256, None) for file, sha256 in fetched)
-            return _Converted(day, objects, inputs, made, started_at, kept.pop_all())
+            return Converted(day, objects, inputs, made, started_at, kept.pop_all())
 
-    def _publish_day(self, stream: str, converted: _Converted, run: RunFacts) -> Partition:
+    def _publish_day(self, stream: str, converted: Converted, run: RunFacts) -> Partition:
         transform = transform_of(stream)
         day, made, objects = converted.day, converted.made, converted.objects
         with converted.files, full_disk_told(self._work_dir):

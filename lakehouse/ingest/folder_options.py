@@ -10,15 +10,15 @@ from typing import Any
 
 from lakehouse.errors import BadInput, NotFound, Unprocessable
 from lakehouse.ingest.options import make_options
-from lakehouse.storage.objects import ObjectStore
+from lakehouse.storage.objects import ObjectInfo, ObjectStore
 
 OPTIONS_FILE = "_options.json"
 _ALLOWED = ("encoding", "delimiter", "types", "on_error", "format")
 _MAX_BYTES = 1 << 20
 
 
-def read_folder_options(store: ObjectStore, folder: str) -> dict[str, Any]:
-    """The options that `<folder>_options.json` states, as `make_options` takes them; none without such a file.
+def read_folder_options(store: ObjectStore, folder: str) -> tuple[dict[str, Any], ObjectInfo | None]:
+    """The options that `<folder>_options.json` states, as `make_options` takes them, and that file, where there is one.
 
     Raises:
         Unprocessable: The file is no JSON object of known options.
@@ -27,7 +27,7 @@ def read_folder_options(store: ObjectStore, folder: str) -> dict[str, Any]:
     try:
         stored = store.get(key)
     except NotFound:
-        return {}
+        return {}, None
     try:
         given = json.loads(stored.body) if stored.info.size <= _MAX_BYTES else None
     except (ValueError, RecursionError) as error:
@@ -43,4 +43,4 @@ def read_folder_options(store: ObjectStore, folder: str) -> dict[str, Any]:
         make_options(**given)
     except (BadInput, TypeError, AttributeError, RecursionError) as error:
         raise Unprocessable(f"{key}: {error}", key=key) from None
-    return given
+    return given, stored.info

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name, schema_fingerprint
@@ -26,6 +26,9 @@ from lakehouse.ingest.grammar import widen
 from lakehouse.ingest.options import IngestOptions
 from lakehouse.storage.objects import ObjectStore
 from lakehouse.storage.publish import hash_file, put_once
+
+if TYPE_CHECKING:
+    from lakehouse.ingest.landing import Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +169,18 @@ class Ingester:
             quarantine_keys=loaded.quarantine_keys,
         )
 
-    def sync_landing(self, name: str, *, actor: str, evolve: bool = False) -> IngestResult:
+    def sync_landing(
+        self,
+        name: str,
+        *,
+        actor: str,
+        evolve: bool = False,
+        taken: Taken | None = None,
+    ) -> IngestResult:
         """Make a dataset the union of the files in its landing folder; see `lakehouse.ingest.landing.sync_landing`."""
         from lakehouse.ingest.landing import sync_landing
 
-        return sync_landing(self, name, actor=actor, evolve=evolve)
+        return sync_landing(self, name, actor=actor, evolve=evolve, taken=taken)
 
     def load(
         self,

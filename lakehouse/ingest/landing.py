@@ -6,10 +6,11 @@ sensors/landing.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lakehouse.catalog.manifest import Column, DataObject, Manifest
 from lakehouse.catalog.names import check_dataset_name
@@ -28,6 +29,16 @@ LANDING = "landing/"
 _AT_ONCE = 2
 _TRIES = 3
 
+Taken = Callable[[Sequence[ObjectInfo]], None]
+"""Hears what of a folder is taken in: files as they were read, which may not be how they were listed, and options."""
+
+
+@dataclass(slots=True)
+class _Refused:
+    key: str
+    etag: str
+    error: LakehouseError
+
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
@@ -37,44 +48,61 @@ class _Folder:
     name: str
     options: Mapping[str, IngestOptions]
 
-    def load(self, file: ObjectInfo, live: Manifest | None, types: dict[str, str]) -> Loaded:
-        """Fetch one file and convert it."""
-        store, options = self.ingester.store, self.options[file.key]
+    def load(self, file: ObjectInfo, live: Manifest | None, types: dict[str, str]) -> Loaded | _Refused | None:
+        """Fetch one file as it is now and convert it; None: it is gone since it was listed."""
+        options = self.options[file.key]
         with self.ingester.folder() as folder:
             local = folder / "landed"
-            with store.open(file.key) as reader, local.open("wb") as stream:
-                for chunk in reader.chunks():
-                    stream.write(chunk)
-                etag = reader.info.etag
+            etag = self._fetch(file.key, local)
+            if etag is None:
+                return None
             sha256 = hash_file(local)
-            item = self.ingester.load(local, self.name, options, live=live, sha256=sha256, origin=file.key, types=types)
+            try:
+                item = self.ingester.load(
+                    local, self.name, options, live=live, sha256=sha256, origin=file.key, types=types
+                )
+            except (BadInput, Conflict) as error:
+                return _Refused(file.key, etag, error)
         return replace(item, object=replace(item.object, source_key=file.key, source_etag=etag))
 
+    def _fetch(self, key: str, local: Path) -> str | None:
+        """The ETag of what is in the local file now; None where there is no such object."""
+        try:
+            with self.ingester.store.open(key) as reader, local.open("wb") as stream:
+                for chunk in reader.chunks():
+                    stream.write(chunk)
+                return reader.info.etag
+        except NotFound:
+            return None
 
-@dataclass(slots=True)
-class _Refused:
-    key: str
-    error: LakehouseError
 
-
-def sync_landing(ingester: Ingester, name: str, *, actor: str, evolve: bool = False) -> IngestResult:
+def sync_landing(
+    ingester: Ingester, name: str, *, actor: str, evolve: bool = False, taken: Taken | None = None
+) -> IngestResult:
     """Make the dataset the union of the objects under `landing/<name>/`, in key order.
 
     Objects that are known by key and ETag are kept as they are; a new ETag replaces what its key gave; a key that is
     gone takes its rows along. Rows from appended uploads stay. One commit for all files that can be read.
 
+    Args:
+        ingester: Converts and uploads.
+        name: The dataset.
+        actor: Who does it.
+        evolve: Accept other columns than the registered ones.
+        taken: Is told what was read, loaded or refused, before it is committed.
+
     Raises:
         NotFound: There is neither such a dataset nor a file in its folder.
         Unprocessable: Files could not be read; those that could are loaded.
         Conflict: Files do not fit the registered columns; those that do are loaded.
-        Unavailable: Other writers kept changing the columns.
+        Unavailable: Others kept changing the columns, or the files.
     """
     check_dataset_name(name)
     for _ in range(_TRIES):
         with suppress(_Overtaken):
-            return _sync(ingester, name, actor=actor, evolve=evolve)
+            return _sync(ingester, name, actor=actor, evolve=evolve, taken=taken)
     raise Unavailable(
-        f"the columns of {name!r} kept changing while the files of its folder were read; try again",
+        f"the columns of {name!r} kept changing, or a file did, while the files of its folder were read; try again",
         name=name,
         retry_after_s=5,
     )
@@ -87,24 +115,27 @@ def is_synced(store: ObjectStore, catalog: Catalog, name: str) -> bool:
         LakehouseError: The store does not answer, or what lies there is refused.
     """
     live = catalog.find(name)
-    files, options = _files(store, name)
+    files, options, _ = _files(store, name)
     if live is None:
         return not files  # what was there could not be loaded, and was taken away
     return _known(live) == {(f.key, f.etag, options[f.key].reading_fingerprint) for f in files}
 
 
 class _Overtaken(Exception):
-    """Another writer changed what the files were read by."""
+    """Somebody changed what the files were read by, or a file between its two readings."""
 
 
-def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestResult:
-    files, options = _files(ingester.store, name)
+def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool, taken: Taken | None) -> IngestResult:
+    listed, options, options_file = _files(ingester.store, name)
     live = ingester.catalog.find(name)
+    known = _known(live)
+    new = [f for f in listed if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
+    loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
+    files = _as_read(listed, new, loaded, refused)
+    if taken is not None:
+        taken([*files, *([options_file] if options_file is not None else [])])
     if live is None and not files:
         raise NotFound(f"no data file under {LANDING}{name}/ and no such dataset; put one there", name=name)
-    known = _known(live)
-    new = [f for f in files if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
-    loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
     quarantined = sum(item.quarantined for item in loaded.values())
     if live is None and not loaded:
         raise _refusal(name, refused, kept=False)
@@ -125,13 +156,22 @@ def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool) -> IngestR
     return IngestResult(commit.manifest, not commit.is_new_version, quarantined, keys)
 
 
-def _files(store: ObjectStore, name: str) -> tuple[list[ObjectInfo], dict[str, IngestOptions]]:
-    """The files of a landing folder in key order, and how each is read."""
+def _files(store: ObjectStore, name: str) -> tuple[list[ObjectInfo], dict[str, IngestOptions], ObjectInfo | None]:
+    """The files of a landing folder in key order, how each is read, and the file that says so where there is one."""
     folder = f"{LANDING}{name}/"
-    given = read_folder_options(store, folder)
+    given, options_file = read_folder_options(store, folder)
     found = sorted(list_all(store, folder), key=lambda info: info.key)
     files = [f for f in found if not f.key.endswith("/") and not is_left_alone(f.key.removeprefix(folder))]
-    return files, {file.key: make_options(file_name=file.key, **given) for file in files}
+    return files, {file.key: make_options(file_name=file.key, **given) for file in files}, options_file
+
+
+def _as_read(
+    listed: list[ObjectInfo], new: list[ObjectInfo], loaded: dict[str, Loaded], refused: list[_Refused]
+) -> list[ObjectInfo]:
+    """The files with the ETags that they had when they were read, without those that were gone by then."""
+    read = {key: item.object.source_etag or "" for key, item in loaded.items()} | {r.key: r.etag for r in refused}
+    gone = {file.key for file in new} - read.keys()
+    return [replace(file, etag=read.get(file.key, file.etag)) for file in listed if file.key not in gone]
 
 
 def _known(manifest: Manifest | None) -> set[tuple[str | None, str | None, str]]:
@@ -153,7 +193,7 @@ def _load_all(
     for file, result in zip(files, _load_side_by_side(folder, files, None if evolve else live), strict=True):
         if isinstance(result, _Refused):
             refused.append(result)
-        else:
+        elif result is not None:
             loaded[file.key] = result
     if live is not None and not evolve:
         return loaded, refused
@@ -164,27 +204,26 @@ def _load_all(
         item = loaded.get(file.key)
         if item is None:
             continue
+        etag = item.object.source_etag or ""
         if {c.name for c in item.columns} != first and not evolve:
             del loaded[file.key]
-            refused.append(_Refused(file.key, Conflict("its columns are not those of the folder's first file")))
+            refused.append(_Refused(file.key, etag, Conflict("its columns are not those of the folder's first file")))
             continue
         wrong = {c.name: by_name[c.name] for c in item.columns if c.type != by_name[c.name]}
         if wrong:
-            loaded[file.key] = folder.load(file, None, wrong)
+            again = folder.load(file, None, wrong)
+            if not isinstance(again, Loaded) or again.object.source_etag != etag:
+                raise _Overtaken  # other bytes may have other columns than those that all files were to have
+            loaded[file.key] = again
     return loaded, refused
 
 
-def _load_side_by_side(folder: _Folder, files: list[ObjectInfo], live: Manifest | None) -> list[Loaded | _Refused]:
+def _load_side_by_side(
+    folder: _Folder, files: list[ObjectInfo], live: Manifest | None
+) -> list[Loaded | _Refused | None]:
     """Convert a few files at a time, in their order: of many small ones most of the time is the start of children."""
-
-    def attempt(file: ObjectInfo) -> Loaded | _Refused:
-        try:
-            return folder.load(file, live, {})
-        except (BadInput, Conflict) as error:
-            return _Refused(file.key, error)
-
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(attempt, file) for file in files]
+        futures = [pool.submit(folder.load, file, live, {}) for file in files]
         try:
             return [future.result() for future in futures]
         finally:

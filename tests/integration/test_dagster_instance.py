@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +20,11 @@ from lakehouse.errors import Conflict
 from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.settings import Settings, load_settings, process_environ
 from lakehouse_assets.catching_up import TAGS, waiting
-from lakehouse_assets.code_server import prepare
 from lakehouse_assets.daemon import only_one
 from lakehouse_assets.dataset import dataset
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.home import make_dagster_home, open_instance
 from lakehouse_assets.processes import LOCATION, MODULE, dagster_commands, is_daemon_ready
-from lakehouse_assets.reconcile import fail_dead_runs, is_process_alive
 from lakehouse_assets.run_history import delete_run, runs_to_purge
 from lakehouse_assets.sensor_ticks import judge_ticks, tick_ages
 
@@ -216,33 +212,6 @@ def test_second_daemon_is_refused_until_the_first_is_gone(tmp_path: Path) -> Non
         pass
 
 
-def test_run_whose_worker_is_dead_is_reported_failed_and_a_living_one_is_not(instance: dg.DagsterInstance) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    runs = [_run_in_work(instance, pid) for pid in (dead.pid, os.getpid())]
-    silent = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
-    assert fail_dead_runs(instance) == [runs[0].run_id]
-    statuses = [instance.get_run_by_id(r.run_id).status for r in (*runs, silent)]  # type: ignore[union-attr]
-    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTED]
-    assert fail_dead_runs(instance) == []
-
-
-def test_code_server_that_starts_again_reports_the_runs_that_died_with_the_one_before(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    with open_instance(settings) as instance:
-        run = _run_in_work(instance, dead.pid)
-    prepare(settings)
-    with open_instance(settings) as instance:
-        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
-
-
-def test_pid_that_another_process_got_since_counts_as_dead() -> None:
-    assert is_process_alive((os.getpid(), time.time()))
-    assert not is_process_alive((os.getpid(), time.time() - 1e6))
-
-
 def test_sensor_without_a_young_tick_fails_the_check(tmp_path: Path) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as whole:
         assert tick_ages(whole) == {"landing": None, "catalog": None, "run_failure": None}
@@ -274,14 +243,6 @@ def _job() -> dg.JobDefinition:
         nothing()
 
     return some_job
-
-
-def _run_in_work(instance: dg.DagsterInstance, pid: int) -> dg.DagsterRun:
-    from dagster._core.events import EngineEventData
-
-    run = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
-    instance.report_engine_event("Started process for run", run, EngineEventData.in_process(pid))
-    return run
 
 
 def test_purged_run_leaves_nothing_on_the_disk(tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,13 +14,12 @@ import pytest
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.catalog.manifest import Column
 from lakehouse.catalog.service import Catalog
-from lakehouse_assets.dataset import bring_up_to_date
+from lakehouse_assets.dataset import bring_up_to_date, dataset
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.failures import REFUSED_TAG
 from lakehouse_assets.landing_plan import LandingCursor
 from sensors.catalog import catalog_sensor
-from sensors.failures import failure_report, failure_sensor
-from sensors.landing import landing_sensor, look, outcomes_of
+from sensors.landing import asked_runs, landing_sensor, look, outcomes_of
 from tests.dagster_lake import commit, lake_store, put_parquet
 from tests.servers import silent_server
 
@@ -112,6 +108,41 @@ def test_bad_file_that_is_taken_away_takes_its_partition_along_and_needs_no_run(
     assert instance.get_dynamic_partitions("datasets") == ["workers"]
 
 
+def test_bad_file_that_is_taken_away_from_good_ones_gets_a_run_that_shows_all_is_well(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/workers/a.csv", b"id\n1\n")
+    ticks = landing_ticks(instance, objects, tmp_path)
+    bring_up_to_date(lake_store(objects, tmp_path).lake, "workers", evolve=False)
+    assert ticks.requests() == []  # it holds already what lies there
+    objects.put("landing/workers/b.csv", b"")
+    (request,) = rewound(ticks).requests()
+    with instance_run(instance, str(request.run_key), dg.DagsterRunStatus.FAILURE, **{REFUSED_TAG: "422"}):
+        assert rewound(ticks).requests() == []
+        objects.delete("landing/workers/b.csv")
+        assert [r.partition_key for r in rewound(ticks).requests()] == ["workers"]
+
+
+def test_folder_that_was_read_in_another_state_and_put_back_is_read_again(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    objects.put("landing/workers/a.csv", b"id\n1\n")
+    ticks = landing_ticks(instance, objects, tmp_path)
+    (request,) = ticks.requests()
+    objects.put("landing/workers/b.csv", b"id\n2\n")
+    result = dg.materialize(
+        [dataset],
+        instance=instance,
+        partition_key="workers",
+        resources={"store": lake_store(objects, tmp_path)},
+        tags={"dagster/run_key": str(request.run_key)},
+    )
+    assert result.success
+    objects.delete("landing/workers/b.csv")
+    asked = [request.partition_key for _ in range(4) for request in rewound(ticks).requests()]
+    assert asked == ["workers"]
+
+
 def test_folder_that_somebody_else_takes_in_is_waited_for_and_needs_no_run_then(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
 ) -> None:
@@ -177,14 +208,14 @@ def test_store_that_is_away_leaves_the_cursor_alone(
         (dg.DagsterRunStatus.SUCCESS, {}, "done"),
         (dg.DagsterRunStatus.CANCELED, {}, "done"),
         (dg.DagsterRunStatus.FAILURE, {}, "failed"),
-        (dg.DagsterRunStatus.FAILURE, {REFUSED_TAG: "422"}, "done"),
+        (dg.DagsterRunStatus.FAILURE, {REFUSED_TAG: "422"}, "refused"),
     ],
 )
 def test_run_of_a_status_has_the_outcome_that_decides_on_another_try(
     instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str], outcome: str
 ) -> None:
     with instance_run(instance, "key", status, **tags):
-        assert outcomes_of(instance, ["key", "other"]) == {"key": outcome}
+        assert outcomes_of(asked_runs(instance, ["key", "other"])) == {"key": outcome}
 
 
 def test_dataset_from_elsewhere_is_reported_without_a_run(
@@ -212,54 +243,6 @@ def test_broken_manifest_does_not_stop_the_others(
     ticks = Ticks(catalog_sensor, instance, lake_store(objects, tmp_path))
     ticks.tick()
     assert instance.get_dynamic_partitions("datasets") == ["people"]
-
-
-def test_failed_run_is_posted_to_the_webhook(
-    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
-) -> None:
-    @dg.op
-    def fails() -> None:
-        raise RuntimeError("no")
-
-    @dg.job(executor_def=dg.in_process_executor)
-    def failing_job() -> None:
-        fails()
-
-    run = failing_job.execute_in_process(instance=instance, raise_on_error=False)
-    with webhook() as (url, received):
-        context = dg.build_run_status_sensor_context(
-            sensor_name="run_failure",
-            dagster_event=run.get_run_failure_event(),
-            dagster_instance=instance,
-            dagster_run=run.dagster_run,
-            resources={"store": lake_store(objects, tmp_path, LAKEHOUSE_FAILURE_WEBHOOK_URL=url)},
-        ).for_run_failure()
-        failure_sensor(context)
-    assert received == [failure_report(run.dagster_run, run.get_run_failure_event())]
-    assert received[0]["run_id"] == run.run_id
-    assert received[0]["kind"] == "run_failure"
-
-
-@contextmanager
-def webhook() -> Iterator[tuple[str, list[dict[str, object]]]]:
-    received: list[dict[str, object]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/hook", received
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager

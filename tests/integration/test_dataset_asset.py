@@ -204,10 +204,10 @@ def test_of_a_run_over_many_datasets_those_that_are_refused_fail_and_the_others_
 def test_dataset_that_needs_too_much_fails_alone_and_none_is_told_to_be_done_where_all_fail(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bring(lake: LakeConnection, name: str, *, evolve: bool) -> BroughtUpToDate:
+    def bring(lake: LakeConnection, name: str, *, evolve: bool, taken: None) -> BroughtUpToDate:
         if name != "c":
             raise InsufficientStorage("too wide; split it")
-        return bring_up_to_date(lake, name, evolve=evolve)
+        return bring_up_to_date(lake, name, evolve=evolve, taken=taken)
 
     monkeypatch.setattr("lakehouse_assets.dataset.bring_up_to_date", bring)
     instance.add_dynamic_partitions("datasets", ["a", "b", "c"])

@@ -13,6 +13,7 @@ from lakehouse_assets.landing_plan import (
     LandingCursor,
     LandingRun,
     Outcome,
+    folder_fingerprint,
     pending_run_keys,
     request,
     scan,
@@ -32,7 +33,12 @@ def listed(files: dict[str, str], *, page: int = 1000) -> list[list[ObjectInfo]]
 
 
 def tick(
-    cursor: LandingCursor, files: dict[str, str], outcomes: dict[str, Outcome] | None = None, *, page: int = 1000
+    cursor: LandingCursor,
+    files: dict[str, str],
+    outcomes: dict[str, Outcome] | None = None,
+    *,
+    page: int = 1000,
+    taken: dict[str, str] | None = None,
 ) -> tuple[LandingCursor, list[LandingRun]]:
     """One whole look: every page, the cursor stored and read again after each, then the requests."""
     pages = listed(files, page=page)
@@ -40,7 +46,7 @@ def tick(
         following = None if number == len(pages) else objects[-1].key
         cursor = stored(scan(cursor, objects, next_after=following).cursor)
     known = outcomes if outcomes is not None else dict.fromkeys(pending_run_keys(cursor), "done")
-    plan = request(cursor, known)
+    plan = request(cursor, known, taken=taken)
     return stored(plan.cursor), list(plan.runs)
 
 
@@ -159,6 +165,40 @@ def test_failed_run_is_tried_again_later_under_another_key() -> None:
         keys += [r.run_key for r in runs]
     assert len(set(keys)) == 3
     assert looks > 3  # it waits longer each time
+
+
+def test_state_that_comes_back_after_another_was_read_is_asked_for_again() -> None:
+    state, other = {"landing/a/1.csv": "x"}, {"landing/a/1.csv": "y"}
+    read = folder_fingerprint([info("landing/a/1.csv", "y")])
+    for states in ([state], [other, state, state]):  # whether a look saw the other state in between or not
+        cursor, _ = tick(FRESH, state)
+        cursor, runs = tick(cursor, state)
+        told = {runs[0].run_key: read}
+        again: list[LandingRun] = []
+        for files in [*states, state, state, state]:
+            cursor, more = tick(cursor, files, taken=told)
+            again += more
+        assert [r.fingerprint for r in again] == [folder_fingerprint([info("landing/a/1.csv", "x")])]
+
+
+def test_state_that_was_read_before_it_was_seen_needs_no_other_run() -> None:
+    cursor, _ = tick(FRESH, {"landing/a/1.csv": "x"})
+    cursor, runs = tick(cursor, {"landing/a/1.csv": "x"})
+    told = {runs[0].run_key: folder_fingerprint([info("landing/a/1.csv", "y")])}
+    for _ in range(4):
+        cursor, more = tick(cursor, {"landing/a/1.csv": "y"}, taken=told)
+        assert more == []
+
+
+def test_state_after_a_refused_or_failed_one_is_told_to_follow_it() -> None:
+    for outcome, follows in (("done", False), ("refused", True), ("failed", True)):
+        cursor, _ = tick(FRESH, {"landing/a/1.csv": "x"})
+        cursor, runs = tick(cursor, {"landing/a/1.csv": "x"})
+        assert not runs[0].follows_failure
+        outcomes: dict[str, Outcome] = {runs[0].run_key: outcome}
+        cursor, _ = tick(cursor, {"landing/a/1.csv": "y"}, outcomes)
+        _, (run,) = tick(cursor, {"landing/a/1.csv": "y"}, outcomes)
+        assert run.follows_failure is follows
 
 
 def test_run_that_was_never_started_is_asked_for_again() -> None:
