@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from lakehouse_api.services import Services
 
 STREAM = "reviews"
-_MOST_TEXT, _MOST_WORDS = 20_000, 20
+MOST_TEXT, _MOST_WORDS = 200_000, 20
 _RUN = (
     "run_id, stream, task_id, timestamp, model_name, model_provider,"
-    f" left(input_text, {_MOST_TEXT}) AS input_text, left(output_text, {_MOST_TEXT}) AS output_text,"
+    f" left(input_text, {MOST_TEXT}) AS input_text, left(output_text, {MOST_TEXT}) AS output_text,"
     " validation, success_markers, failure_markers, reward"
 )
 _ABOUT = "coalesce(json_extract_string(metadata, '$.review_of'), json_extract_string(metadata, '$.outcome_of'))"

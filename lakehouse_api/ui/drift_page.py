@@ -56,7 +56,7 @@ async def ui_drift_kind(
         request.scope, "drift_kind.html", state=state, shown=shown, days=days[::-1], over_time=_OVER_TIME,
         charts=[] if shown is None else sorted(charts_of(shown, services.drift.rules)),
         confirmed=[] if state.open is None else sorted({told(mark) for mark in state.open.findings}),
-        may_acknowledge="admin" in principal.scopes,
+        may_acknowledge="admin" in principal.scopes, alpha=services.drift.rules.alpha,
     )  # fmt: skip
 
 

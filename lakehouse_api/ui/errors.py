@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from lakehouse_api.request_headers import header
-from lakehouse_api.ui.paths import LOGIN, LOGOUT, MOST_TARGET_CHARACTERS, PREFIX
+from lakehouse_api.ui.paths import LOGIN, LOGOUT, MOST_TARGET_CHARACTERS, PREFIX, local_target
 from lakehouse_api.ui.rendering import asks_for_part, render_page
 
 _UNAUTHORIZED = 401
@@ -38,7 +38,15 @@ def page_error(
         detail=detail,
         fields={name: value for name, value in fields.items() if name not in _SAID},
         request_id=scope.get("state", {}).get("request_id", ""),
+        form=None if is_part or scope["method"] in _READING else _page_of_form(scope),
     )
+
+
+def _page_of_form(scope: Scope) -> str | None:
+    """The page of ours that a form was sent from."""
+    page = urlsplit(header(scope, b"referer") or "")
+    target = local_target(f"{page.path.removeprefix(scope.get('root_path', ''))}?{page.query}".removesuffix("?"))
+    return None if target == PREFIX else target
 
 
 def _to_login(scope: Scope, *, is_part: bool) -> Response:

@@ -72,12 +72,22 @@ def size(value: int | None) -> str:
     return f"{left:,.1f} TiB"
 
 
-def moment_text(value: datetime | None) -> str:
-    """A time in UTC, to the second."""
+def moment_text(value: datetime | str | None) -> str:
+    """A time in UTC, to the second; a text that is none stays as it is."""
     if value is None:
         return "–"
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return cell(value)
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc_text(value: datetime | str | None) -> str:
+    """The same where no heading says that it is UTC."""
+    return "–" if value is None else f"{moment_text(value)} UTC"
 
 
 def epoch_text(seconds: float) -> str:
@@ -102,13 +112,32 @@ def turns(text: str | None) -> list[tuple[str, str]]:
     except orjson.JSONDecodeError:
         messages = None
     if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
-        return [("", (text or "")[:_MOST_CHARACTERS])]
+        return [("", _bounded(text or ""))]
     made = [
-        (cell(one.get("role")), (text_of(one.get("content")) or pretty(one.get("tool_calls")))[:_MOST_CHARACTERS])
+        (cell(one.get("role")), _bounded(text_of(one.get("content")) or pretty(one.get("tool_calls"))))
         for one in messages[:_MOST_TURNS]
     ]
     left = len(messages) - len(made)
     return [*made, *([("", f"and {left:,} more")] if left else [])]
+
+
+def _bounded(text: str) -> str:
+    left = len(text) - _MOST_CHARACTERS
+    shown = visible(text[:_MOST_CHARACTERS], keeps_lines=True)
+    return shown if left <= 0 else f"{shown}\n… and {left:,} more characters"
+
+
+def last_answer(text: str | None) -> str:
+    """What a run answered in the end, as it is edited: its last message, or all of what is no list of messages."""
+    try:
+        messages = orjson.loads(text or "")
+    except orjson.JSONDecodeError:
+        return text or ""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("role") != "assistant" or last.get("tool_calls"):
+        return text or ""
+    content = last.get("content")
+    return content if isinstance(content, str) else text or ""
 
 
 def json_text(value: Any) -> str:
@@ -132,7 +161,7 @@ def drawn(svg: str) -> Markup:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "epoch": epoch_text,
-    "pretty": pretty, "text_of": text_of, "tojson_text": json_text, "turns": turns, "query": query, "pairs": pairs,
-    "drawn": drawn, "counted": counted,
+    "cell": cell, "is_long": is_long, "number": number, "size": size, "moment": moment_text, "utc": utc_text,
+    "epoch": epoch_text, "pretty": pretty, "text_of": text_of, "tojson_text": json_text, "turns": turns,
+    "last_answer": last_answer, "query": query, "pairs": pairs, "drawn": drawn, "counted": counted,
 }  # fmt: skip

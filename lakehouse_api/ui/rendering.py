@@ -47,11 +47,14 @@ def render_page(
 
     Args:
         scope: Of the request: who asks, the sub-path, the session.
-        template: Its file; names that begin with `_` are parts of pages.
+        template: Its file; names that begin with `_` are parts of pages, and pages of their own where none asks for
+            a part.
         status: Of the answer.
         headers: On top of those that every page has.
         context: What the template shows; all of it is escaped.
     """
+    if template.startswith("_") and not asks_for_part(scope):  # a browser without scripts asks for no parts
+        template, context = "part.html", {**context, "part": template}
     site: Site = scope["app"].state.site
     state = scope.get("state", {})
     session = state.get("ui_session")

@@ -22,7 +22,8 @@ from lakehouse.errors import NotFound
 router = APIRouter(prefix="/ui/static", include_in_schema=False)
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _NAMES = (
-    "pages.css", "pages.js", "unsent.js", "docs.css", "docs.js", "icon.svg", "vendor/htmx.min.js", "vendor/sse.min.js",
+    "pages.css", "pages.js", "heard.js", "unsent.js", "drafts.js", "docs.css", "docs.js", "icon.svg",
+    "vendor/htmx.min.js", "vendor/sse.min.js",
 )  # fmt: skip
 _SWAGGER = ("swagger/swagger-ui.css", "swagger/swagger-ui-bundle.js")
 _HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Cross-Origin-Resource-Policy": "same-origin"}

@@ -16,6 +16,7 @@ from lakehouse.errors import BadInput, Conflict
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.routes.triage import decide_triage_item, get_triage_item, list_triage
 from lakehouse_api.schemas.triage import TriageChoice
+from lakehouse_api.triage import MOST_TEXT
 from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.dependencies import FormDep, field, is_part, read_model, whole_number
 from lakehouse_api.ui.rendering import render_page
@@ -48,7 +49,8 @@ async def ui_triage_item(request: Request, services: ServicesDep, principal: Rea
     item = await get_triage_item(request, services, principal, item_id)
     is_alone = not is_part(request)
     template = "triage_item.html" if is_alone else "_triage_item.html"
-    return render_page(request.scope, template, item=item, may_write="write" in principal.scopes, is_alone=is_alone)
+    may_write = "write" in principal.scopes
+    return render_page(request.scope, template, item=item, may_write=may_write, is_alone=is_alone, most_text=MOST_TEXT)
 
 
 @router.post("/{item_id}/decision")

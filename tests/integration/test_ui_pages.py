@@ -582,10 +582,15 @@ def test_replay_by_a_form_is_alone_and_stopped_is_gone_on_with_to_its_verdict(
 
 def test_form_of_a_replay_that_compares_nothing_is_told_at_once(site: Site, page: Page) -> None:
     page.goto("/ui/replay")
+    page.get_by_label("Name of the batch").fill("kept-name")
     page.get_by_label("playbook", exact=True).uncheck()
     page.get_by_label("playbook pathway").uncheck()
     page.get_by_role("button", name="Begin").click()
     page.locator("main .error", has_text="a replay compares").wait_for()
+    page.get_by_role("link", name="Back to the form").click()
+    page.get_by_text("It was refused. What was written is here").wait_for()
+    assert page.get_by_label("Name of the batch").input_value() == "kept-name"
+    assert not page.get_by_label("playbook pathway").is_checked()
     site.errors.clear()
 
 
@@ -606,6 +611,133 @@ def test_upload_works_without_a_script(site: Site, tmp_path: Path) -> None:
         "noscript p", has_text="Without a script"
     ).wait_for()  # or "asking the store …" would be waited for in vain
     context.close()
+
+
+def test_parts_are_whole_pages_without_a_script(site: Site) -> None:
+    context = site.browser.new_context(storage_state=site.state, base_url=site.api.url, java_script_enabled=False)
+    page = context.new_page()
+    context.set_default_timeout(20_000)
+    for name in ("Result 3 fits", "Why?"):
+        page.goto("/ui/search?q=a+patient+scaffolder&corpus=workers")
+        page.get_by_role("button", name=name).first.click()
+        page.get_by_role("navigation").wait_for()
+        assert page.title() == "Search · Lakehouse"
+    page.goto("/ui/sql")
+    page.get_by_label("One statement that reads").fill("SELECT range AS n, range % 7 AS k FROM range(250)")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Later").click()
+    page.get_by_text("rows 101 to 200 of 250").wait_for()
+    page.get_by_text("Chart", exact=True).click()
+    page.get_by_role("button", name="Draw").click()
+    page.locator("figure svg").wait_for()
+    page.get_by_role("navigation").wait_for()
+    context.close()
+
+
+def test_keyboard_stays_where_it_was_or_goes_to_what_came(site: Site, page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/ui/sql")
+    page.get_by_label("One statement that reads").fill("SELECT range AS n FROM range(150)")
+    page.get_by_role("button", name="Run").press("Enter")  # it is disabled while it waits
+    page.locator("#answer table").wait_for()
+    expect(page.locator("#ask")).to_be_focused()
+    page.get_by_role("button", name="Later").press("Enter")  # there is no later page then
+    page.locator("#answer").get_by_text("rows 101 to 150").wait_for()
+    expect(page.locator("#answer")).to_be_focused()
+    slow = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    page.get_by_label("One statement that reads").fill(slow)
+    page.get_by_role("button", name="Run").press("Enter")
+    page.get_by_role("button", name="Cancel").press("Enter")
+    expect(page.locator("#ask")).to_be_focused()
+    assert {one.partition(",")[0] for one in site.errors} == {"htmx:afterRequest", "htmx:sendAbort"}  # it was aborted
+    site.errors.clear()
+
+
+def test_what_changed_is_said_in_a_line_and_the_same_again(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/ui/search?q=welder&corpus=workers")
+    said = page.locator("#said[role=log] > p")
+    for times in (1, 2):
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(said).to_have_text(["10 results"] * times)
+    assert page.locator("main [aria-live]").count() == 0  # all results would be read out at once
+
+
+def test_colours_of_the_system_and_paper_leave_nothing_out(site: Site) -> None:
+    context = site.context(forced_colors="active", color_scheme="dark", reduced_motion="reduce")
+    page = context.new_page()
+    settle(page, "/ui/runs")
+    page.locator("#runs tbody a").first.click()
+    page.locator(".graph svg g").first.wait_for()
+    assert page.locator("nav a[aria-current]").evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+    box, text = page.locator(".graph rect").first, page.locator(".graph text").first
+    assert box.evaluate("e => getComputedStyle(e).fill") != text.evaluate("e => getComputedStyle(e).fill")
+    page.emulate_media(media="print", forced_colors="none")
+    assert page.locator("header.top").is_hidden()
+    assert page.locator("pre").first.evaluate("e => getComputedStyle(e).maxHeight") == "none"
+    context.close()
+
+
+def test_triage_keeps_what_is_written_while_others_are_looked_at(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/ui/triage")
+    page.keyboard.press("j")
+    shown = page.locator("[data-shown]")
+    shown.wait_for()
+    item = shown.get_attribute("data-shown")
+    page.get_by_label("Note").fill("half of a thought")
+    page.locator("summary", has_text="Edit").click()
+    page.get_by_label("What should have been answered").fill("a long answer")
+    page.locator("#queue [aria-current] a").focus()
+    page.keyboard.press("j")
+    page.locator(f"[data-shown]:not([data-shown='{item}'])").wait_for()
+    assert page.get_by_label("Note").input_value() == ""
+    page.keyboard.press("k")
+    page.locator(f"[data-shown='{item}']").wait_for()
+    expect(page.get_by_label("What should have been answered")).to_have_value("a long answer")
+    page.get_by_role("link", name="The run, whole").click()
+    page.get_by_role("heading", name="Record").wait_for()
+    page.go_back()
+    page.locator(f"[data-shown='{item}']").wait_for()
+    expect(page.get_by_label("What should have been answered")).to_have_value("a long answer")
+    assert page.get_by_label("Note").input_value() == "half of a thought"
+    page.get_by_label("Note").fill("")
+    page.get_by_label("What should have been answered").evaluate("box => { box.value = box.defaultValue }")
+    page.goto("/ui/health")  # a draft that is no draft any more is not kept
+    assert page.evaluate("JSON.parse(sessionStorage.getItem('drafts')).items") == {}
+
+
+def test_item_that_is_opened_is_read_next_and_seen_below_a_long_list(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.set_viewport_size({"width": 320, "height": 256})
+    page.goto("/ui/triage")
+    page.locator("#queue [data-item] a").first.press("Enter")
+    shown = page.locator("[data-shown]")
+    shown.wait_for()
+    expect(shown).to_be_focused()
+    assert 0 <= shown.evaluate("e => e.getBoundingClientRect().top") < 256
+    page.set_viewport_size(WIDE)
+    assert re.match(r"Call worker \d+, certified", page.locator("[data-shown] textarea").input_value())
+    assert "role" not in page.locator("[data-shown] pre").first.inner_text()
+
+
+def test_keys_of_the_triage_are_turned_off(page: Page) -> None:
+    page.goto("/ui/triage")
+    page.get_by_label("Keys").uncheck()
+    page.reload()
+    page.keyboard.press("j")
+    page.locator("#queue [data-item] a").first.click()
+    page.locator("[data-shown]").wait_for()
+    page.keyboard.press("e")
+    assert page.locator("[data-shown] details[open]").count() == 0
+    page.get_by_label("Keys").check()
+    page.locator("h1").click()
+    page.keyboard.press("e")
+    page.locator("[data-shown] details[open]").wait_for()
 
 
 def test_slow_query_is_cancelled_in_the_browser_and_in_the_server(site: Site, page: Page) -> None:

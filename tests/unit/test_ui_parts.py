@@ -28,7 +28,7 @@ from lakehouse.retrieval.playbook_entry import Evidence
 from lakehouse_api.ui.chart_documents import rows_chart, series_chart
 from lakehouse_api.ui.dependencies import whole_number
 from lakehouse_api.ui.facet_filters import filter_of
-from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, size, turns
+from lakehouse_api.ui.formats import CELL_CHARACTERS, cell, last_answer, moment_text, size, turns, utc_text
 from lakehouse_api.ui.lineage_graph import graph_of
 from lakehouse_api.ui.memory_page import weights_over_time
 from lakehouse_api.ui.paths import local_target
@@ -113,6 +113,13 @@ def test_templates_escape_and_name_what_is_missing() -> None:
     assert all("|safe" not in path.read_text() for path in Path(str(files("lakehouse_api.ui") / "templates")).glob("*"))
 
 
+def test_times_are_told_alike_however_they_are_kept() -> None:
+    told = "2026-03-01 10:00:00 UTC"
+    for kept in (datetime(2026, 3, 1, 10, tzinfo=UTC), "2026-03-01T10:00:00.000000Z", "2026-03-01T11:00:00+01:00"):
+        assert utc_text(kept) == told
+    assert (utc_text(None), moment_text("yesterday")) == ("–", "yesterday")
+
+
 def test_cells_are_cut_where_they_are_long() -> None:
     assert cell("x" * 1_000_000) == "x" * CELL_CHARACTERS + "…"
     assert cell(None) == ""
@@ -130,6 +137,32 @@ def test_turns_of_a_run_are_told_apart_and_bounded() -> None:
     assert turns(None) == [("", "")]
     assert turns("[1]") == [("", "[1]")]
     assert turns(json.dumps([{"role": "user", "content": "x"}] * 105))[-1] == ("", "and 5 more")
+
+
+def test_turn_that_would_read_backwards_shows_why() -> None:
+    assert turns("open \u202egnp.exe") == [("", r"open \u202egnp.exe")]
+
+
+def test_turn_that_is_cut_says_how_much_is_missing() -> None:
+    assert turns("x" * 20_003) == [("", "x" * 20_000 + "\n… and 3 more characters")]
+
+
+@pytest.mark.parametrize(
+    ("output", "edited"),
+    [
+        ('[{"role": "assistant", "content": "look"}, {"role": "assistant", "content": "two\\nlines"}]', "two\nlines"),
+        ("Call Ann.", "Call Ann."),
+        (
+            '[{"role": "assistant", "content": null, "tool_calls": []}]',
+            '[{"role": "assistant", "content": null, "tool_calls": []}]',
+        ),
+        ('["a", "b"]', '["a", "b"]'),
+        ("{}", "{}"),
+        (None, ""),
+    ],
+)
+def test_last_answer_is_what_is_edited(output: str | None, edited: str) -> None:
+    assert last_answer(output) == edited
 
 
 def test_form_of_filters_is_a_filter_that_the_search_reads() -> None:

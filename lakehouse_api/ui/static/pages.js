@@ -1,8 +1,6 @@
 // What markup alone cannot do: cancelling, upload progress, boxes that stand for one filter, keys of lists.
 "use strict";
 
-const said = (text) => { document.getElementById("said").textContent = text; };
-
 // What waits for an answer can be cancelled: the server stops its work when nobody waits any more.
 document.addEventListener("click", (event) => {
   const button = event.target.closest && event.target.closest("[data-abort]");
@@ -14,6 +12,8 @@ document.addEventListener("click", (event) => {
   note.textContent = "It was cancelled.";
   document.querySelector(form.getAttribute("hx-target")).replaceChildren(note);
   said(note.textContent);
+  const ask = form.querySelector("button:enabled:not([data-abort])");
+  if (ask) ask.focus(); // the button that was pressed is gone
 });
 
 // A change that leads to another page is sent once, however often its button is pressed.
@@ -78,6 +78,14 @@ document.addEventListener("htmx:xhr:progress", (event) => {
 });
 
 // A list that is worked through by keys: j and k move and open; a, e, r, o press what bears them, of the item that shows.
+// A switch turns them off: who speaks to the page would press them by what is said.
+const keysSwitch = document.querySelector("[data-keys-switch]");
+if (keysSwitch) {
+  keysSwitch.closest("p").hidden = false;
+  keysSwitch.checked = localStorage.getItem("keys") !== "off";
+  keysSwitch.addEventListener("change", () => localStorage.setItem("keys", keysSwitch.checked ? "on" : "off"));
+}
+
 function rows() { return [...document.querySelectorAll("[data-keys] [data-item]")]; }
 
 let place = 0; // of the row that is marked: once it is decided, the next one stands there
@@ -101,7 +109,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (!document.querySelector("[data-keys]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!keysSwitch || !keysSwitch.checked || event.ctrlKey || event.metaKey || event.altKey) return;
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
   const all = rows();
   const at = all.findIndex((row) => row.hasAttribute("aria-current"));
@@ -131,8 +139,6 @@ document.addEventListener("htmx:afterSwap", (event) => {
     else if (all.length) choose(all[Math.min(place, all.length - 1)]);
     else item.replaceChildren(); // what is decided is not offered again
   }
-  const heading = event.target.querySelector && event.target.querySelector("[data-say]");
-  if (heading) said(heading.dataset.say);
 });
 
 // A server that is away leaves what it said before on the page: that this may be old can be seen, until it answers.

@@ -1,4 +1,5 @@
-// What is written stays when a session ends under it: the tab keeps it over the login, for the same person alone.
+// What is written stays when a session ends under it, or when it is refused: the tab keeps it over the login, or until
+// the form is gone back to, for the same person alone.
 "use strict";
 
 const KEPT = "unsent";
@@ -16,15 +17,19 @@ function writtenIn(part) { return [...part.querySelectorAll(WRITABLE)].filter((f
 
 function loginForm() { return document.querySelector("form[action$='/ui/login']"); }
 
+function keptOf(field) {
+  return {
+    name: field.name, label: field.labels && field.labels[0] ? field.labels[0].textContent : field.name,
+    value: field.value, checked: field.checked, isBox: isBox(field),
+  };
+}
+
 function thisPage() { return location.pathname + location.search; }
 
 function keepWritten() {
   const forms = [...document.querySelectorAll("main form")].map((form) => ({
     action: form.getAttribute("action"),
-    fields: writtenIn(form).map((field) => ({
-      name: field.name, label: field.labels && field.labels[0] ? field.labels[0].textContent : field.name,
-      value: field.value, checked: field.checked, isBox: isBox(field),
-    })),
+    fields: writtenIn(form).map(keptOf),
   })).filter((form) => form.fields.length);
   const shown = document.querySelector("[data-shown]");
   const kept = { who: document.body.dataset.who, page: thisPage(), item: shown && shown.dataset.shown, forms };
@@ -44,12 +49,12 @@ function putBack(form, fields) {
 }
 
 // What has no form to go back to, as that of a step that came of one before it, can still be read and copied.
-function tell(forms) {
+function tell(forms, why) {
   const note = document.createElement("div");
   note.className = "empty";
   note.setAttribute("role", "alert");
   const head = document.createElement("p");
-  head.textContent = "The session had ended. What was written is here, and has not been sent.";
+  head.textContent = `${why} What was written is here, and has not been sent.`;
   const texts = forms.flatMap((form) => form.fields).filter((field) => !field.isBox).map((field) => {
     const text = document.createElement("pre");
     text.tabIndex = 0;
@@ -62,6 +67,7 @@ function tell(forms) {
 }
 
 function bringBack(kept) {
+  const why = kept.isRefused ? "It was refused." : "The session had ended.";
   const fill = () => {
     const forms = [...document.querySelectorAll("main form")];
     return kept.forms.filter((one) => {
@@ -72,11 +78,11 @@ function bringBack(kept) {
   };
   const left = fill();
   const link = left.length && kept.item && document.querySelector(`[data-item="${CSS.escape(kept.item)}"] a`);
-  if (!link) { tell(left); return; }
+  if (!link) { tell(left, why); return; }
   const shows = (event) => { // the item's form comes once the item is opened
     if (event.target.id !== "item") return;
     document.removeEventListener("htmx:afterSettle", shows);
-    tell(fill());
+    tell(fill(), why);
   };
   document.addEventListener("htmx:afterSettle", shows);
   link.click();
@@ -85,8 +91,13 @@ function bringBack(kept) {
 document.addEventListener("DOMContentLoaded", () => {
   const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
   const login = loginForm();
-  if (!login) sessionStorage.removeItem(KEPT);
+  const isRefused = document.querySelector("[data-refused-form]") !== null;
+  if (!login && !isRefused) sessionStorage.removeItem(KEPT);
   if (!kept) return;
+  if (isRefused) {
+    sessionStorage.setItem(KEPT, JSON.stringify({ ...kept, isLeft: true, isRefused }));
+    return;
+  }
   if (!login) {
     if (kept.isLeft && kept.who === document.body.dataset.who && kept.page === thisPage()) bringBack(kept);
     return;
