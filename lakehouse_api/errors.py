@@ -21,7 +21,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from lakehouse.errors import BadInput, LakehouseError, TooLarge, Unauthorized
-from lakehouse_api.openai_errors import is_openai, openai_response
+from lakehouse_api.openai_errors import SPOKEN, is_absent, is_openai, openai_response
 from lakehouse_api.schemas.problem import Problem
 from lakehouse_api.struct_bodies import no_json
 from lakehouse_api.ui.paths import is_page
@@ -130,7 +130,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         return problem_response(no_json(await request.body(), cause), scope)
     status, detail, headers = HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})
     if status == HTTPStatus.NOT_FOUND:
-        what = f"route {request.method} {instance_of(scope)}; /openapi.json lists those there are"
+        instead = SPOKEN if is_absent(scope) else "/openapi.json lists those there are"
+        what = f"route {request.method} {instance_of(scope)}; {instead}"
         detail = f"there is no {f'page {instance_of(scope)}' if is_page(scope) else what}"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = _methods_of(request)

@@ -16,6 +16,10 @@ from starlette.types import Scope
 
 OPENAI_PATHS = frozenset({"/v1/embeddings", "/v1/chat/completions", "/v1/models", "/v1/models/{model}"})
 _BELOW = "/v1/models/"
+# OpenAI's clients read no error but in its shape, so those of its routes that are not here are refused in it, too.
+_ABSENT = ("/v1/responses", "/v1/completions")
+SPOKEN = "of OpenAI's API there are /v1/chat/completions, /v1/embeddings and /v1/models"
+"""What a client is told that calls another of its routes."""
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {401: "invalid_api_key"}
 _EXAMPLE: dict[str, Any] = {
@@ -45,10 +49,20 @@ class OpenAiError(BaseModel):
 
 def is_openai(scope: Scope) -> bool:
     """True for a request to one of these routes, under a sub-path or not."""
-    path: str = scope.get("path", "")
+    path = _path(scope)
+    return path in OPENAI_PATHS or path.startswith(_BELOW) or is_absent(scope)
+
+
+def is_absent(scope: Scope) -> bool:
+    """Whether a request is for a route of OpenAI's API that this one does not have."""
+    path = _path(scope)
+    return any(path == absent or path.startswith(f"{absent}/") for absent in _ABSENT)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope.get("path", "")  # a head that does not end has none
     root: str = scope.get("root_path", "")
-    path = path.removeprefix(root) if root else path
-    return path in OPENAI_PATHS or path.startswith(_BELOW)
+    return path.removeprefix(root) if root else path
 
 
 def openai_response(status: int, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

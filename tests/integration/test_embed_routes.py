@@ -207,6 +207,11 @@ async def test_door_answers_in_openais_shape_there_and_in_ours_elsewhere(api: Ru
         status, _, body = await call(api.app, "POST", path, headers=headers, body=b"{}")
         assert status == 401
         assert json.loads(body)["error"]["type"] == "authentication_error"
+    for absent in (b"/v1/responses", b"/lake/v1/completions", b"/v1/responses/r1/cancel"):
+        status, _, body = await call(api.app, "POST", absent, headers={"content-type": "application/json"}, body=b"{}")
+        error = json.loads(body)["error"]
+        assert (status, error["type"]) == (404, "invalid_request_error")
+        assert "there are /v1/chat/completions" in error["message"]
     status, _, body = await call(api.app, "GET", b"/v1/embeddings")
     assert (status, json.loads(body)["error"]["type"]) == (405, "invalid_request_error")
     status, _, body = await call(api.app, "POST", b"/v1/embed", headers=headers, body=b"{}")
