@@ -52,6 +52,11 @@ _TEMPLATES = (
     " which older versions of transformers hand on: those of Llama 3.1 and gpt-oss fail on that. A template that"
     " knows no tools (of Llama 3, Gemma 3, SmolLM2) passes calls over or fails: keep rows without them."
 )
+_SETTINGS = (
+    "TRL cuts what is longer than `max_length`, by default 1,024 tokens, from the end: of a run of an agent may remain"
+    " the system prompt alone. `tokens` in `provenance.parquet` says how long samples are. `SFTTrainer` learns what"
+    " users and tools say, too, unless `SFTConfig(assistant_only_loss=True, max_length=…)` says otherwise."
+)
 _CHECKING = (
     'python3 -c \'import json; [print(f["sha256"], "", f["name"]) for f in json.load(open("manifest.json"))["files"]]\''
     " | sha256sum -c --quiet"
@@ -71,7 +76,7 @@ def loading_code(kind: Kind) -> str:
 def loading_section(kind: Kind) -> list[str]:
     """The card's section on loading; none for `rag`."""
     code = loading_code(kind)
-    return ["## Loading", "", "```python", *code.splitlines(), "```", "", _TEMPLATES, ""] if code else []
+    return ["## Loading", "", "```python", *code.splitlines(), "```", "", _TEMPLATES, "", _SETTINGS, ""] if code else []
 
 
 def checking_section(kind: Kind) -> list[str]:
