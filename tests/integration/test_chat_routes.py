@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import openai
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -21,6 +20,9 @@ from tests.fakes.chat_endpoint import ChatEndpointServer, Reply, chat_endpoint, 
 from tests.fakes.services import FakeEventLog
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.anyio
 MODEL = "smollm2-135m-instruct"
@@ -355,6 +357,8 @@ def url(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def client(url: str) -> Iterator[openai.OpenAI]:
+    import openai  # a second, that every worker would spend when it collects
+
     with openai.OpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0) as opened:
         yield opened
 
@@ -391,6 +395,8 @@ def test_openai_s_client_streams(client: openai.OpenAI) -> None:
 
 
 async def test_openai_s_async_client_streams_and_chats_at_once(url: str) -> None:
+    import openai
+
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0) as client:
 
         async def stream() -> str:
@@ -417,6 +423,8 @@ def test_stream_ends_in_done_and_says_nothing_else(url: str) -> None:
 
 
 def test_openai_s_client_reads_our_errors(client: openai.OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.NotFoundError) as missing:
         client.chat.completions.create(model="gemini/pro", messages=HELLO)  # type: ignore[arg-type]
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
@@ -447,6 +455,8 @@ def test_tools_are_passed_through_both_ways(client: openai.OpenAI, endpoint: Cha
 
 
 def test_stream_that_breaks_off_is_an_error_and_no_end(client: openai.OpenAI, endpoint: ChatEndpointServer) -> None:
+    import openai
+
     endpoint.replies = [Reply(events=[chunk("Half an "), chunk("ans")])]
     stream = client.chat.completions.create(model="ollama/m", messages=HELLO, stream=True)  # type: ignore[arg-type]
     said = "".join(next(stream).choices[0].delta.content or "" for _ in range(3))
@@ -456,6 +466,8 @@ def test_stream_that_breaks_off_is_an_error_and_no_end(client: openai.OpenAI, en
 
 
 def test_stream_of_nothing_is_502_before_it_begins(client: openai.OpenAI, endpoint: ChatEndpointServer) -> None:
+    import openai
+
     endpoint.replies = [Reply(events=[chunk(""), chunk(None, "stop"), b"data: [DONE]\n\n"])]
     with pytest.raises(openai.InternalServerError) as failed:
         client.chat.completions.create(model="ollama/m", messages=HELLO, stream=True)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import httpx2
 import numpy as np
-import openai
 import pytest
 from blockbuster import blockbuster_ctx
 from openapi_schema_validator import OAS31Validator
@@ -127,6 +126,8 @@ async def test_answers_are_as_documented(api: RunningApi, client: httpx.AsyncCli
 
 
 async def test_openais_client_reads_vectors_and_errors(api: RunningApi) -> None:
+    import openai  # a second, that every worker would spend when it collects
+
     def client(key: str) -> openai.AsyncOpenAI:
         transport = httpx2.ASGITransport(api.app, client=("127.0.0.1", 50_000))
         http = openai.DefaultAsyncHttpxClient(transport=transport)

@@ -10,15 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import httpx
 import httpx2
 import pytest
-from mcp import Client, MCPError
-from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult, TextContent
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.settings import Settings
@@ -32,6 +29,10 @@ from tests.memory_logs import wait_until
 from tests.retrieving import NOTES, STATIC
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult
 
 pytestmark = pytest.mark.anyio
 ERAS = ("legacy", "2026-07-28")
@@ -113,6 +114,9 @@ def api(settings: Settings) -> Iterator[Served]:
 
 @asynccontextmanager
 async def connected(url: str, *, token: str = TOKEN, era: str = "auto") -> AsyncIterator[Client]:
+    from mcp import Client  # a second, that every worker would spend when it collects
+    from mcp.client.streamable_http import streamable_http_client
+
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
@@ -122,6 +126,8 @@ async def connected(url: str, *, token: str = TOKEN, era: str = "auto") -> Async
 
 
 def texts(result: CallToolResult) -> list[str]:
+    from mcp_types import TextContent
+
     assert all(isinstance(block, TextContent) for block in result.content)
     return [block.text for block in result.content if isinstance(block, TextContent)]
 
@@ -373,6 +379,8 @@ async def test_provider_that_fails_is_an_error_with_its_status(api: Served, endp
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_unknown_tool_is_an_error_that_lists_the_tools(api: Served, era: str) -> None:
+    from mcp import MCPError
+
     async with connected(api.url, era=era) as client:
         with pytest.raises(MCPError, match="there is no tool 'drop_everything'; there are matrix_search"):
             await client.call_tool("drop_everything", {})
@@ -387,6 +395,8 @@ def test_request_without_a_known_token_is_refused(api: Served, headers: dict[str
 
 
 async def test_client_with_a_wrong_token_cannot_connect(api: Served) -> None:
+    from mcp import MCPError
+
     with pytest.RaisesGroup(MCPError, allow_unwrapped=True, flatten_subgroups=True):
         async with connected(api.url, token="wrong", era="legacy"):
             pass

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
-from openapi_spec_validator import validate
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from lakehouse.settings import Settings, load_settings
 from lakehouse.settings_chat import CHAT_ENDPOINTS
@@ -24,11 +21,12 @@ from tests.fakes.chat_endpoint import chat_endpoint
 from tests.fakes.services import services_with_fakes
 from tests.servers import StoreServer
 
+if TYPE_CHECKING:
+    import schemathesis
+
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 OPENAI_ERROR = {"$ref": "#/components/schemas/OpenAiError"}
-# Keys and statements have rules that a schema cannot say: data of the right shape may be refused.
 _PATIENCE_S = 120  # a model on a busy machine
-UNSUITED = [positive_data_acceptance]
 # A health report, and the verdict on an artifact in forms of its own.
 NO_PROBLEMS = {("/health", "503"), ("/v1/validate", "422")}
 METHODS = {"get", "put", "post", "delete", "head"}
@@ -50,6 +48,8 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 
 def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    from openapi_spec_validator import validate
+
     validate(document)
 
 
@@ -109,6 +109,8 @@ def test_fuzzed_requests_are_answered_as_documented(store_process: StoreServer, 
 
 
 def _fuzz_all(settings: Settings) -> None:
+    import schemathesis  # a second, that every worker would spend when it collects
+
     app = create_app(settings, compose=services_with_fakes)
     with serving(app) as url, requests.Session() as session:
         session.trust_env = False
@@ -119,6 +121,11 @@ def _fuzz_all(settings: Settings) -> None:
 
 
 def _fuzz(operation: Any, session: requests.Session) -> None:
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+    # Keys and statements have rules that a schema cannot say: data of the right shape may be refused.
+    unsuited = [positive_data_acceptance]
+
     @given(case=operation.as_strategy())
     @examples(
         max_examples=8,
@@ -130,6 +137,6 @@ def _fuzz(operation: Any, session: requests.Session) -> None:
     )
     def answers_as_documented(case: schemathesis.Case) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        case.call_and_validate(session=session, headers=headers, excluded_checks=UNSUITED, timeout=_PATIENCE_S)
+        case.call_and_validate(session=session, headers=headers, excluded_checks=unsuited, timeout=_PATIENCE_S)
 
     answers_as_documented()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,6 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
 from lakehouse.adapters.corpus_source import FileRows
@@ -27,7 +27,6 @@ from lakehouse.retrieval.corpus_rows import RowMaker
 from tests.distilling import all_bytes, all_texts, lake, lines_of, rows_of, run, taubench_lake
 from tests.evidence import Maker
 
-MESSAGES = TypeAdapter(list[ChatCompletionMessageParam])
 ALL_TRAIN = {"split_shares": (1.0, 0.0, 0.0)}
 
 
@@ -53,9 +52,16 @@ def distinct(count: int, **given: Any) -> list[dict[str, Any]]:
     return [run(f"r{n:03}", words(n), words(1000 + n), **given) for n in range(count)]
 
 
+@functools.cache
+def _messages() -> TypeAdapter[Any]:
+    from openai.types.chat import ChatCompletionMessageParam  # a second, that every worker would spend when it collects
+
+    return TypeAdapter(list[ChatCompletionMessageParam])
+
+
 def check_openai_messages(messages: list[dict[str, Any]]) -> None:
     """What OpenAI's own types and its rules for training files say."""
-    MESSAGES.validate_python(messages)
+    _messages().validate_python(messages)
     for message in messages:
         assert set(message) <= {"role", "content", "tool_calls", "tool_call_id"}
         assert isinstance(message["content"], str) or message["tool_calls"]
