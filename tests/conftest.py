@@ -92,7 +92,7 @@ def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSer
     folder = tmp_path_factory.mktemp("store")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ROOM_BYTES:
         folder = Path(tempfile.mkdtemp(prefix="lakehouse-test-store-", dir=MEMORY))
-    with store_server(folder) as server:
+    with store_server(folder, has_one_thread=True) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
 

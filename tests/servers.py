@@ -64,17 +64,26 @@ def _is_free(port: int) -> bool:
 
 @dataclass
 class StoreServer:
-    """A SeaweedFS of its own that a test can stop, kill and start again on the same folder and ports."""
+    """A SeaweedFS of its own that a test can stop, kill and start again on the same folder and ports.
+
+    `has_one_thread`: one thread at a time runs Go. Several look for work in turns, which is a third of what the server
+    takes; requests are served side by side all the same, in another order at each wait. Not for what is measured.
+    """
 
     embedded: EmbeddedStore
+    has_one_thread: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         with (self.embedded.folder / "weed.log").open("ab") as log:
             self.process = subprocess.Popen(
-                server_command(self.embedded), env=_environ(), stdout=log, stderr=log, cwd=self.embedded.folder,
+                server_command(self.embedded),
+                env=process_environ(**({"GOMAXPROCS": "1"} if self.has_one_thread else {})),
+                stdout=log,
+                stderr=log,
+                cwd=self.embedded.folder,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         deadline = time.monotonic() + 60
         while not is_ready(self.embedded):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -131,19 +140,11 @@ def _entries(filer: http.client.HTTPConnection, folder: str) -> list[str]:
     return [entry["FullPath"] for entry in entries or ()]
 
 
-def _environ() -> dict[str, str]:
-    """With one thread at a time that runs Go: they look for work in turns, a third of what the server takes.
-
-    Requests are served side by side all the same, in another order at each wait.
-    """
-    return {**process_environ(), "GOMAXPROCS": "1"}
-
-
 @contextlib.contextmanager
-def store_server(folder: Path) -> Iterator[StoreServer]:
+def store_server(folder: Path, *, has_one_thread: bool = False) -> Iterator[StoreServer]:
     """A running SeaweedFS under `folder`, killed at the end: what it would still write, nobody reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = StoreServer(EmbeddedStore(folder, free_port_block(10), "lakehouse"))
+    server = StoreServer(EmbeddedStore(folder, free_port_block(10), "lakehouse"), has_one_thread)
     server.start()
     try:
         yield server
