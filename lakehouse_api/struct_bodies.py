@@ -44,15 +44,27 @@ class Body:
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise BadInput(f"the body does not fit: {error}{self._known(str(error))}") from None
+            return self._with_whole_numbers(body, error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if body.startswith(BOM_UTF8) and not body.startswith(
-                BOM_UTF8 * 2
-            ):  # other routes take it, too; RFC 8259, section 8.1
+            # Other routes take a byte order mark, too; RFC 8259, section 8.1.
+            if body.startswith(BOM_UTF8) and not body.startswith(BOM_UTF8 * 2):
                 return self.decode(body[len(BOM_UTF8) :])
             raise no_json(body, error) from None
         except RecursionError as error:
             raise no_json(body, error) from None
+
+    def _with_whole_numbers(self, body: bytes, error: msgspec.ValidationError) -> Any:
+        """A body that did not fit, with `10.0` read as `10` where that was why, as RequestBody has it."""
+        try:
+            if "got `float`" in str(error):
+                given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+                whole = {name: _as_whole_number(value) for name, value in given.items()}
+                return self._decoder.decode(msgspec.json.encode(whole))
+        except msgspec.ValidationError as other:
+            error = other
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # the first thing that is wrong is told
+        raise BadInput(f"the body does not fit: {error}{self._known(str(error))}") from None
 
     def _known(self, reason: str) -> str:
         """What the fields are, where one of the body itself was sent that is none."""
@@ -64,6 +76,12 @@ class Body:
         """`openapi_extra` of the route."""
         schema = {"$ref": _REF.format(name=self._name)}
         return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _as_whole_number(value: msgspec.Raw) -> msgspec.Raw | int:
+    is_number = bytes(value)[:1] in b"-0123456789"
+    number = msgspec.json.decode(value) if is_number else None
+    return int(number) if isinstance(number, float) and number.is_integer() else value
 
 
 def no_json(body: bytes, error: Exception) -> BadInput:

@@ -115,3 +115,19 @@ def test_unknown_field_of_a_busy_route_is_told_with_those_there_are() -> None:
         Body(PlaybookFeedback).decode(b'{"playbook_id": "p", "score": 1, "id": 1}')
     with pytest.raises(BadInput, match=r"unknown field `min` - at `\$\.relevance`$"):
         Body(MatrixSearch).decode(b'{"query": "a", "corpora": ["a"], "relevance": {"min": 1}}')
+
+
+def test_whole_number_of_a_busy_route_is_one_however_it_is_written() -> None:
+    body = Body(MatrixSearch)
+    found = body.decode(b'{"query": "a", "corpora": ["a"], "k": 10.0, "filter": {"rate": 20.0}}')
+    assert (found.k, type(found.k)) == (10, int)
+    assert isinstance(found.filter["rate"], float)
+    for k, told in ((b"10.5", r"`\$\.k`"), (b"1e400", "out of range"), (b'10.0, "corpora": 1', r"`\$\.corpora`")):
+        with pytest.raises(BadInput, match=told):
+            body.decode(b'{"query": "a", "corpora": ["a"], "k": %s}' % k)
+    deep = b'{"query": "a", "corpora": ["a"], "k": 10.0, "filter": %s' % (b"[" * 100_000)
+    with pytest.raises(BadInput):
+        body.decode(deep)
+    for other in (b"10.0", b"[10.0]", b'{"k": 10.0}'):
+        with pytest.raises(BadInput, match="does not fit"):
+            body.decode(other)
