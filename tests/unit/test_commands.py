@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from lakehouse_cli import main
 from tests.commands import run_command
 
 
@@ -21,7 +21,7 @@ def test_what_others_log_meanwhile_is_not_what_the_command_says(
         other.join()
         return "1.2.3"
 
-    monkeypatch.setattr(main, "version", version_while_others_log)
+    monkeypatch.setattr(importlib.metadata, "version", version_while_others_log)
     done = run_command("--version", environ={}, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "lakehouse 1.2.3\n")
     assert capsys.readouterr().out == "a line of a log\n"
