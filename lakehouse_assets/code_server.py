@@ -7,6 +7,7 @@ again at each tick, then Dagster's own server. Not here: the definitions, which 
 from __future__ import annotations
 
 import logging
+import math
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def report_when_serving(settings: Settings, dead: Mapping[str, Worker]) -> None:
 
     if not dead:
         return
-    wait_for_code_server(settings)
+    wait_for_code_server(settings, deadline_s=math.inf)  # this ends with the server
     with open_instance(settings) as instance:
         for run_id in report_dead(instance, dead):
             logger.warning("run %s was in work when its process was killed; reported as failed", run_id)

@@ -160,6 +160,8 @@ def bring_up_to_date(lake: LakeConnection, name: str, *, evolve: bool, taken: Ta
     if has_files or came_from_landing:
         result = lake.ingester.sync_landing(name, actor=ACTOR, evolve=evolve, taken=taken)
         return BroughtUpToDate(result.manifest, not result.existing, result.quarantined)
+    if taken is not None:
+        taken([])
     if manifest is None:
         raise NotFound(f"no dataset {name!r} and no file under {LANDING}{name}/; drop one there", name=name)
     return BroughtUpToDate(manifest, is_changed=False)

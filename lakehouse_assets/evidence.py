@@ -7,7 +7,7 @@ evidence_metadata.py).
 
 # No postponed annotations here: Dagster reads the context class from the signature.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from dagster import (
@@ -72,7 +72,21 @@ def _code_version(transform: Transform) -> str:
     return f"{CODE_VERSION}.{transform.version}"
 
 
-def _tell_done(context: AssetExecutionContext, transform: Transform, done: Sequence[DayResult], *, bucket: str) -> None:
+def _inputs(context: AssetExecutionContext, stream: str, days: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By day, the tags of what its evidence is about to be made of."""
+    if stream == _IMPORTED:
+        return dict.fromkeys(days, input_tags(context, _upstream(stream), None))
+    return {day: input_tags(context, _upstream(stream), day) for day in days}
+
+
+def _tell_done(
+    context: AssetExecutionContext,
+    transform: Transform,
+    done: Sequence[DayResult],
+    inputs: Mapping[str, Mapping[str, str]],
+    *,
+    bucket: str,
+) -> None:
     """Show the days that are made, though those that are not fail the run."""
     for result in done:
         day, version = result.day.isoformat(), day_version(result)
@@ -83,7 +97,7 @@ def _tell_done(context: AssetExecutionContext, transform: Transform, done: Seque
             metadata=day_metadata(result, bucket=bucket),
             data_version=None if version is None else version.value,
             code_version=_code_version(transform),
-            inputs=input_tags(context, _upstream(transform.stream), day),
+            inputs=inputs[day],
         )
 
 
@@ -108,6 +122,7 @@ def _asset(transform: Transform) -> AssetsDefinition:
         started_at = utc_now()
         days = [date.fromisoformat(day) for day in context.partition_keys]
         with mapped_errors(context.instance, context.run.run_id):
+            inputs = _inputs(context, stream, context.partition_keys) if len(days) > 1 else {}
             run = RunFacts(context.run.run_id, source_version())
             done: list[DayResult] = []
             failed: dict[str, LakehouseError] = {}
@@ -123,7 +138,7 @@ def _asset(transform: Transform) -> AssetsDefinition:
             if failed and context.retry_number < MAX_RETRIES:
                 raise_retried(failed.values())
         if failed:
-            _tell_done(context, transform, done, bucket=lake.objects.bucket)
+            _tell_done(context, transform, done, inputs, bucket=lake.objects.bucket)
             raise failure_of_several(failed, of=len(days))
         for result in done:
             metadata = day_metadata(result, bucket=lake.objects.bucket)

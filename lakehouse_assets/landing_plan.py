@@ -263,7 +263,10 @@ def _settle(folder: Folder, outcome: Outcome, taken: str) -> Folder:
     # Changed, read, and changed back: what a folder is now was asked for then, and not taken in.
     is_past = taken != folder.requested == folder.seen
     if outcome in ("done", "refused") and not is_past:
-        return replace(folder, state="idle" if outcome == "done" else "refused", requested=taken, tries=0)
+        if outcome == "done":
+            return replace(folder, state="idle", requested=taken, tries=0)
+        # One that found nothing leaves a red partition; that the folder is empty is asked for, and takes it away.
+        return replace(folder, state="refused", requested=folder.requested if taken == EMPTY else taken, tries=0)
     tries = folder.tries + 1
     if tries > MAX_TRIES:
         return replace(folder, state="idle", tries=0)

@@ -11,9 +11,12 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetKey, AssetMaterialization, AssetRecordsFilter
 
 
-def input_tags(context: AssetExecutionContext, upstream: AssetKey, partition: str) -> dict[str, str]:
-    """What Dagster writes of an input in a run that succeeds; without it a partition passes for stale."""
-    wanted = AssetRecordsFilter(upstream, asset_partitions=[partition])
+def input_tags(context: AssetExecutionContext, upstream: AssetKey, partition: str | None) -> dict[str, str]:
+    """What Dagster writes of an input in a run that succeeds; without it a partition passes for stale.
+
+    `partition`: None where the input has none.
+    """
+    wanted = AssetRecordsFilter(upstream, asset_partitions=[partition] if partition is not None else None)
     records = context.instance.fetch_materializations(wanted, limit=1).records
     made = records[0].asset_materialization if records else None
     version = ((made.tags if made is not None else None) or {}).get("dagster/data_version", "INITIAL")

@@ -46,10 +46,12 @@ def report_dead(instance: DagsterInstance, dead: Mapping[str, Worker]) -> list[s
         The ids of the runs that were reported.
     """
     reported: list[str] = []
-    for run_id, (pid, _) in dead.items():
+    for run_id, worker in dead.items():
         run = instance.get_run_by_id(run_id)
-        if run is not None and run.status in IN_WORK:
-            instance.report_run_failed(run, f"The worker process {pid} is gone; it was killed with the code server.")
+        # One that was starting may have been launched again meanwhile.
+        if run is not None and run.status in IN_WORK and worker_of(instance, run) == worker:
+            told = f"The worker process {worker[0]} is gone; it was killed with the code server."
+            instance.report_run_failed(run, told)
             reported.append(run_id)
     return reported
 

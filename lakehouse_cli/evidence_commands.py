@@ -78,17 +78,20 @@ def materialize(
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
-        for one in told:
-            typer.echo(_line(one))
-        typer.echo(
-            f"{'would make' if dry_run else 'made'} the evidence of {counted(len(told), 'day')}"
-            if told
-            else "nothing new"
-        )
+        _tell_days(told, verb="would make" if dry_run else "made", is_quiet=bool(failed))
     if failed:
         raise failed[0]
     if any(one.get("lost") for one in told):
         raise typer.Exit(_LOST)
+
+
+def _tell_days(told: list[dict[str, Any]], *, verb: str, is_quiet: bool) -> None:
+    for one in told:
+        typer.echo(_line(one))
+    if told:
+        typer.echo(f"{verb} the evidence of {counted(len(told), 'day')}")
+    elif not is_quiet:  # what failed is told already
+        typer.echo("nothing new")
 
 
 def _make_days(

@@ -26,7 +26,7 @@ from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.adapters.scratch import full_disk_told
 from lakehouse.catalog.partitioned import Partition, PartitionedTable, PartitionFile, TableManifest
 from lakehouse.clock import utc_now
-from lakehouse.errors import InsufficientStorage, LakehouseError, StoreUnavailable, Unavailable
+from lakehouse.errors import InsufficientStorage, LakehouseError, Unavailable
 from lakehouse.evidence.days import RawObject, day_prefix, fingerprint_of
 from lakehouse.evidence.transforms import transform_of
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, ReceiptItem, write_receipt
@@ -126,6 +126,7 @@ class EvidenceMaterializer:
         version = transform_of(stream).version
         listed = list_days(self._store, stream, sorted(days))
         pending: list[OnItsWay] = []
+        failed: set[date] = set()
         begun_s = time.monotonic()
         # A day is published while the next one is made, as the store's answers take as long as making a small day.
         with Workshop(self._work_dir) as workshop, ThreadPoolExecutor(1, thread_name_prefix="publish") as publisher:
@@ -140,7 +141,9 @@ class EvidenceMaterializer:
                     try:
                         converted = self._convert(stream, day, objects, workshop)
                     except LakehouseError as error:
-                        if not stops_at_failure and self._is_of_day(error, stream, day):
+                        failed.add(day)
+                        others = [objects for day, objects in listed.items() if objects and day not in failed]
+                        if not stops_at_failure and self._is_of_day(error, others):
                             yield DayResult(stream, day, known, is_new=False, error=error)
                             continue
                         # The days before this one are committed, whatever became of this one.
@@ -154,15 +157,21 @@ class EvidenceMaterializer:
                     pending, begun_s = [], time.monotonic()
             yield from self._commit_all(table, stream, pending, run, workshop)
 
-    def _is_of_day(self, error: LakehouseError, stream: str, day: date) -> bool:
-        """Whether what failed is of that day's objects: neither the disk is full nor the store away."""
+    def _is_of_day(self, error: LakehouseError, others: Sequence[Sequence[RawObject]]) -> bool:
+        """Whether what failed is of one day's objects: neither is the disk full, nor does the store give no other's.
+
+        Of the other days the first and the last are asked, since another one may be damaged, too.
+        """
         if isinstance(error, InsufficientStorage):
             return False
+        return not others or any(self._gives(objects[0].key) for objects in (others[0], others[-1]))
+
+    def _gives(self, key: str) -> bool:
         try:
-            self._store.list(day_prefix(stream, day), limit=1)
-        except StoreUnavailable:
+            with self._store.open(key, span=(0, 0)) as reader:
+                return any(True for _ in reader.chunks())
+        except LakehouseError:
             return False
-        return True
 
     def _commit_all(
         self, table: PartitionedTable, stream: str, days: Sequence[OnItsWay], run: RunFacts, workshop: Workshop

@@ -10,24 +10,28 @@ from typing import Any
 
 from lakehouse.errors import BadInput, NotFound, Unprocessable
 from lakehouse.ingest.options import make_options
-from lakehouse.storage.objects import ObjectInfo, ObjectStore
+from lakehouse.storage.objects import ObjectStore, StoredObject
 
 OPTIONS_FILE = "_options.json"
 _ALLOWED = ("encoding", "delimiter", "types", "on_error", "format")
 _MAX_BYTES = 1 << 20
 
 
-def read_folder_options(store: ObjectStore, folder: str) -> tuple[dict[str, Any], ObjectInfo | None]:
-    """The options that `<folder>_options.json` states, as `make_options` takes them, and that file, where there is one.
+def find_folder_options(store: ObjectStore, folder: str) -> StoredObject | None:
+    """The file `<folder>_options.json`, where there is one."""
+    try:
+        return store.get(f"{folder}{OPTIONS_FILE}")
+    except NotFound:
+        return None
+
+
+def parse_folder_options(stored: StoredObject) -> dict[str, Any]:
+    """The options that such a file states, as `make_options` takes them.
 
     Raises:
         Unprocessable: The file is no JSON object of known options.
     """
-    key = f"{folder}{OPTIONS_FILE}"
-    try:
-        stored = store.get(key)
-    except NotFound:
-        return {}, None
+    key = stored.info.key
     try:
         given = json.loads(stored.body) if stored.info.size <= _MAX_BYTES else None
     except (ValueError, RecursionError) as error:
@@ -43,4 +47,4 @@ def read_folder_options(store: ObjectStore, folder: str) -> tuple[dict[str, Any]
         make_options(**given)
     except (BadInput, TypeError, AttributeError, RecursionError) as error:
         raise Unprocessable(f"{key}: {error}", key=key) from None
-    return given, stored.info
+    return given

@@ -17,12 +17,12 @@ from lakehouse.catalog.names import check_dataset_name
 from lakehouse.catalog.service import Catalog, Draft
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, Conflict, LakehouseError, NotFound, Unavailable, Unprocessable
-from lakehouse.ingest.folder_options import OPTIONS_FILE, read_folder_options
+from lakehouse.ingest.folder_options import OPTIONS_FILE, find_folder_options, parse_folder_options
 from lakehouse.ingest.ingester import Ingester, IngestResult, Loaded, merge_columns
 from lakehouse.ingest.landed_names import is_left_alone
 from lakehouse.ingest.options import IngestOptions, make_options
 from lakehouse.ingest.ways_out import landing_door
-from lakehouse.storage.objects import ObjectInfo, ObjectStore, list_all
+from lakehouse.storage.objects import ObjectInfo, ObjectStore, StoredObject, list_all
 from lakehouse.storage.publish import hash_file
 
 LANDING = "landing/"
@@ -115,7 +115,9 @@ def is_synced(store: ObjectStore, catalog: Catalog, name: str) -> bool:
         LakehouseError: The store does not answer, or what lies there is refused.
     """
     live = catalog.find(name)
-    files, options, _ = _files(store, name)
+    folder = f"{LANDING}{name}/"
+    files = _files(store, folder)
+    options = _options(files, find_folder_options(store, folder))
     if live is None:
         return not files  # what was there could not be loaded, and was taken away
     return _known(live) == {(f.key, f.etag, options[f.key].reading_fingerprint) for f in files}
@@ -126,14 +128,23 @@ class _Overtaken(Exception):
 
 
 def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool, taken: Taken | None) -> IngestResult:
-    listed, options, options_file = _files(ingester.store, name)
+    folder = f"{LANDING}{name}/"
+    options_file = find_folder_options(ingester.store, folder)
+    beside = [options_file.info] if options_file is not None else []
+    listed = _files(ingester.store, folder)
+    try:
+        options = _options(listed, options_file)
+    except Unprocessable:
+        if taken is not None:
+            taken([*listed, *beside])
+        raise
     live = ingester.catalog.find(name)
     known = _known(live)
     new = [f for f in listed if (f.key, f.etag, options[f.key].reading_fingerprint) not in known]
     loaded, refused = _load_all(_Folder(ingester, name, options), new, live, evolve=evolve)
     files = _as_read(listed, new, loaded, refused)
     if taken is not None:
-        taken([*files, *([options_file] if options_file is not None else [])])
+        taken([*files, *beside])
     if live is None and not files:
         raise NotFound(f"no data file under {LANDING}{name}/ and no such dataset; put one there", name=name)
     quarantined = sum(item.quarantined for item in loaded.values())
@@ -156,13 +167,16 @@ def _sync(ingester: Ingester, name: str, *, actor: str, evolve: bool, taken: Tak
     return IngestResult(commit.manifest, not commit.is_new_version, quarantined, keys)
 
 
-def _files(store: ObjectStore, name: str) -> tuple[list[ObjectInfo], dict[str, IngestOptions], ObjectInfo | None]:
-    """The files of a landing folder in key order, how each is read, and the file that says so where there is one."""
-    folder = f"{LANDING}{name}/"
-    given, options_file = read_folder_options(store, folder)
+def _files(store: ObjectStore, folder: str) -> list[ObjectInfo]:
+    """The files of a landing folder in key order."""
     found = sorted(list_all(store, folder), key=lambda info: info.key)
-    files = [f for f in found if not f.key.endswith("/") and not is_left_alone(f.key.removeprefix(folder))]
-    return files, {file.key: make_options(file_name=file.key, **given) for file in files}, options_file
+    return [f for f in found if not f.key.endswith("/") and not is_left_alone(f.key.removeprefix(folder))]
+
+
+def _options(files: list[ObjectInfo], stated: StoredObject | None) -> dict[str, IngestOptions]:
+    """How each file is read."""
+    given = parse_folder_options(stated) if stated is not None else {}
+    return {file.key: make_options(file_name=file.key, **given) for file in files}
 
 
 def _as_read(

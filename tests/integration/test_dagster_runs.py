@@ -55,6 +55,16 @@ def test_run_whose_worker_is_dead_is_reported_failed_and_a_living_one_is_not(ins
     assert report_dead(instance, dead_ones) == []  # somebody else has reported it
 
 
+def test_run_that_was_launched_again_meanwhile_is_not_reported(instance: dg.DagsterInstance) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    run = _run_in_work(instance, dead.pid)
+    found = dead_runs(instance)
+    instance.report_engine_event("Started process for run", run, EngineEventData.in_process(os.getpid()))
+    assert report_dead(instance, found) == []
+    assert _status(instance, run) == dg.DagsterRunStatus.STARTED
+
+
 def test_code_server_that_starts_again_reports_the_runs_that_died_with_the_one_before_once_it_serves(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import orjson
@@ -16,14 +15,13 @@ import pytest
 
 from jobs.evidence import evidence_behind, evidence_index_behind, streams_behind
 from lakehouse.adapters.evidence_lake import add_relations, open_lake
-from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
-from lakehouse.adapters.objects import S3Location, S3ObjectStore
-from lakehouse.errors import StoreUnavailable
+from lakehouse.adapters.evidence_materializer import RunFacts
+from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.storage.objects import list_all
 from lakehouse_assets.evidence import evidence_assets, evidence_index, evidence_key, raw_streams
 from lakehouse_assets.evidence_checks import doubled, evidence_checks, misshapen, unbalanced
-from lakehouse_assets.resources import LakeConnection, LakeStore
-from tests.dagster_lake import lake_environ, lake_store
+from lakehouse_assets.resources import LakeStore
+from tests.dagster_lake import lake_store
 
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -145,51 +143,6 @@ def test_line_that_corrects_one_of_another_day_serves_and_the_history_stays(
     assert rows == [("other", "sql"), ("run", "sql second")]
     statuses = served(store, tmp_path, "SELECT run_id, status FROM evidence_index ORDER BY ALL")
     assert statuses == [("other", "duplicate"), ("other", "serves"), ("run", "corrected"), ("run", "serves")]
-
-
-class UnreadableObject(S3ObjectStore):
-    """The real store, of which some keys cannot be read: the disk below it has lost their bytes."""
-
-    def __init__(self, location: S3Location, part: str) -> None:
-        super().__init__(location)
-        self._part = part
-
-    def open(self, key: str, **options: Any) -> Any:
-        if self._part in key:
-            raise StoreUnavailable(f"the object store refused {key!r}: InternalError", key=key)
-        return super().open(key, **options)
-
-
-class DamagedLake(LakeStore):
-    """A lake whose raw objects of one day cannot be read."""
-
-    unreadable: str
-
-    @property
-    def lake(self) -> LakeConnection:
-        lake = super().lake
-        objects = UnreadableObject(lake.objects.location, self.unreadable)
-        lake.evidence = EvidenceMaterializer(objects, work_dir=lake.work_dir)
-        return lake
-
-
-def test_day_that_cannot_be_read_fails_alone_and_those_behind_it_are_made(
-    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
-) -> None:
-    for day in DAYS:
-        put(objects, day, "a", [line(f"of-{day}", day)])
-    store = DamagedLake(environ=lake_environ(objects, tmp_path), unreadable=DAYS[1])
-    result = materialize(instance, store, DAYS[0], DAYS[-1])
-    assert not result.success
-    failure = result.failure_data_for_node("evidence__audits")
-    assert failure is not None
-    assert failure.user_failure_data is not None
-    said = str(failure.user_failure_data.description).splitlines()
-    assert said[0] == "1 of 3 partitions failed, the others are up to date:"
-    assert f"{DAYS[1]}: Service unavailable: the object store refused" in said[1]
-    assert instance.get_materialized_partitions(evidence_key("audits")) == {DAYS[0], DAYS[2]}
-    assert len(served(store, tmp_path, "FROM evidence")) == 2
-    assert not materialize(instance, store, DAYS[1]).success
 
 
 def test_too_many_lines_that_do_not_fit_fail_the_check_and_not_the_day(

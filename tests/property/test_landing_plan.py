@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lakehouse.storage.objects import ObjectInfo
 from lakehouse_assets.landing_plan import (
+    EMPTY,
     MAX_RUNS_PER_TICK,
     LandingCursor,
     LandingRun,
@@ -199,6 +200,20 @@ def test_state_after_a_refused_or_failed_one_is_told_to_follow_it() -> None:
         cursor, _ = tick(cursor, {"landing/a/1.csv": "y"}, outcomes)
         _, (run,) = tick(cursor, {"landing/a/1.csv": "y"}, outcomes)
         assert run.follows_failure is follows
+
+
+def test_folder_that_is_empty_after_a_run_refused_it_is_asked_for_and_forgotten() -> None:
+    files = {"landing/a/1.csv": "x"}
+    cursor, _ = tick(FRESH, files)
+    cursor, (run,) = tick(cursor, files)
+    more: list[LandingRun] = []
+    outcomes: dict[str, Outcome] = {run.run_key: "refused"}
+    for _ in range(8):
+        cursor, found = tick(cursor, {}, outcomes, taken={run.run_key: EMPTY})
+        outcomes |= {one.run_key: "done" for one in found}
+        more += found
+    assert [one.fingerprint for one in more] == [EMPTY]
+    assert not cursor.folders
 
 
 def test_run_that_was_never_started_is_asked_for_again() -> None:
