@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -44,16 +44,24 @@ def page_error(
 
 def _page_of_form(scope: Scope) -> str | None:
     """The page of ours that a form was sent from."""
-    page = urlsplit(header(scope, b"referer") or "")
+    page = _address(scope, b"referer")
     target = local_target(f"{page.path.removeprefix(scope.get('root_path', ''))}?{page.query}".removesuffix("?"))
     return None if target == PREFIX else target
+
+
+def _address(scope: Scope, name: bytes) -> SplitResult:
+    """The address in a header; an empty one where it is none, as a browser never sends it."""
+    try:
+        return urlsplit(header(scope, name) or "")
+    except ValueError:
+        return urlsplit("")
 
 
 def _to_login(scope: Scope, *, is_part: bool) -> Response:
     root = scope.get("root_path", "")
     asked, is_change = scope["path"].removeprefix(root), scope["method"] not in _READING
     if is_part:
-        page = urlsplit(header(scope, b"hx-current-url") or "")  # where the part would have stood
+        page = _address(scope, b"hx-current-url")  # where the part would have stood
         path, query = page.path.removeprefix(root), page.query
     else:
         path = PREFIX if is_change else asked

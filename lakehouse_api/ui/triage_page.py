@@ -65,8 +65,8 @@ async def ui_triage_decide(
         TriageChoice,
         decision=decision,
         version=whole_number(field(form, "version"), "version", least=1, most=2**31),
-        note=field(form, "note", ""),
-        output=field(form, "output") if decision == "edit" else None,
+        note=as_written(field(form, "note", "")),
+        output=as_written(field(form, "output")) if decision == "edit" else None,
         assignee=principal.name if decision == "assign" else None,
     )
     context: dict[str, Any] = {}
@@ -93,3 +93,8 @@ async def _queue(services: ServicesDep, principal: ReadDep, *, state: str, kind:
     if after and not page.items:  # the last item of this page has been decided
         after, page = "", await find(after=None)
     return {"found": page, "state": state, "kind": kind, "after": after, "kinds": KINDS, "states": _STATES}
+
+
+def as_written(sent: str) -> str:
+    """Lines as they were in the box: a form ends them by CR LF, in which an edit would differ from its answer."""
+    return sent.replace("\r\n", "\n")

@@ -170,9 +170,12 @@ async def test_every_change_of_the_pages_is_among_those_that_are_tried() -> None
 
 async def test_page_of_another_origin_cannot_drive_the_pages(api: RunningApi) -> None:
     async with log_in(api) as client:
-        answer = await client.get("/ui/health", headers={"Origin": "https://evil.example"})
-        assert answer.status_code == 403
-        assert "evil.example" in answer.text
+        for method, path in (("GET", "/ui/health"), ("POST", "/ui/login")):
+            answer = await client.request(
+                method, path, headers={"Origin": "https://evil.example", "Referer": "http://["}
+            )
+            assert answer.status_code == 403
+            assert "evil.example" in answer.text
 
 
 async def test_scopes_hold_on_pages(api: RunningApi) -> None:

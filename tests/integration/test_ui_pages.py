@@ -710,6 +710,35 @@ def test_triage_keeps_what_is_written_while_others_are_looked_at(page: Page) -> 
     assert page.evaluate("JSON.parse(sessionStorage.getItem('drafts')).items") == {}
 
 
+@pytest.mark.parametrize("is_own_page", [False, True])
+def test_what_was_sent_is_no_draft_and_who_logs_out_leaves_none(page: Page, is_own_page: bool) -> None:
+    kept = "Object.keys(JSON.parse(sessionStorage.getItem('drafts') || '{\"items\": {}}').items)"
+    page.route("**/decision", lambda route: route.fulfill(status=204))  # taken, and the page stays
+    page.goto("/ui/triage")
+    page.keyboard.press("j")
+    shown = page.locator("[data-shown]")
+    shown.wait_for()
+    item = str(shown.get_attribute("data-shown"))
+    if is_own_page:
+        page.goto(f"/ui/triage/{item}")
+    page.get_by_label("Note").fill("sent once")
+    with page.expect_response("**/decision"):
+        page.get_by_role("button", name="I take it").click()
+    page.unroute("**/decision")
+    assert page.evaluate(kept) == []
+    page.goto("/ui/health")
+    assert page.evaluate(kept) == []
+    page.goto(f"/ui/triage/{item}")
+    page.get_by_label("Note").fill("left behind")
+    page.goto("/ui/health")
+    assert page.evaluate(kept) == [item]
+    page.goto(f"/ui/triage/{item}")
+    assert page.get_by_label("Note").input_value() == "left behind"
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Token").wait_for()
+    assert page.evaluate("['drafts', 'unsent'].map((key) => sessionStorage.getItem(key))") == [None, None]
+
+
 def test_item_that_is_opened_is_read_next_and_seen_below_a_long_list(page: Page) -> None:
     from playwright.sync_api import expect
 

@@ -3,6 +3,8 @@
 "use strict";
 
 const DRAFTS = "drafts";
+let onItsWay = null; // the form that was sent
+let isLeaving = false;
 
 function drafts() {
   const kept = JSON.parse(sessionStorage.getItem(DRAFTS) || "null");
@@ -10,6 +12,7 @@ function drafts() {
 }
 
 function keepDraft() {
+  if (isLeaving) return;
   const shown = document.querySelector("#item [data-shown]");
   const form = shown && shown.querySelector("form");
   if (!form) return;
@@ -17,7 +20,7 @@ function keepDraft() {
   const fields = writtenIn(form).map(keptOf);
   const queue = document.getElementById("queue");
   const waits = !queue || queue.querySelector(`[data-item="${shown.dataset.shown}"]`); // what is decided is not listed
-  if (fields.length && waits) items[shown.dataset.shown] = fields;
+  if (fields.length && waits && form !== onItsWay) items[shown.dataset.shown] = fields;
   sessionStorage.setItem(DRAFTS, JSON.stringify({ who: document.body.dataset.who, items }));
 }
 
@@ -41,6 +44,20 @@ document.addEventListener("htmx:afterSwap", (event) => { // at once: a key that 
   if (top < 0 || top > innerHeight / 2) shown.scrollIntoView({ block: "start" }); // where there is little room it is below the list
 });
 addEventListener("pagehide", keepDraft);
+addEventListener("pageshow", () => { onItsWay = null; isLeaving = false; });
+
+// What is sent is no draft any more, unless it did not arrive; who logs out leaves none to the next.
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("form.who")) {
+    isLeaving = true;
+    sessionStorage.removeItem(DRAFTS);
+    sessionStorage.removeItem(KEPT);
+  }
+  if (!event.target.closest("[data-shown]")) return;
+  onItsWay = event.target;
+  keepDraft();
+});
+document.addEventListener("htmx:afterRequest", (event) => { if (!event.detail.successful) onItsWay = null; });
 
 document.addEventListener("DOMContentLoaded", () => {
   takeDraft(); // of an item that is a page of its own
