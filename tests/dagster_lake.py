@@ -1,10 +1,11 @@
-"""A lake for Dagster tests: a resource on the test's bucket, Parquet datasets made without the ingester."""
+"""A lake for Dagster tests: a resource on the test's bucket, datasets made without the ingester, a job."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -53,3 +54,16 @@ def commit(
 ) -> Manifest:
     """A version of a dataset."""
     return Catalog(objects).commit(name, lambda _: Draft(columns, data_objects, committed_by=by)).manifest
+
+
+def some_job() -> dg.JobDefinition:
+    """A job for runs of which only the records matter."""
+
+    @dg.op
+    def nothing() -> None: ...
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def job_of_nothing() -> None:
+        nothing()
+
+    return job_of_nothing

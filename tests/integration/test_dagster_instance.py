@@ -27,6 +27,7 @@ from lakehouse_assets.home import make_dagster_home, open_instance
 from lakehouse_assets.processes import LOCATION, MODULE, dagster_commands, is_daemon_ready
 from lakehouse_assets.run_history import delete_run, runs_to_purge
 from lakehouse_assets.sensor_ticks import judge_ticks, tick_ages
+from tests.dagster_lake import some_job
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,10 +48,10 @@ def test_many_runs_leave_a_slot_to_what_somebody_starts(tmp_path: Path, tags: Ma
         queue = instance.get_concurrency_config().run_queue_config
         assert queue is not None
         backfilled = [
-            instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED, tags=dict(tags))
+            instance.create_run_for_job(some_job(), status=dg.DagsterRunStatus.NOT_STARTED, tags=dict(tags))
             for _ in range(2)
         ]
-        by_hand = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.NOT_STARTED)
+        by_hand = instance.create_run_for_job(some_job(), status=dg.DagsterRunStatus.NOT_STARTED)
     counter = TagConcurrencyLimitsCounter(queue.tag_concurrency_limits, backfilled[:1])
     assert queue.max_concurrent_runs > len(backfilled[:1])
     assert (counter.is_blocked(backfilled[1]), counter.is_blocked(by_hand)) == (True, False)
@@ -59,7 +60,7 @@ def test_many_runs_leave_a_slot_to_what_somebody_starts(tmp_path: Path, tags: Ma
 def test_day_that_waits_is_not_asked_for_again(instance: dg.DagsterInstance) -> None:
     for day, status in (("2026-03-01", dg.DagsterRunStatus.NOT_STARTED), ("2026-03-02", dg.DagsterRunStatus.STARTED)):
         tags = {"dagster/schedule_name": "scores_behind", "dagster/partition": day}
-        instance.create_run_for_job(_job(), status=status, tags=tags)
+        instance.create_run_for_job(some_job(), status=status, tags=tags)
     assert waiting(instance, "scores_behind") == {"2026-03-01"}
     assert waiting(instance, "evidence_behind") == frozenset()
 
@@ -232,17 +233,6 @@ def test_purge_keeps_what_made_the_latest_of_anything(instance: dg.DagsterInstan
     for run_id in old:
         delete_run(instance, run_id)
     assert {r.run_id for r in instance.get_runs()} == {runs[1], runs[3]}
-
-
-def _job() -> dg.JobDefinition:
-    @dg.op
-    def nothing() -> None: ...
-
-    @dg.job(executor_def=dg.in_process_executor)
-    def some_job() -> None:
-        nothing()
-
-    return some_job
 
 
 def test_purged_run_leaves_nothing_on_the_disk(tmp_path: Path) -> None:

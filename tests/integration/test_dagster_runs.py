@@ -20,6 +20,7 @@ from lakehouse_assets.code_server import prepare, report_when_serving
 from lakehouse_assets.home import open_instance
 from lakehouse_assets.processes import code_server_port
 from lakehouse_assets.reconcile import dead_runs, is_process_alive, report_dead
+from tests.dagster_lake import some_job
 from tests.servers import free_port_block
 
 
@@ -46,7 +47,7 @@ def test_run_whose_worker_is_dead_is_reported_failed_and_a_living_one_is_not(ins
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     runs = [_run_in_work(instance, pid) for pid in (dead.pid, os.getpid())]
-    silent = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
+    silent = instance.create_run_for_job(some_job(), status=dg.DagsterRunStatus.STARTED)
     dead_ones = dead_runs(instance)
     assert report_dead(instance, dead_ones) == [runs[0].run_id]
     statuses = [instance.get_run_by_id(r.run_id).status for r in (*runs, silent)]  # type: ignore[union-attr]
@@ -96,17 +97,6 @@ def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSt
 
 
 def _run_in_work(instance: dg.DagsterInstance, pid: int) -> dg.DagsterRun:
-    run = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED)
+    run = instance.create_run_for_job(some_job(), status=dg.DagsterRunStatus.STARTED)
     instance.report_engine_event("Started process for run", run, EngineEventData.in_process(pid))
     return run
-
-
-def _job() -> dg.JobDefinition:
-    @dg.op
-    def nothing() -> None: ...
-
-    @dg.job(executor_def=dg.in_process_executor)
-    def some_job() -> None:
-        nothing()
-
-    return some_job

@@ -159,6 +159,7 @@ async def test_host_must_be_on_the_list(api: RunningApi, host: str, status: int)
     [
         ("http://127.0.0.1", 200), ("https://app.example.org", 200), ("http://127.0.0.1:9999", 403),
         ("https://evil.example.org", 403), ("null", 403), ("https://app.example.org.evil.org", 403),
+        ("http://[", 403), ("http://]", 403), ("//127.0.0.1", 403), ("127.0.0.1", 403),
     ],
 )  # fmt: skip
 async def test_web_page_of_another_origin_is_403(api: RunningApi, origin: str, status: int) -> None:

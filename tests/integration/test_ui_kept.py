@@ -7,12 +7,15 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from lakehouse.adapters.objects import S3ObjectStore
 from lakehouse.ingest.options import make_options
+from lakehouse_api.schemas.triage import TriageChoice
+from lakehouse_api.ui import triage_page
 from tests.api import RunningApi, api_settings, running_api
 from tests.servers import StoreServer
 from tests.tokens import write_tokens_file
@@ -219,3 +222,32 @@ async def test_answer_asked_with_rights_that_are_gone_is_not_shown(store: S3Obje
         answer = await client.post("/ui/sql", data={"csrf": await secret_of(client), "sql": "SELECT 1 AS n"})
     async with started(store, tmp_path, ann=["read"]) as api, log_in(api, "ann") as client:
         assert (await client.get(answer.headers["location"])).status_code == 404
+
+
+async def test_edit_of_the_triage_is_sent_with_the_line_ends_that_were_written(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[TriageChoice] = []
+
+    async def decide(*given: Any) -> None:
+        sent.append(given[-1])
+
+    monkeypatch.setattr(triage_page, "decide_triage_item", decide)
+    async with log_in(api) as client:
+        form = {
+            "csrf": await secret_of(client),
+            "decision": "edit",
+            "version": "1",
+            "note": "a\r\nb",
+            "output": "c\r\nd",
+        }
+        answer = await client.post(f"/ui/triage/{'0' * 32}/decision", data=form)
+    assert answer.status_code == 303
+    assert [(choice.note, choice.output) for choice in sent] == [("a\nb", "c\nd")]
+
+
+async def test_part_that_is_asked_for_from_no_address_leads_to_the_login(api: RunningApi) -> None:
+    async with api.client(token=None) as client:
+        answer = await client.get("/ui/runs", headers={"HX-Request": "true", "HX-Current-URL": "http://["})
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == "/ui/login"

@@ -50,6 +50,8 @@ def test_request_of_the_ui_itself_passes(allowed: dict[str, object]) -> None:
         scope("POST", "/graphql", content_type="application/json", origin="http://evil.example"),
         scope("POST", "/graphql", content_type="application/json", origin="null"),
         scope("POST", "/graphql", content_type="application/json", origin="http://127.0.0.1:4000"),
+        scope("POST", "/graphql", content_type="application/json", origin="http://["),
+        scope(kind="websocket", path="/graphql", origin="http://["),
         scope("POST", "/graphql", content_type="application/json", host="evil.example:3000"),
         scope(host="127.0.0.1.evil.example"),
         scope(host=""),
