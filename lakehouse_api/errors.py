@@ -22,6 +22,7 @@ from starlette.types import Scope
 
 from lakehouse.errors import BadInput, LakehouseError, TooLarge, Unauthorized
 from lakehouse_api.openai_errors import SPOKEN, is_absent, is_openai, openai_response
+from lakehouse_api.ranges import RangeNotSatisfiable
 from lakehouse_api.schemas.problem import Problem
 from lakehouse_api.struct_bodies import no_json
 from lakehouse_api.ui.paths import is_page
@@ -56,6 +57,8 @@ def problem_response(error: LakehouseError, scope: Scope) -> Response:
     headers: dict[str, str] = {}
     if "retry_after_s" in error.fields:
         headers["Retry-After"] = str(max(1, round(error.fields["retry_after_s"])))
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.fields['size']}"
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="lakehouse"'
     return render(scope, error.status, error.title, error.detail, fields=error.fields, headers=headers)

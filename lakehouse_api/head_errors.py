@@ -1,9 +1,11 @@
-"""The answers to a client whose request line and headers cannot be read, are too large, or do not end in time.
+"""The answers to a request whose head cannot be read or served, is too large, or does not end in time.
 
 Belongs here: the refusals, before there is a request. Not here: when they are due (see http_protocol.py).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -30,6 +32,39 @@ class HeadTimeout(LakehouseError):
     title = "Request timeout"
 
 
+class MethodNotImplemented(LakehouseError):
+    """No route of this server could ever answer the method."""
+
+    status = 501
+    title = "Not implemented"
+
+
+def check_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse a head that the parser has read and that nobody may answer.
+
+    Args:
+        method: The request's.
+        version: Of HTTP.
+        headers: By name in lower case, as they came.
+
+    Raises:
+        MethodNotImplemented: It asks for a tunnel.
+        BadInput: It does not say once to which host it goes, so that a proxy before this server and the server itself
+            could take it for requests to different ones.
+
+    Source:
+        RFC 9112, section 3.2; RFC 9110, section 9.3.6.
+    """
+    if method == b"CONNECT":
+        raise MethodNotImplemented(
+            "this server is no proxy, so CONNECT is not answered; send the request to it itself, and look at the"
+            " client's proxy settings (HTTPS_PROXY)"
+        )
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise BadInput(f"a request has one Host header, this one has {len(hosts)}; send it once")
+
+
 def too_large() -> bytes:
     """The answer to a head that is too large."""
     detail = f"the request line and the headers have at most {MAX_HEAD_BYTES >> 10} KiB here"
@@ -41,8 +76,10 @@ def no_http(data: bytes, error: Exception) -> bytes:
 
     Args:
         data: As they came.
-        error: What the parser said.
+        error: What the parser said; its context is what `check_head` did.
     """
+    if isinstance(error.__context__, LakehouseError):
+        return _last_answer(error.__context__)
     if data.startswith(_TLS_HANDSHAKE):
         told = "TLS is not spoken here; send the request to http://, or to the proxy that speaks https://"
     elif data.startswith(_HTTP_2):

@@ -16,12 +16,13 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse_api.auth import Principal
-from lakehouse_api.head_errors import MAX_HEAD_BYTES, no_http, too_large, too_late
+from lakehouse_api.head_errors import MAX_HEAD_BYTES, check_head, no_http, too_large, too_late
 from lakehouse_api.limits import IDLE_TIMEOUT_S
 from lakehouse_api.lingering_close import LingeringWrites
 from lakehouse_api.plain_way import PlainExchange
 from lakehouse_api.short_way import ShortWay
 from lakehouse_api.stalled_clients import StallWatch
+from lakehouse_api.upgrade_head import without_upgrade
 
 _log = structlog.get_logger("lakehouse.connection")
 
@@ -103,7 +104,8 @@ class BoundedProtocol(HttpToolsProtocol):
                         self._head_again = None
         except httptools.HttpParserError as error:
             is_begun = getattr(self.cycle, "response_started", False)
-            self._refuse(f"what came is not HTTP/1 ({error})", no_http(bytes(data), error), is_answering=is_begun)
+            why = f"what came is not HTTP/1 ({error.__context__ or error})"
+            self._refuse(why, no_http(bytes(data), error), is_answering=is_begun)
 
     def _parse_to_the_limit(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
@@ -126,8 +128,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head is not None:
             self._head.cancel()
             self._head = None
-        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            self._head_again = self._without_upgrade()
+        check_head(self.parser.get_method(), self.parser.get_http_version(), self.headers)
+        if self.parser.should_upgrade():
+            self._head_again = without_upgrade(self.parser, self.url, self.headers)
             return
         self._plain = self._begin_plainly()
         if self._plain is None:
@@ -181,11 +184,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, is_expecting
         self.headers += headers  # the scope holds this list
         HttpToolsProtocol.on_headers_complete(self)
-
-    def _without_upgrade(self) -> bytes:
-        version = self.parser.get_http_version().encode()
-        lines = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
-        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, lines)
 
     def _answer_plainly(self, plain: PlainExchange) -> None:
         self._plain = None

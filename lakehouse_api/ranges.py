@@ -7,6 +7,7 @@ spool.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from lakehouse.counted import counted
 from lakehouse.errors import BadInput, LakehouseError
@@ -89,3 +90,19 @@ def parse_put_condition(if_match: str | None, if_none_match: str | None) -> tupl
     if match is None:
         raise BadInput("a PUT takes If-Match with one strong ETag in quotes")
     return match[1], False
+
+
+def refuse_dates(headers: Container[str]) -> None:
+    """Refuse a write under a condition that names a time, which must not be dropped silently.
+
+    Args:
+        headers: Names of the request's headers.
+
+    Raises:
+        BadInput: It has one.
+    """
+    if "if-unmodified-since" in headers:
+        raise BadInput(
+            "an object may be replaced twice in a second, so If-Unmodified-Since could not be kept; send If-Match with"
+            " the ETag that you have read"
+        )

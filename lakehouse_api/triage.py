@@ -18,7 +18,8 @@ from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import SqlRequest
 from lakehouse.triage.decision import Asked, decide, line_of
 from lakehouse.triage.item import Item
-from lakehouse_api.dependencies import fresh_snapshot, run_blocking
+from lakehouse_api.answering_store import run_while_answering
+from lakehouse_api.dependencies import fresh_snapshot
 
 if TYPE_CHECKING:
     from lakehouse.adapters.review_store import ReviewStore
@@ -53,20 +54,20 @@ class Triage:
         """
         services.require_writable()
         now = utc_now()
-        item = await run_blocking(services, self.queue.change, item_id, partial(decide, asked=asked, at=now))
+        item = await run_while_answering(services, self.queue.change, item_id, partial(decide, asked=asked, at=now))
         if item.decided is None or item.is_logged:
             return item
         # Every caller that finds the decision unlogged logs it, even when several do so at once: nobody may be told
         # that it is done before it is in the log, and a repeated line becomes the same record.
         await services.events.append(STREAM, line_of(item), durable=True)
-        return await run_blocking(services, self.queue.finish, item)
+        return await run_while_answering(services, self.queue.finish, item)
 
     async def context(self, services: Services, item: Item) -> dict[str, Any]:
         """What a person needs to see, from where it lies: the run and the words on it, or the review."""
         subject = item.subject
         try:
             if subject.about == "review":
-                report = await run_blocking(services, self.reviews.report, subject.detail["review_id"])
+                report = await run_while_answering(services, self.reviews.report, subject.detail["review_id"])
                 return {"review": _of_bundle(report, subject.detail["bundle"])}
             if subject.about == "drift":
                 return {"drift": dict(subject.detail)}

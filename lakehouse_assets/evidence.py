@@ -32,7 +32,7 @@ from lakehouse.evidence.transforms import TRANSFORMS
 from lakehouse.receipts.receipt import Receipt, ReceiptCounts, write_receipt
 from lakehouse_assets.dataset import OWNERS
 from lakehouse_assets.evidence_metadata import day_metadata, day_version, index_metadata
-from lakehouse_assets.failures import MAX_RETRIES, failure_of_several, mapped_errors, raise_retried
+from lakehouse_assets.failures import failure_of, failure_of_several, mapped_errors
 from lakehouse_assets.partitions import days_partitions
 from lakehouse_assets.partly_done import input_tags, tell_done
 from lakehouse_assets.resources import LakeStore
@@ -126,7 +126,8 @@ def _asset(transform: Transform) -> AssetsDefinition:
             run = RunFacts(context.run.run_id, source_version())
             done: list[DayResult] = []
             failed: dict[str, LakehouseError] = {}
-            for result in lake.evidence.materialize(stream, days, run, stops_at_failure=len(days) == 1):
+            # A day that fails alone is left to the next tick: the store has tried for long to read what it has lost.
+            for result in lake.evidence.materialize(stream, days, run, stops_at_failure=False):
                 if result.error is None:
                     done.append(result)
                 else:
@@ -135,8 +136,8 @@ def _asset(transform: Transform) -> AssetsDefinition:
                 write_receipt(lake.objects, hits)
             # Always: the run before may have been killed between its days and the index.
             lake.evidence_index.refresh()
-            if failed and context.retry_number < MAX_RETRIES:
-                raise_retried(failed.values())
+        if failed and len(days) == 1:
+            raise failure_of(*failed.values())
         if failed:
             _tell_done(context, transform, done, inputs, bucket=lake.objects.bucket)
             raise failure_of_several(failed, of=len(days))

@@ -6,7 +6,7 @@ Belongs here: which error is retried and what a failure shows. Not here: the err
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,13 +41,6 @@ def mapped_errors(instance: DagsterInstance, run_id: str) -> Iterator[None]:
         if is_refusal(error):
             instance.add_run_tags(run_id, {REFUSED_TAG: str(error.status)})
         raise failure_of(error) from error
-
-
-def raise_retried(errors: Iterable[LakehouseError]) -> None:
-    """Raise the first error that trying again may mend, if there is one."""
-    for error in errors:
-        if is_retried(error):
-            raise error
 
 
 def failure_of(error: LakehouseError) -> Failure:

@@ -21,7 +21,6 @@ MOST_RUNS = 20_000
 """At most so many runs of a model version are looked at. The hash of their ids chooses them."""
 _ROLES = "('executor', 'other')"
 _OPENING_CHARACTERS = 300  # a refusal stands at the beginning of an answer
-_CHARACTERS_PER_TOKEN = 4
 
 
 def first_lines_statement(files: Sequence[str]) -> str:
@@ -86,8 +85,7 @@ SELECT r.run_id, coalesce(r.model_name, 'unknown') AS model, b.success, b.first_
   CAST(CASE WHEN r.stream = 'agent_trajectories' THEN coalesce(t.gives_up OR t.is_empty, false)
     ELSE coalesce(trim(r.output_text), '') = '' OR coalesce({gives_up}, false) END AS DOUBLE) AS refused,
   CAST(coalesce(list_has_any(r.failure_markers, ['call.failed', 'run.error']), false) AS DOUBLE) AS failed,
-  {answer_length("r")} AS length,
-  r.latency_ms, r.cost_usd, c.rules_version
+  {sizes("r")}, r.latency_ms, c.rules_version
 FROM {RUNS} r JOIN drift_labels b USING (run_id) LEFT JOIN drift_first f USING (run_id)
 LEFT JOIN {TURNS} t ON t.run_id = CASE WHEN r.stream = 'agent_trajectories' THEN r.run_id END
 LEFT JOIN scored c ON c.run_id = r.run_id AND c.stream = r.stream
@@ -96,10 +94,18 @@ QUALIFY row_number() OVER (PARTITION BY model ORDER BY md5(r.run_id), r.run_id) 
 ORDER BY r.run_id"""
 
 
-def answer_length(alias: str) -> str:
-    """SQL of how long the answer of a record is: its tokens where the provider told them, else what they would be."""
-    characters = f"length({alias}.output_text)"  # strlen would count bytes, twice as many for Cyrillic
-    return f"coalesce(CAST({alias}.completion_tokens AS DOUBLE), {characters} / {_CHARACTERS_PER_TOKEN}.0)"
+def sizes(alias: str) -> str:
+    """SQL of what an answer's size is: `length` in tokens, `characters`, `cost_usd`.
+
+    Tokens that nobody told, and a cost that was reckoned from these, are null: estimates are no measurements, and those
+    of a provider that stopped telling tokens would seem to be another behaviour.
+    """
+    is_told = _is_told(alias)
+    return (
+        f"CASE WHEN {is_told} THEN CAST({alias}.completion_tokens AS DOUBLE) END AS length,"
+        f" CAST(length({alias}.output_text) AS DOUBLE) AS characters,"  # strlen would count bytes
+        f" CASE WHEN {is_told} THEN {alias}.cost_usd END AS cost_usd"
+    )
 
 
 def returned_statement() -> str:
@@ -112,9 +118,14 @@ def hours_statement() -> str:
     """Select the means of each hour by model, in the order of time."""
     return f"""
 SELECT coalesce(model_name, 'unknown') AS model, date_trunc('hour', provenance.recorded_at) AS hour,
-  avg(latency_ms) AS latency_ms, avg(cost_usd) AS cost_usd,
+  avg(latency_ms) AS latency_ms, avg(cost_usd) FILTER ({_is_told("e")}) AS cost_usd,
   avg(CAST(coalesce(list_has_any(failure_markers, ['call.failed', 'run.error']), false) AS DOUBLE)) AS failed
 FROM evidence e WHERE {_is_run("e")} GROUP BY ALL ORDER BY ALL"""
+
+
+def _is_told(alias: str) -> str:
+    """The condition that the tokens of the record under an alias, where it has any, are those that a provider told."""
+    return f"coalesce(json_extract_string({alias}.metadata, '$.are_tokens_estimated'), 'false') <> 'true'"
 
 
 def _is_run(alias: str) -> str:

@@ -237,6 +237,8 @@ def _models(rows: pa.Table) -> Any:
 def _numbers(rows: pa.Table, name: str) -> Any:
     import pyarrow as pa
 
+    if name not in rows.column_names:  # of a baseline that was set before there was such a column
+        return np.full(rows.num_rows, np.nan)
     return rows.column(name).cast(pa.float64()).fill_null(float("nan")).to_numpy()
 
 

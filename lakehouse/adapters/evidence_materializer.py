@@ -20,7 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from lakehouse.adapters.evidence_engine import Materialized
-from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, list_days, lost_objects, made_days
+from lakehouse.adapters.evidence_raw import OBJECTS, fetch_objects, is_given, list_days, lost_objects, made_days
 from lakehouse.adapters.evidence_under_way import Converted, OnItsWay, Pending
 from lakehouse.adapters.evidence_workshop import Workshop
 from lakehouse.adapters.scratch import full_disk_told
@@ -143,7 +143,7 @@ class EvidenceMaterializer:
                     except LakehouseError as error:
                         failed.add(day)
                         others = [objects for day, objects in listed.items() if objects and day not in failed]
-                        if not stops_at_failure and self._is_of_day(error, others):
+                        if not stops_at_failure and self._is_of_day(error, others, table):
                             yield DayResult(stream, day, known, is_new=False, error=error)
                             continue
                         # The days before this one are committed, whatever became of this one.
@@ -157,21 +157,16 @@ class EvidenceMaterializer:
                     pending, begun_s = [], time.monotonic()
             yield from self._commit_all(table, stream, pending, run, workshop)
 
-    def _is_of_day(self, error: LakehouseError, others: Sequence[Sequence[RawObject]]) -> bool:
+    def _is_of_day(self, error: LakehouseError, others: Sequence[Sequence[RawObject]], table: PartitionedTable) -> bool:
         """Whether what failed is of one day's objects: neither is the disk full, nor does the store give no other's.
 
-        Of the other days the first and the last are asked, since another one may be damaged, too.
+        Of the other days the first and the last are asked, since another one may be damaged, too; where there is none,
+        the manifest is.
         """
         if isinstance(error, InsufficientStorage):
             return False
-        return not others or any(self._gives(objects[0].key) for objects in (others[0], others[-1]))
-
-    def _gives(self, key: str) -> bool:
-        try:
-            with self._store.open(key, span=(0, 0)) as reader:
-                return any(True for _ in reader.chunks())
-        except LakehouseError:
-            return False
+        keys = [objects[0].key for objects in (others[0], others[-1])] if others else [table.key]
+        return any(is_given(self._store, key) for key in keys)
 
     def _commit_all(
         self, table: PartitionedTable, stream: str, days: Sequence[OnItsWay], run: RunFacts, workshop: Workshop

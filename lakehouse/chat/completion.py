@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lakehouse.chat.request import ChatAnswer, ChatPiece, Usage
+from lakehouse.chat.request import ChatAnswer, ChatPiece, Usage, text_of
 from lakehouse.errors import ProviderFailed
 
 # A token is some four bytes of English (OpenAI's rule of thumb), where a provider counts none.
@@ -17,8 +17,16 @@ _BYTES_OF_A_TOKEN = 4
 _MOST_TOKENS, _MOST_USD = 1_000_000_000, 100_000.0
 
 
-def read_completion(answer: Any, *, provider: str, model: str) -> ChatAnswer:
+def read_completion(
+    answer: Any, *, provider: str, model: str, messages: Sequence[Mapping[str, Any]] = ()
+) -> ChatAnswer:
     """An answer in full.
+
+    Args:
+        answer: What came.
+        provider: From whom.
+        model: What was asked.
+        messages: What it was asked, for the tokens of a provider that counts none.
 
     Raises:
         ProviderFailed: It is no completion, says an error, or is empty.
@@ -33,7 +41,7 @@ def read_completion(answer: Any, *, provider: str, model: str) -> ChatAnswer:
     finish = choice.get("finish_reason")
     reason = finish if isinstance(finish, str) else "stop"
     refuse_empty(content, calls, reason, provider=provider)
-    usage = _usage(answer.get("usage")) or Usage(0, estimate_tokens(content), is_estimated=True)
+    usage = _usage(answer.get("usage")) or estimate_usage(messages, content)
     named = answer.get("model")
     return ChatAnswer(content, reason, usage, named if isinstance(named, str) and named else model, calls)
 
@@ -85,8 +93,13 @@ def refuse_empty(content: str, tool_calls: Sequence[Any], finish_reason: str, *,
     raise ProviderFailed(f"the model of {provider!r} {what}", provider=provider, finish_reason=finish_reason[:40])
 
 
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has."""
+def estimate_usage(messages: Sequence[Mapping[str, Any]], content: str) -> Usage:
+    """About how many tokens a call took whose provider counted none."""
+    asked = sum(_estimate_tokens(text_of(message)) for message in messages)
+    return Usage(asked, _estimate_tokens(content), is_estimated=True)
+
+
+def _estimate_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // _BYTES_OF_A_TOKEN)
 
 

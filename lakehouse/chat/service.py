@@ -115,7 +115,8 @@ class ChatService:
 
         async def ask(provider: ChatProvider, body: Mapping[str, Any]) -> tuple[ChatAnswer, float | None]:
             raw = await provider.complete(body)
-            answer = read_completion(raw, provider=attempt.route.provider, model=attempt.route.model)
+            route = attempt.route
+            answer = read_completion(raw, provider=route.provider, model=route.model, messages=request.messages)
             return answer, reported_cost(raw)
 
         try:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse.chat.call_log import Caller
-from lakehouse.chat.completion import estimate_tokens, read_chunk, refuse_empty, reported_cost
+from lakehouse.chat.completion import estimate_usage, read_chunk, refuse_empty, reported_cost
 from lakehouse.chat.provider import ChatProvider
-from lakehouse.chat.request import ChatAnswer, ChatPiece, ChatRequest, Usage, text_of
+from lakehouse.chat.request import ChatAnswer, ChatPiece, ChatRequest, Usage
 from lakehouse.chat.service import Attempt, ChatService
 from lakehouse.errors import LakehouseError, ProviderFailed
 
@@ -116,13 +116,9 @@ class ChatStream:
         if self._has_ended:
             return
         self._has_ended = True
-        heard, request = self._heard, self.attempt.request
+        heard = self._heard
         content = "".join(heard.parts)
-        self.usage = heard.usage or Usage(
-            sum(estimate_tokens(text_of(message)) for message in request.messages),
-            estimate_tokens(content),
-            is_estimated=True,
-        )
+        self.usage = heard.usage or estimate_usage(self.attempt.request.messages, content)
         answer = ChatAnswer(content, heard.finish_reason or status, self.usage, self.attempt.route.model, heard.calls)
         await self._service.end(self.attempt, status, answer=answer, error=error, reported_usd=heard.reported_usd)
 

@@ -15,8 +15,8 @@ from lakehouse.chat.request import ChatRequest
 from lakehouse.chat.routing import OLLAMA, OLLAMA_CLOUD
 
 HANDED_ON = (
-    "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
-    "parallel_tool_calls", "reasoning_effort", "user",
+    "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "parallel_tool_calls",
+    "reasoning_effort", "user",
 )  # fmt: skip
 """Members of OpenAI's request that are handed on by name when the caller sets them."""
 

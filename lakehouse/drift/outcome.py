@@ -17,13 +17,16 @@ from lakehouse.drift.versions import pair_versions
 
 SHARES = ("success", "accepted", "refused", "failed")
 NUMBERS = ("length", "latency_ms", "cost_usd")
-COLUMNS = (*SHARES[:1], "first_success", *SHARES[1:], *NUMBERS)
+CHARACTERS = "characters"
+"""How long answers are where tokens cannot be compared; no metric of its own."""
+COLUMNS = (*SHARES[:1], "first_success", *SHARES[1:], *NUMBERS, CHARACTERS)
+_IN_CHARACTERS = "in characters, for too few answers of one side have told tokens"
 MEANING: Mapping[str, str] = {
     "success": "ground truth of the run: a person's word, else its reward or outcomes, one half and more",
     "accepted": "score `accepted`, among runs that have a score and need nobody to look at",
     "refused": "the answer gives up, or says nothing",
     "failed": "the call failed",
-    "length": "tokens of the answer",
+    "length": "tokens of the answer; its characters, where one side has too few answers whose tokens were told",
     "latency_ms": "how long it took",
     "cost_usd": "what it cost",
 }
@@ -103,6 +106,11 @@ def _share(group: str, name: str, before: Runs, now: Runs, *, least: int, note: 
 
 def _number(group: str, name: str, before: Runs, now: Runs, *, least: int, note: str) -> Finding | None:
     was, is_ = _known(before, name), _known(now, name)
+    if name == "length" and min(len(was), len(is_)) < least:
+        # Of a provider that tells no tokens, or has begun or stopped to.
+        said_then, said_now = _known(before, CHARACTERS), _known(now, CHARACTERS)
+        if min(len(said_then), len(said_now)) >= least:
+            was, is_, note = said_then, said_now, f"{note}; {_IN_CHARACTERS}" if note else _IN_CHARACTERS
     if not len(was) and not len(is_):
         return None
     one = _finding(group, name, "cliffs_delta", was, is_, note=note)

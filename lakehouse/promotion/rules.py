@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias, get_args
 
-from lakehouse.yaml_lines import Located, read_document
+from lakehouse.yaml_lines import Faults, Located, read_document
 
 Verdict: TypeAlias = Literal["promote", "hold", "roll_back"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -145,34 +145,54 @@ def read_rules(text: str, *, name: str) -> PromotionRules:
         name: What the file is called in messages.
 
     Raises:
-        BadInput: Anything in it is wrong; the message and the field `line` say where.
+        BadInput: Anything in it is wrong; the message has a line for each, the field `line` is the first one's.
     """
-    document = read_document(text, name=name).members(required=("version", "measure", "replay", "watch"))
-    measure: Any = document["measure"].one_of(get_args(Measure))
-    replay = _rules(document["replay"], REPLAY_FACTS, VERDICTS)
-    watch = _rules(document["watch"], WATCH_FACTS, ("hold", "roll_back"))
-    return PromotionRules(document["version"].scalar(), measure, replay, watch)
+    faults = Faults()
+    members = ("version", "measure", "replay", "watch")
+    document = read_document(text, name=name).members(required=members, faults=faults)
+    version = faults.read(document["version"].scalar, "")
+    measure: Any = faults.read(lambda: document["measure"].one_of(get_args(Measure)), "")
+    none: tuple[Rule, ...] = ()
+    replay = faults.read(lambda: _rules(document["replay"], REPLAY_FACTS, VERDICTS, faults), none)
+    watch = faults.read(lambda: _rules(document["watch"], WATCH_FACTS, ("hold", "roll_back"), faults), none)
+    faults.tell()
+    return PromotionRules(version, measure, replay, watch)
 
 
-def _rules(place: Located, facts: Mapping[str, str], verdicts: tuple[str, ...]) -> tuple[Rule, ...]:
+def _rules(place: Located, facts: Mapping[str, str], verdicts: tuple[str, ...], faults: Faults) -> tuple[Rule, ...]:
     places = place.items()
     rules: list[Rule] = []
     for one in places:
-        fields = one.members(required=("name", "when", "verdict", "reason"))
-        name = fields["name"].scalar()
-        if _NAME.fullmatch(name) is None:
-            fields["name"].refuse(f"{name!r} is not a name of a rule; write it like hold.too_few_tasks")
-        if any(rule.name == name for rule in rules):
-            fields["name"].refuse(f"{name!r} is the name of a rule above")
-        verdict: Any = fields["verdict"].one_of(verdicts)
-        when = _conditions(fields["when"], facts, is_last=one is places[-1])
-        rule = Rule(name, when, verdict, fields["reason"].scalar())
-        if verdict == "promote":
-            _check_promotion(rule, fields["when"])
-        rules.append(rule)
-    if rules[-1].verdict != "hold":
+        with faults.gathered():
+            rules.append(_rule(one, facts, verdicts, faults, is_last=one is places[-1], above=rules))
+    if len(rules) == len(places) and rules[-1].verdict != "hold":
         places[-1].refuse("the last rule must say hold: what nothing speaks for stays as it is")
     return tuple(rules)
+
+
+def _rule(
+    place: Located,
+    facts: Mapping[str, str],
+    verdicts: tuple[str, ...],
+    faults: Faults,
+    *,
+    is_last: bool,
+    above: Sequence[Rule],
+) -> Rule:
+    fields = place.members(required=("name", "when", "verdict", "reason"), faults=faults)
+    name = fields["name"].scalar()
+    with faults.gathered():
+        if _NAME.fullmatch(name) is None:
+            fields["name"].refuse(f"{name!r} is not a name of a rule; write it like hold.too_few_tasks")
+        if any(rule.name == name for rule in above):
+            fields["name"].refuse(f"{name!r} is the name of a rule above")
+    # A verdict that is none stands for hold until the faults are told.
+    verdict: Any = faults.read(lambda: fields["verdict"].one_of(verdicts), "hold")
+    reason = faults.read(fields["reason"].scalar, "")
+    rule = Rule(name, _conditions(fields["when"], facts, is_last=is_last), verdict, reason)
+    if verdict == "promote":
+        _check_promotion(rule, fields["when"])
+    return rule
 
 
 def _check_promotion(rule: Rule, place: Located) -> None:

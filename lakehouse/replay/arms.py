@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -23,14 +23,15 @@ from lakehouse.answer.config import ANSWER
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.config_store import ConfigKind, ConfigVersion
 from lakehouse.retrieval.search_config import SEARCH
-from lakehouse.yaml_lines import Located, read_document
+from lakehouse.yaml_lines import Faults, Located, read_document
 
 MOST_ARMS = 12
 CURRENT, PROPOSED = "current", "proposed"
 """The arms that try a proposal: what serves, and that with the change."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SWITCHES = ("retrieval", "playbook", "pathway")
-_OPTIONAL = (*_SWITCHES, "model", "answer", "search", "answer_version", "search_version")
+_VERSIONS = ("answer_version", "search_version")
+_OPTIONAL = (*_SWITCHES, "model", "answer", "search", *_VERSIONS)
 VersionOf = Callable[[str, int | None], ConfigVersion]
 """A version of a config by its name; None: the live one."""
 
@@ -124,20 +125,22 @@ def read_arms(text: str, *, name: str) -> ArmsFile:
         name: What the file is called in messages.
 
     Raises:
-        BadInput: Anything in it is wrong; the message and the field `line` say where.
+        BadInput: Anything in it is wrong; the message has a line for each, the field `line` is the first one's.
     """
-    document = read_document(text, name=name).members(required=("version", "baseline", "arms"))
-    document["version"].one_of(("1",))
-    places = document["arms"].items()
-    if len(places) > MOST_ARMS:
-        places[MOST_ARMS].refuse(f"there are {len(places)} arms; at most {MOST_ARMS} are possible")
+    faults = Faults()
+    document = read_document(text, name=name).members(required=("version", "baseline", "arms"), faults=faults)
+    with faults.gathered():
+        document["version"].one_of(("1",))
+    places: list[Located] = faults.read(lambda: _places(document["arms"]), [])
     arms: list[Arm] = []
     for place in places:
-        arm, named = _arm(place)
-        if any(one.name == arm.name for one in arms):
-            named.refuse(f"{arm.name!r} is the name of an arm above")
-        arms.append(arm)
-    return ArmsFile(document["baseline"].one_of([arm.name for arm in arms]), tuple(arms))
+        with faults.gathered():
+            arms.append(_arm(place, arms, faults))
+    baseline = arms[0].name if arms else ""
+    if len(arms) == len(places) > 0:  # one whose name could not be read may be meant
+        baseline = faults.read(lambda: document["baseline"].one_of([arm.name for arm in arms]), baseline)
+    faults.tell()
+    return ArmsFile(baseline, tuple(arms))
 
 
 def resolve(arm: Arm, version_of: VersionOf) -> ResolvedArm:
@@ -181,19 +184,37 @@ def _resolved(kind: ConfigKind[Any], changes: Mapping[str, Any], over: ConfigVer
     return document, name
 
 
-def _arm(place: Located) -> tuple[Arm, Located]:
-    fields = place.members(required=("name",), optional=_OPTIONAL)
+def _places(listed: Located) -> list[Located]:
+    places = listed.items()
+    if len(places) > MOST_ARMS:
+        places[MOST_ARMS].refuse(f"there are {len(places)} arms; at most {MOST_ARMS} are possible")
+    return places
+
+
+def _arm(place: Located, above: Sequence[Arm], faults: Faults) -> Arm:
+    fields = place.members(required=("name",), optional=_OPTIONAL, faults=faults)
     name = fields["name"].scalar()
-    if _NAME.fullmatch(name) is None:
-        fields["name"].refuse(f"{name!r} is not a name of an arm; write it like wide_search")
-    switches = {one: fields[one].one_of(("true", "false")) == "true" for one in _SWITCHES if one in fields}
-    answer, search = _config(fields.get("answer"), ANSWER), _config(fields.get("search"), SEARCH)
-    if "model" in fields:
-        if "model" in answer:
-            fields["model"].refuse("the model stands twice, here and under answer")
-        answer["model"] = fields["model"].scalar()
-    versions = {one: _version(fields[one]) for one in ("answer_version", "search_version") if one in fields}
-    return Arm(name, **switches, answer=answer, search=search, **versions), fields["name"]  # type: ignore[arg-type]
+    with faults.gathered():
+        if _NAME.fullmatch(name) is None:
+            fields["name"].refuse(f"{name!r} is not a name of an arm; write it like wide_search")
+        if any(arm.name == name for arm in above):
+            fields["name"].refuse(f"{name!r} is the name of an arm above")
+    switches: dict[str, bool] = {}
+    for one in (one for one in _SWITCHES if one in fields):
+        with faults.gathered():
+            switches[one] = fields[one].one_of(("true", "false")) == "true"
+    answer: dict[str, Any] = faults.read(lambda: _config(fields.get("answer"), ANSWER), {})
+    search: dict[str, Any] = faults.read(lambda: _config(fields.get("search"), SEARCH), {})
+    with faults.gathered():
+        if "model" in fields:
+            if "model" in answer:
+                fields["model"].refuse("the model stands twice, here and under answer")
+            answer["model"] = fields["model"].scalar()
+    versions: dict[str, int] = {}
+    for one in (one for one in _VERSIONS if one in fields):
+        with faults.gathered():
+            versions[one] = _version(fields[one])
+    return Arm(name, **switches, answer=answer, search=search, **versions)  # type: ignore[arg-type]
 
 
 def _config(place: Located | None, kind: ConfigKind[Any]) -> dict[str, Any]:

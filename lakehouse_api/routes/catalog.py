@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from lakehouse.catalog.manifest import Column
 from lakehouse.errors import BadInput, LakehouseError, StoreUnavailable
+from lakehouse_api.answering_store import ANSWERING_STORE, run_while_answering
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, fresh_snapshot, run_blocking
 from lakehouse_api.errors import instance_of, problems
 from lakehouse_api.schemas.catalog import Dataset, DatasetList, DatasetSummary, DatasetVersions, Registration
@@ -30,7 +31,7 @@ async def list_datasets(services: ServicesDep, _: ReadDep) -> DatasetList:
     return DatasetList(datasets=datasets, broken=dict(snapshot.broken))
 
 
-@router.get("/{name}", responses=problems(404, 410))
+@router.get("/{name}", responses=problems(404, 410), dependencies=[ANSWERING_STORE])
 async def get_dataset(
     *,
     services: ServicesDep,
@@ -42,20 +43,21 @@ async def get_dataset(
     """Read a dataset's manifest: the live one, or that of a version or a time."""
     if version is not None and as_of is not None:
         raise BadInput("send version or as_of, not both")
-    manifest = await run_blocking(services, services.catalog.get, name, version=version, as_of=as_of)
+    manifest = await run_while_answering(services, services.catalog.get, name, version=version, as_of=as_of)
     return Dataset.of(manifest)
 
 
-@router.get("/{name}/versions", responses=problems(404))
+@router.get("/{name}/versions", responses=problems(404), dependencies=[ANSWERING_STORE])
 async def list_dataset_versions(services: ServicesDep, _: ReadDep, name: Name) -> DatasetVersions:
     """List the versions that can still be read, newest first; a deleted dataset's too."""
-    manifests = await run_blocking(services, services.catalog.versions, name)
+    manifests = await run_while_answering(services, services.catalog.versions, name)
     return DatasetVersions(versions=[Dataset.of(manifest) for manifest in manifests])
 
 
 @router.put(
     "/{name}",
     responses=problems(404, 409, 422, 507) | {201: {"model": Dataset, "description": "A new dataset."}},
+    dependencies=[ANSWERING_STORE],
 )
 async def register_dataset(
     *,
@@ -89,7 +91,7 @@ async def register_dataset(
     return Dataset.of(manifest)
 
 
-@router.delete("/{name}", status_code=204, responses=problems(404))
+@router.delete("/{name}", status_code=204, responses=problems(404), dependencies=[ANSWERING_STORE])
 async def delete_dataset(request: Request, services: ServicesDep, principal: WriteDep, name: Name) -> Response:
     """Take a dataset out of the catalog; its view goes at once, its versions stay readable until `gc`."""
     await run_blocking(services, services.catalog.delete, name, by=principal.name)

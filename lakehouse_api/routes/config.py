@@ -11,13 +11,14 @@ from fastapi import APIRouter, Path, Request
 
 from lakehouse.errors import BadInput, NotFound
 from lakehouse.retrieval.config_store import ConfigKind, ConfigVersion
+from lakehouse_api.answering_store import ANSWERING_STORE, run_while_answering
 from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, audit, run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.live_config import LiveConfig
 from lakehouse_api.schemas.config import ConfigAnswer, ConfigChange, ConfigList, ConfigVersions
 from lakehouse_api.services import Services
 
-router = APIRouter(prefix="/v1/config", tags=["config"])
+router = APIRouter(prefix="/v1/config", tags=["config"], dependencies=[ANSWERING_STORE])
 _NAMES = "`search`: what retrieval runs under; `answer`: the prompt and numbers of `/v1/answer`."
 Name = Annotated[str, Path(description=_NAMES, examples=["search"])]
 
@@ -27,7 +28,7 @@ async def list_configs(services: ServicesDep, _: ReadDep) -> ConfigList:
     """Read the live version of every config."""
     configs = []
     for name, live in services.live_configs.by_name.items():
-        version = await run_blocking(services, services.configs.live, name)
+        version = await run_while_answering(services, services.configs.live, name)
         configs.append(_answer(live.kind, version, is_live=True))
     return ConfigList(configs=configs)
 
@@ -36,8 +37,8 @@ async def list_configs(services: ServicesDep, _: ReadDep) -> ConfigList:
 async def list_config_versions(services: ServicesDep, _: ReadDep, name: Name) -> ConfigVersions:
     """List every version of a config, newest first."""
     kind = _known(services, name).kind
-    live = await run_blocking(services, services.configs.live, name)
-    versions = await run_blocking(services, services.configs.versions, name)
+    live = await run_while_answering(services, services.configs.live, name)
+    versions = await run_while_answering(services, services.configs.versions, name)
     return ConfigVersions(versions=[_answer(kind, v, is_live=v.version == live.version) for v in versions])
 
 

@@ -12,18 +12,19 @@ from fastapi import APIRouter, Path, Request
 
 from lakehouse.drift.finding import KINDS, kind_of
 from lakehouse.errors import BadInput, NotFound
+from lakehouse_api.answering_store import ANSWERING_STORE, run_while_answering
 from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, audit, run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.schemas.drift import AcknowledgeDrift, AcknowledgementAnswer, DriftAnswer, KindAnswer
 
-router = APIRouter(prefix="/v1/drift", tags=["drift"])
+router = APIRouter(prefix="/v1/drift", tags=["drift"], dependencies=[ANSWERING_STORE])
 KindName = Annotated[str, Path(alias="kind", description=f"One of {', '.join(KINDS)}.", examples=["outcome"])]
 
 
 @router.get("")
 async def get_drift(services: ServicesDep, _: ReadDep) -> DriftAnswer:
     """Read where every kind of drift stands: its baseline, its latest report, what keeps corpora from being built."""
-    kinds = [KindAnswer.of(await run_blocking(services, services.drift.state, kind)) for kind in KINDS]
+    kinds = [KindAnswer.of(await run_while_answering(services, services.drift.state, kind)) for kind in KINDS]
     return DriftAnswer(is_frozen=any(one.open is not None for one in kinds), kinds=kinds)
 
 

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from lakehouse.lineage.reference import MAX_CHARACTERS, read_reference
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, audit
 from lakehouse_api.errors import problems
 from lakehouse_api.schemas.lineage import LineageAnswer
 
-router = APIRouter(prefix="/v1/lineage", tags=["lineage"])
+router = APIRouter(prefix="/v1/lineage", tags=["lineage"], dependencies=[ANSWERING_STORE])
 Id = Annotated[
     str,
     Path(

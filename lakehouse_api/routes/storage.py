@@ -13,17 +13,25 @@ from starlette.responses import Response
 from lakehouse.errors import LakehouseError, NotFound, PreconditionFailed, Unavailable
 from lakehouse.storage.keys import check_key
 from lakehouse.storage.objects import ObjectInfo
+from lakehouse_api.answering_store import ANSWERING_STORE, run_while_answering
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.keys import check_readable, check_writable, key_of
-from lakehouse_api.ranges import is_range_wanted, is_same, is_unchanged, parse_put_condition, parse_range
+from lakehouse_api.ranges import (
+    is_range_wanted,
+    is_same,
+    is_unchanged,
+    parse_put_condition,
+    parse_range,
+    refuse_dates,
+)
 from lakehouse_api.schemas.storage import KeyListing, ListedKey, StoredKey
 from lakehouse_api.services import Services
 from lakehouse_api.spool import ObjectResponse, check_length, spooled_body
 
 MAX_LISTING = 10_000
 _TRIES = 3
-router = APIRouter(prefix="/v1/storage", tags=["storage"])
+router = APIRouter(prefix="/v1/storage", tags=["storage"], dependencies=[ANSWERING_STORE])
 KeyDep = Annotated[str, Depends(key_of)]
 _BYTES: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -50,7 +58,7 @@ async def list_objects(
     check_key(prefix, is_prefix=True)
     check_key(start_after, is_prefix=True)
     check_readable(prefix, principal)
-    page = await run_blocking(services, services.objects.list, prefix, limit=limit, start_after=start_after)
+    page = await run_while_answering(services, services.objects.list, prefix, limit=limit, start_after=start_after)
     keys = [ListedKey(key=o.key, size=o.size, etag=o.etag, modified_at=o.modified_at) for o in page.objects]
     return KeyListing(keys=keys, truncated=page.is_truncated, next=page.next)
 
@@ -67,6 +75,7 @@ async def put_object(
 ) -> StoredKey:
     """Write an object whole; it shows when it is complete and not before."""
     check_writable(key)
+    refuse_dates(request.headers)
     etag, is_new = parse_put_condition(if_match, if_none_match)
     cap_bytes = services.settings.put_cap_bytes(key)
     check_length(request, cap_bytes, "an object")
@@ -115,7 +124,7 @@ async def get_object(
         info = await _head(services, key)
         _require_same(if_match, info)
         if is_unchanged(if_none_match, info.etag):
-            return Response(status_code=304, headers={"ETag": f'"{info.etag}"'})
+            return _not_modified(info)
         span = parse_range(range_, info.size) if is_range_wanted(if_range, info.etag) else None
         context = services.objects.open(key, span=span, if_match=info.etag)
         try:
@@ -129,13 +138,25 @@ async def get_object(
 @router.head(
     "/{key:key}",
     response_class=Response,
-    responses=problems(404) | {200: {"description": "What a GET would say."}},
+    responses=problems(404, 412)
+    | {200: {"description": "What a GET would say."}, 304: {"description": "The client has it already."}},
     openapi_extra=document_key(),
 )
-async def head_object(services: ServicesDep, principal: ReadDep, key: KeyDep) -> Response:
+async def head_object(
+    *,
+    services: ServicesDep,
+    principal: ReadDep,
+    key: KeyDep,
+    if_match: Annotated[str | None, Header(description="Only these ETags; else 412.")] = None,
+    if_none_match: Annotated[str | None, Header(description="ETags the client has.")] = None,
+) -> Response:
     """Say size, ETag and time of an object."""
     check_readable(key, principal)
-    return Response(headers=_headers(await _head(services, key)), media_type="application/octet-stream")
+    info = await _head(services, key)
+    _require_same(if_match, info)
+    if is_unchanged(if_none_match, info.etag):
+        return _not_modified(info)
+    return Response(headers=_headers(info), media_type="application/octet-stream")
 
 
 @router.delete("/{key:key}", status_code=204, responses=problems(404, 412), openapi_extra=document_key())
@@ -149,6 +170,7 @@ async def delete_object(
 ) -> Response:
     """Delete an object; one that is not there is no error, unless `If-Match` names it."""
     check_writable(key)
+    refuse_dates(request.headers)
     if if_match is not None:
         _require_same(if_match, await _head(services, key))
     await run_blocking(services, services.objects.delete, key)
@@ -157,7 +179,7 @@ async def delete_object(
 
 
 async def _head(services: Services, key: str) -> ObjectInfo:
-    info = await run_blocking(services, services.objects.head, key)
+    info = await run_while_answering(services, services.objects.head, key)
     if info is None:
         raise NotFound(f"no object {key!r}", key=key)
     return info
@@ -174,6 +196,10 @@ def _changed(key: str, info: ObjectInfo | None, *, is_new: bool) -> Precondition
         return PreconditionFailed(f"{key!r} is being changed by somebody else; try again", key=key)
     said = f"{key!r} is there already, with" if is_new else f"{key!r} has by now"
     return PreconditionFailed(f'{said} the ETag "{info.etag}"', key=key, etag=info.etag)
+
+
+def _not_modified(info: ObjectInfo) -> Response:
+    return Response(status_code=304, headers={"ETag": f'"{info.etag}"'})
 
 
 def _headers(info: ObjectInfo, span: tuple[int, int] | None = None) -> dict[str, str]:

@@ -12,12 +12,13 @@ from fastapi import APIRouter, Path, Query, Request
 from lakehouse.adapters.triage_queue import page_of
 from lakehouse.errors import Forbidden
 from lakehouse.triage.decision import Asked
+from lakehouse_api.answering_store import ANSWERING_STORE, run_while_answering
 from lakehouse_api.auth import Principal
-from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
+from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit
 from lakehouse_api.errors import problems
 from lakehouse_api.schemas.triage import TriageChoice, TriageItem, TriageItemInFull, TriagePage
 
-router = APIRouter(prefix="/v1/triage", tags=["triage"])
+router = APIRouter(prefix="/v1/triage", tags=["triage"], dependencies=[ANSWERING_STORE])
 ItemId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=["5a0c7a1d6f0f8d3b4f0e6f3c2b1a9d8e"])]
 _KINDS = Literal["suspected_pii", "validator_conflict", "drift", "reviewer_disagreement", "needs_review"]
 
@@ -35,10 +36,10 @@ async def list_triage(  # noqa: PLR0917 - FastAPI passes all by name
     after: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
 ) -> TriagePage:
     """List what needs a person, the most urgent first; ids, reasons and numbers alone."""
-    waiting = [one for one in await run_blocking(services, services.triage.queue.items) if one.is_active]
+    waiting = [one for one in await run_while_answering(services, services.triage.queue.items) if one.is_active]
     found = waiting
     if state == "decided":
-        found = await run_blocking(services, services.triage.queue.items, is_decided=True)
+        found = await run_while_answering(services, services.triage.queue.items, is_decided=True)
     shown = [
         one
         for one in found
@@ -59,7 +60,7 @@ async def get_triage_item(
     request: Request, services: ServicesDep, principal: ReadDep, item_id: ItemId
 ) -> TriageItemInFull:
     """Read an item with what a person needs to see; the texts need the scope `pii`."""
-    item = await run_blocking(services, services.triage.queue.get, item_id)
+    item = await run_while_answering(services, services.triage.queue.get, item_id)
     context = await services.triage.context(services, item) if principal.has_pii else None
     await audit(services, principal, request, action="triage.read", subject=item_id, status="ok", is_durable=False)
     shown = TriageItem.fields_of(item, has_pii=principal.has_pii)

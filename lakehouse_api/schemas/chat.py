@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lakehouse.chat.request import ChatRequest, Role
 from lakehouse.chat.wire import HANDED_ON
+from lakehouse.errors import BadInput
 from lakehouse_api.schemas.request_body import RequestBody
 
 NAMES = "`provider/name`, `name:cloud`, the embedded model's name, or a name of Ollama's."
@@ -21,6 +22,14 @@ Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
 Objects = list[dict[str, Any]]
+_NOT_ANSWERED = {
+    "logprobs": "answers have no probabilities of their tokens; leave it out",
+    "top_logprobs": "answers have no probabilities of their tokens; leave it out",
+    "functions": "send them as tools",
+    "function_call": "send it as tool_choice, and functions as tools",
+    "audio": "answers are text; leave it out",
+    "web_search_options": "nothing is searched for; leave it out",
+}
 _REPLY: dict[str, Any] = {
     "model": "smollm2-135m-instruct",
     "provider": "embedded",
@@ -107,7 +116,7 @@ class StreamOptions(RequestBody):
 
 
 class CompletionRequest(RequestBody):
-    """OpenAI's form; members that mean nothing here are taken and not used."""
+    """OpenAI's form; members that mean nothing here are not used, those that ask for another answer are refused."""
 
     model_config = ConfigDict(
         extra="ignore", json_schema_extra={"example": {**_HELLO, "model": "smollm2-135m-instruct", "max_tokens": 40}}
@@ -133,6 +142,13 @@ class CompletionRequest(RequestBody):
     user: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
+    logprobs: bool | None = Field(None, description="`true` is refused: probabilities are not given here.")
+    top_logprobs: int | None = Field(None, description="As `logprobs`.")
+    functions: Objects | None = Field(None, description="Refused: send `tools`.")
+    function_call: str | dict[str, Any] | None = Field(None, description="Refused: send `tool_choice`.")
+    modalities: list[str] | None = Field(None, description="Text alone.")
+    audio: dict[str, Any] | None = Field(None, description="Refused: answers are text.")
+    web_search_options: dict[str, Any] | None = Field(None, description="Refused: nothing is searched for here.")
     think: bool | None = Field(None, description="Not OpenAI's: whether a thinking model thinks first.")
     role: Role = Field("executor", description="Not OpenAI's: what the model is called for.")
 
@@ -142,7 +158,16 @@ class CompletionRequest(RequestBody):
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def request(self) -> ChatRequest:
-        """As the service takes it."""
+        """As the service takes it.
+
+        Raises:
+            BadInput: It asks for what no answer here has; without that it would be another answer than was asked for.
+        """
+        for name, remedy in _NOT_ANSWERED.items():
+            if getattr(self, name):
+                raise BadInput(f"{name} is not answered here: {remedy}", param=name)
+        if set(self.modalities or ()) - {"text"}:
+            raise BadInput('modalities is not answered here: answers are text; send ["text"]', param="modalities")
         return _request(self, self.model, max_tokens=self.max_completion_tokens or self.max_tokens)
 
 

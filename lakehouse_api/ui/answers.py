@@ -15,9 +15,9 @@ from fastapi import Request
 
 from lakehouse.errors import StoreUnavailable
 from lakehouse.query.request import SqlRequest
+from lakehouse_api.answering_store import is_hanging, require_answering
 from lakehouse_api.routes.sql import AskedSql, answer_json
 from lakehouse_api.services import Services
-from lakehouse_api.ui.answering_store import is_hanging, require_answering
 
 
 async def corpus_names(services: Services) -> list[str]:

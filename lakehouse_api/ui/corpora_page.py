@@ -17,11 +17,11 @@ from lakehouse.adapters.stored_builds import StoredBuilds
 from lakehouse.counted import counted
 from lakehouse.distillation.parameters import KINDS, read_parameters
 from lakehouse.errors import BadInput, NotFound
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.routes.storage import get_object
 from lakehouse_api.routes.vectors import list_indexes
 from lakehouse_api.services import Services
-from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.chart_documents import counts_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field

@@ -16,8 +16,8 @@ from lakehouse.errors import NotFound
 from lakehouse.ingest.options import IngestOptions
 from lakehouse.query.quoting import quote_name
 from lakehouse.query.request import SqlRequest
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, fresh_snapshot, run_blocking
-from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.answers import ask_sql
 from lakehouse_api.ui.dependencies import SiteDep
 from lakehouse_api.ui.formats import CELL_CHARACTERS

@@ -19,10 +19,10 @@ from lakehouse.drift.finding import KINDS, Kind
 from lakehouse.drift.freeze import told
 from lakehouse.drift.report import DriftReport
 from lakehouse.errors import NotFound
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import AdminDep, ReadDep, ServicesDep, run_blocking
 from lakehouse_api.routes.drift import acknowledge_drift
 from lakehouse_api.schemas.drift import AcknowledgeDrift
-from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.chart_documents import NothingToDraw, series_chart
 from lakehouse_api.ui.charts import chart_answer
 from lakehouse_api.ui.dependencies import FormDep, SiteDep, field, read_model

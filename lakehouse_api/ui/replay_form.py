@@ -19,10 +19,10 @@ from lakehouse.errors import BadInput, Conflict
 from lakehouse.replay.arms import ArmsFile, default_arms, read_arms
 from lakehouse.replay.batch import check_batch_id
 from lakehouse.replay.task import read_tasks
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.services import Services
-from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.dependencies import FileFormDep, FormDep, SiteDep, field, whole_number
 from lakehouse_api.ui.job_records import JobRecord
 from lakehouse_api.ui.jobs import Job

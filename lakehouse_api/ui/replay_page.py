@@ -17,8 +17,8 @@ from lakehouse.errors import NotFound
 from lakehouse.query.quoting import quote_text
 from lakehouse.query.request import SqlRequest
 from lakehouse.replay.arms import default_arms
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, run_blocking
-from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.answers import ask_sql
 from lakehouse_api.ui.chart_documents import chart
 from lakehouse_api.ui.charts import chart_answer

@@ -13,11 +13,11 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from lakehouse.errors import BadInput, Conflict
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.routes.triage import decide_triage_item, get_triage_item, list_triage
 from lakehouse_api.schemas.triage import TriageChoice
 from lakehouse_api.triage import MOST_TEXT
-from lakehouse_api.ui.answering_store import ANSWERING_STORE
 from lakehouse_api.ui.dependencies import FormDep, field, is_part, read_model, whole_number
 from lakehouse_api.ui.rendering import render_page
 

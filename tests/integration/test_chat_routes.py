@@ -369,6 +369,9 @@ def test_openai_s_client_chats(client: openai.OpenAI) -> None:
         messages=HELLO,
         max_completion_tokens=6,
         seed=1,  # type: ignore[arg-type]
+        logprobs=False,
+        store=True,
+        metadata={"a": "b"},
     )
     parsed = answer.parse()
     assert parsed.choices[0].message.content
@@ -434,6 +437,43 @@ def test_openai_s_client_reads_our_errors(client: openai.OpenAI) -> None:
         client.chat.completions.create(model=MODEL, messages=HELLO, n=2)  # type: ignore[arg-type]
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="other").chat.completions.create(model=MODEL, messages=HELLO)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("logprobs", True), ("top_logprobs", 2), ("functions", [{"name": "f"}]), ("function_call", "auto"),
+        ("modalities", ["text", "audio"]), ("audio", {"voice": "alloy"}), ("web_search_options", {"a": 1}),
+    ],
+)  # fmt: skip
+def test_what_would_be_another_answer_than_was_asked_for_is_refused(
+    client: openai.OpenAI, name: str, given: Any
+) -> None:
+    import openai
+
+    for is_stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="is not answered here") as refused:
+            client.chat.completions.create(
+                model=MODEL,
+                messages=HELLO,  # type: ignore[arg-type]
+                stream=is_stream,
+                extra_body={name: given},
+            )
+        assert refused.value.param == name
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", {"type": "function", "function": {"name": "weather"}}])
+def test_tools_that_the_embedded_model_does_not_know_are_refused(client: openai.OpenAI, choice: Any) -> None:
+    import openai
+
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    ask = client.chat.completions.create
+    for is_stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="knows no tools") as refused:
+            ask(model=MODEL, messages=HELLO, tools=tools, tool_choice=choice, stream=is_stream)  # type: ignore[call-overload]
+        assert refused.value.param == "tools"
+    none = ask(model=MODEL, messages=HELLO, tools=tools, tool_choice="none", max_tokens=4)  # type: ignore[call-overload]
+    assert none.choices[0].message.content
 
 
 def test_tools_are_passed_through_both_ways(client: openai.OpenAI, endpoint: ChatEndpointServer) -> None:

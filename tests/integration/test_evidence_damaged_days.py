@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from lakehouse.adapters.evidence_materializer import EvidenceMaterializer
+from lakehouse.adapters.evidence_materializer import EvidenceMaterializer, RunFacts
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
 from lakehouse.errors import StoreUnavailable
 from lakehouse_assets.evidence import evidence_key
@@ -50,6 +51,19 @@ class DamagedLake(LakeStore):
         return lake
 
 
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that are read from now on."""
+    tried: list[str] = []
+    refuse = UnreadableObject.open
+
+    def counted(store: UnreadableObject, key: str, **options: Any) -> Any:
+        tried.append(key)
+        return refuse(store, key, **options)
+
+    monkeypatch.setattr(UnreadableObject, "open", counted)
+    return tried
+
+
 def test_day_that_cannot_be_read_fails_alone_and_those_behind_it_are_made(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path
 ) -> None:
@@ -69,19 +83,36 @@ def test_day_that_cannot_be_read_fails_alone_and_those_behind_it_are_made(
     assert not materialize(instance, store, DAYS[1]).success
 
 
+def test_day_that_the_store_has_lost_is_tried_once_in_a_run(
+    instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(objects, DAYS[0], "a", [line(f"of-{DAYS[0]}", DAYS[0])])
+    tried = counted_reads(monkeypatch)
+    result = materialize(instance, DamagedLake(environ=lake_environ(objects, tmp_path), unreadable=DAYS[0]), DAYS[0])
+    failure = result.failure_data_for_node("evidence__audits")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert str(failure.user_failure_data.description).startswith("Service unavailable: the object store refused")
+    assert sum(DAYS[0] in key for key in tried) == 1
+
+
+def test_only_day_of_a_store_that_gives_nothing_is_no_damaged_one(objects: S3ObjectStore, tmp_path: Path) -> None:
+    put(objects, DAYS[0], "a", [line(f"of-{DAYS[0]}", DAYS[0])])
+    day, run = [date.fromisoformat(DAYS[0])], RunFacts("run")
+    damaged = EvidenceMaterializer(UnreadableObject(objects.location, DAYS[0]), work_dir=tmp_path)
+    (told,) = damaged.materialize("audits", day, run, stops_at_failure=False)
+    assert isinstance(told.error, StoreUnavailable)
+    away = EvidenceMaterializer(UnreadableObject(objects.location, ""), work_dir=tmp_path)
+    with pytest.raises(StoreUnavailable):
+        list(away.materialize("audits", day, run, stops_at_failure=False))
+
+
 def test_store_that_gives_no_day_is_not_asked_for_each(
     instance: dg.DagsterInstance, objects: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in DAYS:
         put(objects, day, "a", [line(f"of-{day}", day)])
-    tried: list[str] = []
-    refuse = UnreadableObject.open
-
-    def counted(store: UnreadableObject, key: str, **options: Any) -> Any:
-        tried.append(key)
-        return refuse(store, key, **options)
-
-    monkeypatch.setattr(UnreadableObject, "open", counted)
+    tried = counted_reads(monkeypatch)
     store = DamagedLake(environ=lake_environ(objects, tmp_path), unreadable="raw/")
     assert not materialize(instance, store, DAYS[0], DAYS[-1]).success
     attempts = sum(DAYS[0] in key for key in tried)

@@ -93,6 +93,13 @@ async def test_head_says_size_and_etag_without_a_body(client: httpx.AsyncClient)
     assert head.headers["content-length"] == "5"
     assert head.headers["etag"] == f'"{etag}"'
     assert (await client.head("/v1/storage/files/none")).status_code == 404
+    for method in ("HEAD", "GET"):  # a condition asks the same of both
+        for condition, status in (
+            ({"If-None-Match": f'W/"{etag}"'}, 304), ({"If-None-Match": '"other"'}, 200), ({"If-Match": "*"}, 200),
+            ({"If-Match": '"other"'}, 412),
+        ):  # fmt: skip
+            answer = await client.request(method, "/v1/storage/files/a", headers=condition)
+            assert (answer.status_code, answer.headers.get("etag")) == (status, f'"{etag}"' if status < 400 else None)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +130,7 @@ async def test_range_behind_the_end_is_416(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/storage/files/ten", headers={"Range": "bytes=10-"})
     assert answer.status_code == 416
     assert answer.json()["detail"] == "the object has 10 bytes; the range 'bytes=10-' lies behind them"
+    assert answer.headers["content-range"] == "bytes */10"  # which tells a client that it has all of it
 
 
 async def test_get_with_the_clients_etag_is_304(client: httpx.AsyncClient) -> None:
@@ -153,10 +161,15 @@ async def test_put_over_a_foreign_etag_is_412_and_changes_nothing(client: httpx.
 
 @pytest.mark.parametrize(
     "condition",
-    [{"If-None-Match": '"abc"'}, {"If-Match": "*"}, {"If-Match": 'W/"x"'}, {"If-Match": '"a"', "If-None-Match": "*"}],
-)
+    [
+        {"If-None-Match": '"abc"'}, {"If-Match": "*"}, {"If-Match": 'W/"x"'}, {"If-Match": '"a"', "If-None-Match": "*"},
+        {"If-Unmodified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"},
+    ],
+)  # fmt: skip
 async def test_condition_of_another_form_is_refused(client: httpx.AsyncClient, condition: dict[str, str]) -> None:
     assert (await client.put("/v1/storage/files/a", content=b"x", headers=condition)).status_code == 400
+    if "If-Unmodified-Since" in condition:
+        assert (await client.delete("/v1/storage/files/a", headers=condition)).status_code == 400
     assert (await client.get("/v1/storage/files/a")).status_code == 404
 
 

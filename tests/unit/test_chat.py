@@ -249,6 +249,13 @@ def test_numbers_that_cannot_be_are_not_believed(usage: Any) -> None:
     assert reported_cost(said) is None
 
 
+def test_prompt_of_a_provider_that_counts_nothing_has_tokens_too() -> None:
+    said = {"choices": [{"message": {"content": "Hello"}}]}
+    asked = [{"role": "user", "content": "x" * 400}]
+    usage = read_completion(said, provider="p", model="m", messages=asked).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.is_estimated) == (100, 2, True)
+
+
 def test_refusal_is_an_answer_and_a_second_choice_is_none() -> None:
     said = {"choices": [{"message": {"content": None, "refusal": "I cannot."}, "finish_reason": "stop"}]}
     assert read_completion(said, provider="p", model="m").content == "I cannot."

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from lakehouse.adapters.drift_run_facts import answer_length
+from lakehouse.adapters.drift_run_facts import sizes
 from lakehouse.drift.audits import AuditMetrics, compare_audit
 from lakehouse.drift.charts import charts_of
 from lakehouse.drift.confirmation import confirmed
@@ -414,9 +414,31 @@ def test_unknown_kind_is_refused_by_name() -> None:
         kind_of("weather")
 
 
-def test_length_of_an_answer_is_in_characters_where_nobody_told_its_tokens() -> None:
-    texts = ["'abcdefgh'", "'жжжжжжжж'", "'こんにちは世界。'", "''", "NULL"]
-    rows = ", ".join(f"({text}, NULL)" for text in texts)
+def test_length_of_an_answer_is_its_tokens_where_told_and_its_characters() -> None:
+    told = [
+        ("жжжж", 5, None),
+        ("abcdefgh", 7, '{"are_tokens_estimated": true}'),
+        ("こんにちは世界。", None, "{}"),
+        ("", 0, None),
+    ]
     with duckdb.connect() as engine:
-        of = f"SELECT {answer_length('r')} FROM (VALUES ('жжжж', 5), {rows}) r(output_text, completion_tokens)"
-        assert [length for (length,) in engine.execute(of).fetchall()] == [5.0, 2.0, 2.0, 2.0, 0.0, None]
+        engine.execute(
+            "CREATE TABLE r (output_text VARCHAR, completion_tokens BIGINT, metadata VARCHAR, cost_usd DOUBLE)"
+        )
+        engine.executemany("INSERT INTO r VALUES (?, ?, ?, 0.5)", told)
+        rows = engine.execute(f"SELECT {sizes('r')} FROM r").fetchall()
+    assert rows == [(5.0, 4.0, 0.5), (None, 8.0, None), (None, 8.0, 0.5), (0.0, 0.0, 0.5)]
+
+
+def test_provider_that_stops_telling_tokens_answers_at_the_same_length() -> None:
+    characters = np.random.default_rng(1).normal(400, 50, 100)
+    told, untold = runs(100), runs(100)
+    for side in (told, untold):
+        side.columns["characters"][:] = characters  # type: ignore[index]
+    told.columns["length"][:] = characters / 3  # type: ignore[index]
+    (length,) = compare_runs("m", told, untold, least_samples=50)
+    assert (length.name, length.effect, length.baseline) == ("length", 0.0, pytest.approx(characters.mean()))
+    assert "in characters" in length.note
+    untold.columns["characters"][:] = np.nan  # type: ignore[index]  # of a baseline that has none of them
+    (length,) = compare_runs("m", untold, told, least_samples=50)
+    assert length.verdict == "insufficient"

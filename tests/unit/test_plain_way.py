@@ -492,10 +492,33 @@ async def test_wish_for_another_protocol_is_not_granted_and_the_body_belongs_to_
     assert len(answers) == 501
 
 
-async def test_connect_has_no_body_and_ends_what_is_parsed() -> None:
+async def test_connect_is_for_proxies_and_ends_what_is_parsed() -> None:
     bench = Bench()
     connect = b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n"
-    assert len(await bench.sent(connect + post("/echo"))) == 1
+    (answer,) = await bench.sent(connect + post("/echo"))
+    assert answer.startswith(b"501 Not Implemented\r\n")
+    assert b"no proxy" in answer
+    assert bench.wire.is_closed
+
+
+@pytest.mark.parametrize("path", ["/echo", "/other"])  # below ASGI and through it
+@pytest.mark.parametrize("fields", ["Host: h\r\n", "Host: other\r\n", "host: h\r\nHOST: h\r\n"])
+async def test_two_hosts_are_refused_whichever_way_a_request_goes(path: str, fields: str) -> None:
+    bench = Bench()
+    (answer,) = await bench.sent(post(path, fields=fields))
+    assert answer.startswith(b"400 Bad Request\r\n")
+    assert b"one Host header" in answer
+    assert bench.wire.is_closed
+    assert bench.layered == []
+
+
+async def test_host_may_be_missing_in_http_1_0_alone() -> None:
+    for path in ("/echo", "/other"):
+        (answer,) = await Bench().sent(post(path).replace(b"Host: h\r\n", b""))
+        assert answer.startswith(b"400 Bad Request\r\n")
+    old = Bench()
+    (answer,) = await old.sent(post("/other").replace(b"Host: h\r\n", b"").replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert answer.endswith(b"layered")
 
 
 async def until_closed(bench: Bench) -> bytes:

@@ -163,6 +163,15 @@ def test_rules_that_would_promote_too_easily_are_refused_with_their_line(old: st
         read_rules(RULES.replace(old, new), name="r.yaml")
 
 
+def test_all_that_is_wrong_in_rules_is_told_at_once() -> None:
+    wrong = RULES.replace("measure: exact", "measure: feeling").replace("name: hold.slower", "name: slower")
+    wrong = wrong.replace(PROMOTE, "when: {nope: {gt: 0}}")
+    with pytest.raises(BadInput) as refused:
+        read_rules(wrong, name="r.yaml")
+    for line, part in zip(refused.value.detail.splitlines(), ("'feeling'", "'slower'", "'nope'"), strict=True):
+        assert part in line
+
+
 def test_least_tasks_are_those_of_the_rule_that_promotes() -> None:
     assert least_tasks(default_rules()) == 30
     more = RULES.replace("{tasks: {gte: 30}, low: {gt: 0}", "{tasks: {gt: 49.5}, low: {gte: 0.01}")

@@ -159,6 +159,18 @@ def test_wrong_arms_are_refused_with_their_line(old: str, new: str, part: str) -
         read_arms(ARMS.replace(old, new), name="f")
 
 
+def test_all_that_is_wrong_in_arms_is_told_at_once() -> None:
+    wrong = ARMS.replace("playbook: false", "playbook: maybe").replace("{k: 5}", "{k: 0}").replace("line: a", "line: z")
+    with pytest.raises(BadInput) as refused:
+        read_arms(wrong.replace("answer_version: 3", "bogus: 3"), name="f")
+    assert [line.split(":")[0] for line in refused.value.detail.splitlines()] == [
+        "f, line 2", "f, line 5", "f, line 8", "f, line 10",
+    ]  # fmt: skip
+    with pytest.raises(BadInput) as refused:  # the arm that is meant may be the one whose name cannot be read
+        read_arms(ARMS.replace("name: a", "name: []").replace("{k: 5}", "{k: 0}"), name="f")
+    assert [line.split(":")[0] for line in refused.value.detail.splitlines()] == ["f, line 4", "f, line 8"]
+
+
 def test_config_that_is_no_longer_valid_is_told_with_its_arm() -> None:
     arm = resolve(Arm("x"), lambda name, _: ConfigVersion(name, 0, {}))
     stale = type(arm)(arm.name, True, True, False, {**arm.answer, "gone": 1}, arm.search, arm.config_version)
