@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager, contextmanager
 from lakehouse.counted import counted
 from lakehouse.errors import LakehouseError, Unavailable
 
-# Longest pause of a client in the middle of a body, as a stalled client must not keep its place for ever.
+# A client must not keep its place for ever: so long it is waited for, in the middle of a body, until so much has come.
 IDLE_TIMEOUT_S = 60.0
+LEAST_BODY_BYTES = 1 << 10
 
 
 class Gate:
@@ -110,6 +111,27 @@ class BodyTimeout(LakehouseError):
     title = "Request timeout"
 
 
-def body_timeout(idle_s: float) -> BodyTimeout:
-    """What a client gets that has sent nothing for some seconds."""
-    return BodyTimeout(f"nothing came for {idle_s:g} s in the middle of the body; send it again")
+class BodyPace:
+    """How long a client is still waited for in the middle of a body; what takes us time does not count.
+
+    Args:
+        idle_s: How long, until `LEAST_BODY_BYTES` have come.
+    """
+
+    __slots__ = ("_came_bytes", "_idle_s", "left_s")
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = self.left_s = idle_s
+        self._came_bytes = 0
+
+    def took(self, waited_s: float, size_bytes: int) -> None:
+        """So many bytes have come after a wait."""
+        self.left_s -= waited_s
+        self._came_bytes += size_bytes
+        if self._came_bytes >= LEAST_BODY_BYTES:
+            self.left_s, self._came_bytes = self._idle_s, 0
+
+    def timeout(self) -> BodyTimeout:
+        """What a client gets that is waited for no longer."""
+        least = f"{LEAST_BODY_BYTES >> 10} KiB"
+        return BodyTimeout(f"less than {least} came within {self._idle_s:g} s in the middle of the body; send it again")

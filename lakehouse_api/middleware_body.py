@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import LakehouseError, TooLarge
 from lakehouse_api.errors import problem_response
-from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
-from lakehouse_api.receiving import receive_within
+from lakehouse_api.limits import IDLE_TIMEOUT_S, BodyPace, BodyTimeout
+from lakehouse_api.receiving import receive_at_pace
 from lakehouse_api.request_headers import body_length, has_body, header
 
 MAX_JSON_BYTES = 1 << 20
@@ -55,12 +55,12 @@ class BodyLimitMiddleware:
             await _refuse_encoding(encoding, scope, receive, send)
             return
         messages: list[Message] = []
-        size = 0
+        size, pace = 0, BodyPace(self._idle_timeout_s)
         while not messages or messages[-1].get("more_body", False):
             try:
-                messages.append(await receive_within(receive, self._idle_timeout_s))
-            except TimeoutError:
-                await problem_response(body_timeout(self._idle_timeout_s), scope)(scope, receive, send)
+                messages.append(await receive_at_pace(receive, pace))
+            except BodyTimeout as error:
+                await problem_response(error, scope)(scope, receive, send)
                 return
             size += len(messages[-1].get("body", b""))
             if size > max_bytes:

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lakehouse.errors import LakehouseError
 from lakehouse_api.errors import problem_response
 from lakehouse_api.hot_routes import answer_of, send_reply
-from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
+from lakehouse_api.limits import IDLE_TIMEOUT_S, BodyPace
 from lakehouse_api.middleware_audit import append_audit
-from lakehouse_api.receiving import receive_within
+from lakehouse_api.receiving import receive_at_pace
 from lakehouse_api.request_headers import headers_of
 from lakehouse_api.short_way import ShortWay
 
@@ -63,11 +63,9 @@ class QuickWayMiddleware:
 async def _body(receive: Receive) -> bytes:
     """The body; its declared length has been checked, and the server reads no more than that."""
     parts: list[bytes] = []
+    pace = BodyPace(IDLE_TIMEOUT_S)
     while True:
-        try:
-            message = await receive_within(receive, IDLE_TIMEOUT_S)
-        except TimeoutError:
-            raise body_timeout(IDLE_TIMEOUT_S) from None
+        message = await receive_at_pace(receive, pace)
         if not message.get("more_body", False):
             last = bytes(message.get("body", b""))
             return last if not parts else b"".join([*parts, last])

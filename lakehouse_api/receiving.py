@@ -1,17 +1,35 @@
 """Waiting for a part of a request's body with a timeout; a timer is set only when the part is not there yet.
 
-Belongs here: `receive_within`. Not here: how large a body may be (see middleware_body.py), how long clients may be
-silent (see limits.py).
+Belongs here: `receive_within`, `receive_at_pace`. Not here: how large a body may be (see middleware_body.py), how long
+clients may take (see limits.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 
 from starlette.types import Message, Receive
+
+from lakehouse_api.limits import BodyPace
+
+
+async def receive_at_pace(receive: Receive, pace: BodyPace) -> Message:
+    """The next message of a request whose client is not slower than it may be.
+
+    Raises:
+        BodyTimeout: It is.
+    """
+    begun_s = time.monotonic()
+    try:
+        message = await receive_within(receive, pace.left_s)
+    except TimeoutError:
+        raise pace.timeout() from None
+    pace.took(time.monotonic() - begun_s, len(message.get("body", b"")))
+    return message
 
 
 async def receive_within(receive: Receive, seconds: float) -> Message:

@@ -5,6 +5,7 @@ Belongs here: spooling to disk with a cap, streaming from the store. Not here: w
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from lakehouse.clock import new_id
 from lakehouse.errors import BadInput, InsufficientStorage, TooLarge
 from lakehouse.storage.objects import ObjectReader
 from lakehouse_api.dependencies import run_blocking
-from lakehouse_api.limits import IDLE_TIMEOUT_S, body_timeout
+from lakehouse_api.limits import IDLE_TIMEOUT_S, BodyPace
 from lakehouse_api.request_headers import body_length
 from lakehouse_api.services import Services
 
@@ -46,18 +47,20 @@ async def body_chunks(request: Request, *, idle_timeout_s: float = IDLE_TIMEOUT_
     """The body as it comes in.
 
     Raises:
-        BodyTimeout: Nothing came for `idle_timeout_s`.
+        BodyTimeout: It comes too slowly (see `BodyPace`).
         ClientDisconnect: The client went away.
     """
-    stream = request.stream()
+    stream, pace = request.stream(), BodyPace(idle_timeout_s)
     while True:
+        begun_s = time.monotonic()
         try:
-            with anyio.fail_after(idle_timeout_s):
+            with anyio.fail_after(pace.left_s):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise body_timeout(idle_timeout_s) from None
+            raise pace.timeout() from None
         if chunk is None:
             return
+        pace.took(time.monotonic() - begun_s, len(chunk))
         yield chunk
 
 

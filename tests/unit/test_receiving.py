@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse_api.receiving import receive_within
+from lakehouse_api.limits import BodyPace, BodyTimeout
+from lakehouse_api.receiving import receive_at_pace, receive_within
 
 pytestmark = pytest.mark.anyio
 MESSAGE = {"type": "http.request", "body": b"1", "more_body": False}
@@ -52,6 +53,23 @@ async def test_what_does_not_come_is_a_timeout_and_ends_the_wait() -> None:
     with pytest.raises(TimeoutError):
         await receive_within(receive, 0.01)
     assert ended == ["ended"]
+
+
+async def test_client_that_sends_a_byte_now_and_then_is_waited_for_no_longer() -> None:
+    sizes = [1] * 8 + [1024]
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b"x" * sizes.pop(), "more_body": True}
+
+    pace = BodyPace(60)
+    for _ in range(9):
+        before_s = pace.left_s
+        await receive_at_pace(receive, pace)
+    assert pace.left_s < before_s < 60  # the first part was large enough to begin anew
+    pace.took(59.999, 1)
+    with pytest.raises(BodyTimeout, match="less than 1 KiB came within 60 s"):
+        await receive_at_pace(asyncio.get_running_loop().create_future, pace)  # type: ignore[arg-type]
 
 
 async def test_an_error_of_the_connection_is_raised() -> None:
