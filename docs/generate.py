@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,22 @@ def scoring_page() -> str:
     return template.format(version=rules.version, **tables)
 
 
+def validation_page() -> str:
+    """The page of validation: the table of rules and their version as they are, the text around them as it stands."""
+    from lakehouse.validation import RULES, RULES_VERSION
+
+    table = _table(
+        ("rule", "kinds", "refuses with", "asks", "source", "since"),
+        [(f"`{r.id}`", ", ".join(r.kinds), r.error, r.what, r.source, str(r.since)) for r in RULES],
+    )
+    page = (REFERENCE / "validation.md").read_text()
+    page = re.sub(r"^Version `[^`]+`", f"Version `{RULES_VERSION}`", page, flags=re.MULTILINE)
+    page = re.sub(r"^\| rule \|.*(\n\|.*)*", lambda _: table, page, flags=re.MULTILINE)
+    if f"Version `{RULES_VERSION}`" not in page or table not in page:
+        raise ValueError("docs/reference/validation.md has lost its line 'Version `…`' or its table '| rule |'")
+    return page
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -194,6 +211,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "command.md": command_page,
     "functions.md": functions_page,
     "scoring.md": scoring_page,
+    "validation.md": validation_page,
     "openapi.json": openapi_document,
 }
 

@@ -192,12 +192,3 @@ RULES = (
     ),
 )  # fmt: skip
 BY_ID = {rule.id: rule for rule in RULES}
-
-
-def rules_table() -> str:
-    """The rules as a table of Markdown, for docs/reference/validation.md."""
-    lines = ["| rule | kinds | refuses with | asks | source | since |", "| --- | --- | --- | --- | --- | --- |"]
-    for rule in RULES:
-        cells = (f"`{rule.id}`", ", ".join(rule.kinds), rule.error, rule.what, rule.source, str(rule.since))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from lakehouse.errors import BadInput, Unavailable
-from lakehouse.validation import RULES, RULES_VERSION, validate
+from lakehouse.validation import RULES, validate
 from lakehouse.validation.injection import injection_signs
 from lakehouse.validation.log_line import validation_line
 from lakehouse.validation.personal import personal_data
 from lakehouse.validation.recipients import address_fault, phone_fault
 from lakehouse.validation.roster import Worker
-from lakehouse.validation.rules import rules_table
 from lakehouse.validation.sms_length import sms_length
 from tests.fakes.roster import FakeRoster
 
@@ -422,9 +420,3 @@ def test_field_that_is_named_by_a_number_is_masked_in_findings() -> None:
     verdict = validate("email", EMAIL | {"to": "a@219-09-9999\u2028.com"})
     assert verdict.refusal is not None
     assert "9999" not in verdict.refusal.reason
-
-
-def test_reference_page_has_the_rules_as_they_are() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "validation.md").read_text()
-    assert rules_table() in page
-    assert f"Version `{RULES_VERSION}`" in page
