@@ -7,7 +7,7 @@ Belongs here: telling dead workers from living ones. Not here: when it runs (see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
 
@@ -20,20 +20,18 @@ Worker = tuple[int, float]
 """A process id and the time, in seconds since 1970, at which it was seen alive."""
 
 
-def dead_runs(instance: DagsterInstance, *, is_alive: Callable[[Worker], bool] | None = None) -> dict[str, Worker]:
+def dead_runs(instance: DagsterInstance) -> dict[str, Worker]:
     """Runs in work whose worker process is gone; ask before any is launched, when none can just have ended well.
 
     Args:
         instance: Dagster's storage; all its workers run on this machine.
-        is_alive: Tells whether a worker still runs.
 
     Returns:
         By run id, the worker that is gone.
     """
-    alive = is_alive or is_process_alive
     workers = {run.run_id: worker_of(instance, run) for run in instance.get_runs(RunsFilter(statuses=list(IN_WORK)))}
     # One that never told its process is left to Dagster's start timeout.
-    return {run_id: worker for run_id, worker in workers.items() if worker is not None and not alive(worker)}
+    return {run_id: worker for run_id, worker in workers.items() if worker is not None and not is_process_alive(worker)}
 
 
 def report_dead(instance: DagsterInstance, dead: Mapping[str, Worker]) -> list[str]:

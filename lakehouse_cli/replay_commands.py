@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 replay = typer.Typer(help="Replay: past tasks asked again, under several arms.", no_args_is_help=True)
 _OPEN = 1
 BatchArgument = Annotated[str, typer.Argument(help="Id of a batch.")]
-FileOption = typer.Option(exists=True, dir_okay=False)
 RulesOption = Annotated[
     Path | None, typer.Option("--rules", exists=True, dir_okay=False, help="Rules of the verdict, YAML.")
 ]

@@ -29,7 +29,6 @@ from lakehouse.storage.publish import hash_file
 
 BATCH_ROWS = 4096
 MAX_FIELD_CHARACTERS = 16_000_000
-_CHUNK_BYTES = 1 << 20
 
 
 class CorpusSource(Protocol):

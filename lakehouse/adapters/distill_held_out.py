@@ -22,7 +22,6 @@ from lakehouse.storage.publish import hash_file
 
 _ASKED = ("prompt", "input", "question")
 _ANSWERED = ("completion", "chosen", "answer", "output", "preferred_output", "text")
-_CHUNK_BYTES = 1 << 20
 
 
 def held_out_sha256(path: Path) -> str:

@@ -35,6 +35,7 @@ ENVIRONMENT = {
     # What a scan or a compaction may read ahead; with Lance's default of 2 GiB it takes half a gigabyte more.
     "LANCE_DEFAULT_IO_BUFFER_SIZE": str(128 << 20),
 }
+_METADATA_CACHE_BYTES = 64 << 20  # manifests and file footers
 _T = TypeVar("_T")
 _GONE = re.compile(r"Dataset at path .* was not found")
 _RACE = re.compile(r"commit conflict|concurrent (?:commit|transaction|write)|too many concurrent", re.IGNORECASE)
@@ -56,18 +57,15 @@ class LanceEngine:
     Args:
         location: The bucket, and keys that may write.
         index_cache_bytes: Memory for parts of Lance's own indexes.
-        metadata_cache_bytes: Memory for manifests and file footers.
     """
 
-    def __init__(
-        self, location: S3Location, *, index_cache_bytes: int = 256 << 20, metadata_cache_bytes: int = 64 << 20
-    ) -> None:
+    def __init__(self, location: S3Location, *, index_cache_bytes: int = 256 << 20) -> None:
         self._location = location
         self._options = storage_options(location)
         if location.ca_file is not None:
             # Lance takes certificates from the real environment of the process alone, and looks when it first connects.
             lend_certificates(location.ca_file)
-        self._caches = (index_cache_bytes, metadata_cache_bytes)
+        self._caches = (index_cache_bytes, _METADATA_CACHE_BYTES)
         self._session: Any = None
         self._lock = threading.Lock()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import orjson
 
@@ -19,7 +19,6 @@ Role = Literal[
     "executor", "reviewer", "extractor", "verifier", "categorizer", "tiebreaker", "applier", "embedder", "other"
 ]
 """What a model is called for (EvidenceRecord's `model_role`)."""
-ROLES: tuple[str, ...] = get_args(Role)
 _SPEAKERS = frozenset({"system", "developer", "user", "assistant", "tool"})
 _MAX_MESSAGES = 1000
 _MAX_STOPS, _MAX_STOP = 64, 1000

@@ -15,21 +15,17 @@ from lakehouse.drift.finding import Effect, Finding
 from lakehouse.drift.two_samples import Numbers, test_numbers, test_shares
 from lakehouse.drift.versions import pair_versions
 
-SHARES = ("success", "accepted", "refused", "failed")
-NUMBERS = ("length", "latency_ms", "cost_usd")
+SHARES = (
+    "success",  # ground truth of the run: a person's word, else its reward or outcomes, one half and more
+    "accepted",  # score `accepted`, among runs that have a score and need nobody to look at
+    "refused",  # the answer gives up, or says nothing
+    "failed",  # the call failed
+)
+NUMBERS = ("length", "latency_ms", "cost_usd")  # the length is in tokens, or in characters where too few told tokens
 CHARACTERS = "characters"
 """How long answers are where tokens cannot be compared; no metric of its own."""
 COLUMNS = (*SHARES[:1], "first_success", *SHARES[1:], *NUMBERS, CHARACTERS)
 _IN_CHARACTERS = "in characters, for too few answers of one side have told tokens"
-MEANING: Mapping[str, str] = {
-    "success": "ground truth of the run: a person's word, else its reward or outcomes, one half and more",
-    "accepted": "score `accepted`, among runs that have a score and need nobody to look at",
-    "refused": "the answer gives up, or says nothing",
-    "failed": "the call failed",
-    "length": "tokens of the answer; its characters, where one side has too few answers whose tokens were told",
-    "latency_ms": "how long it took",
-    "cost_usd": "what it cost",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,28 +24,19 @@ class DiskWatch:
         paths: Folders; one that is not there yet counts as its nearest parent.
         degraded_percent: From here on the state is `degraded`.
         refuse_percent: From here on it is `full`.
-        usage_percent: Use of a folder's disk in percent.
     """
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        degraded_percent: float,
-        refuse_percent: float,
-        *,
-        usage_percent: Callable[[Path], float] | None = None,
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], degraded_percent: float, refuse_percent: float) -> None:
         self._paths = tuple(paths)
         self._degraded_percent = degraded_percent
         self._refuse_percent = refuse_percent
-        self._usage_percent = usage_percent or disk_usage_percent
         self._looked_at = -_LOOK_EVERY_S
         self._percent = 0.0
 
     def state(self) -> tuple[DiskState, float]:
         """The state, and the use of the fullest disk in percent."""
         if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
-            self._percent = max(self._usage_percent(path) for path in self._paths)
+            self._percent = max(disk_usage_percent(path) for path in self._paths)
             self._looked_at = time.monotonic()
         if self._percent >= self._refuse_percent:
             return "full", self._percent

@@ -21,7 +21,6 @@ from lakehouse.memory.hybrid_clock import HLC_LIMIT
 
 FORMAT_VERSION = 1
 MAX_LINE_BYTES = 1 << 20
-MAX_ENTRIES = 10_000  # of one object: what four digits can count
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ORDER = re.compile(rf"(?P<hlc>[0-9a-f]{{16}})-(?P<writer>{_UUID})-(?P<seq>[0-9]{{12}})-(?P<position>[0-9]{{4}})")
 _MAX_OP = 64

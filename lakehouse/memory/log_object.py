@@ -34,7 +34,7 @@ def write_object(drafts: Sequence[Draft], *, hlc: int, writer: str, seq: int) ->
     """Give a group its place: the object's bytes, and the entries in it.
 
     Args:
-        drafts: At most `MAX_ENTRIES`.
+        drafts: At most 10,000: a position has four digits.
         hlc: Clock of the first; the others follow it one by one.
         writer: The stream.
         seq: The object's number.

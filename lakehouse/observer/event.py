@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import orjson
 
@@ -18,7 +18,6 @@ from lakehouse.tables.reserved import MASK
 
 STREAM = "observer_events"
 Verdict = Literal["accept", "reject", "cycle"]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
 MAX_DATA_BYTES = 256 << 10
 
 

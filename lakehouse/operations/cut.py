@@ -24,7 +24,6 @@ from lakehouse.storage.publish import hash_file
 FORMAT_VERSION = 1
 CUT = "cut.json"
 PROGRESS = "progress.jsonl"
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,6 @@ class Cut:
         """The JSON document, names in order."""
         return {part: dict(sorted(getattr(self, part).items())) for part in _PARTS}
 
-    def to_text(self) -> str:
-        """The same as text, always the same for the same cut."""
-        return orjson.dumps(self.to_document()).decode()
-
     def require(self, *, datasets: Collection[str], tables: Collection[str], logs: Collection[str], now: Cut) -> Cut:
         """The cut of what a replay reads; a part that it does not name is refused, never taken from now.
 

@@ -63,13 +63,12 @@ def top_1(ranked: Sequence[_Id], relevant: Collection[_Id]) -> float:
     return float(bool(ranked) and ranked[0] in relevant)
 
 
-def bootstrap(values: Sequence[float] | NDArray[np.float64], *, seed: int, level: float = 0.95) -> Interval:
-    """The mean of values with its percentile bootstrap interval.
+def bootstrap(values: Sequence[float] | NDArray[np.float64], *, seed: int) -> Interval:
+    """The mean of values with its percentile bootstrap interval, which holds 95 % of resampled means.
 
     Args:
         values: (n,) one a query.
         seed: The same seed gives the same interval.
-        level: Share of resampled means inside.
 
     Raises:
         BadInput: There are none.
@@ -84,7 +83,7 @@ def bootstrap(values: Sequence[float] | NDArray[np.float64], *, seed: int, level
     means = [
         array[generator.integers(len(array), size=(_CHUNK, len(array)))].mean(axis=1) for _ in range(SAMPLES // _CHUNK)
     ]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return Interval(float(array.mean()), float(low), float(high))
 
 

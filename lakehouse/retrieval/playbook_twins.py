@@ -18,6 +18,7 @@ from lakehouse.memory.entry import Entry
 from lakehouse.retrieval.playbook import MERGE, RECORD, PlaybookBook
 
 ACTOR = "lakehouse"
+_MOST_WAITING = 100_000  # further ones are not merged, which costs only a place in the index
 
 
 class Append(Protocol):
@@ -32,13 +33,11 @@ class PlaybookTwins:
     Args:
         book: The entries.
         at_once: Most entries that one call looks at; the others wait for the next.
-        most_waiting: Most that wait; further ones are not merged, which costs only a place in the index.
     """
 
-    def __init__(self, book: PlaybookBook, *, at_once: int = 500, most_waiting: int = 100_000) -> None:
+    def __init__(self, book: PlaybookBook, *, at_once: int = 500) -> None:
         self._book = book
         self._at_once = at_once
-        self._most_waiting = most_waiting
         self._waiting: dict[str, None] = {}
         self._merging = threading.Lock()
 
@@ -50,7 +49,7 @@ class PlaybookTwins:
         """
         with self._merging:
             for entry in entries:
-                if entry.op == RECORD and len(self._waiting) < self._most_waiting:
+                if entry.op == RECORD and len(self._waiting) < _MOST_WAITING:
                     self._waiting[str(entry.payload["playbook_id"])] = None
             for playbook_id in list(islice(self._waiting, self._at_once)):
                 for twin, into in self._book.plan_merges([playbook_id]):

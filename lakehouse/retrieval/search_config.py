@@ -17,7 +17,6 @@ from lakehouse.retrieval.config_store import ConfigKind
 from lakehouse.retrieval.fusion import TEXT_WEIGHT
 
 Mode = Literal["vector", "text", "hybrid"]
-FORMAT_VERSION = 1
 NAME = "search"
 MODES = get_args(Mode)
 # Chosen on Cranfield's even queries, found by the static embedder with text and ranked again by MiniLM: the best 50

@@ -13,7 +13,6 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from lakehouse.sample.vocabulary import EMPLOYERS, OCCUPATIONS, REMARKS, STATES, STATUSES, TRAITS, Occupation
 
@@ -27,7 +26,6 @@ _BATCH_ROWS = 4096
 _FIRST_NAMES, _LAST_NAMES, _CITIES_PER_STATE = 1024, 2048, 12
 _SENTENCES = 256
 _DRAWS = 24  # 32-bit numbers one row may take
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_DIMENSION = 8192
-
 
 def corpus_schema(dimension: int) -> pa.Schema:
     """The columns of a corpus.
 
     Args:
-        dimension: Length of its vectors, 1 to `MAX_DIMENSION`.
+        dimension: Length of its vectors, 1 or more.
 
     Returns:
         `id` (the key), `op_id` (UUIDv7 of the write that made the row), `text` (what was embedded; null when only a

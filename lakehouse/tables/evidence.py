@@ -1,6 +1,8 @@
 """EvidenceRecord v1: what is known of one run, whichever stream logged it, each row traceable to one raw line.
 
-Belongs here: the Arrow schema, the key, the partitioning, what each column means. Not here: how a line becomes a record
+The key is `run_id`. Files lie in `evidence/<stream>/dt=YYYY-MM-DD/`; the day is that of the raw line's recording.
+
+Belongs here: the Arrow schema, what each column means. Not here: how a line becomes a record
 (see lakehouse/evidence), the empty view of the same columns (see reserved.py).
 """
 
@@ -12,9 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
-KEY = "run_id"
-PARTITIONING = ("stream", "dt")
-"""Files lie in `evidence/<stream>/dt=YYYY-MM-DD/`; the day is the raw line's, which is that of its recording."""
 MODEL_ROLES = (
     "executor", "reviewer", "extractor", "verifier", "categorizer", "tiebreaker", "applier", "embedder", "other",
 )  # fmt: skip

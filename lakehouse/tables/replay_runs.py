@@ -15,9 +15,6 @@ import orjson
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KEY = "run_id"
-ORDER = ("batch_id", "task", "arm")
-"""Rows stand by task in the order of the batch, then by arm in the order of its arms."""
 
 MEANING: dict[str, str] = {
     "schema": "`replay_run.v1`.",

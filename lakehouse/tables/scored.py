@@ -1,6 +1,9 @@
 """Scored: one row for each run that can be judged, with its score, the rule that decided and every reason.
 
-Belongs here: the Arrow schema, the key, the partitioning, what each column means, the scores. Not here: how a run comes
+The key is `run_id` with `stream`. Files lie in `scored/dt=YYYY-MM-DD/`; the day is that of the run's raw line, however
+late somebody judged it.
+
+Belongs here: the Arrow schema, what each column means, the scores. Not here: how a run comes
 by its score (see lakehouse/scoring), the empty view of the same columns (see reserved.py).
 """
 
@@ -13,9 +16,6 @@ if TYPE_CHECKING:
 
 Score: TypeAlias = Literal["accepted", "partially_accepted", "rejected", "needs_human_review"]
 SCORES: tuple[Score, ...] = get_args(Score)
-KEY = ("run_id", "stream")
-PARTITIONING = ("dt",)
-"""Files lie in `scored/dt=YYYY-MM-DD/`; the day is that of the run's raw line, however late somebody judged it."""
 
 MEANING: dict[str, str] = {
     "run_id": "The run, as in evidence.",

@@ -29,7 +29,7 @@ _WORDS = {ast.Call: "a call", ast.Pow: "'**'", ast.Assign: "'set'", ast.Macro: "
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a template looks at: inputs by name, nodes by id; `is_any_input`: all of them."""
+    """What a template looks at: inputs by name, nodes by id."""
 
     inputs: frozenset[str]
     nodes: frozenset[str]

@@ -27,7 +27,7 @@ async def answer_task(
     if asked.use_pathway:
         principal.require("pii")
     try:
-        work = services.answers.service.answer(asked.request(), caller_of(request, services, principal))
+        work = services.answers.service.answer(asked.request(), caller_of(request, principal))
         return AnswerReply.of(await while_connected(request, work))
     except ClientDisconnect:
         return Response(status_code=CLIENT_CLOSED_REQUEST)

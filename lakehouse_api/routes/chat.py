@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/chat", tags=["chat"])
 @router.post("", response_model=ChatReply, response_model_exclude_none=False, responses=problems(404, 502, 504, 507))
 async def chat(request: Request, services: ServicesDep, principal: WriteDep, asked: ChatCall) -> Response | ChatReply:
     """Ask a model; `provider/name` goes to that provider, a bare name to the embedded model or to Ollama."""
-    caller = caller_of(request, services, principal)
+    caller = caller_of(request, principal)
     try:
         work = services.chat.service.chat(asked.request(services.chat.default_model), caller)
         result = await while_connected(request, work)
@@ -70,7 +70,7 @@ async def read_chat_usage(services: ServicesDep, _: ReadDep) -> UsageReport:
     return UsageReport(escalation_budget_usd=budget, **services.chat.service.meter.report())
 
 
-def caller_of(request: Request, services: Services, principal: Principal) -> Caller:
+def caller_of(request: Request, principal: Principal) -> Caller:
     """Who calls, for the log."""
     state = request.scope["state"]
     state["is_audited"] = True

@@ -40,7 +40,7 @@ async def create_chat_completion(
     request: Request, services: ServicesDep, principal: WriteDep, asked: CompletionRequest
 ) -> Response:
     """Ask a model in OpenAI's form."""
-    caller = caller_of(request, services, principal)
+    caller = caller_of(request, principal)
     service = services.chat.service
     created = int(time.time())
     try:

@@ -147,7 +147,7 @@ async def search_pathway(asked: Asked) -> bytes:
 
 
 @router.get("/stats", responses={200: answers(shapes.PathwayStats, example=_STATS)})
-async def pathway_stats(services: ServicesDep, principal: ReadDep) -> Response:
+async def pathway_stats(services: ServicesDep, _: ReadDep) -> Response:
     """How much is remembered, and how much of what came was known already."""
     services.pathways.require_memory()
     return _json(await anyio.to_thread.run_sync(services.pathways.stats))

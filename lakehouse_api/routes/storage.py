@@ -109,7 +109,6 @@ async def put_object(
 )
 async def get_object(
     *,
-    request: Request,
     services: ServicesDep,
     principal: ReadDep,
     key: KeyDep,

@@ -93,7 +93,6 @@ def series_chart(
     points: Sequence[tuple[str, float, str]],
     *,
     what: str,
-    band: tuple[float, float] | None = None,
     groups: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Values over time, a line for each name.
@@ -101,7 +100,6 @@ def series_chart(
     Args:
         points: (time as ISO 8601, value, name).
         what: What the values are.
-        band: The least and the most that the axis shows at least.
         groups: Of each point, where names come in several groups: a colour for a name, dashes for a group.
 
     Raises:
@@ -110,10 +108,9 @@ def series_chart(
     if not points:
         raise NothingToDraw(f"there is nothing to draw: no {what} is known yet")
     values: list[dict[str, Any]] = [{"at": at, "value": value, "name": cell(name)} for at, value, name in points]
-    scale: dict[str, Any] = {} if band is None else {"scale": {"domain": list(band)}}
     encoding = {
         "x": {"field": "at", "type": "temporal", "title": "time (UTC)", "scale": {"type": "utc"}},
-        "y": {"field": "value", "type": "quantitative", "title": what, **scale},
+        "y": {"field": "value", "type": "quantitative", "title": what},
         "color": {"field": "name", "type": "nominal", "title": None, "legend": {"labelLimit": _LEGEND_PIXELS}},
     }
     mark = {"type": "line", "interpolate": "step-after"}

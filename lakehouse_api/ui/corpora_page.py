@@ -142,8 +142,8 @@ async def ui_corpus_build_chart(  # noqa: PLR0917 - FastAPI passes all by name
 
 
 @router.get("/{kind}/{build_id}/files/{name:path}")
-async def ui_corpus_build_file(  # noqa: PLR0917 - FastAPI passes all by name
-    request: Request, services: ServicesDep, principal: ReadDep, kind: Kind, build_id: BuildId, name: str
+async def ui_corpus_build_file(
+    services: ServicesDep, principal: ReadDep, kind: Kind, build_id: BuildId, name: str
 ) -> Response:
     """A file of a build, as it streams from the store; never shown in place."""
     builds = _builds(services)
@@ -151,7 +151,7 @@ async def ui_corpus_build_file(  # noqa: PLR0917 - FastAPI passes all by name
     manifest = await run_blocking(services, builds.manifest, build)
     if name not in {file.name for file in manifest.files}:
         raise NotFound(f"the build has no file {name[:80]!r}")
-    answer = await get_object(request=request, services=services, principal=principal, key=f"{build.prefix}{name}")
+    answer = await get_object(services=services, principal=principal, key=f"{build.prefix}{name}")
     answer.headers["Content-Disposition"] = f'attachment; filename="{build_id[:8]}-{name.replace("/", "-")}"'
     answer.headers["Content-Security-Policy"] = CSP
     return answer
