@@ -20,7 +20,7 @@ from lakehouse.adapters.objects import S3Location
 from lakehouse.adapters.s3_keys import KeySource
 from lakehouse.adapters.scratch import scratch_folder
 from lakehouse.catalog.partitioned import Partition, TableManifest
-from lakehouse.errors import InsufficientStorage, StoreUnavailable
+from lakehouse.errors import InsufficientStorage, LakehouseError, StoreUnavailable
 from lakehouse.query.quoting import quote_name, quote_text
 from lakehouse.tables.reserved import RESERVED_VIEWS
 
@@ -86,14 +86,25 @@ def open_lake(
             engine.execute("LOAD json")
             engine.execute("SET TimeZone = 'UTC'")
             yield engine
-    except duckdb.OutOfMemoryException:
-        raise InsufficientStorage(
-            "the evidence does not fit the memory and disk of this step; take fewer days"
-        ) from None
-    except (duckdb.HTTPException, duckdb.IOException) as error:
-        if no_room_in(str(error)):
-            raise InsufficientStorage(f"the disk of {folder} is full; make room, then try again") from None
-        raise StoreUnavailable(f"the evidence could not be read ({type(error).__name__})", retry_after_s=5) from None
+    except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:
+        if (told := _told(str(error), folder)) is None:
+            raise
+        raise told from None
+
+
+def _told(message: str, folder: Path) -> LakehouseError | None:
+    """An error of the engine as one of ours; None: it is another's.
+
+    What fails while an answer is read comes through Arrow as an `OSError`, whose first words alone say what it is.
+    """
+    if message.startswith("Out of Memory Error"):
+        return InsufficientStorage("the evidence does not fit the memory and disk of this step; take fewer days")
+    kind = next((kind for kind in ("HTTP Error", "IO Error") if message.startswith(kind)), None)
+    if kind is None:
+        return None
+    if no_room_in(message):
+        return InsufficientStorage(f"the disk of {folder} is full; make room, then try again")
+    return StoreUnavailable(f"the evidence could not be read ({kind})", retry_after_s=5)
 
 
 def make_list(engine: duckdb.DuckDBPyConnection, table: str, column: str, texts: Sequence[str]) -> None:

@@ -71,6 +71,11 @@ class LinesEngine:
             return self.connection.execute(self._planned(statement)).to_arrow_reader(_ANSWER_ROWS).read_all()
         except duckdb.OutOfMemoryException as error:
             raise MemoryError(str(error)) from None
+        except OSError as error:
+            # What fails while an answer is read comes through Arrow, which has a type of its own for it.
+            if str(error).startswith("Out of Memory Error"):
+                raise MemoryError(str(error)) from None
+            raise
         finally:
             self._lines.table = None
 

@@ -186,7 +186,7 @@ class ScoredDays:
         sources = [
             f"SELECT source_key, line, run_id FROM read_parquet([{quote_text(f's3://{self._location.bucket}/{f.key}')}])"
             if f is not None
-            else "SELECT NULL::VARCHAR, NULL::BIGINT, NULL::VARCHAR WHERE false"
+            else "SELECT NULL::VARCHAR AS source_key, NULL::BIGINT AS line, NULL::VARCHAR AS run_id WHERE false"
             for f in files
         ]
         old, new = sources

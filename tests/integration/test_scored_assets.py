@@ -111,6 +111,17 @@ def test_day_without_runs_leaves_no_file_behind(store: LakeStore, objects: S3Obj
     assert store.lake.scored.behind() == []
 
 
+def test_scores_that_were_asked_for_before_there_was_evidence_come_with_it(
+    objects: S3ObjectStore, tmp_path: Path
+) -> None:
+    store = lake_store(objects, tmp_path)
+    assert store.lake.scored.score(RUN) == []
+    put(objects, "agent_trajectories", FIRST, [trajectory(n, FIRST, reward=1.0) for n in range(2)])
+    bring_up_to_date(store)
+    assert [one.day for one in store.lake.scored.score(RUN)] == [FIRST]
+    assert set(scores(store, tmp_path).values()) == {"accepted"}
+
+
 def test_late_outcome_scores_the_day_of_its_run_and_no_other(
     store: LakeStore, objects: S3ObjectStore, tmp_path: Path
 ) -> None:

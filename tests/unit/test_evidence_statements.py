@@ -77,3 +77,12 @@ def test_lines_that_take_too_much_memory_are_told_and_a_larger_engine_takes_them
     with engine.larger() as larger:
         assert larger.run(repeated, lines(0, 1))["n"].to_pylist() == [120_000_000]
     assert engine.run(DOUBLED, lines(0, 3)).num_rows == 3
+
+
+def test_memory_that_gives_out_amid_an_answer_is_told_too(engine: LinesEngine) -> None:
+    # What came before is more than the engine holds back, so that it fails while its answer is read.
+    many = "range(CASE WHEN ordinal = 40_000 THEN 9_000_000 ELSE 1 END)"
+    answer = f"SELECT repeat(text, 20) AS text, json_extract(to_json({many}), '$[0]') AS n FROM lines"
+    with pytest.raises(MemoryError, match="Out of Memory"):
+        engine.run(answer, lines(0, 50_000))
+    assert engine.run(answer, lines(0, 100)).num_rows == 100
