@@ -1,6 +1,6 @@
 """Under which heading of `lakehouse --help` each command stands, and in which order.
 
-Belongs here: headings, their order. Not here: the commands (see main.py).
+Belongs here: headings, their order. Not here: the commands (see command_modules.py).
 """
 
 from __future__ import annotations

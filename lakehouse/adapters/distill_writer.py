@@ -3,7 +3,7 @@
 A file is there when it has a row. Rows of a training file are found in `provenance.parquet` by form, split and number.
 
 Belongs here: which rows go into which file. Not here: their forms (see lakehouse/distillation/openai_form.py,
-trl_form.py, chunks.py), the manifest and the card (see distill_build.py).
+trl_form.py, chunks.py), the manifest and the card (see distill_card.py).
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def test_schema_is_that_of_the_reserved_view() -> None:
 
 
 def test_every_stream_has_its_transform() -> None:
-    assert set(TRANSFORMS) == STREAMS
+    assert set(TRANSFORMS) == STREAMS, f"lakehouse/evidence/transforms: {sorted(set(TRANSFORMS) ^ STREAMS)}"
     with pytest.raises(BadInput, match="unknown"):
         transform_of("nothing")
 

@@ -60,7 +60,9 @@ def test_schema_is_that_of_the_reserved_view() -> None:
 
 
 def test_every_stream_is_runs_or_testimony_or_silent() -> None:
-    assert sorted([*SCORED, *TESTIMONY, *SILENT]) == sorted(STREAMS)
+    told = {*SCORED, *TESTIMONY, *SILENT}
+    assert told == STREAMS, f"in which table of lakehouse/scoring/streams.py is each? {sorted(told ^ STREAMS)}"
+    assert len(told) == len(SCORED) + len(TESTIMONY) + len(SILENT)
 
 
 def test_every_run_has_one_row_and_testimony_none(scorer: Scorer) -> None:
