@@ -16,6 +16,7 @@ from lakehouse.catalog.names import check_dataset_name
 from lakehouse.errors import LakehouseError, StoreUnavailable
 from lakehouse.ingest import IngestResult
 from lakehouse.ingest.options import IngestOptions, make_options
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.auth import Principal
 from lakehouse_api.dependencies import ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import instance_of, problems
@@ -30,7 +31,7 @@ _FORM_BYTES = 128 << 10
 _PARAMETERS = (
     "name", "mode", "encoding", "delimiter", "types", "on_error", "evolve", "allow_duplicate", "format",
 )  # fmt: skip
-router = APIRouter(prefix="/v1/ingest", tags=["ingest"])
+router = APIRouter(prefix="/v1/ingest", tags=["ingest"], dependencies=[ANSWERING_STORE])
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {

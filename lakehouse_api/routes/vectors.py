@@ -28,6 +28,7 @@ from lakehouse.retrieval.relevance import calibration_kind
 from lakehouse.retrieval.selection import Selection
 from lakehouse.retrieval.vector_items import Items, item_rows, read_arrow_items, read_items, vector_matrix
 from lakehouse.tables.reserved import RESERVED_VIEWS
+from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
@@ -60,6 +61,7 @@ _SEARCH = Body(IndexSearch, example={"text": "works at night", "k": 5, "filter":
     "",
     status_code=201,
     responses=problems(409, 507) | {200: {"model": IndexView, "description": "It was there, with this shape."}},
+    dependencies=[ANSWERING_STORE],
 )
 async def create_index(
     request: Request, response: Response, services: ServicesDep, principal: WriteDep, new: NewIndex
@@ -87,7 +89,7 @@ async def create_index(
     return _view(reader)
 
 
-@router.get("")
+@router.get("", dependencies=[ANSWERING_STORE])
 async def list_indexes(services: ServicesDep, _: ReadDep) -> IndexList:
     """List every index, corpora among them."""
     corpora = services.retrieval.corpora
@@ -100,7 +102,7 @@ async def get_index(services: ServicesDep, _: ReadDep, name: Name) -> IndexView:
     return _view(await services.retrieval.corpora.open(name))
 
 
-@router.delete("/{name}", status_code=204, responses=problems(404, 507))
+@router.delete("/{name}", status_code=204, responses=problems(404, 507), dependencies=[ANSWERING_STORE])
 async def delete_index(request: Request, services: ServicesDep, principal: WriteDep, name: Name) -> Response:
     """Drop an index; its files stay until `gc`."""
     services.events.require_room()  # a full disk may be emptied

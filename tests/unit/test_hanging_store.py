@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.errors import StoreUnavailable
 from lakehouse_api.answering_store import ANSWERING_STORE, SILENT_AFTER_S, require_answering, run_while_answering
-from lakehouse_api.routes import catalog, config, drift, lineage, storage, triage
+from lakehouse_api.routes import catalog, config, drift, ingest, lineage, storage, triage, vectors
 from lakehouse_api.ui import corpora_page, datasets_page, drift_page, replay_form, replay_page, triage_page
 from lakehouse_api.ui.answers import corpus_names
 
@@ -75,9 +75,12 @@ async def test_call_that_waits_for_a_store_that_hangs_is_given_up_and_its_thread
 
 def test_pages_and_routes_that_are_read_from_the_store_look_whether_it_answers() -> None:
     pages = (corpora_page, drift_page, replay_form, replay_page, triage_page)
-    for module in (*pages, config, drift, lineage, storage, triage):
+    for module in (*pages, config, drift, ingest, lineage, storage, triage):
         assert ANSWERING_STORE in module.router.dependencies, module.__name__
     for route in catalog.router.routes[1:]:  # the list is from memory
         assert ANSWERING_STORE in route.dependencies  # type: ignore[attr-defined]
+    routes: Any = vectors.router.routes
+    looking = {route.name for route in routes if ANSWERING_STORE in route.dependencies}
+    assert looking == {"create_index", "list_indexes", "delete_index"}  # others go on from memory
     of_one = next(route for route in datasets_page.router.routes if route.path.endswith("/of/{name}"))  # type: ignore[attr-defined]
     assert ANSWERING_STORE in of_one.dependencies  # type: ignore[attr-defined]
