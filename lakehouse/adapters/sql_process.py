@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.adapters.sql_frames import FRAME
-from lakehouse.adapters.sql_worker import CANCEL
-from lakehouse.errors import LakehouseError, Unavailable
+from lakehouse.adapters.sql_worker import BESIDE_THE_ENGINE_BYTES, CANCEL
+from lakehouse.errors import InsufficientStorage, LakehouseError, Unavailable
 from lakehouse.query.request import EngineConfig, Execute
 
 _KILL_AFTER_S = 1.0
 _START_TIMEOUT_S = 30.0
 _READ_AHEAD_BYTES = 4 << 20
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_DATA_FIELD = 5  # of /proc/<pid>/statm, in pages: what counts against the limit that the worker sets itself
 # Kinds of frames that end the answer to a message.
 _ENDS = (b"P", b"J", b"E", b"X")
 
@@ -124,7 +126,10 @@ class SqlProcess:
         """The next frame; an error frame is raised."""
         kind, payload = await self.frame()
         if kind == b"X":
-            raise pickle.loads(payload)  # noqa: S301 - from our own child
+            error: LakehouseError = pickle.loads(payload)  # noqa: S301 - from our own child
+            if isinstance(error, InsufficientStorage):
+                await self._end_if_swollen()
+            raise error
         return kind, payload
 
     async def frame(self) -> tuple[bytes, bytes]:
@@ -152,6 +157,22 @@ class SqlProcess:
                     await self.frame()
         except (TimeoutError, OSError, LakehouseError):
             await self.end()
+        await self._end_if_swollen()
+
+    async def _end_if_swollen(self) -> None:
+        """Kill it when it has no room for another query's whole memory.
+
+        The engine gives memory back and keeps its addresses, which count against the worker's limit: after a query that
+        took all there is, even small ones could be refused.
+        """
+        if self.is_sound and self._data_bytes() > BESIDE_THE_ENGINE_BYTES:
+            await self.end()
+
+    def _data_bytes(self) -> int:
+        try:
+            return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[_DATA_FIELD]) * _PAGE_BYTES
+        except (OSError, IndexError):  # it has ended
+            return 0
 
     async def end(self) -> None:
         """Kill it and remove its folder."""

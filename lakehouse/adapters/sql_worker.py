@@ -44,7 +44,7 @@ _FETCH_ROWS = 2048
 _PIPE_BYTES = 1 << 20
 _MAX_JSON_BYTES = 128 << 20
 PREPARED_CACHE = 256
-_BESIDE_THE_ENGINE_BYTES = 1 << 30
+BESIDE_THE_ENGINE_BYTES = 1 << 30
 CANCEL = struct.Struct("<Q")
 _INTERRUPTS = 50
 _INTERRUPT_EVERY_S = 0.02
@@ -260,7 +260,7 @@ def show_tables(names: tuple[str, ...]) -> str:
 def limit_memory(engine_bytes: int) -> None:
     """Limit the memory of the whole process, as DuckDB does not count all it takes against its own limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = engine_bytes + _BESIDE_THE_ENGINE_BYTES
+    limit = engine_bytes + BESIDE_THE_ENGINE_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 

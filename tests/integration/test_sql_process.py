@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from lakehouse.adapters.sql_process import SqlProcess
-from lakehouse.errors import TimedOut
+from lakehouse.errors import InsufficientStorage, TimedOut
 from lakehouse.query.request import EngineConfig, Execute, Prepare
 from lakehouse.settings import process_environ
 
@@ -40,6 +40,19 @@ async def main():
     await worker.frame()
 
 asyncio.run(main())
+"""
+
+
+# As a worker whose query ran out of memory: the engine gave it back and kept the addresses.
+SWOLLEN = """
+import mmap, os, pickle, sys
+from lakehouse.adapters.sql_frames import FRAME
+from lakehouse.errors import InsufficientStorage
+
+kept = mmap.mmap(-1, int(sys.argv[1]), flags=mmap.MAP_PRIVATE)
+error = pickle.dumps(InsufficientStorage("out of memory"))
+os.write(1, FRAME.pack(b"X", len(error)) + error)
+sys.stdin.read()
 """
 
 
@@ -100,6 +113,32 @@ async def test_cancel_while_a_statement_is_looked_at_keeps_the_worker(worker: Sq
     await worker.cancel()
     assert worker.is_sound
     assert await rows(worker, "SELECT 1") == b"[[1]]"
+
+
+async def swollen(tmp_path: Path, data_bytes: int) -> SqlProcess:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SWOLLEN, str(data_bytes), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    return SqlProcess(process, tmp_path / "sql", CONFIG, cancelling=-1)
+
+
+async def test_worker_without_room_for_another_query_ends(tmp_path: Path) -> None:
+    out_of_memory, stopped = await swollen(tmp_path, 1200 << 20), await swollen(tmp_path, 1200 << 20)
+    with pytest.raises(InsufficientStorage):
+        await out_of_memory.next()
+    await stopped.frame()
+    await stopped.cancel()
+    for worker in (out_of_memory, stopped):
+        assert not worker.is_sound
+        assert worker.process.returncode == -signal.SIGKILL
+
+
+async def test_worker_that_refused_a_query_and_has_room_is_kept(tmp_path: Path) -> None:
+    worker = await swollen(tmp_path, 1)
+    with pytest.raises(InsufficientStorage):
+        await worker.next()
+    assert worker.is_sound
+    await worker.end()
 
 
 def test_worker_ends_with_its_parent_in_the_middle_of_a_query(tmp_path: Path) -> None:
