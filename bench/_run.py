@@ -16,11 +16,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lakehouse.proof.bench_page import with_output  # noqa: E402
-from lakehouse.proof.regressions import Ratio, better_of, read_ratios, regressions  # noqa: E402
+from _page import with_output
+from _ratios import Ratio, better_of, read_ratios, regressions
+
+ROOT = Path(__file__).resolve().parents[1]
 
 BASELINE = ROOT / "bench" / "baseline.json"
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -1,4 +1,4 @@
-"""Verdicts: what was measured against its limit, as lines that `_run.py` reads (see lakehouse/proof/regressions.py)."""
+"""Verdicts: what was measured against its limit, as lines that `_run.py` reads (see _ratios.py)."""
 
 from __future__ import annotations
 

@@ -27,10 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _judged import LOADERS, Collection, Embeddings
 from _memory_search import Outcome, corpus_of, found_in, playbooks_of
 from _memory_search import rank as rank_of
+from _text_weight import Judged, learn_weight
 
 from lakehouse.adapters.corpus_reader import CorpusReader
 from lakehouse.retrieval.evaluation import Interval, bootstrap, ndcg, paired_bootstrap, recall, top_1
-from lakehouse.retrieval.fusion import TEXT_WEIGHT, Judged, learn_weight
+from lakehouse.retrieval.fusion import TEXT_WEIGHT
 from lakehouse.retrieval.playbook_influence import Playbooks
 from lakehouse.retrieval.search_config import PlaybookConfig
 

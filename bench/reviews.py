@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lakehouse.review.matching import Match, match
+from _findings import Match, match
 
 REVIEWS = Path(__file__).resolve().parents[2] / "shared" / "data" / "reviews"
 _SAME = 1e-9

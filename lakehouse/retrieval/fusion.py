@@ -1,25 +1,18 @@
-"""Putting the vector score and the text score of candidates into one, and learning how much each should weigh.
+"""Putting the vector score and the text score of candidates into one.
 
-Belongs here: normalisation, combination, ranks, weights from outcomes. Not here: where candidates come from (see
+Belongs here: normalisation, combination, ranks. Not here: where candidates come from (see
 matrix.py), which weight a corpus has (see search_config.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-
-from lakehouse.errors import BadInput
-from lakehouse.retrieval.evaluation import ndcg
 
 # Chosen on Cranfield's even queries and O*NET's recorded titles (docs/decisions/0020-hybrid-scores-are-a-sum.md).
 TEXT_WEIGHT = 0.3
 RRF_K = 60
 _TINY = np.float32(1e-6)
-_STEPS = 20
 
 
 def fuse(similarity: NDArray[np.float32], text_score: NDArray[np.float32], *, weight: float) -> NDArray[np.float32]:
@@ -75,34 +68,3 @@ def across_corpora(fused: NDArray[np.float32], similarity: NDArray[np.float32]) 
     """
     best = float(np.clip(similarity.max(initial=0), 0, 1))
     return np.asarray(fused * np.float32(best * best), np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The candidates of a query, and which of them outcomes say are right: (n,) each."""
-
-    similarity: NDArray[np.float32]
-    text_score: NDArray[np.float32]
-    is_right: NDArray[np.bool_]
-
-
-def learn_weight(judged: Sequence[Judged]) -> float:
-    """The share of the text score that ranks what outcomes call right the highest, by the mean nDCG@10.
-
-    Of shares in steps of 0.05 the mean is smoothed over neighbours, since single queries make it ragged.
-
-    Raises:
-        BadInput: No query has anything right among its candidates.
-    """
-    usable = [one for one in judged if one.is_right.any()]
-    if not usable:
-        raise BadInput("a weight is learned from queries whose right answer is among the candidates; there are none")
-    means = np.array([np.mean([_quality(one, step / _STEPS) for one in usable]) for step in range(_STEPS + 1)])
-    smooth = np.convolve(np.pad(means, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
-    return int(np.argmax(smooth)) / _STEPS
-
-
-def _quality(judged: Judged, weight: float) -> float:
-    order = np.argsort(-fuse(judged.similarity, judged.text_score, weight=weight), kind="stable")
-    right = np.flatnonzero(judged.is_right)
-    return ndcg(order[:10].tolist(), dict.fromkeys(right.tolist(), 1.0))

@@ -1,4 +1,4 @@
-"""Fusion: a sum of scores that candidates alone decide, ranks for the rest, weights learned from outcomes."""
+"""Fusion: a sum of scores that candidates alone decide, ranks for the rest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.errors import BadInput
-from lakehouse.retrieval.fusion import Judged, across_corpora, fuse, fuse_ranks, learn_weight
+from lakehouse.retrieval.fusion import across_corpora, fuse, fuse_ranks
 
 SCORES = st.lists(st.tuples(st.floats(-1, 1, width=32), st.floats(0, 50, width=32)), min_size=1, max_size=40)
 
@@ -55,21 +54,3 @@ def test_corpus_with_nearer_rows_comes_first_and_keeps_its_order() -> None:
     assert near.tolist() == pytest.approx([0.64, 0.384])
     assert near.min() > far.max()
     assert across_corpora(fused[:0], fused[:0]).tolist() == []
-
-
-def judged(right: int, *, by_text: bool) -> Judged:
-    rng = np.random.default_rng(right)
-    good, noise = np.linspace(1, 0.1, 20, dtype=np.float32), rng.random(20, np.float32)
-    order = np.roll(good, right)
-    similarity, text = (noise, order) if by_text else (order, noise)
-    return Judged(similarity, text, np.arange(20) == right)
-
-
-@pytest.mark.parametrize(("by_text", "expected"), [(True, 1.0), (False, 0.0)])
-def test_weight_goes_to_what_outcomes_say_is_right(by_text: bool, expected: float) -> None:
-    assert learn_weight([judged(n, by_text=by_text) for n in range(20)]) == pytest.approx(expected, abs=0.35)
-
-
-def test_outcomes_without_a_right_candidate_teach_nothing() -> None:
-    with pytest.raises(BadInput, match="there are none"):
-        learn_weight([Judged(np.float32([1]), np.float32([1]), np.array([False]))])

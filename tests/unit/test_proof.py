@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,10 @@ import pytest
 
 from lakehouse.adapters.proof_tests import read_junit
 from lakehouse.errors import BadInput
-from lakehouse.proof.bench_page import with_output
 from lakehouse.proof.cases import Expectation, fill, read_cases
 from lakehouse.proof.checks import Answer, Missing, check, find
 from lakehouse.proof.claims import Claim, Mode, mode_of_test, read_claims
 from lakehouse.proof.rankings import Rankings, compare, difference
-from lakehouse.proof.regressions import Ratio, better_of, read_ratios, regressions
 from lakehouse.proof.report import to_document, write_report
 from lakehouse.proof.verdicts import Assertion, Outcome, judge
 
@@ -190,89 +187,3 @@ def test_report_names_what_failed_and_every_claim() -> None:
     assert "- **a-claim**: one: status 200: why" in page
     line = to_document(said("one", Outcome.FAIL), Mode.CONTRACT, ["a-claim"])
     assert (line["outcome"], line["claims"], line["elapsed_ms"]) == ("fail", ["a-claim"], 1.5)
-
-
-LINES = (
-    "PASS  time over bare DuckDB: 1.98x (limit 2x)",
-    "PASS  QPS over Chroma's: 6.18x (limit >= 5x)",
-    "PASS  recall@10: 0.99 (limit >= 0.98)",
-    "PASS  QPS under a 1 % filter: 4.62e+03 (limit >= 3000)",
-    "PASS  one cached search, p50: 0.262 ms (limit <= 2 ms)",
-    "PASS  recall@10: 0.97 (limit >= 0.98)",
-    "something else: 3x",
-    "RATIO  lines/s over bare groups': 0.14x (more is better)",
-    "RATIO  search, p50 over bare faiss's: 1.2x (less is better)",
-)
-
-
-def test_ratios_are_read_of_what_benches_print_and_nothing_absolute() -> None:
-    assert {name: ratio.value for name, ratio in read_ratios("b", LINES).items()} == {
-        "b: time over bare DuckDB": 1.98,
-        "b: QPS over Chroma's": 6.18,
-        "b: recall@10": 0.99,
-        "b: recall@10 #2": 0.97,
-        "b: lines/s over bare groups'": 0.14,
-        "b: search, p50 over bare faiss's": 1.2,
-    }
-
-
-def test_more_than_a_fifth_worse_is_a_regression_in_either_direction_and_better_is_none() -> None:
-    now = read_ratios("b", LINES)
-    before = {"b: time over bare DuckDB": 1.6, "b: QPS over Chroma's": 8.0, "b: recall@10": 0.5}
-    found = {one.name: round(one.worse_by, 2) for one in regressions(before, now, ["b"])}
-    assert found == {"b: time over bare DuckDB": 0.24, "b: QPS over Chroma's": 0.23}
-    assert regressions({"b: time over bare DuckDB": 1.7, "b: QPS over Chroma's": 7.0}, now, ["b"]) == []
-    without_limit = {"b: lines/s over bare groups'": 0.2, "b: search, p50 over bare faiss's": 0.9}
-    assert {one.name for one in regressions(without_limit, now, ["b"])} == set(without_limit)
-
-
-def test_of_two_measurements_the_better_one_counts_in_either_direction() -> None:
-    one = {"b: more": Ratio(5.0, True), "b: less": Ratio(1.4, False), "b: once": Ratio(1.0, True)}
-    other = {"b: more": Ratio(7.0, True), "b: less": Ratio(1.9, False), "b: new": Ratio(2.0, True)}
-    best = {"b: more": 7.0, "b: less": 1.4, "b: once": 1.0, "b: new": 2.0}
-    assert {name: ratio.value for name, ratio in better_of(one, other).items()} == best
-    assert {name: ratio.value for name, ratio in better_of(other, one).items()} == best
-
-
-def test_ratio_that_is_not_measured_any_more_is_told_where_its_bench_ran() -> None:
-    (gone,) = regressions({"b: gone": 1.0, "other: gone": 1.0}, {}, ["b"])
-    assert (gone.now, gone.words) == (None, "GONE   b: gone: 1 before, not measured now")
-
-
-def test_committed_ratios_are_of_benches_that_there_are() -> None:
-    bench = Path(__file__).resolve().parents[2] / "bench"
-    committed = json.loads((bench / "baseline.json").read_text())
-    assert committed
-    assert {name.partition(":")[0] for name in committed} <= {path.stem for path in bench.glob("[a-z]*.py")}
-
-
-PAGE = """# Benchmarks
-
-<!-- printed by bench/peers.py -->
-```
-old 1
-```
-
-Words.
-
-```
-of another
-```
-"""
-
-
-def test_what_a_bench_printed_takes_the_place_of_its_block_and_of_nothing_else() -> None:
-    page = with_output(PAGE, "peers", ["new \\1  ", "", "PASS  x"])
-    assert page == PAGE.replace("old 1", "new \\1\n\nPASS  x")
-    assert with_output(page, "other", ["new"]) == page
-
-
-@pytest.mark.parametrize(("page", "line"), [(PAGE, "```"), (PAGE.replace("```\n", ""), "new")])
-def test_block_that_would_not_be_one_is_refused(page: str, line: str) -> None:
-    with pytest.raises(BadInput, match="three backticks"):
-        with_output(page, "peers", [line])
-
-
-def test_page_of_benchmarks_has_the_block_that_make_bench_writes() -> None:
-    page = Path("docs/benchmarks.md").read_text()
-    assert "measured now" in with_output(page, "peers", ["measured now"])

@@ -3,7 +3,7 @@
 A ratio is a number that was measured against something else in the same run, or a share: it says the same on a slow
 machine and a busy one. Times, rates and bytes do not, and are not compared.
 
-Belongs here: reading the lines, comparing. Not here: running benches (see bench/_run.py).
+Belongs here: reading the lines, comparing. Not here: running benches (see _run.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A block that belongs to a bench is the fenced one below a line `<!-- printed by bench/NAME.py -->`; all else on the page
 is written by people and stays.
 
-Belongs here: finding and replacing the block. Not here: running benches (see bench/_run.py).
+Belongs here: finding and replacing the block. Not here: running benches (see _run.py).
 """
 
 from __future__ import annotations
