@@ -125,10 +125,6 @@ class CorpusReader:
         """Text scores of some rows."""
         return self.index.text_scores(query, rows)
 
-    def text_bound(self, query: str) -> float:
-        """A text score that no row passes."""
-        return self.index.text_bound(query)
-
     def row_of(self, id: str) -> int | None:  # noqa: A002
         """The row of an id."""
         return self.index.row_of(id)

@@ -195,11 +195,6 @@ class HotIndex:
             return np.zeros(len(at), np.float32)
         return source.text_index.scores_of(query, at)
 
-    def text_bound(self, query: str) -> float:
-        """A BM25 score that no row passes."""
-        index = self._rows.text_index
-        return 0.0 if index is None else index.max_score(query)
-
     def term_weights(self, query: str) -> dict[str, float]:
         """The terms of a query and how rare each is; empty without an index of texts."""
         index = self._rows.text_index

@@ -94,10 +94,6 @@ class LanceIndex:
             return np.zeros(len(rows), np.float32)
         return self._text_sample().scores(query, self._rows.take(rows, ["text"]).column("text"))
 
-    def text_bound(self, query: str) -> float:
-        """A BM25 score that no row passes."""
-        return self._text_sample().bound(query) if self.has_text else 0.0
-
     def term_weights(self, query: str) -> Mapping[str, float]:
         """The terms of a query and how rare each is; empty in a corpus without text."""
         return self._text_sample().term_weights(query) if self.has_text else {}

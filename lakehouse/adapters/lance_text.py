@@ -96,10 +96,6 @@ class TextSample:
         """See `TextIndex.term_weights`."""
         return self._index.term_weights(query)
 
-    def bound(self, query: str) -> float:
-        """A score that no row passes; of a small corpus the one that the index in memory has."""
-        return self._index.max_score(query) if self.is_whole else float(sum(self._factors(query).values()))
-
     def scores(self, query: str, texts: pa.Array | pa.ChunkedArray) -> Scores:
         """The BM25 scores of some texts, 0 without a term of the query."""
         factors = self._factors(query)

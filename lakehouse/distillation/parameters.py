@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any, Literal, TypeAlias, get_args
 
-import orjson
-
 from lakehouse.distillation.parameter_types import wanted_type
 from lakehouse.errors import BadInput
 from lakehouse.retrieval.chunking import Chunking
@@ -119,10 +117,6 @@ class CorpusParameters:
             name: value.isoformat() if isinstance(value, date) else list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
-
-    def canonical(self) -> bytes:
-        """JSON with sorted keys: the same bytes exactly where the parameters are the same."""
-        return orjson.dumps(self.to_document(), option=orjson.OPT_SORT_KEYS)
 
 
 def corpus_parameters(kind: Kind, **given: Any) -> CorpusParameters:

@@ -132,10 +132,6 @@ class TextIndex:
             weights[term] = weight
         return weights
 
-    def max_score(self, query: str) -> float:
-        """A bound that no row's score passes: what a row would have that is best for every term at once."""
-        return float(sum(clause.bound for clause in self._clauses(query, self._state)))
-
     def top(
         self, query: str, k: int, mask: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -205,7 +205,6 @@ def test_text_search_ranks_living_selected_rows() -> None:
     hits = index.search_text("forklift", 10, index.select())
     assert {hit.id for hit in hits} == {"a", "b"}
     assert hits[0].value >= hits[1].value > 0
-    assert hits[0].value <= index.text_bound("forklift")
     rows = np.array([hit.row for hit in hits])
     np.testing.assert_allclose(index.text_scores("forklift", rows), [hit.value for hit in hits])
     assert [h.id for h in index.search_text("forklift", 10, index.select(filter=parse_filter({"n": 1})))] == ["b"]
@@ -218,7 +217,6 @@ def test_text_search_ranks_living_selected_rows() -> None:
 def test_index_without_text_finds_no_text() -> None:
     index, _ = filled(3)
     assert index.search_text("forklift", 5, index.select()) == []
-    assert index.text_bound("forklift") == 0
     assert index.text_scores("forklift", np.array([0, 1])).tolist() == [0, 0]
 
 
