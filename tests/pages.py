@@ -152,5 +152,5 @@ def _ingest(client: httpx.Client, name: str, path: Path, *, mode: str = "replace
 
 def lakehouse(environ: Mapping[str, str], *arguments: str, exit_codes: Sequence[int] = (0,)) -> None:
     """Run a command, in this process: a dozen processes would spend most of their time on imports."""
-    done = run_command(*arguments, environ=clean_environ() | environ, cwd=ROOT)
+    done = run_command(*arguments, environ={**clean_environ(), **environ}, cwd=ROOT)
     assert done.returncode in exit_codes, f"lakehouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
