@@ -193,6 +193,7 @@ class MemoryWriter:
             written, size = self._stream.settle()
         except StoreUnavailable as error:
             return error
+        self.last_error = None
         # In the bucket after all: others may have read it, so it counts as recorded.
         self._applied.take(written, size=size)
         self.counts["late_entries"] += len(written.entries)
@@ -201,7 +202,8 @@ class MemoryWriter:
 
     def _fail(self, group: list[_Caller], error: LakehouseError) -> None:
         self.counts["failed_groups"] += bool(group)
-        self.last_error = error.detail
+        # When nothing is left open the next write is as good as any.
+        self.last_error = None if self._stream.is_settled else error.detail
         _answer(group, [type(error)(error.detail, **error.fields) for _ in group])
 
 

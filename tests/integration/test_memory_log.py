@@ -216,6 +216,16 @@ async def test_write_that_was_there_when_its_error_came_counts_as_recorded_once(
         assert (one.state.repeated, one.log.stats()["late_entries"]) == (0, 1)
 
 
+async def test_failed_write_is_no_fault_of_the_log_once_its_fate_is_known() -> None:
+    store = FaultyObjects(puts=["fail"])
+    with running(store) as one:
+        with pytest.raises(StoreUnavailable):
+            await append(one, 1)
+        assert "it may be recorded all the same" in one.log.stats()["last_error"]
+    # What is open is settled without another write: as soon as the store answers, at the end at the latest.
+    assert one.log.stats()["last_error"] is None
+
+
 @pytest.mark.parametrize("faults", [["fail", "lose"], ["late", "fail", "lose"], ["fail", "fail", "late"]])
 async def test_place_that_cannot_be_closed_is_tried_again(faults: list[str]) -> None:
     store = FaultyObjects(puts=list(faults))
