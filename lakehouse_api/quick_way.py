@@ -3,7 +3,7 @@
 It calls their functions in their order: the door, the body with its limit, the route, the audit line of a refusal. A
 request with anything out of the ordinary (an `Origin`, a proxy, a body without a length or larger than JSON may be)
 goes through the middlewares themselves. So do all requests when pages of other origins may call, as every answer then
-has CORS headers. A plain request whose body comes at once does not even get here (see plain_way.py).
+has CORS headers. A plain request whose body is small and comes soon does not even get here (see plain_way.py).
 
 Belongs here: the one step. Not here: which requests are plain (see short_way.py), what a layer does (see
 middleware_door.py, middleware_body.py, middleware_audit.py), hot routes (see hot_routes.py).

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from lakehouse.adapters.evidence_index import EvidenceIndex
-from lakehouse.adapters.evidence_lake import CURRENT, INDEX_TABLE, add_relations, open_lake
+from lakehouse.adapters.evidence_lake import INDEX_TABLE, add_relations, open_lake
 from lakehouse.adapters.evidence_materializer import DayResult, EvidenceMaterializer, RunFacts
 from lakehouse.adapters.objects import S3Location, S3ObjectStore
 from lakehouse.catalog.partitioned import PartitionedTable
@@ -63,12 +63,6 @@ def named(store: ObjectStore) -> set[str]:
 def orphans(store: ObjectStore) -> set[str]:
     """Files of evidence that no manifest that serves names."""
     return {info.key for folder in FOLDERS for info in list_all(store, folder)} - named(store)
-
-
-def index_key(store: ObjectStore) -> str:
-    found = PartitionedTable(store, INDEX_TABLE).read().partitions[CURRENT].file("index")
-    assert found is not None
-    return found.key
 
 
 @dataclass(frozen=True)

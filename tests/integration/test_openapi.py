@@ -29,7 +29,6 @@ OPENAI_ERROR = {"$ref": "#/components/schemas/OpenAiError"}
 _PATIENCE_S = 120  # a model on a busy machine
 # A health report, and the verdict on an artifact in forms of its own.
 NO_PROBLEMS = {("/health", "503"), ("/v1/validate", "422")}
-METHODS = {"get", "put", "post", "delete", "head"}
 
 
 @pytest.fixture(scope="module")
