@@ -1,6 +1,7 @@
 """Filling the triage queue: items that need a person go in, the most urgent first; those that no longer do are removed.
 
-Filling it again changes nothing. Items beyond `triage_max_open` stay out until there is room, and are counted.
+Filling it again changes nothing. Items beyond `triage_max_open` stay out until there is room, and are counted; an open
+item gives its place to a more urgent one, and comes again when there is room.
 Decisions that were interrupted before they were in the run log are finished here.
 
 Belongs here: the order of things, the counts. Not here: what asks (see triage_sources.py), keeping items (see
@@ -11,15 +12,16 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from lakehouse.adapters.triage_queue import TriageQueue
 from lakehouse.catalog.manifest import format_utc
 from lakehouse.triage.decision import is_interrupted, line_of, refreshed, withdraw
-from lakehouse.triage.item import About, Item
+from lakehouse.triage.item import ACTIVE, About, Item, State
 
 STREAM = "reviews"
 KEPT = timedelta(days=90)
@@ -39,7 +41,7 @@ class FillReport:
         updated: Items that wait and whose reasons have changed.
         known: How many of them wait already, or were decided.
         withdrawn: Items that nothing asks for any more.
-        left_out: Less urgent ones that there was no room for.
+        left_out: Less urgent ones that there was no room for, those that gave up their place among them.
         finished: Decisions that had been interrupted.
         waiting: How many wait now.
     """
@@ -91,8 +93,9 @@ class TriageFiller:
         gone = [item for item in waiting.values() if item.item_id not in seen and item.subject.about in _WITHDRAWN]
         withdrawn = sum(self._withdraw(item, is_dry=is_dry) for item in gone)
         room = max(0, self._most_open - len(waiting) + withdrawn)
+        made = self._make_room(urgent[room:], waiting, seen, is_dry=is_dry)
         added: Counter[str] = Counter()
-        for item in urgent[:room]:
+        for item in urgent[: room + made]:
             if is_dry or self._queue.add(replace(item, created_at=format_utc(now))):
                 added[item.kind] += 1
         if not is_dry:
@@ -104,12 +107,27 @@ class TriageFiller:
             asked=sorted_asks.asked,
             added=dict(sorted(added.items())),
             updated=updated,
-            known=len(seen) + len(sorted_asks.decided),
+            known=len(seen) - made + len(sorted_asks.decided),
             withdrawn=withdrawn,
             left_out=sorted_asks.fresh - min(room, len(urgent)),
             finished=finished,
-            waiting=len(waiting) - withdrawn + added.total(),
+            waiting=len(waiting) - withdrawn - made + added.total(),
         )
+
+    def _make_room(
+        self, urgent: Sequence[Item], waiting: Mapping[str, Item], seen: Mapping[str, Item], *, is_dry: bool
+    ) -> int:
+        """Take open items out, the least urgent first, for others that are more urgent; gives how many.
+
+        Args:
+            urgent: What has no place yet, the most urgent first.
+            waiting: Items that wait, by id.
+            seen: Those of them that still ask, as they ask now.
+        """
+        idle = (one for item_id, one in seen.items() if waiting[item_id].state == "open")
+        least = sorted((one for one in idle if one.subject.about in _WITHDRAWN), key=_urgency, reverse=True)
+        pairs = takewhile(lambda pair: pair[0].priority > pair[1].priority, zip(urgent, least, strict=False))
+        return sum(self._withdraw(one, is_dry=is_dry, states=("open",)) for _, one in pairs)
 
     def _finish_interrupted(self, now: datetime) -> int:
         done = 0
@@ -129,13 +147,13 @@ class TriageFiller:
             self._queue.change(item.item_id, lambda now: refreshed(now, asks) if now.is_active else now)
         return True
 
-    def _withdraw(self, item: Item, *, is_dry: bool) -> bool:
+    def _withdraw(self, item: Item, *, is_dry: bool, states: Container[State] = ACTIVE) -> bool:
         if is_dry:
             return True
-        after = self._queue.change(item.item_id, lambda now: withdraw(now) if now.is_active else now)
+        after = self._queue.change(item.item_id, lambda now: withdraw(now) if now.state in states else now)
         if after.state == "withdrawn":
             self._queue.finish(after)
-        return True
+        return not after.is_active
 
 
 class _Sorted:

@@ -17,6 +17,8 @@ _OF_KIND: dict[Kind, tuple[int, str]] = {
     "needs_review": (20, "the rules could not decide"),
 }
 _INJECTION, _INJECTION_WHY = 15, "its input bears signs of orders to a model"
+# Thousands of imported outcomes would else stand level with runs that can be judged, and fill the queue before them.
+_SILENT, _SILENT_WHY = -10, "its record holds no message of its agent"
 _MANY, _LEAST_MANY = 10, 3
 _REJECTED, _REJECTED_WHY = 5, "it counts as rejected meanwhile"
 
@@ -36,6 +38,8 @@ def prioritize(
     made = [(points, why)]
     if any(_INJECTION_WHY in reason for reason in reasons):
         made.append((_INJECTION, _INJECTION_WHY))
+    if any(_SILENT_WHY in reason for reason in reasons):
+        made.append((_SILENT, _SILENT_WHY))
     if testimony >= _LEAST_MANY:
         made.append((_MANY, f"{testimony} words of others speak of it"))
     if is_rejected:

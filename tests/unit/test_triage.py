@@ -88,6 +88,9 @@ def test_priority_says_what_it_is_made_of() -> None:
     )
     assert urgent is not None
     assert urgent.priority == 60 + 15 + 10 + 5 == sum(int(why.partition(":")[0]) for why in urgent.priority_reasons)
+    silent = ask_of_run(row("r", "heuristic.silent", score="needs_human_review"))
+    assert silent is not None
+    assert (silent.priority, silent.priority_reasons[1]) == (20 - 10, "-10: its record holds no message of its agent")
 
 
 def test_item_is_the_same_as_long_as_its_subject_is() -> None:
@@ -254,6 +257,26 @@ def test_queue_has_room_for_the_most_urgent() -> None:
     desk.queue.finish(desk.queue.change(first.item_id, lambda one: decide(one, choose("accept"), at=NOW)))
     report = desk.fill(*asks)
     assert (report.added, report.known, report.left_out, report.waiting) == ({"needs_review": 1}, 3, 5, 3)
+
+
+def test_open_item_gives_its_place_to_a_more_urgent_one_and_comes_again_when_there_is_room() -> None:
+    desk = Desk(most_open=2)
+    desk.fill(item("a"), item("b"))
+    [taken, _] = desk.queue.items()
+    desk.queue.change(taken.item_id, lambda one: decide(one, choose("assign", assignee="dana"), at=NOW))
+    asks = [item("a"), item("b"), item("c"), item("d", testimony=5), item("e", testimony=5)]
+    dry = desk.fill(*asks, is_dry=True)
+    report = desk.fill(*asks)
+    assert replace(report, added=dry.added) == dry
+    assert (report.added, report.known, report.withdrawn, report.left_out, report.waiting) == (
+        {"needs_review": 1}, 1, 0, 3, 2,
+    )  # fmt: skip
+    [urgent, kept] = desk.queue.items()
+    assert (urgent.priority, kept.item_id, kept.assignee) == (30, taken.item_id, "dana")
+    assert desk.fill(*asks).added == {}
+    [again] = [one for one in ("a", "b") if item(one).item_id != taken.item_id]
+    assert desk.fill(item("a"), item("b")).added == {"needs_review": 1}
+    assert item(again).item_id in {one.item_id for one in desk.queue.items()}
 
 
 def test_decided_item_does_not_come_again_and_is_forgotten_late() -> None:
