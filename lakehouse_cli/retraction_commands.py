@@ -130,8 +130,9 @@ def _show(report: RetractionReport, *, as_json: bool) -> None:
     verb = "would retract" if report.is_dry else "retracted"
     on_list = "" if report.is_new else "; it was on the list before"
     typer.echo(f"{verb} the {report.kind} {report.value!r}: {counted(len(report.runs), 'run')}{on_list}")
-    if report.is_dry and not report.places:
-        typer.echo("  nothing made of it was found; it would stay on the list, for lines that come later")
+    if not report.is_found:
+        stays = "it would stay" if report.is_dry else "it stays"
+        typer.echo(f"  nothing made of it was found; {stays} on the list, for lines that come later")
     done = [place for place in report.places if not place.is_open]
     for place in done[:_MOST_SHOWN]:
         typer.echo(f"  {_line(place)}")

@@ -120,6 +120,7 @@ class Retractor:
             Place(f"{PREFIX}{entry}/", f"has {counted(sides, 'side')} of samples of it; is built anew, its files go")
             for entry, sides in held.builds.items()
         ]
+        report.is_found = bool(report.places)
         return report, held
 
     def retract(self, retraction: Retraction, run: RunFacts, *, eraser: Eraser | None = None) -> RetractionReport:

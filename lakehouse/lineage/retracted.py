@@ -37,6 +37,7 @@ class RetractionReport:
         value: Its id or words.
         is_dry: Whether nothing was done.
         is_new: Whether it was not on the list before.
+        is_found: Whether anything made of it was there.
         runs: The runs that serve no more by it.
         places: Where something of them lies or lay.
         builds: By the build that was superseded, the one that took its place; None where none could.
@@ -47,6 +48,7 @@ class RetractionReport:
     value: str
     is_dry: bool
     is_new: bool = True
+    is_found: bool = True
     runs: tuple[str, ...] = ()
     places: list[Place] = field(default_factory=list)
     builds: dict[str, str | None] = field(default_factory=dict)

@@ -43,8 +43,14 @@ class Bundle:
             return None
         return (
             f"bundle {self.number} ({', '.join(self.paths[:3])}) has {self.size:,} bytes, more than {WARN_BYTES:,}:"
-            " reviewers read so much with less care; review smaller changes, or cut files with --split"
+            f" reviewers read so much with less care; {self._way_out}"
         )
+
+    @property
+    def _way_out(self) -> str:
+        if sum(len(file.hunks) for file in self.files) > 1:
+            return "review a smaller change, or cut files with --split"
+        return "review a smaller change: this is one hunk, which is not cut (less context, `git diff -U1`, may part it)"
 
     def text(self) -> str:
         """The part of the diff with a number before each line: that of the new side, `-` and the old one if deleted."""
@@ -72,7 +78,7 @@ def make_bundles(
         if bundle.size > MOST_BYTES and not is_forced:
             raise TooLarge(
                 f"bundle {bundle.number} ({', '.join(bundle.paths[:3])}) has {bundle.size:,} bytes; reviewers take"
-                f" {MOST_BYTES:,} at most: review a smaller change, cut files with --split, or say --force-oversize",
+                f" {MOST_BYTES:,} at most: {bundle._way_out}; --force-oversize sends it as it is",
                 bundle=bundle.number,
             )
     return tuple(bundles)

@@ -282,6 +282,9 @@ def test_command_asks_and_says_what_is_left(store: LakeStore, objects: S3ObjectS
     assert "\n  backups hold it" in erased.stdout.partition("left to you:")[2]
     [kept] = RetractionList(objects).read()
     assert (kept.value, kept.reason) == (ACCEPTED, "asked for")
+    mistyped = run("no-such-run", "--reason", "asked for", "--yes")
+    assert mistyped.returncode == 0  # lines of it may come later
+    assert "nothing made of it was found; it stays on the list" in mistyped.stdout
 
 
 @pytest.mark.anyio

@@ -194,9 +194,13 @@ def test_bundles_warn_and_refuse_by_size() -> None:
     assert [(b.number, b.paths, b.warning) for b in small] == [
         (1, ("f0", "f1"), None), (2, ("f2", "f3"), None), (3, ("f4",), None),
     ]  # fmt: skip
-    [warned] = make_bundles(parse_diff(one("f", WARN_BYTES + 1)))
+    [warned] = make_bundles(parse_diff(one("f", WARN_BYTES + 1, hunks=2)))
     assert warned.warning is not None
     assert "--split" in warned.warning
+    [whole] = make_bundles(parse_diff(one("f", WARN_BYTES + 1)), is_split=True)
+    assert whole.warning is not None
+    assert "one hunk" in whole.warning
+    assert "--split" not in whole.warning  # which would cut nothing
     with pytest.raises(TooLarge, match="--force-oversize"):
         make_bundles(parse_diff(one("f", MOST_BYTES + 1)))
     [forced] = make_bundles(parse_diff(one("f", MOST_BYTES + 1)), is_forced=True)
