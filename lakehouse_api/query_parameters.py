@@ -3,14 +3,17 @@
 OpenAI's routes leave them alone, as proxies of that API add theirs; so do health and metrics, which probes ask, and
 pages, to whose addresses mail and chat programs add.
 
-Belongs here: the refusal. Not here: what a route knows (see routes/), fields of bodies (see struct_bodies.py).
+Belongs here: the refusal, and the parameter that several routes have. Not here: what a route knows (see routes/),
+fields of bodies (see struct_bodies.py).
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
+import fastapi
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
@@ -19,6 +22,8 @@ from lakehouse.errors import BadInput
 from lakehouse_api.openai_errors import is_openai
 
 _SHOWN = 40
+MinRevision = Annotated[str | None, fastapi.Query(description="Wait up to 2 s until this write is visible.")]
+"""Of the routes that read what a write answered with a `revision` changed."""
 
 
 async def known_parameters(request: Request) -> None:

@@ -112,9 +112,10 @@ def judge_playbook(playbook_id: str, score: float) -> Call[Recorded]:
     return Call("POST", path_of(*_PLAYBOOKS, "feedback"), read_json, body=body, is_repeatable=False)
 
 
-def list_playbooks(*, limit: int = 100, start_after: str = "") -> Call[Page]:
-    """List entries, oldest first, a page of up to 1000 at a time."""
-    return Call("GET", path_of(*_PLAYBOOKS), read_json, params=query_of(limit=limit, start_after=start_after or None))
+def list_playbooks(*, limit: int = 100, start_after: str = "", min_revision: str | None = None) -> Call[Page]:
+    """List entries, oldest first, a page of up to 1000 at a time; waits up to 2 s until a write is visible."""
+    params = query_of(limit=limit, start_after=start_after or None, min_revision=min_revision)
+    return Call("GET", path_of(*_PLAYBOOKS), read_json, params=params)
 
 
 def delete_playbook(playbook_id: str) -> Call[dict[str, str]]:
@@ -171,9 +172,9 @@ def list_indexes() -> Call[list[IndexView]]:
     return Call("GET", path_of(*_INDEX), member("indexes"))
 
 
-def get_index(name: str) -> Call[IndexView]:
-    """Read an index's shape, its rows, and how it is held."""
-    return Call("GET", path_of(*_INDEX, name), read_json)
+def get_index(name: str, *, min_revision: str | None = None) -> Call[IndexView]:
+    """Read an index's shape, its rows, and how it is held; waits up to 2 s until a write is visible."""
+    return Call("GET", path_of(*_INDEX, name), read_json, params=query_of(min_revision=min_revision))
 
 
 def upsert_items(name: str, items: Iterable[Mapping[str, Any]] | pa.Table | pa.RecordBatch) -> Call[dict[str, Any]]:

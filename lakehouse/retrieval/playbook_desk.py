@@ -125,21 +125,21 @@ class PlaybookDesk:
         written = await self._log.append(DELETE, {"playbook_id": entry.playbook_id}, actor=actor)
         return Recorded(entry.playbook_id, is_merged=False, revision=str(written.order))
 
-    async def credit(self, trace: Trace, score: float, *, by: str, answer_id: str | None = None) -> list[str]:
+    async def credit(self, trace: Trace, score: float, *, by: str, answer_id: str | None = None) -> list[Recorded]:
         """Credit or debit the entries that were shown for an answer, or for all answers of a trace.
 
         Only entries that had a part in what was shown are touched; the same judge's later word on the same answer of
         the same trace replaces the earlier one.
 
         Returns:
-            The ids of the entries that were credited.
+            The entries that were credited, in the order of their judgements in the log.
         """
         shown = [s for s in trace.shown if answer_id is None or s.id == answer_id]
-        credited: list[str] = []
+        credited: list[Recorded] = []
         for playbook_id in dict.fromkeys(p for s in shown for p in s.playbook_ids):
             if self._book.get(playbook_id) is not None:
                 key = f"{trace.run_id}|{answer_id or ''}|{by}"
-                credited.append((await self.feedback(playbook_id, score, actor=by, key=key)).playbook_id)
+                credited.append(await self.feedback(playbook_id, score, actor=by, key=key))
         return credited
 
     def _require(self, playbook_id: str) -> PlaybookEntry:

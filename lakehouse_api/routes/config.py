@@ -35,10 +35,11 @@ async def list_configs(services: ServicesDep, _: ReadDep) -> ConfigList:
 
 @router.get("/{name}/versions", responses=problems(404))
 async def list_config_versions(services: ServicesDep, _: ReadDep, name: Name) -> ConfigVersions:
-    """List every version of a config, newest first."""
+    """List every version of a config, newest first; the last is 0, the built-in default."""
     kind = _known(services, name).kind
     live = await run_while_answering(services, services.configs.live, name)
-    versions = await run_while_answering(services, services.configs.versions, name)
+    stored = await run_while_answering(services, services.configs.versions, name)
+    versions = [*stored, await run_while_answering(services, services.configs.get, name, 0)]
     return ConfigVersions(versions=[_answer(kind, v, is_live=v.version == live.version) for v in versions])
 
 

@@ -24,6 +24,7 @@ from lakehouse.tables.reserved import MASK
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
+from lakehouse_api.query_parameters import MinRevision
 from lakehouse_api.schemas.matrix import (
     MatrixAnswer,
     MatrixSearch,
@@ -165,8 +166,11 @@ async def list_playbooks(
     principal: ReadDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     start_after: Annotated[str, Query(max_length=100, description="`next` of the page before.")] = "",
+    min_revision: MinRevision = None,
 ) -> PlaybookList:
     """List entries, oldest first, with the evidence behind each; queries show with the scope `pii` alone."""
+    if min_revision is not None:
+        await services.retrieval.wait_for(min_revision)
     services.retrieval.require_memory()
     book = services.retrieval.book
     page = [entry for entry in book.entries() if entry.playbook_id > start_after][: limit + 1]

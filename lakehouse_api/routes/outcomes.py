@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from lakehouse.clock import new_id
 from lakehouse.errors import BadInput
+from lakehouse.retrieval.playbook_desk import Recorded
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
 from lakehouse_api.schemas.outcomes import Outcome, OutcomeTaken
@@ -32,10 +33,11 @@ async def report_outcome(asked: Asked) -> bytes:
     if trace is not None and body.answer_id is not None and all(s.id != body.answer_id for s in trace.shown):
         raise BadInput(f"answer_id {body.answer_id[:60]!r} was not shown under this trace_id")
     by = asked.principal.name
-    credited: list[str] = []
+    written: list[Recorded] = []
     if trace is not None:
         services.retrieval.require_memory()
-        credited = await services.retrieval.desk.credit(trace, score, by=by, answer_id=body.answer_id)
+        written = await services.retrieval.desk.credit(trace, score, by=by, answer_id=body.answer_id)
+    credited = [one.playbook_id for one in written]
     run_id = new_id()
     asked.state["is_audited"] = True
     line = {
@@ -54,11 +56,16 @@ async def report_outcome(asked: Asked) -> bytes:
         "credited": credited,
     }
     await services.events.append("outcomes", line, durable=True)
-    return orjson.dumps({"run_id": run_id, "credited": credited})
+    revision = written[-1].revision if written else None
+    return orjson.dumps({"run_id": run_id, "credited": credited, "revision": revision})
 
 
 _EXAMPLE = {"trace_id": "WzEsIjAxYTIwZTVkIl0.U5L-cFwtuBraM1lOPzM5FQ", "success": True, "answer_id": "1017"}
-_TAKEN = {"run_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c", "credited": []}
+_TAKEN = {
+    "run_id": "0198f0c2-7c1e-7f43-9a51-0f6a3a1d2b3c",
+    "credited": ["0198f0c2-6a11-7c02-8f3e-5d2b1c9a7e40"],
+    "revision": "01a20e5d71b10000-01a20e5d-6443-7336-9c7a-3e9c950a46ce-000000000001-0000",
+}
 HOT.declare(
     router, "", report_outcome, body=Body(Outcome, example=_EXAMPLE), scope="write", status=201,
     responses={201: answers(OutcomeTaken, example=_TAKEN), **problems(404, 507)},

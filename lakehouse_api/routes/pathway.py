@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from lakehouse.errors import BadInput, Unprocessable
@@ -22,6 +22,7 @@ from lakehouse_api.dependencies import ReadDep, ServicesDep
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
 from lakehouse_api.pathway_documents import document, history_document, within
+from lakehouse_api.query_parameters import MinRevision
 from lakehouse_api.schemas import pathway as shapes
 from lakehouse_api.struct_bodies import Body, answers
 from lakehouse_api.validating import validate_artifact
@@ -75,7 +76,6 @@ _STATS = {
     "recall_of_self_rate": 0.02,
 }
 Uid = Annotated[str, Path(max_length=100)]
-MinRevision = Annotated[str | None, Query(description="Wait up to 2 s until this write is visible.")]
 
 
 async def add_pathway(asked: Asked) -> bytes:

@@ -32,6 +32,7 @@ from lakehouse_api.answering_store import ANSWERING_STORE
 from lakehouse_api.dependencies import ReadDep, ServicesDep, WriteDep, audit, run_blocking
 from lakehouse_api.errors import problems
 from lakehouse_api.hot_routes import HOT, Asked
+from lakehouse_api.query_parameters import MinRevision
 from lakehouse_api.schemas.vectors import (
     Added,
     AddItems,
@@ -47,12 +48,14 @@ from lakehouse_api.services import Services
 from lakehouse_api.struct_bodies import Body, answers
 
 ARROW = "application/vnd.apache.arrow.stream"
+_ARROW_FILE = "application/vnd.apache.arrow.file"
 _FOUND = {"results": [{"id": "n1", "score": 0.61, "distance": 0.39, "metadata": {"city": "Toledo"}}], "stale": False}
 router = APIRouter(prefix="/v1/vectors/index", tags=["vectors"])
 Name = Annotated[str, Path(description="`[a-z][a-z0-9_]{0,62}`.", examples=["notes"])]
 _ADD = Body(
     AddItems, example={"items": [{"id": "n1", "text": "night shift preferred", "metadata": {"city": "Toledo"}}]}
 )
+_ARROW_BODY = {"schema": {"type": "string", "format": "binary", "description": "id, vector or text, metadata"}}
 _DELETE = Body(DeleteItems, example={"ids": ["n1"]})
 _SEARCH = Body(IndexSearch, example={"text": "works at night", "k": 5, "filter": {"city": "Toledo"}})
 
@@ -97,8 +100,10 @@ async def list_indexes(services: ServicesDep, _: ReadDep) -> IndexList:
 
 
 @router.get("/{name}", responses=problems(404))
-async def get_index(services: ServicesDep, _: ReadDep, name: Name) -> IndexView:
+async def get_index(services: ServicesDep, _: ReadDep, name: Name, min_revision: MinRevision = None) -> IndexView:
     """Read an index's shape, and how it is held."""
+    if min_revision is not None:
+        await services.retrieval.wait_for(min_revision)
     return _view(await services.retrieval.corpora.open(name))
 
 
@@ -122,9 +127,7 @@ async def delete_index(request: Request, services: ServicesDep, principal: Write
             "required": True,
             "content": {
                 **_ADD.openapi["requestBody"]["content"],
-                ARROW: {
-                    "schema": {"type": "string", "format": "binary", "description": "id, vector or text, metadata"}
-                },
+                **dict.fromkeys((ARROW, _ARROW_FILE), _ARROW_BODY),
             },
         }
     },
@@ -134,7 +137,7 @@ async def add_items(request: Request, services: ServicesDep, principal: WriteDep
     services.require_writable()
     reader = await services.retrieval.corpora.open(name)
     body = await request.body()
-    if request.headers.get("content-type", "").startswith(ARROW):
+    if request.headers.get("content-type", "").startswith((ARROW, _ARROW_FILE)):
         items = await run_blocking(services, _read_arrow, body)
     else:
         items = await run_blocking(services, lambda: read_items(_ADD.decode(body).items))
@@ -259,10 +262,11 @@ def _same_space(reader: CorpusReader, embedded: Any) -> Any:
 def _read_arrow(body: bytes) -> Items:
     import pyarrow as pa
 
+    is_file = body.startswith(b"ARROW1")  # whatever its type says: Feather files are often sent as streams
     try:
-        table = pa.ipc.open_stream(body).read_all()
+        table = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(body).read_all()
     except pa.ArrowInvalid as error:
-        raise BadInput(f"the body is not an Arrow IPC stream: {error}") from None
+        raise BadInput(f"the body is not Arrow IPC, as a stream or a file: {error}") from None
     return read_arrow_items(table)
 
 

@@ -25,7 +25,11 @@ class Outcome(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class OutcomeTaken(Struct):
-    """The run id of the outcome's line, and the playbook entries that were credited or debited."""
+    """The run id of the outcome's line, and the playbook entries that were credited or debited.
+
+    `revision`: where that is visible; null where nothing was credited.
+    """
 
     run_id: str
     credited: list[str]
+    revision: str | None

@@ -236,6 +236,11 @@ WRONG_OUTCOMES: list[tuple[dict[str, object], int, str]] = [
 ]
 
 
+async def test_outcome_that_credits_nothing_has_no_revision(client: httpx.AsyncClient) -> None:
+    taken = await client.post("/v1/outcomes", json={"run_id": "r-1", "success": True})
+    assert (taken.status_code, taken.json()["credited"], taken.json()["revision"]) == (201, [], None)
+
+
 async def test_wrong_outcome_is_refused(client: httpx.AsyncClient) -> None:
     trace_id = (await search(client, "forklift"))["trace_id"]
     for change, status, named in WRONG_OUTCOMES:
@@ -275,6 +280,16 @@ async def test_config_that_names_some_fields_leaves_the_others_alone(client: htt
     assert (config["k"], config["playbook"]["top_k"], config["playbook"]["boost"]) == (7, 7, 2.5)
 
 
+async def test_every_config_version_that_an_answer_names_is_listed(client: httpx.AsyncClient) -> None:
+    async def listed() -> list[tuple[str, bool]]:
+        versions = (await client.get("/v1/config/search/versions")).json()["versions"]
+        return [(version["config_version"], version["is_live"]) for version in versions]
+
+    assert await listed() == [((await search(client, "forklift"))["config_version"], True)]
+    await client.put("/v1/config/search", json={"config": {"k": 7}})
+    assert await listed() == [("search/1", True), ("search/0", False)]
+
+
 async def test_playbooks_survive_a_restart_and_reach_other_processes(objects: S3ObjectStore, tmp_path: Path) -> None:
     async with retrieval_api(objects, tmp_path / "one") as one, one.client() as writer:
         await add_notes(writer)
@@ -282,6 +297,11 @@ async def test_playbooks_survive_a_restart_and_reach_other_processes(objects: S3
             made = await record(writer, "forklift", "b", answer_corpus="notes")
             seen = await search(reader, "forklift", use_playbook=True, min_revision=made["revision"])
             assert ids(seen)[0] == "b"
+            outcome = {"trace_id": seen["trace_id"], "success": True, "answer_id": "b"}
+            judged = (await reader.post("/v1/outcomes", json=outcome)).json()
+            params = {"min_revision": judged["revision"]}
+            [entry] = (await writer.get(PLAYBOOKS, params=params)).json()["playbooks"]
+            assert (entry["evidence"], entry["mean_score"]) == (2, 1.0)
     async with retrieval_api(objects, tmp_path / "three") as again, again.client() as client:
         assert ids(await search(client, "forklift", use_playbook=True, min_revision=made["revision"]))[0] == "b"
 

@@ -176,6 +176,14 @@ async def test_arrow_is_taken_as_well(client: httpx.AsyncClient) -> None:
     added = await client.post(f"{INDEX}/small/add", content=body, headers=headers)
     assert (added.status_code, added.json()["added"]) == (200, 3)
     assert (await found(client, vector=[0, 1, 0]))[0] == "y"
+    file = pa.BufferOutputStream()
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.slice(2))
+    whole = file.getvalue().to_pybytes()
+    as_file = {"Content-Type": "application/vnd.apache.arrow.file"}
+    assert (await client.post(f"{INDEX}/small/add", content=whole, headers=as_file)).json()["added"] == 1
+    cut = await client.post(f"{INDEX}/small/add", content=whole[:-9], headers=as_file)
+    assert (cut.status_code, "Arrow" in cut.json()["detail"]) == (400, True)
     broken = await client.post(f"{INDEX}/small/add", content=body[:40], headers=headers)
     assert (broken.status_code, "Arrow" in broken.json()["detail"]) == (400, True)
 
@@ -322,3 +330,6 @@ async def test_other_process_sees_writes_and_deletes(objects: S3ObjectStore, tmp
         assert "a" not in await found(reader, name="notes", text="welding", min_revision=gone.json()["revision"])
         late = await search(reader, "notes", text="welding", min_revision="notes@999999.000000000000")
         assert (late.status_code, late.headers["retry-after"]) == (503, "1")
+        added = (await add(writer, {"id": "n", "text": "night shift"}, name="notes")).json()
+        view = await reader.get(f"{INDEX}/notes", params={"min_revision": added["revision"]})
+        assert view.json()["revision"] == added["revision"]
